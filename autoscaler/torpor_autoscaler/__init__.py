@@ -1,0 +1,1 @@
+"""Who sleeps, who wakes, how many wait warm."""

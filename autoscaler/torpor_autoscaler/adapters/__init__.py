@@ -1,0 +1,1 @@
+"""The autoscaler's connections to cluster, agents and proxies."""

@@ -1,0 +1,1 @@
+"""Pure decisions: facts and now in, actions with reasons out."""

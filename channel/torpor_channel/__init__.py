@@ -1,0 +1,1 @@
+"""The control channel: how components talk, over Unix sockets."""

@@ -1,0 +1,1 @@
+"""The torpor command, and the whole product on one machine."""

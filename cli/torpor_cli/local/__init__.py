@@ -1,0 +1,1 @@
+"""The cluster's part on one machine: resources, processes, storage."""

@@ -1,0 +1,1 @@
+"""The agent: the process beside Postgres that starts, watches and stops it."""

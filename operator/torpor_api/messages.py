@@ -1,0 +1,511 @@
+"""The control channel's vocabulary: who asks whom for what.
+
+Requests are answered with their ``reply`` type or with a :class:`~torpor_api.failures.Failure`.
+Events are told and not answered. Every request that has an effect on data carries the epoch under
+which it was decided; receivers refuse a lower one than they have seen.
+
+===========  =======================================================================
+listens      is asked
+===========  =======================================================================
+cluster      (``torpor up``; on Kubernetes: the API server) resources, agents
+autoscaler   wakes, suspends, reasons; tells proxies about endpoints
+proxy        (over the connection it opened to the autoscaler) gates
+agent        claim, start, stop, facts
+===========  =======================================================================
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from torpor_api.chain import Chain, Step
+from torpor_api.facts import Activity, LoginFacts, RoleFacts
+from torpor_api.phases import Phase
+from torpor_api.resource import DatabaseSpec, DatabaseStatus, Keepalives, ServerlessDatabase
+
+
+class Message(BaseModel):
+    """Base of everything on the control channel."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    # Unknown fields are passed over: components of two releases talk during an upgrade.
+
+
+class Done(Message):
+    """The answer where there is nothing to say."""
+
+
+ReplyT = TypeVar("ReplyT", bound=Message)
+
+
+class Request(Message, Generic[ReplyT]):
+    """A question; ``reply`` is the type of its answer."""
+
+    reply: ClassVar[type[Message]]
+    by_name: ClassVar[dict[str, type[Request[Any]]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "[" not in cls.__name__:
+            Request.by_name[cls.__name__] = cls
+
+
+class Event(Message):
+    """Something told, not asked."""
+
+    by_name: ClassVar[dict[str, type[Event]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        Event.by_name[cls.__name__] = cls
+
+
+# --- cluster: the resource store -------------------------------------------------------------
+
+
+class Resources(Message):
+    resources: tuple[ServerlessDatabase, ...] = ()
+
+
+class Stored(Message):
+    resource: ServerlessDatabase
+
+
+class ApplyResource(Request[Stored]):
+    """Create or change a resource; ``status`` in it is ignored."""
+
+    reply: ClassVar = Stored
+    resource: dict[str, Any]
+    """As in the YAML: validated by the receiver, whose faults are those of ``parse_resource``."""
+
+
+class DeleteResource(Request[Done]):
+    """Delete the resource once its database sleeps; the data stays unless ``data`` says otherwise."""
+
+    reply: ClassVar = Done
+    name: str
+    data: bool = False
+
+
+class ListResources(Request[Resources]):
+    reply: ClassVar = Resources
+
+
+class GetResource(Request[Stored]):
+    reply: ClassVar = Stored
+    name: str
+
+
+class WriteStatus(Request[Stored]):
+    """Compare-and-swap of ``status``: Conflict where ``resource_version`` is not the stored one."""
+
+    reply: ClassVar = Stored
+    name: str
+    resource_version: str
+    status: DatabaseStatus
+
+
+class WatchResources(Request[Resources]):
+    """Answers with all, then tells ResourceChanged and ResourceDeleted on this connection."""
+
+    reply: ClassVar = Resources
+
+
+class ResourceChanged(Event):
+    resource: ServerlessDatabase
+
+
+class ResourceDeleted(Event):
+    name: str
+
+
+class StoreLoginFacts(Request[Done]):
+    """Keep the facts that an agent exported (on Kubernetes: a Secret)."""
+
+    reply: ClassVar = Done
+    name: str
+    epoch: int
+    facts: LoginFacts
+
+
+class LoginFactsReply(Message):
+    facts: LoginFacts
+
+
+class FetchLoginFacts(Request[LoginFactsReply]):
+    """The facts last stored; before the first export, those that follow from the resource."""
+
+    reply: ClassVar = LoginFactsReply
+    name: str
+
+
+# --- cluster: processes ----------------------------------------------------------------------
+
+
+class AgentInfo(Message):
+    """One agent that the cluster started."""
+
+    compute: str
+    address: str
+    """Where its control channel listens: a path locally, host:port on Kubernetes."""
+    postgres_version: str
+    is_gone: bool = False
+    """True only once it is confirmed that no process of it or of its Postgres is left."""
+
+
+class Agents(Message):
+    agents: tuple[AgentInfo, ...] = ()
+
+
+class WatchAgents(Request[Agents]):
+    """Answers with all, then tells AgentChanged on this connection."""
+
+    reply: ClassVar = Agents
+
+
+class AgentChanged(Event):
+    agent: AgentInfo
+
+
+class SetWarmPool(Request[Done]):
+    """How many agents shall serve nobody yet; claimed ones don't count."""
+
+    reply: ClassVar = Done
+    size: Annotated[int, Field(ge=0, le=1000)]
+    claimed: tuple[str, ...] = ()
+    """Computes that are bound to a database: all others count as warm."""
+
+
+class ConfirmGone(Request[Done]):
+    """The fencer: answers once nothing of the compute can write any more; else NotFenced.
+
+    Also for computes of an earlier ``torpor up``, which the cluster knows by their data only.
+    """
+
+    reply: ClassVar = Done
+    compute: str
+    database: str
+
+
+class StoragePlace(Message):
+    """Where a database's volume is, and under which user it runs."""
+
+    directory: str
+    """Holds ``ownership/`` and ``data/``."""
+    user_id: int | None = None
+    """The user that owns it and that Postgres runs as; None: the agent's own."""
+
+
+class LocateStorage(Request[StoragePlace]):
+    """DataDamaged where the directory is missing though the database was provisioned."""
+
+    reply: ClassVar = StoragePlace
+    name: str
+
+
+class RolePasswordVerifiers(Message):
+    verifiers: dict[str, str] = {}
+
+
+class FetchVerifiers(Request[RolePasswordVerifiers]):
+    """The verifiers of the passwords in ``spec.roles`` (given or generated), by role."""
+
+    reply: ClassVar = RolePasswordVerifiers
+    name: str
+
+
+# --- agent -----------------------------------------------------------------------------------
+
+
+class ComputeAddress(Message):
+    """Where the Postgres of a compute answers, and its agent."""
+
+    socket_directory: str | None = None
+    """Locally: the folder of its Unix socket."""
+    host: str | None = None
+    port: int = 5432
+    agent: str = ""
+    """The agent's control channel."""
+
+
+class Started(Message):
+    """Postgres is ready."""
+
+    address: ComputeAddress
+    steps: tuple[Step, ...]
+    facts: LoginFacts
+    max_connections: int
+    was_recovery: bool = False
+    """Postgres had not been stopped cleanly before."""
+
+
+class StartCompute(Request[Started]):
+    """Claim this agent for a database, for good, take the volume and start Postgres.
+
+    Asked again with the same database and epoch it answers the same; with others: Conflict.
+    NotFenced where the previous record is held and its epoch is not in ``fenced_epoch``.
+    """
+
+    reply: ClassVar = Started
+    database: str
+    epoch: int
+    storage: StoragePlace
+    fenced_epoch: int | None = None
+    """The newest epoch whose holder the fencer has confirmed dead."""
+    spec: DatabaseSpec
+    generation: int
+    verifiers: dict[str, str] = {}
+    """For the roles of the spec: applied when ``generation`` is newer than the volume's."""
+
+
+class Stopped(Message):
+    """Postgres is gone, its data flushed, the ownership record released."""
+
+    steps: tuple[Step, ...]
+    facts: LoginFacts
+
+
+class StopCompute(Request[Stopped]):
+    """Stop cleanly. ``Busy`` where a client backend is still there after ``grace_s``.
+
+    New connections are refused from the first moment; those that exist are never ended, unless
+    ``force`` says so.
+    """
+
+    reply: ClassVar = Stopped
+    epoch: int
+    grace_s: float = 5.0
+    force: bool = False
+
+
+class Checkpoint(Request[Done]):
+    """Write dirty pages now, so that the stop that follows is short."""
+
+    reply: ClassVar = Done
+    epoch: int
+
+
+class ApplySpec(Request[LoginFactsReply]):
+    """Make roles and databases match the spec, while awake."""
+
+    reply: ClassVar = LoginFactsReply
+    epoch: int
+    spec: DatabaseSpec
+    generation: int
+    verifiers: dict[str, str] = {}
+
+
+class RoleFactsReply(Message):
+    role: RoleFacts | None
+
+
+class AskRoleFacts(Request[RoleFactsReply]):
+    """The facts of one role as they are now; None for a role that does not exist."""
+
+    reply: ClassVar = RoleFactsReply
+    role: str
+
+
+class AgentState(Message):
+    """What an agent is: warm (no database), starting, running, stopping, stopped."""
+
+    compute: str
+    state: str
+    database: str | None = None
+    epoch: int = 0
+    address: ComputeAddress | None = None
+    max_connections: int = 0
+
+
+class AskAgentState(Request[AgentState]):
+    reply: ClassVar = AgentState
+
+
+class ActivityReply(Message):
+    activity: Activity
+
+
+class AskActivity(Request[ActivityReply]):
+    reply: ClassVar = ActivityReply
+
+
+class PostgresLost(Event):
+    """Agent to autoscaler: Postgres died without being asked; ``restarting`` under the same epoch."""
+
+    database: str
+    epoch: int
+    restarting: bool
+    reason: str
+
+
+class PostgresBack(Event):
+    """Agent to autoscaler: Postgres is ready again after PostgresLost."""
+
+    database: str
+    epoch: int
+    started: Started
+
+
+class LoginFactsChanged(Event):
+    """Agent to autoscaler: a role was made, changed or dropped."""
+
+    database: str
+    epoch: int
+    facts: LoginFacts
+
+
+# --- autoscaler, asked by proxies ------------------------------------------------------------
+
+
+class EndpointInfo(Message):
+    """What a proxy knows of a database."""
+
+    name: str
+    phase: Phase
+    epoch: int = 0
+    address: ComputeAddress | None = None
+    """Set while the database is awake and its gate open."""
+    facts: LoginFacts = LoginFacts()
+    """As of the last export; an awake database is asked through its agent."""
+    allow: tuple[str, ...] = ()
+    keepalives: Keepalives = Keepalives.ANSWER
+    max_connections: int = 0
+    reason: str = ""
+    """Why the phase is Failed."""
+
+
+class Endpoints(Message):
+    endpoints: tuple[EndpointInfo, ...] = ()
+
+
+class RegisterProxy(Request[Endpoints]):
+    """First word of a proxy: answers with all endpoints, then tells EndpointChanged and -Removed."""
+
+    reply: ClassVar = Endpoints
+    proxy: str
+
+
+class EndpointChanged(Event):
+    endpoint: EndpointInfo
+
+
+class EndpointRemoved(Event):
+    name: str
+
+
+class Awake(Message):
+    endpoint: EndpointInfo
+    steps: tuple[Step, ...] = ()
+    """What autoscaler, agent and Postgres spent since the request, in order."""
+
+
+class Wake(Request[Awake]):
+    """Resume the database, or do nothing if it is awake; answered when it is.
+
+    Fails with the reason (Unavailable, StartFailed, NotFenced, DataDamaged) at the deadline.
+    """
+
+    reply: ClassVar = Awake
+    name: str
+    cause: str
+    """For a person: which session of whom asked."""
+    lost_epoch: int = 0
+    """The epoch at which the proxy could not reach the compute; 0: it did not try."""
+
+
+class SessionReport(Message):
+    """A session that keeps its database awake, and why."""
+
+    session: int
+    user: str
+    application: str
+    client: str
+    reason: str
+    since_s: float
+    """Seconds for which the reason has held."""
+
+
+class EndpointSample(Message):
+    """One proxy's sessions of one database."""
+
+    name: str
+    epoch: int
+    sessions: int = 0
+    attached: int = 0
+    parked: int = 0
+    waiting: int = 0
+    busy: int = 0
+    """In a transaction, or with a query that is not answered yet."""
+    queries_total: int = 0
+    idle_s: float = 0.0
+    """Since the last byte of any client's query or of its answer."""
+    pinned: Annotated[tuple[SessionReport, ...], Field(max_length=20)] = ()
+
+
+class ProxySample(Event):
+    """Proxy to autoscaler, once a second and soon after a session falls idle."""
+
+    proxy: str
+    samples: tuple[EndpointSample, ...]
+
+
+class ResumeSeen(Event):
+    """Proxy to autoscaler: the rest of the critical chain, up to the first row."""
+
+    name: str
+    epoch: int
+    chain: Chain
+    cause: str
+
+
+# --- proxy, asked by the autoscaler over the proxy's own connection ----------------------------
+
+
+class GateClosed(Message):
+    parked: int
+
+
+class CloseGate(Request[GateClosed]):
+    """Park every session of the database and let no byte pass. Busy where one can't be.
+
+    When it fails, the gate is open again and nothing has changed for any client.
+    The gate opens by itself ``hold_s`` seconds after the last word of the autoscaler about it.
+    """
+
+    reply: ClassVar = GateClosed
+    name: str
+    epoch: int
+    hold_s: float
+
+
+class OpenGate(Request[Done]):
+    """Let sessions attach again to the compute that they had."""
+
+    reply: ClassVar = Done
+    name: str
+    epoch: int
+
+
+# --- autoscaler, asked by people -------------------------------------------------------------
+
+
+class Suspend(Request[Done]):
+    """Put the database to sleep now, whatever its idle time; Busy where a session forbids it."""
+
+    reply: ClassVar = Done
+    name: str
+
+
+class WhyReply(Message):
+    name: str
+    phase: Phase
+    reasons: tuple[str, ...]
+
+
+class Why(Request[WhyReply]):
+    """Why the database is awake, or why it can't wake; one line a reason."""
+
+    reply: ClassVar = WhyReply
+    name: str

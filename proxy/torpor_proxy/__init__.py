@@ -1,0 +1,1 @@
+"""The Postgres endpoint that holds client sessions."""

@@ -1,0 +1,1 @@
+"""The proxy's connections to the other components."""
