@@ -1,1 +1,1 @@
-"""The torpor command, and the whole product on one machine."""
+"""The ``torpor`` command; in ``local`` the cluster's part on one machine."""

@@ -81,6 +81,13 @@ class DataDamaged(Failure):
     sqlstate = "58030"
 
 
+class StorageFull(Failure):
+    """No room for what was asked; nothing half made is left behind."""
+
+    sqlstate = "53100"
+    retryable = True
+
+
 class StartFailed(Failure):
     """Postgres did not come up; the message carries its last log lines."""
 

@@ -1,0 +1,213 @@
+"""The agents of this machine: started ahead of need, told about, ended, and known to be gone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import shutil
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from torpor_api.failures import NotFenced
+from torpor_api.messages import AgentInfo
+from torpor_cli.local.pool import AgentFacts, plan_pool
+from torpor_cli.local.postgres_binaries import PostgresBinaries
+from torpor_cli.local.processes import Child, Children
+from torpor_cli.local.sockets import is_listening
+from torpor_cli.local.state_folder import COMPUTE_ID_CHARACTERS, StateFolder
+
+log = logging.getLogger(__name__)
+
+READY_SECONDS_MAX = 30.0
+"""An agent that doesn't listen by then is ended and another one started."""
+
+STOP_SECONDS_MAX = 10.0
+"""What an agent has for its own end after SIGTERM; a clean stop of Postgres takes 10 ms."""
+
+RETRY_SECONDS_MIN = 0.1
+RETRY_SECONDS_MAX = 5.0
+"""Between two starts while agents die before they are ready, doubling: no hot loop."""
+
+_POLL_SECONDS = 0.02
+
+
+class Agent:
+    """One agent process; listed once it listens."""
+
+    def __init__(self, info: AgentInfo, child: Child) -> None:
+        self.info = info
+        self.child = child
+        self.was_claimed = False
+        self.is_ready = False
+        self.is_ending = False
+        self.gone = asyncio.Event()
+
+
+class Agents:
+    """Keeps the wished number warm. ``claimed`` asks the store who is bound to a database."""
+
+    def __init__(
+        self,
+        children: Children,
+        folder: StateFolder,
+        binaries: PostgresBinaries,
+        proxy_user: str,
+        claimed: Callable[[], set[str]],
+        tell: Callable[[AgentInfo], None],
+    ) -> None:
+        self._children = children
+        self._folder = folder
+        self._binaries = binaries
+        self._proxy_user = proxy_user
+        self._claimed_in_store = claimed
+        self._claimed_by_word: frozenset[str] = frozenset()
+        self._tell = tell
+        self._agents: dict[str, Agent] = {}
+        self._size = 0
+        self._retry_s = RETRY_SECONDS_MIN
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_closing = False
+
+    def set_size(self, size: int, claimed: frozenset[str] | None = None) -> None:
+        """How many shall be warm; ``claimed`` is the autoscaler's word on who is not."""
+        self._size = size
+        if claimed is not None:
+            self._claimed_by_word = claimed
+        self.reconcile()
+
+    def reconcile(self) -> None:
+        """Start what is missing and end what is too many; called after every change."""
+        if self._is_closing:
+            return
+        # A claim is in the store before the autoscaler's next word, so both count.
+        claimed = self._claimed_in_store() | self._claimed_by_word
+        for compute in claimed & self._agents.keys():
+            self._agents[compute].was_claimed = True
+        plan = plan_pool(
+            {
+                compute: AgentFacts(agent.was_claimed, agent.is_ready)
+                for compute, agent in self._agents.items()
+                if not agent.is_ending
+            },
+            claimed,
+            self._size,
+        )
+        for compute in plan.end:
+            self._agents[compute].is_ending = True
+            self._run(self._children.end(self._agents[compute].child, grace_s=STOP_SECONDS_MAX))
+        for _ in range(plan.start):
+            self._start()
+
+    def infos(self) -> tuple[AgentInfo, ...]:
+        return tuple(agent.info for agent in self._agents.values() if agent.is_ready)
+
+    def running(self, compute: str) -> AgentInfo | None:
+        agent = self._agents.get(compute)
+        return None if agent is None else agent.info
+
+    @property
+    def warm_count(self) -> int:
+        """Agents that listen and serve nobody."""
+        return sum(agent.is_ready and not agent.was_claimed for agent in self._agents.values())
+
+    async def make_gone(self, compute: str) -> None:
+        """Kill the agent and what it started, if it still runs. Raises NotFenced."""
+        agent = self._agents.get(compute)
+        if agent is None:
+            return
+        agent.is_ending = True
+        await self._children.end(agent.child, grace_s=0)
+        await agent.gone.wait()
+        if not await self._children.kill_orphans():
+            raise NotFenced(f"processes of compute {compute} can't be ended")
+
+    async def close(self) -> None:
+        """End every agent, the busy ones too; their databases should be stopped before."""
+        self._is_closing = True
+        agents = list(self._agents.values())
+        await asyncio.gather(
+            *(self._children.end(a.child, grace_s=STOP_SECONDS_MAX) for a in agents)
+        )
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _start(self) -> None:
+        compute = secrets.token_hex(COMPUTE_ID_CHARACTERS // 2)
+        socket = self._folder.agent_socket(compute)
+        argv = [
+            *(sys.executable, "-m", "torpor_compute"),
+            *("--compute", compute),
+            *("--listen", str(socket)),
+            *("--run-dir", str(self._folder.compute_directory(compute))),
+            *("--postgres", str(self._binaries.directory)),
+            *("--postgres-version", self._binaries.major),
+            *("--proxy-user", self._proxy_user),
+        ]
+        child = self._children.spawn(f"agent {compute}", argv, log=self._folder.logs / "agents.log")
+        info = AgentInfo(
+            compute=compute, address=str(socket), postgres_version=self._binaries.major
+        )
+        self._agents[compute] = Agent(info, child)
+        self._run(self._watch(self._agents[compute]))
+
+    async def _watch(self, agent: Agent) -> None:
+        """The life of one agent, from its start until nothing of it is left."""
+        if await self._becomes_ready(agent):
+            agent.is_ready = True
+            self._retry_s = RETRY_SECONDS_MIN
+            self._tell(agent.info)
+        elif not agent.is_ending:
+            await self._children.end(agent.child, grace_s=0)
+            await self._pause_before_retry(agent)
+        status = await agent.child.ended()
+        was_expected = agent.is_ending or self._is_closing
+        log.log(
+            logging.INFO if was_expected else logging.WARNING,
+            "agent_ended",
+            extra={"compute": agent.info.compute, "status": status},
+        )
+        await self._bury(agent)
+
+    async def _becomes_ready(self, agent: Agent) -> bool:
+        deadline = asyncio.get_running_loop().time() + READY_SECONDS_MAX
+        while agent.child.is_running and asyncio.get_running_loop().time() < deadline:
+            if is_listening(Path(agent.info.address)):
+                return True
+            await agent.child.ended(_POLL_SECONDS)
+        return False
+
+    async def _pause_before_retry(self, agent: Agent) -> None:
+        log.error("agent_failed", extra={"compute": agent.info.compute, "retry_s": self._retry_s})
+        pause_s, self._retry_s = self._retry_s, min(self._retry_s * 2, RETRY_SECONDS_MAX)
+        await asyncio.sleep(pause_s)
+
+    async def _bury(self, agent: Agent) -> None:
+        """Say that it is gone only when nothing of its Postgres is left either."""
+        while not await self._children.kill_orphans():
+            log.error("orphans_stay", extra={"compute": agent.info.compute})
+        self._forget_agent(agent.info)
+        agent.gone.set()
+        if agent.is_ready:
+            self._tell(agent.info.model_copy(update={"is_gone": True}))
+        self.reconcile()
+
+    def _forget_agent(self, info: AgentInfo) -> None:
+        del self._agents[info.compute]
+        shutil.rmtree(self._folder.compute_directory(info.compute), ignore_errors=True)
+        Path(info.address).unlink(missing_ok=True)
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        with contextlib.suppress(asyncio.CancelledError):
+            if task.exception() is not None:
+                log.error("agents_defect", exc_info=task.exception())

@@ -1,0 +1,39 @@
+"""How many agents to start and which to end. Pure.
+
+A compute serves one database in its life: an agent that was claimed once never counts as warm
+again, and is ended when nobody claims it any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFacts:
+    """One running agent, as far as the pool cares."""
+
+    was_claimed: bool = False
+    is_ready: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PoolPlan:
+    """What to do now."""
+
+    start: int = 0
+    end: tuple[str, ...] = ()
+
+
+def plan_pool(
+    agents: Mapping[str, AgentFacts], claimed: Collection[str], warm_size: int
+) -> PoolPlan:
+    """Reach ``warm_size`` agents that nobody has claimed, in the order in which they started."""
+    free = {compute: facts for compute, facts in agents.items() if compute not in claimed}
+    used = [compute for compute, facts in free.items() if facts.was_claimed]
+    warm = [compute for compute, facts in free.items() if not facts.was_claimed]
+    # Agents that are not ready yet go first, then the youngest: a claim takes the oldest.
+    by_worth = sorted(warm, key=lambda compute: not agents[compute].is_ready)
+    surplus = by_worth[warm_size:]
+    return PoolPlan(start=max(0, warm_size - len(warm)), end=tuple(used + surplus))

@@ -1,0 +1,258 @@
+"""`torpor up` from its first check to the end of its last process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import pwd
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from torpor_api.failures import Refused, StartFailed
+from torpor_api.messages import AgentChanged
+from torpor_api.resource import ServerlessDatabase
+from torpor_channel.server import Server
+from torpor_cli.files import document_of
+from torpor_cli.local import postgres_binaries, state_folder, tls
+from torpor_cli.local.agents import Agents
+from torpor_cli.local.cluster import Cluster
+from torpor_cli.local.cluster_server import Watchers, cluster_handlers
+from torpor_cli.local.keeper import Keeper
+from torpor_cli.local.postgres_binaries import PostgresBinaries
+from torpor_cli.local.processes import Children, last_lines, open_log
+from torpor_cli.local.secrets import Secrets
+from torpor_cli.local.shutdown import stop_databases
+from torpor_cli.local.sockets import Address, free_address, is_listening
+from torpor_cli.local.state_folder import StateFolder
+from torpor_cli.local.storage import Storage
+from torpor_cli.local.store import Store
+
+log = logging.getLogger(__name__)
+
+DOMAIN = "localhost"
+"""``NAME.localhost`` is a database's host name, for routing by SNI."""
+
+READY_SECONDS_MAX = 60.0
+"""For proxy, autoscaler and one agent to listen; about a second on an idle machine."""
+
+FAILED_STARTS_MAX = 3
+"""A component that ends this often before all are ready will not get better."""
+
+PROXY_DRAIN_SECONDS_MAX = 15.0
+AUTOSCALER_STOP_SECONDS_MAX = 5.0
+
+_PORT_RETRY_SECONDS = 1.0
+"""The proxy of a killed `torpor up` needs a moment to be gone."""
+
+_POLL_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line says."""
+
+    folder: StateFolder
+    listen: Address
+    warm: int
+    resources: tuple[ServerlessDatabase, ...] = ()
+    """Of every ``-f``; with the passwords that they give."""
+
+
+class Supervisor:
+    """Starts everything in order, waits, ends everything in the opposite order."""
+
+    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._folder = settings.folder
+        self._say = say
+        self._keepers: list[Keeper] = []
+        self._resource_watchers = Watchers()
+        self._agent_watchers = Watchers()
+
+    async def run(
+        self, announce: Callable[[Address, tuple[ServerlessDatabase, ...]], None]
+    ) -> None:
+        """Until SIGINT, SIGTERM or SIGHUP; ``announce`` is called once everything is ready."""
+        asked_to_end = self._listen_to_signals()
+        lock = self._take_state_folder()
+        listen = await self._free_address()
+        async with contextlib.AsyncExitStack() as ending:
+            starting = asyncio.create_task(self._start(listen, ending))
+            await _first_of(starting, asked_to_end)
+            if not starting.cancelled():
+                resources = starting.result()
+                state_folder.note_in_lock(lock, str(listen.for_clients))
+                announce(listen.for_clients, resources)
+                await asked_to_end.wait()
+
+    def _listen_to_signals(self) -> asyncio.Event:
+        asked = asyncio.Event()
+
+        def interrupted() -> None:
+            if asked.is_set():
+                self._say("ending at once")
+                os._exit(1)  # The kernel kills every child with us; see processes.py.
+            asked.set()
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, interrupted)
+        return asked
+
+    def _take_state_folder(self) -> int:
+        state_folder.prepare(self._folder)
+        lock = state_folder.take_lock(self._folder)
+        state_folder.prepare_run(self._folder)
+        _log_to(self._folder.logs / "up.log")
+        return lock
+
+    async def _free_address(self) -> Address:
+        deadline = asyncio.get_running_loop().time() + _PORT_RETRY_SECONDS
+        while True:
+            try:
+                return free_address(self._settings.listen)
+            except Refused:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(_POLL_SECONDS)
+
+    async def _start(
+        self, listen: Address, ending: contextlib.AsyncExitStack
+    ) -> tuple[ServerlessDatabase, ...]:
+        """Whatever is started puts its own end on ``ending``, which runs in the opposite order."""
+        ending.callback(state_folder.remove_run, self._folder)
+        children = Children()
+        ending.push_async_callback(children.kill_all)
+        binaries = postgres_binaries.reachable(self._folder.postgres)
+        storage = Storage(self._folder.templates, self._folder.databases, binaries)
+        if not storage.has_template:
+            self._say("making the template of all databases (once)")
+            await storage.make_template(children, self._folder.logs / "initdb.log")
+        store = Store(self._folder.catalog)
+        ending.callback(store.close)
+        cluster = Cluster(
+            store,
+            storage,
+            Secrets(self._folder.secrets),
+            postgres_version=binaries.major,
+            state_folder=str(self._folder.root),
+            tell=self._resource_watchers.tell,
+        )
+        agents = self._agents_of(cluster, children, binaries)
+        await self._serve(cluster, agents, ending)
+        self._say(f"starting the proxy, the autoscaler and {self._settings.warm} warm agents")
+        ending.push_async_callback(self._stop_agents, cluster, agents)
+        agents.set_size(self._settings.warm)
+        self._start_components(listen, children, ending)
+        for resource in self._settings.resources:
+            self._say(f"applying {resource.name}")
+            await cluster.apply(document_of(resource))
+        await self._ready(listen, agents)
+        return cluster.list()
+
+    def _agents_of(
+        self, cluster: Cluster, children: Children, binaries: PostgresBinaries
+    ) -> Agents:
+        agents = Agents(
+            children,
+            self._folder,
+            binaries,
+            proxy_user=pwd.getpwuid(os.geteuid()).pw_name,
+            claimed=cluster.claimed,
+            tell=lambda info: self._agent_watchers.tell(AgentChanged(agent=info)),
+        )
+        cluster.agents = agents
+        return agents
+
+    async def _serve(
+        self, cluster: Cluster, agents: Agents, ending: contextlib.AsyncExitStack
+    ) -> None:
+        server = Server(
+            cluster_handlers(cluster, agents, self._resource_watchers, self._agent_watchers)
+        )
+        await server.listen(self._folder.cluster_socket)
+        ending.push_async_callback(server.close)
+
+    def _start_components(
+        self, listen: Address, children: Children, ending: contextlib.AsyncExitStack
+    ) -> None:
+        autoscaler = self._keep(
+            children,
+            "autoscaler",
+            *("--cluster", str(self._folder.cluster_socket)),
+            *("--listen", str(self._folder.autoscaler_socket)),
+            *("--warm", str(self._settings.warm)),
+            *("--advertise", str(listen.for_clients)),
+            *("--domain", DOMAIN),
+        )
+        ending.push_async_callback(autoscaler.stop, grace_s=AUTOSCALER_STOP_SECONDS_MAX)
+        certificates = tls.ensure(self._folder.tls, listen.host, datetime.now(UTC))
+        proxy = self._keep(
+            children,
+            "proxy",
+            *("--autoscaler", str(self._folder.autoscaler_socket)),
+            *("--listen", str(listen)),
+            *("--tls-cert", str(certificates.certificate)),
+            *("--tls-key", str(certificates.key)),
+            *("--domain", DOMAIN),
+        )
+        ending.push_async_callback(proxy.stop, grace_s=PROXY_DRAIN_SECONDS_MAX)
+
+    def _keep(self, children: Children, name: str, *options: str) -> Keeper:
+        argv = [sys.executable, "-m", f"torpor_{name}", *options]
+        keeper = Keeper(name, argv, self._folder.logs / f"{name}.log", children, self._say)
+        self._keepers.append(keeper)
+        keeper.start()
+        return keeper
+
+    async def _stop_agents(self, cluster: Cluster, agents: Agents) -> None:
+        self._say("stopping databases and agents")
+        for name in await stop_databases(cluster, agents):
+            self._say(f"{name} did not stop cleanly and will recover at its next start")
+        await agents.close()
+
+    async def _ready(self, listen: Address, agents: Agents) -> None:
+        deadline = asyncio.get_running_loop().time() + READY_SECONDS_MAX
+        places: list[Path | Address] = [self._folder.autoscaler_socket, listen]
+        while True:
+            places = [place for place in places if not is_listening(place)]
+            if not places and (agents.warm_count or not self._settings.warm):
+                return
+            self._refuse_failed_starts()
+            if asyncio.get_running_loop().time() > deadline:
+                missing = ", ".join(str(place) for place in places) or "an agent"
+                raise StartFailed(
+                    f"not ready after {READY_SECONDS_MAX:g} s: nobody listens: {missing}",
+                    hint=f"see the logs in {self._folder.logs}",
+                )
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def _refuse_failed_starts(self) -> None:
+        for keeper in self._keepers:
+            if keeper.ends_unasked >= FAILED_STARTS_MAX:
+                words = last_lines(keeper.log_file)
+                raise StartFailed(f"the {keeper.name} does not start; its last words:\n{words}")
+
+
+async def _first_of(
+    task: asyncio.Task[tuple[ServerlessDatabase, ...]], event: asyncio.Event
+) -> None:
+    """Until the task or the event is done; a task that is too late is cancelled."""
+    waiting = asyncio.create_task(event.wait())
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    if not task.done():
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    waiting.cancel()
+
+
+def _log_to(path: Path) -> None:
+    open_log(path).close()
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -1,0 +1,30 @@
+"""What `torpor up` says when everything is ready: where everything is, and how to go on. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torpor_api.resource import ServerlessDatabase
+from torpor_cli.local.sockets import Address
+from torpor_cli.output import table
+from torpor_cli.uri import Connection
+
+
+def welcome(address: Address, resources: Sequence[ServerlessDatabase], state_flag: str) -> str:
+    """Passwords stay out of it: terminals are shared and recorded."""
+    lines = [f"\nready at {address}\n"]
+    if resources:
+        header = ["  NAME", "PHASE", "URI (without its password)"]
+        lines += [table(header, [_row(address, resource) for resource in resources]), ""]
+        lines += [f"with its password:  torpor uri NAME{state_flag}"]
+    lines += [
+        f"declare databases:  torpor apply -f FILE{state_flag}",
+        "stop everything:    Ctrl-C",
+    ]
+    return "\n".join(lines)
+
+
+def _row(address: Address, resource: ServerlessDatabase) -> list[str]:
+    first = resource.spec.databases[0]
+    connection = Connection(resource.name, address, first.owner, first.name)
+    return [f"  {resource.name}", str(resource.status.phase), connection.uri]

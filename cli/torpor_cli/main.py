@@ -1,0 +1,68 @@
+"""The ``torpor`` command: which verbs there are, and how their failures are shown.
+
+A verb's file is imported when the verb is used: `torpor list` doesn't load what `torpor up` needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from torpor_api.failures import Failure, InvalidRequest
+
+EXIT_FAILED = 1
+EXIT_INVALID = 2
+"""Also click's for wrong usage."""
+
+VERBS = (
+    "up",
+    "apply",
+    "list",
+    "status",
+    "why",
+    "critical-chain",
+    "suspend",
+    "resume",
+    "psql",
+    "uri",
+    "delete",
+)
+"""Each is a command of its name in ``torpor_cli/verbs``, in the order of the help."""
+
+
+class Verbs(click.Group):
+    """A group whose commands are imported one by one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"torpor_cli.verbs.{cmd_name.replace('-', '_')}_verb")
+        command: click.Command = module.command
+        return command
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="torpor", prog_name="torpor")
+def torpor() -> None:
+    """Serverless Postgres: databases sleep, sessions stay."""
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        torpor()
+    except Failure as failure:
+        for line in failure.message.splitlines():
+            click.echo(f"torpor: {line}", err=True)
+        if failure.hint:
+            click.echo(f"hint: {failure.hint}", err=True)
+        sys.exit(EXIT_INVALID if isinstance(failure, InvalidRequest) else EXIT_FAILED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""What the verbs print, as text. Pure: resources in, lines out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+Json = dict[str, Any]
+
+BAR_CHARACTERS = 32
+REASON_CHARACTERS_MAX = 60
+"""In a table; `torpor why` shows reasons whole."""
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> str:
+    """Aligned columns, two spaces between them; ``right``: the columns of numbers."""
+    lines = [list(header), *(list(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    flush_right = set(right)
+
+    def cell(column: int, text: str) -> str:
+        return text.rjust(widths[column]) if column in flush_right else text.ljust(widths[column])
+
+    return "\n".join(
+        "  ".join(cell(column, text) for column, text in enumerate(line)).rstrip() for line in lines
+    )
+
+
+def resource_table(resources: Sequence[Json], now: datetime, *, is_wide: bool = False) -> str:
+    """One line a database."""
+    header = ["NAME", "PHASE", "EPOCH", "LAST RESUME", "WHY AWAKE"]
+    wide = ["COMPUTE", "IDLE TIMEOUT", "ENDPOINT", "AGE"]
+    rows = []
+    for resource in resources:
+        status = resource["status"]
+        row = [
+            resource["metadata"]["name"],
+            status["phase"],
+            str(status["epoch"]),
+            last_resume(status.get("lastResume"), now),
+            _shortened(_reasons(status)),
+        ]
+        if is_wide:
+            row += [
+                status.get("compute") or "-",
+                resource["spec"]["idleTimeout"],
+                endpoint(status.get("endpoint")),
+                ago(resource["metadata"].get("creationTimestamp", ""), now),
+            ]
+        rows.append(row)
+    return table(header + wide if is_wide else header, rows, right=[2])
+
+
+def resource_story(resource: Json, now: datetime) -> str:
+    """Everything about one database, for a person."""
+    metadata, spec, status = resource["metadata"], resource["spec"], resource["status"]
+    facts = [
+        ("Name", metadata["name"]),
+        ("Phase", status["phase"]),
+        ("Endpoint", endpoint(status.get("endpoint"))),
+        ("Epoch", str(status["epoch"])),
+        ("Compute", status.get("compute") or "-"),
+        ("Idle timeout", spec["idleTimeout"] + (" (kept awake)" if spec["keepAwake"] else "")),
+        ("Roles", ", ".join(role["name"] for role in spec["roles"])),
+        ("Databases", ", ".join(database["name"] for database in spec["databases"])),
+        ("Age", ago(metadata.get("creationTimestamp", ""), now)),
+        ("Last resume", last_resume(status.get("lastResume"), now)),
+    ]
+    width = max(len(name) for name, _ in facts) + 1
+    lines = [f"{name + ':':<{width}}  {value}" for name, value in facts]
+    lines += _block("Why awake", status.get("whyAwake", ()))
+    conditions = [
+        f"{each['type']}={each['status']} ({each['reason']}) {each.get('message', '')}".rstrip()
+        for each in status.get("conditions", ())
+    ]
+    return "\n".join(lines + _block("Conditions", conditions))
+
+
+def chain_table(name: str, chain: Json | None, now: datetime) -> str:
+    """The steps of the last resume, each with its share as a bar that begins where it began."""
+    if chain is None:
+        return f"{name} has not been resumed yet"
+    total_ms = chain["totalMs"] if "totalMs" in chain else chain["total_ms"]
+    rows, passed_ms = [], 0.0
+    for step in chain["steps"]:
+        bar = _bar(passed_ms, step["ms"], max(total_ms, 0.001))
+        rows.append([step["name"], step["where"], f"{step['ms']:.1f}", bar])
+        passed_ms += step["ms"]
+    rows.append(["total", "", f"{total_ms:.1f}", ""])
+    cause = f", for {chain['cause']}" if chain.get("cause") else ""
+    head = f"{name} was resumed {ago(chain.get('at', ''), now)} ago{cause}"
+    return f"{head}\n\n{table(['STEP', 'WHERE', 'MS', ''], rows, right=[2])}"
+
+
+def last_resume(chain: Json | None, now: datetime) -> str:
+    """How long it took and when it was."""
+    if chain is None:
+        return "-"
+    total_ms = chain["totalMs"] if "totalMs" in chain else chain["total_ms"]
+    return f"{total_ms:.0f} ms, {ago(chain.get('at', ''), now)} ago"
+
+
+def endpoint(value: Json | None) -> str:
+    return "-" if value is None else f"{value['host']}:{value['port']}"
+
+
+def ago(timestamp: str, now: datetime) -> str:
+    """The age of a time in its largest unit, as kubectl shows it."""
+    if not timestamp:
+        return "?"
+    seconds = max(0, int((now - datetime.fromisoformat(timestamp)).total_seconds()))
+    for unit, unit_seconds in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * unit_seconds:
+            return f"{seconds // unit_seconds}{unit}"
+    return f"{seconds}s"
+
+
+def as_kubernetes_holds(resource: Json) -> Json:
+    """Without the places for passwords, which no stored resource fills."""
+    roles = [
+        {key: value for key, value in role.items() if key != "password"}
+        for role in resource["spec"]["roles"]
+    ]
+    return {**resource, "spec": {**resource["spec"], "roles": roles}}
+
+
+def _reasons(status: Json) -> str:
+    if status.get("whyAwake"):
+        return "; ".join(status["whyAwake"])
+    if status["phase"] == "Failed":
+        return "; ".join(c["message"] for c in status.get("conditions", ()) if c["message"])
+    return ""
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= REASON_CHARACTERS_MAX else text[: REASON_CHARACTERS_MAX - 1] + "…"
+
+
+def _block(title: str, lines: Sequence[str]) -> list[str]:
+    return [f"{title}:", *(f"  {line}" for line in lines)] if lines else []
+
+
+def _bar(before_ms: float, ms: float, total_ms: float) -> str:
+    begin = min(round(before_ms / total_ms * BAR_CHARACTERS), BAR_CHARACTERS - 1)
+    length = max(1, round(ms / total_ms * BAR_CHARACTERS))
+    return " " * begin + "█" * min(length, BAR_CHARACTERS - begin)

@@ -1,0 +1,68 @@
+"""The connection of a client: where, as whom, and to which database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from torpor_api.failures import NotFound, Unavailable
+from torpor_cli.client import ask_cluster
+from torpor_cli.local.secrets import password_of
+from torpor_cli.local.sockets import Address, parse_address
+from torpor_cli.local.state_folder import StateFolder, listen_address
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What a client must know. Routed by ``options``, which every driver can send."""
+
+    endpoint: str
+    address: Address
+    role: str
+    database: str
+    password: str | None = None
+
+    @property
+    def uri(self) -> str:
+        password = "" if self.password is None else ":" + quote(self.password, safe="")
+        return (
+            f"postgresql://{quote(self.role, safe='')}{password}@{self.address}"
+            f"/{quote(self.database, safe='')}?options=endpoint%3D{self.endpoint}"
+        )
+
+    def environment(self) -> dict[str, str]:
+        """For libpq: a password in the arguments would be seen by every user of the machine."""
+        return {
+            "PGHOST": self.address.host,
+            "PGPORT": str(self.address.port),
+            "PGUSER": self.role,
+            "PGPASSWORD": self.password or "",
+            "PGDATABASE": self.database,
+            "PGOPTIONS": f"endpoint={self.endpoint}",
+        }
+
+
+def connection_to(
+    folder: StateFolder, name: str, role: str | None = None, database: str | None = None
+) -> Connection:
+    """The connection as ``role`` (else the first database's owner), with its password."""
+    resource = ask_cluster(folder, "GetResource", name=name)["resource"]
+    first = _database(resource, database)
+    role = role or first["owner"]
+    listen = listen_address(folder)
+    if not listen:
+        raise Unavailable("`torpor up` is still starting", hint="try again in a moment")
+    password = password_of(folder.secrets, name, role)
+    return Connection(name, parse_address(listen), role, first["name"], password)
+
+
+def _database(resource: dict[str, Any], wanted: str | None) -> dict[str, str]:
+    databases: list[dict[str, str]] = resource["spec"]["databases"]
+    for database in databases:
+        if wanted in (None, database["name"]):
+            return database
+    raise NotFound(
+        f"{resource['metadata']['name']} declares no database {wanted!r}: "
+        f"it has {', '.join(database['name'] for database in databases)}"
+    )

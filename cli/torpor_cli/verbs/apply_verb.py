@@ -1,0 +1,45 @@
+"""`torpor apply`: declare databases or change them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from torpor_cli.local.state_folder import StateFolder
+from torpor_cli.options import file_option, state_option
+
+
+@click.command("apply")
+@file_option
+@state_option
+def command(files: tuple[Path, ...], folder: StateFolder) -> None:
+    """Create or change the databases of a YAML file."""
+    from torpor_api.failures import NotFound
+    from torpor_cli.client import SLOW_SECONDS_MAX, ask_cluster
+    from torpor_cli.files import document_of, read_manifests
+
+    if not files:
+        raise click.UsageError("name at least one file with -f FILE")
+    for resource in read_manifests(files):
+        try:
+            before = ask_cluster(folder, "GetResource", name=resource.name)["resource"]
+        except NotFound:
+            before = None
+        after = ask_cluster(
+            folder,
+            "ApplyResource",
+            timeout_s=SLOW_SECONDS_MAX,
+            resource=document_of(resource),
+        )["resource"]
+        click.echo(f"{resource.name} {_outcome(before, after)}")
+
+
+def _outcome(
+    before: dict[str, dict[str, object]] | None, after: dict[str, dict[str, object]]
+) -> str:
+    if before is None:
+        return "created"
+    if before["metadata"]["generation"] != after["metadata"]["generation"]:
+        return "changed"
+    return "unchanged"

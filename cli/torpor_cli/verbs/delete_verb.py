@@ -1,0 +1,35 @@
+"""`torpor delete`: forget a database, and with ``--data`` what is stored in it."""
+
+from __future__ import annotations
+
+import click
+
+from torpor_api.failures import NotFound
+from torpor_cli.client import SLOW_SECONDS_MAX, ask_autoscaler, ask_cluster
+from torpor_cli.local.state_folder import StateFolder
+from torpor_cli.options import name_argument, state_option
+
+
+@click.command("delete")
+@name_argument
+@click.option("--data", is_flag=True, help="Delete the stored data too; there is no way back.")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@state_option
+def command(name: str, data: bool, yes: bool, folder: StateFolder) -> None:
+    """Delete a database; its data is kept unless --data says otherwise."""
+    is_awake = _is_awake(folder, name)
+    if not yes:
+        what = "and ALL ITS DATA" if data else "and keep its data"
+        click.confirm(f"Delete {name} {what}?", abort=True)
+    if is_awake:
+        ask_autoscaler(folder, "Suspend", name=name)
+    ask_cluster(folder, "DeleteResource", timeout_s=SLOW_SECONDS_MAX, name=name, data=data)
+    click.echo(f"{name} is deleted" + ("" if data else "; applying it again brings its data back"))
+
+
+def _is_awake(folder: StateFolder, name: str) -> bool:
+    try:
+        phase = ask_cluster(folder, "GetResource", name=name)["resource"]["status"]["phase"]
+    except NotFound:
+        return False
+    return bool(phase not in ("Suspended", "Failed"))

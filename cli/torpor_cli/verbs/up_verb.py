@@ -1,0 +1,55 @@
+"""`torpor up`: the whole product on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from torpor_cli.local.state_folder import StateFolder
+from torpor_cli.options import file_option, flag_for, state_option
+
+LISTEN_DEFAULT = "127.0.0.1:6432"
+"""Only this machine; 6432 leaves Postgres's own port to a Postgres."""
+
+WARM_DEFAULT = 2
+"""Enough for two databases that wake in the same moment."""
+
+WARM_MAX = 100
+"""An agent takes about 30 MB of memory."""
+
+
+@click.command("up")
+@file_option
+@state_option
+@click.option(
+    "--listen",
+    default=LISTEN_DEFAULT,
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where clients connect; port 0 takes a free one.",
+)
+@click.option(
+    "--warm",
+    type=click.IntRange(0, WARM_MAX),
+    default=WARM_DEFAULT,
+    show_default=True,
+    metavar="N",
+    help="How many started agents wait for a database.",
+)
+def command(files: tuple[Path, ...], folder: StateFolder, listen: str, warm: int) -> None:
+    """Run Torpor on this machine until Ctrl-C."""
+    import asyncio
+
+    from torpor_cli.files import read_manifests
+    from torpor_cli.local.sockets import parse_address
+    from torpor_cli.local.supervisor import Settings, Supervisor
+    from torpor_cli.local.welcome import welcome
+
+    settings = Settings(folder, parse_address(listen), warm, read_manifests(files))
+    flag = flag_for(folder)
+    supervisor = Supervisor(settings, click.echo)
+    asyncio.run(
+        supervisor.run(lambda address, resources: click.echo(welcome(address, resources, flag)))
+    )
+    click.echo(f"ended; the data stays in {folder.root}")
