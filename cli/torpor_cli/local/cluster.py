@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from torpor_api.facts import LoginFacts
-from torpor_api.failures import InvalidRequest, NotFound
+from torpor_api.failures import NotFound
 from torpor_api.manifest import parse_resource
 from torpor_api.messages import Event, ResourceChanged, ResourceDeleted, StoragePlace
 from torpor_api.phases import Phase
@@ -67,7 +67,7 @@ class Cluster:
     async def apply(self, document: object) -> ServerlessDatabase:
         """Create or change; answered when the volume is there."""
         wanted = parse_resource(document)
-        self._refuse_other_versions(wanted)
+        rules.refuse_other_versions(wanted, self._postgres_version)
         async with self._changing:
             entries = await asyncio.to_thread(self._secrets.plan, wanted.name, wanted.spec.roles)
             new_passwords = self._secrets.would_change(wanted.name, entries)
@@ -156,14 +156,6 @@ class Cluster:
         await asyncio.to_thread(self._storage.remove, name)
         self._secrets.delete(name)
         self._store.forget_volume(name)
-
-    def _refuse_other_versions(self, wanted: ServerlessDatabase) -> None:
-        version = wanted.spec.postgres_version
-        if version not in (None, self._postgres_version):
-            raise InvalidRequest(
-                f"{wanted.name}: spec.postgresVersion: Postgres {version} is not installed here: "
-                f"use {self._postgres_version}, or leave it out"
-            )
 
 
 def _now() -> str:

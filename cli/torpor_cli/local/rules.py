@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torpor_api.failures import Conflict, Refused, StaleEpoch
+from torpor_api.failures import Conflict, InvalidRequest, Refused, StaleEpoch
 from torpor_api.phases import Phase
 from torpor_api.resource import DatabaseStatus, Metadata, ServerlessDatabase
 
@@ -90,6 +90,16 @@ def refuse_deletion_while_awake(stored: ServerlessDatabase) -> None:
         raise Refused(
             f"{stored.name} is {phase}: it can be deleted once it sleeps",
             hint=f"torpor suspend {stored.name}",
+        )
+
+
+def refuse_other_versions(wanted: ServerlessDatabase, installed: str) -> None:
+    """Raises InvalidRequest where the resource asks for a Postgres that is not there."""
+    version = wanted.spec.postgres_version
+    if version not in (None, installed):
+        raise InvalidRequest(
+            f"{wanted.name}: spec.postgresVersion: Postgres {version} is not installed here: "
+            f"use {installed}, or leave it out"
         )
 
 

@@ -19,7 +19,7 @@ from torpor_api.messages import AgentChanged
 from torpor_api.resource import ServerlessDatabase
 from torpor_channel.server import Server
 from torpor_cli.files import document_of
-from torpor_cli.local import postgres_binaries, state_folder, tls
+from torpor_cli.local import postgres_binaries, rules, state_folder, tls
 from torpor_cli.local.agents import Agents
 from torpor_cli.local.cluster import Cluster
 from torpor_cli.local.cluster_server import Watchers, cluster_handlers
@@ -79,6 +79,8 @@ class Supervisor:
         self, announce: Callable[[Address, tuple[ServerlessDatabase, ...]], None]
     ) -> None:
         """Until SIGINT, SIGTERM or SIGHUP; ``announce`` is called once everything is ready."""
+        for resource in self._settings.resources:
+            rules.refuse_other_versions(resource, postgres_binaries.installed().major)
         asked_to_end = self._listen_to_signals()
         lock = self._take_state_folder()
         listen = await self._free_address()

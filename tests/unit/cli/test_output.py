@@ -1,0 +1,113 @@
+"""Tables and stories, as text."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from torpor_api.chain import Step
+from torpor_api.phases import Phase
+from torpor_api.resource import (
+    Condition,
+    DatabaseStatus,
+    Endpoint,
+    LastResume,
+    ServerlessDatabase,
+)
+from torpor_cli import output
+
+NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+
+CHAIN = LastResume(
+    steps=(
+        Step(name="claim", where="autoscaler", ms=1.0),
+        Step(name="start", where="postgres", ms=27.0),
+        Step(name="first row", where="proxy", ms=2.0),
+    ),
+    total_ms=30.0,
+    at="2026-01-01T11:58:00Z",
+    cause="session 3 of app",
+)
+
+
+def resource(**status: Any) -> dict[str, Any]:
+    made = ServerlessDatabase.model_validate(
+        {"metadata": {"name": "shop", "creationTimestamp": "2025-12-30T12:00:00Z"}}
+    )
+    return made.model_copy(update={"status": DatabaseStatus(**status)}).model_dump(
+        mode="json", by_alias=True
+    )
+
+
+def test_columns_are_aligned_and_numbers_flush_right() -> None:
+    text = output.table(["A", "N"], [["longer", "1"], ["x", "1000"]], right=[1])
+    assert text.splitlines() == ["A          N", "longer     1", "x       1000"]
+
+
+def test_a_sleeping_and_an_awake_database() -> None:
+    rows = [
+        resource(),
+        resource(
+            phase=Phase.ACTIVE,
+            epoch=12,
+            compute="c1",
+            last_resume=CHAIN,
+            why_awake=("session 17 holds advisory lock 42",),
+        ),
+    ]
+    lines = output.resource_table(rows, NOW).splitlines()
+    assert lines[0].split() == ["NAME", "PHASE", "EPOCH", "LAST", "RESUME", "WHY", "AWAKE"]
+    assert lines[1].split() == ["shop", "Suspended", "0", "-"]
+    assert "30 ms, 2m ago" in lines[2]
+    assert lines[2].endswith("session 17 holds advisory lock 42")
+
+
+def test_wide_adds_where_and_how_old() -> None:
+    row = resource(endpoint=Endpoint(host="shop.localhost", port=6432))
+    line = output.resource_table([row], NOW, is_wide=True).splitlines()[1]
+    assert "shop.localhost:6432" in line and "5m" in line and line.endswith("2d")
+
+
+def test_a_failed_database_says_why_in_the_list() -> None:
+    condition = Condition(type="Ready", status="False", reason="Lost", message="data is missing")
+    row = resource(phase=Phase.FAILED, conditions=(condition,))
+    assert "data is missing" in output.resource_table([row], NOW)
+    assert "Ready=False (Lost) data is missing" in output.resource_story(row, NOW)
+
+
+def test_a_long_reason_is_shortened_in_the_list_and_whole_in_the_story() -> None:
+    reason = "x" * 200
+    row = resource(phase=Phase.ACTIVE, why_awake=(reason,))
+    assert reason not in output.resource_table([row], NOW)
+    assert reason in output.resource_story(row, NOW)
+
+
+def test_each_step_of_a_chain_begins_where_the_one_before_ended() -> None:
+    chain = resource(last_resume=CHAIN)["status"]["lastResume"]
+    lines = output.chain_table("shop", chain, NOW).splitlines()
+    assert lines[0] == "shop was resumed 2m ago, for session 3 of app"
+    bars = {line.split()[0]: line for line in lines[3:6]}
+    assert bars["claim"].rindex("█") <= bars["start"].index("█")
+    assert bars["start"].count("█") > 20
+    assert bars["start"].rindex("█") <= bars["first"].index("█")
+    assert lines[6].split() == ["total", "30.0"]
+
+
+def test_a_database_that_was_never_resumed() -> None:
+    assert output.chain_table("shop", None, NOW) == "shop has not been resumed yet"
+
+
+def test_ages_take_their_largest_unit() -> None:
+    ages = {
+        "2026-01-01T11:59:50Z": "10s",
+        "2026-01-01T11:57:00Z": "3m",
+        "2026-01-01T09:00:00Z": "3h",
+        "2025-12-25T12:00:00Z": "7d",
+        "2026-01-01T12:00:09Z": "0s",
+        "": "?",
+    }
+    assert {at: output.ago(at, NOW) for at in ages} == ages
+
+
+def test_json_has_no_place_for_passwords() -> None:
+    assert "password" not in str(output.as_kubernetes_holds(resource()))
