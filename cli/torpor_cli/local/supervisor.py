@@ -204,6 +204,7 @@ class Supervisor:
             *("--domain", DOMAIN),
         )
         ending.push_async_callback(proxy.stop, grace_s=PROXY_DRAIN_SECONDS_MAX)
+        ending.callback(self._say, "closing the proxy: transactions in flight may finish")
 
     def _keep(self, children: Children, name: str, *options: str) -> Keeper:
         argv = [sys.executable, "-m", f"torpor_{name}", *options]

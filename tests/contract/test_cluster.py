@@ -1,0 +1,259 @@
+"""The contract of the cluster's port, over a real control channel.
+
+Whoever plays the cluster's part (`torpor up`, a fake of it) answers these questions in this way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from torpor_api import messages as m
+from torpor_api.facts import LoginFacts, RoleFacts
+from torpor_api.failures import (
+    Conflict,
+    DataDamaged,
+    InvalidRequest,
+    NotFound,
+    Refused,
+    StaleEpoch,
+)
+from torpor_api.phases import Phase
+from torpor_api.resource import DatabaseStatus, ServerlessDatabase
+from torpor_channel.client import dial
+from torpor_channel.peer import Peer
+from torpor_channel.server import Server
+from torpor_cli.local.agents import Agents
+from torpor_cli.local.cluster import Cluster
+from torpor_cli.local.cluster_server import Watchers, cluster_handlers
+from torpor_cli.local.postgres_binaries import PostgresBinaries
+from torpor_cli.local.secrets import Secrets
+from torpor_cli.local.storage import Storage
+from torpor_cli.local.store import Store
+
+ANSWER_SECONDS_MAX = 10.0
+
+
+class NoAgents:
+    """No processes; what a real `torpor up` does with them is an integration test."""
+
+    def infos(self) -> tuple[m.AgentInfo, ...]:
+        return ()
+
+    def running(self, compute: str) -> None:
+        return None
+
+    def reconcile(self) -> None:
+        pass
+
+    async def make_gone(self, compute: str) -> None:
+        pass
+
+
+@pytest.fixture
+async def socket(tmp_path: Path) -> AsyncIterator[Path]:
+    """Where a cluster answers."""
+    template = tmp_path / "templates" / "18"
+    template.mkdir(parents=True)
+    (template / "PG_VERSION").write_text("18\n")
+    for part in ("databases", "secrets"):
+        (tmp_path / part).mkdir()
+    store = Store(tmp_path / "catalog.sqlite")
+    watchers = Watchers()
+    cluster = Cluster(
+        store,
+        Storage(tmp_path / "templates", tmp_path / "databases", PostgresBinaries(Path(), "18")),
+        Secrets(tmp_path / "secrets"),
+        postgres_version="18",
+        state_folder=str(tmp_path),
+        tell=watchers.tell,
+    )
+    agents = cast(Agents, NoAgents())
+    cluster.agents = agents
+    server = Server(cluster_handlers(cluster, agents, watchers, Watchers()))
+    path = Path(f"/proc/self/fd/{os.open(tmp_path, os.O_PATH)}") / "cluster.sock"
+    await server.listen(path)
+    yield path
+    await server.close()
+    store.close()
+    os.close(int(path.parent.name))
+
+
+@pytest.fixture
+async def peer(socket: Path) -> AsyncIterator[Peer]:
+    dialled = await dial(socket)
+    yield dialled
+    await dialled.close()
+
+
+async def apply(peer: Peer, name: str = "shop", **spec: Any) -> ServerlessDatabase:
+    document = {"metadata": {"name": name}, "spec": spec}
+    asked = m.ApplyResource(resource=document)
+    return (await peer.ask(asked, timeout_s=ANSWER_SECONDS_MAX)).resource
+
+
+async def ask(peer: Peer, request: m.Request[Any]) -> Any:
+    return await peer.ask(request, timeout_s=ANSWER_SECONDS_MAX)
+
+
+async def write(peer: Peer, stored: ServerlessDatabase, **status: Any) -> ServerlessDatabase:
+    request = m.WriteStatus(
+        name=stored.name,
+        resource_version=stored.metadata.resource_version,
+        status=DatabaseStatus(**status),
+    )
+    answer: m.Stored = await ask(peer, request)
+    return answer.resource
+
+
+def lose(volume: str) -> None:
+    Path(volume).rename(Path(volume).with_name("elsewhere"))
+
+
+async def test_an_applied_resource_is_stored_and_listed(peer: Peer) -> None:
+    stored = await apply(peer, idleTimeout="5s")
+    assert stored.status.phase is Phase.SUSPENDED
+    assert (await ask(peer, m.GetResource(name="shop"))).resource == stored
+    assert (await ask(peer, m.ListResources())).resources == (stored,)
+
+
+async def test_an_invalid_resource_is_refused_by_its_field(peer: Peer) -> None:
+    with pytest.raises(InvalidRequest, match=r"shop: spec\.colour: unknown field"):
+        await apply(peer, colour="red")
+    assert (await ask(peer, m.ListResources())).resources == ()
+
+
+async def test_of_two_claims_one_wins(peer: Peer) -> None:
+    stored = await apply(peer)
+    claims = [
+        write(peer, stored, phase=Phase.RESUMING, epoch=1, compute=compute) for compute in "abc"
+    ]
+    outcomes = await asyncio.gather(*claims, return_exceptions=True)
+    assert sum(isinstance(outcome, Conflict) for outcome in outcomes) == 2
+    winner = (await ask(peer, m.GetResource(name="shop"))).resource.status.compute
+    assert winner in {o.status.compute for o in outcomes if isinstance(o, ServerlessDatabase)}
+
+
+async def test_a_lower_epoch_is_refused(peer: Peer) -> None:
+    stored = await write(peer, await apply(peer), epoch=2)
+    with pytest.raises(StaleEpoch):
+        await write(peer, stored, epoch=1)
+
+
+async def test_a_watcher_hears_every_change_in_order(socket: Path) -> None:
+    heard: asyncio.Queue[m.Event] = asyncio.Queue()
+
+    async def hear(_: Peer, event: m.Event) -> None:
+        heard.put_nowait(event)
+
+    watcher = await dial(socket, {m.ResourceChanged: hear, m.ResourceDeleted: hear})
+    other = await dial(socket)
+    before = await apply(other, "first")
+    assert (await ask(watcher, m.WatchResources())).resources == (before,)
+    stored = await apply(other, "second")
+    claimed = await write(other, stored, phase=Phase.SUSPENDED, epoch=1)
+    await apply(other, "second")
+    await ask(other, m.DeleteResource(name="second"))
+    async with asyncio.timeout(ANSWER_SECONDS_MAX):
+        assert await heard.get() == m.ResourceChanged(resource=stored)
+        assert await heard.get() == m.ResourceChanged(resource=claimed)
+        assert await heard.get() == m.ResourceDeleted(name="second")
+    await asyncio.gather(watcher.close(), other.close())
+
+
+async def test_storage_is_located_and_its_loss_is_named(peer: Peer) -> None:
+    await apply(peer)
+    place: m.StoragePlace = await ask(peer, m.LocateStorage(name="shop"))
+    assert (Path(place.directory) / "data" / "PG_VERSION").exists()
+    assert (Path(place.directory) / "ownership").is_dir()
+    assert (place.user_id is not None) == (os.geteuid() == 0)
+    lose(place.directory)
+    with pytest.raises(DataDamaged, match="shop: the data directory"):
+        await ask(peer, m.LocateStorage(name="shop"))
+
+
+async def test_each_database_has_a_user_id_of_its_own(peer: Peer) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root gives each database its own user id")
+    names = ("a", "b", "c")
+    for name in names:
+        await apply(peer, name)
+    places = [await ask(peer, m.LocateStorage(name=name)) for name in names]
+    assert len({place.user_id for place in places}) == 3
+
+
+async def test_verifiers_of_given_and_generated_passwords(peer: Peer) -> None:
+    stored = await apply(peer, roles=[{"name": "app"}, {"name": "b", "password": "hunter2"}])
+    assert "hunter2" not in stored.model_dump_json()
+    verifiers = (await ask(peer, m.FetchVerifiers(name="shop"))).verifiers
+    assert set(verifiers) == {"app", "b"}
+    assert all(verifier.startswith("SCRAM-SHA-256$") for verifier in verifiers.values())
+    assert (await ask(peer, m.FetchVerifiers(name="shop"))).verifiers == verifiers
+
+
+async def test_login_facts_follow_from_the_resource_until_some_are_stored(peer: Peer) -> None:
+    stored = await apply(peer)
+    declared: LoginFacts = (await ask(peer, m.FetchLoginFacts(name="shop"))).facts
+    verifiers = (await ask(peer, m.FetchVerifiers(name="shop"))).verifiers
+    assert {role.name: role.verifier for role in declared.roles} == verifiers
+    exported = LoginFacts(roles=(RoleFacts(name="app", verifier="v"),), databases=("x",))
+    await ask(peer, m.StoreLoginFacts(name="shop", epoch=1, facts=exported))
+    await write(peer, stored, epoch=1, observed_generation=1)
+    assert (await ask(peer, m.FetchLoginFacts(name="shop"))).facts == exported
+
+
+async def test_an_awake_database_is_not_deleted(peer: Peer) -> None:
+    stored = await write(peer, await apply(peer), phase=Phase.ACTIVE, epoch=1, compute="c")
+    with pytest.raises(Refused, match="shop is Active"):
+        await ask(peer, m.DeleteResource(name="shop"))
+    await write(peer, stored, phase=Phase.SUSPENDED, epoch=1)
+    await ask(peer, m.DeleteResource(name="shop"))
+    with pytest.raises(NotFound):
+        await ask(peer, m.GetResource(name="shop"))
+
+
+async def test_kept_data_is_taken_up_again_and_deleted_data_is_not(peer: Peer) -> None:
+    await write(peer, await apply(peer), epoch=5)
+    place: m.StoragePlace = await ask(peer, m.LocateStorage(name="shop"))
+    mark = Path(place.directory) / "data" / "mark"
+    mark.write_text("")
+    await ask(peer, m.DeleteResource(name="shop"))
+    back = await apply(peer)
+    assert mark.exists() and back.status.epoch == 5
+    assert await ask(peer, m.LocateStorage(name="shop")) == place
+    await ask(peer, m.DeleteResource(name="shop", data=True))
+    fresh = await apply(peer)
+    assert not mark.exists() and fresh.status.epoch == 0
+
+
+async def test_kept_data_can_be_deleted_later(peer: Peer) -> None:
+    await apply(peer)
+    await ask(peer, m.DeleteResource(name="shop"))
+    await ask(peer, m.DeleteResource(name="shop", data=True))
+    with pytest.raises(NotFound):
+        await ask(peer, m.DeleteResource(name="shop", data=True))
+
+
+async def test_gone_is_confirmed_where_nothing_runs(peer: Peer) -> None:
+    await apply(peer)
+    assert await ask(peer, m.ConfirmGone(compute="of-an-earlier-one", database="shop")) == m.Done()
+
+
+@pytest.mark.parametrize(
+    "request_of",
+    [
+        m.GetResource,
+        m.DeleteResource,
+        m.LocateStorage,
+        m.FetchVerifiers,
+        m.FetchLoginFacts,
+    ],
+)
+async def test_an_unknown_name_is_not_found(peer: Peer, request_of: Any) -> None:
+    with pytest.raises(NotFound, match="'ghost'"):
+        await ask(peer, request_of(name="ghost"))

@@ -1,0 +1,355 @@
+"""`torpor up` as a supervisor: what it starts, refuses, keeps running, and leaves behind: nothing.
+
+Proxy, autoscaler and agents are stand-ins here, small programs of the same names that are found
+first; what is tested is real processes, real signals and a real template.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+WAIT_SECONDS_MAX = 30.0
+
+LISTENS_ON_A_PATH = """
+import asyncio, subprocess, sys
+path = sys.argv[sys.argv.index("--listen") + 1]
+async def main():
+    server = await asyncio.start_unix_server(lambda reader, writer: writer.close(), path)
+    await server.serve_forever()
+"""
+AGENT = (
+    LISTENS_ON_A_PATH
+    + """
+# What an agent leaves behind when it is killed: a child, and a child's child that ignores SIGTERM.
+subprocess.Popen(["sh", "-c", "trap '' TERM; sleep 999 & wait"], start_new_session=True)
+asyncio.run(main())
+"""
+)
+AUTOSCALER = LISTENS_ON_A_PATH + "asyncio.run(main())"
+PROXY = """
+import asyncio, sys
+host, port = sys.argv[sys.argv.index("--listen") + 1].rsplit(":", 1)
+async def main():
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), host, int(port))
+    await server.serve_forever()
+asyncio.run(main())
+"""
+
+MANIFEST = """
+apiVersion: torpor.dev/v1alpha1
+kind: ServerlessDatabase
+metadata: {name: shop}
+spec: {roles: [{name: app, password: "s3 cret/"}]}
+"""
+
+
+PYTHON_OF_OTHERS = shutil.which(f"python3.{sys.version_info.minor}", path="/usr/bin")
+"""root's own Python may lie where no other user can reach it."""
+
+
+class Up:
+    """One `torpor up` and the verbs that act on it."""
+
+    def __init__(self, root: Path, user: int | None = None) -> None:
+        self.state = root / "state"
+        self._root = root
+        self._user = user
+        self._process: subprocess.Popen[str] | None = None
+        self._output = root / f"output-{os.urandom(4).hex()}"
+        self.mark = f"TORPOR_TEST={root.name}"
+
+    def start(self, *options: str) -> None:
+        with self._output.open("a") as output:
+            self._process = subprocess.Popen(
+                self._argv("up", "--listen", "127.0.0.1:0", *options),
+                env=self._environment(),
+                stdout=output,
+                stderr=output,
+                text=True,
+                **self._as_user(),
+            )
+
+    def ready(self) -> None:
+        wait_until(lambda: "ready at" in self.output or self.status is not None, "ready")
+        assert "ready at" in self.output, self.output
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self._argv(*arguments),
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            timeout=WAIT_SECONDS_MAX,
+            **self._as_user(),
+        )
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def ended(self) -> int:
+        assert self._process is not None
+        return self._process.wait(WAIT_SECONDS_MAX)
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text()
+
+    @property
+    def status(self) -> int | None:
+        assert self._process is not None
+        return self._process.poll()
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def processes(self, word: str = "") -> list[int]:
+        """Everything alive that this test has started, found by a mark in its environment."""
+        return [pid for pid in all_with(self.mark) if word in command_line(pid)]
+
+    def _argv(self, *arguments: str) -> list[str]:
+        python = sys.executable if self._user is None else PYTHON_OF_OTHERS
+        return [str(python), "-m", "torpor_cli.main", *arguments, "--state", str(self.state)]
+
+    def _environment(self) -> dict[str, str]:
+        key, value = self.mark.split("=")
+        own = (path for path in sys.path if path and not path.startswith(sys.base_prefix))
+        paths = [str(self._root / "stand_ins"), *own]
+        home = {"HOME": str(self._root)}
+        return {**os.environ, **home, key: value, "PYTHONPATH": os.pathsep.join(paths)}
+
+    def _as_user(self) -> dict[str, Any]:
+        if self._user is None:
+            return {}
+        return {"user": self._user, "group": self._user, "extra_groups": []}
+
+
+def wait_until(holds: Callable[[], bool], reason: str) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS_MAX
+    while not holds():
+        assert time.monotonic() < deadline, f"waited in vain: {reason}"
+        time.sleep(0.02)
+
+
+def all_with(mark: str) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and mark.encode() in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+@pytest.fixture
+def root() -> Iterator[Path]:
+    """A folder that other user ids can reach, which pytest's own is not for root."""
+    made = Path(tempfile.mkdtemp(prefix="torpor-test-", dir="/tmp"))
+    made.chmod(0o777)
+    for name, program in {"compute": AGENT, "autoscaler": AUTOSCALER, "proxy": PROXY}.items():
+        package = made / "stand_ins" / f"torpor_{name}"
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text("")
+        (package / "__main__.py").write_text(program)
+    (made / "shop.yaml").write_text(MANIFEST)
+    yield made
+    for pid in all_with(f"TORPOR_TEST={made.name}"):
+        os.kill(pid, signal.SIGKILL)
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def up(root: Path) -> Up:
+    return Up(root)
+
+
+def test_it_starts_declares_shows_and_ends_with_nothing_left(up: Up, root: Path) -> None:
+    up.start("-f", str(root / "shop.yaml"))
+    up.ready()
+    assert "s3 cret" not in up.output and "?options=endpoint%3Dshop" in up.output
+    assert len(up.processes("torpor_compute")) == 2
+    assert up.run("list").stdout.splitlines()[1].split()[:2] == ["shop", "Suspended"]
+    assert ":s3%20cret%2F@127.0.0.1:" in up.run("uri", "shop").stdout
+    shown = json.loads(up.run("status", "shop", "-o", "json").stdout)
+    assert shown["status"]["phase"] == "Suspended"
+    assert "cret" not in json.dumps(shown)
+    up.signal(signal.SIGINT)
+    assert up.ended() == 0, up.output
+    assert up.processes() == []
+    assert not (up.state / "run").exists()
+
+
+def test_after_kill_9_nothing_is_left_and_the_next_one_takes_over(up: Up, root: Path) -> None:
+    up.start("-f", str(root / "shop.yaml"))
+    up.ready()
+    up.signal(signal.SIGKILL)
+    up.ended()
+    wait_until(lambda: up.processes("torpor_") == [], "every component ends with it")
+    again = Up(root)
+    again.start()
+    again.ready()
+    assert "shop" in again.run("list").stdout
+    again.signal(signal.SIGTERM)
+    assert again.ended() == 0
+
+
+def test_a_second_one_is_refused_and_told_who_holds_the_folder(up: Up) -> None:
+    up.start()
+    up.ready()
+    refused = up.run("up")
+    assert refused.returncode == 1
+    assert refused.stderr.count("\n") == 1
+    assert f"process id {up.pid}" in refused.stderr and "--state DIR" in refused.stderr
+    assert up.run("list").returncode == 0
+
+
+def test_a_port_in_use_is_named_before_anything_is_started(up: Up) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        refused = up.run("up", "--listen", address)
+    assert refused.returncode == 1
+    assert address in refused.stderr and "--listen HOST:PORT" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert not (up.state / "templates" / "18").exists()
+
+
+def test_faults_in_a_file_are_one_line_each_and_nothing_is_started(up: Up, root: Path) -> None:
+    (root / "bad.yaml").write_text(MANIFEST.replace("spec: {", "spec: {idleTimeout: soon, x: 1, "))
+    refused = up.run("up", "-f", str(root / "shop.yaml"), "-f", str(root / "bad.yaml"))
+    assert refused.returncode == 2
+    assert refused.stdout == "" and refused.stderr.count("\n") == 2
+    assert "shop: spec.idleTimeout: 'soon' is not a duration" in refused.stderr
+    assert not up.state.exists()
+
+
+def test_a_dead_component_is_started_again_and_it_is_said(up: Up) -> None:
+    up.start()
+    up.ready()
+    for component in ("proxy", "autoscaler"):
+        (before,) = up.processes(f"torpor_{component}")
+        os.kill(before, signal.SIGKILL)
+        wait_until(
+            lambda name=component, old=before: up.processes(f"torpor_{name}") not in ([], [old]),  # type: ignore[misc]
+            f"another {component}",
+        )
+        assert f"the {component} ended by itself (signal 9)" in up.output
+
+
+def test_a_dead_agent_is_replaced_and_its_orphans_are_killed(up: Up) -> None:
+    up.start("--warm", "1")
+    up.ready()
+    (agent,) = up.processes("torpor_compute")
+    wait_until(lambda: len(up.processes("sleep 999")) == 2, "the agent's children")
+    before = set(up.processes("sleep 999"))
+    os.kill(agent, signal.SIGKILL)
+    wait_until(lambda: up.processes("torpor_compute") not in ([], [agent]), "another agent")
+    wait_until(lambda: not before & set(up.processes("sleep 999")), "orphans are killed")
+
+
+def test_a_component_that_cannot_start_is_named_with_its_last_words(up: Up, root: Path) -> None:
+    (root / "stand_ins" / "torpor_proxy" / "__main__.py").write_text("raise SystemExit('no luck')")
+    up.start()
+    assert up.ended() == 1
+    assert "torpor: the proxy does not start" in up.output and "no luck" in up.output
+    assert up.processes() == []
+
+
+def test_verbs_without_a_running_one_say_what_to_run(up: Up) -> None:
+    for arguments in (["list"], ["status", "shop"], ["uri", "shop"], ["why", "shop"]):
+        refused = up.run(*arguments)
+        assert refused.returncode == 1
+        assert "no `torpor up` is running" in refused.stderr and "`torpor up`" in refused.stderr
+        assert "Traceback" not in refused.stderr
+
+
+def test_apply_and_delete_and_take_up_again(up: Up, root: Path) -> None:
+    up.start()
+    up.ready()
+    manifest = str(root / "shop.yaml")
+    assert up.run("apply", "-f", manifest).stdout == "shop created\n"
+    assert up.run("apply", "-f", manifest).stdout == "shop unchanged\n"
+    (root / "shop.yaml").write_text(MANIFEST.replace("s3 cret/", "another"))
+    assert up.run("apply", "-f", manifest).stdout == "shop changed\n"
+    assert up.run("delete", "shop", "--yes").returncode == 0
+    data = up.state / "databases" / "shop" / "data"
+    assert (data / "PG_VERSION").exists()
+    assert up.run("apply", "-f", manifest).stdout == "shop created\n"
+    assert up.run("delete", "shop", "--data", "--yes").returncode == 0
+    assert not data.exists()
+    missing = up.run("delete", "shop", "--yes")
+    assert missing.returncode == 1 and "no database 'shop'" in missing.stderr
+
+
+def test_secrets_are_the_owners_only(up: Up, root: Path) -> None:
+    up.start("-f", str(root / "shop.yaml"))
+    up.ready()
+    private = ["catalog.sqlite", "secrets/shop.json", "tls/server.key", "tls/ca.key"]
+    for path in (up.state / part for part in private):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    assert b"s3 cret" not in (up.state / "catalog.sqlite").read_bytes()
+
+
+def test_a_second_interrupt_ends_at_once(up: Up, root: Path) -> None:
+    stubborn = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    (root / "stand_ins" / "torpor_proxy" / "__main__.py").write_text(stubborn + PROXY)
+    up.start()
+    up.ready()
+    up.signal(signal.SIGINT)
+    wait_until(lambda: "closing the proxy" in up.output, "the orderly end has begun")
+    up.signal(signal.SIGINT)
+    assert up.ended() == 1
+    wait_until(lambda: up.processes("torpor_") == [], "nothing is left")
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or PYTHON_OF_OTHERS is None,
+    reason="needs root, and a Python that another user can run",
+)
+def test_it_works_as_an_ordinary_user(root: Path) -> None:
+    up = Up(root, user=65534)
+    up.start("-f", str(root / "shop.yaml"))
+    up.ready()
+    assert up.run("list").stdout.splitlines()[1].split()[:2] == ["shop", "Suspended"]
+    assert (up.state / "databases" / "shop" / "data").stat().st_uid == 65534
+    up.signal(signal.SIGINT)
+    assert up.ended() == 0, up.output
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small file system")
+def test_on_a_full_disk_an_apply_fails_clearly_and_leaves_nothing(up: Up, root: Path) -> None:
+    up.start()
+    up.ready()
+    databases = up.state / "databases"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", databases], check=True)
+    try:
+        failed = up.run("apply", "-f", str(root / "shop.yaml"))
+        assert failed.returncode == 1
+        assert "no room for" in failed.stderr and "free some space" in failed.stderr
+        assert list(databases.iterdir()) == []
+    finally:
+        subprocess.run(["umount", databases], check=True)
+    assert up.run("apply", "-f", str(root / "shop.yaml")).stdout == "shop created\n"
