@@ -62,6 +62,10 @@ def main() -> None:
         if failure.hint:
             click.echo(f"hint: {failure.hint}", err=True)
         sys.exit(EXIT_INVALID if isinstance(failure, InvalidRequest) else EXIT_FAILED)
+    except OSError as error:
+        # A full or read-only disk may show up anywhere; a stack trace would help nobody.
+        click.echo(f"torpor: {error}", err=True)
+        sys.exit(EXIT_FAILED)
 
 
 if __name__ == "__main__":

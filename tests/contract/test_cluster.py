@@ -48,7 +48,7 @@ class NoAgents:
     def running(self, compute: str) -> None:
         return None
 
-    def reconcile(self) -> None:
+    def reconcile_soon(self) -> None:
         pass
 
     async def make_gone(self, compute: str) -> None:

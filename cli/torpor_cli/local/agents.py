@@ -32,6 +32,10 @@ RETRY_SECONDS_MIN = 0.1
 RETRY_SECONDS_MAX = 5.0
 """Between two starts while agents die before they are ready, doubling: no hot loop."""
 
+REFILL_DELAY_SECONDS = 0.2
+"""After a claim. Starting an agent takes a core for half a second, just when the database that was
+woken needs it: its clients wait, the pool does not."""
+
 _POLL_SECONDS = 0.02
 
 
@@ -71,16 +75,27 @@ class Agents:
         self._retry_s = RETRY_SECONDS_MIN
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closing = False
+        self._timer: asyncio.TimerHandle | None = None
 
     def set_size(self, size: int, claimed: frozenset[str] | None = None) -> None:
         """How many shall be warm; ``claimed`` is the autoscaler's word on who is not."""
+        is_larger = size > self._size
         self._size = size
         if claimed is not None:
             self._claimed_by_word = claimed
-        self.reconcile()
+        if is_larger:
+            self._reconcile()
+        else:
+            self.reconcile_soon()
 
-    def reconcile(self) -> None:
-        """Start what is missing and end what is too many; called after every change."""
+    def reconcile_soon(self) -> None:
+        """Start what is missing and end what is too many, once for all changes until then."""
+        if self._timer is None and not self._is_closing:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(REFILL_DELAY_SECONDS, self._reconcile)
+
+    def _reconcile(self) -> None:
+        self._timer = None
         if self._is_closing:
             return
         # A claim is in the store before the autoscaler's next word, so both count.
@@ -194,7 +209,7 @@ class Agents:
         agent.gone.set()
         if agent.is_ready:
             self._tell(agent.info.model_copy(update={"is_gone": True}))
-        self.reconcile()
+        self._reconcile()
 
     def _forget_agent(self, info: AgentInfo) -> None:
         del self._agents[info.compute]
