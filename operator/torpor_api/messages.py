@@ -235,7 +235,9 @@ class Started(Message):
 
     address: ComputeAddress
     steps: tuple[Step, ...]
-    facts: LoginFacts
+    facts: LoginFacts | None = None
+    """None: those stored at the last suspend are still exact (a clean start, an unchanged spec), and
+    reading them again would make the first client wait."""
     max_connections: int
     was_recovery: bool = False
     """Postgres had not been stopped cleanly before."""
@@ -302,7 +304,11 @@ class RoleFactsReply(Message):
 
 
 class AskRoleFacts(Request[RoleFactsReply]):
-    """The facts of one role as they are now; None for a role that does not exist."""
+    """The facts of one role as they are now; None for a role that does not exist.
+
+    A role that may log in and that nobody has admitted yet (a tenant has just made it) is admitted
+    by being asked for; a superuser only where the spec declares it.
+    """
 
     reply: ClassVar = RoleFactsReply
     role: str
