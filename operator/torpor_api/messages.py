@@ -82,7 +82,7 @@ class ApplyResource(Request[Stored]):
 
 
 class DeleteResource(Request[Done]):
-    """Delete the resource once its database sleeps; the data stays unless ``data`` says otherwise."""
+    """Delete the resource once its database sleeps; the data stays unless ``data`` is true."""
 
     reply: ClassVar = Done
     name: str
@@ -236,8 +236,8 @@ class Started(Message):
     address: ComputeAddress
     steps: tuple[Step, ...]
     facts: LoginFacts | None = None
-    """None: those stored at the last suspend are still exact (a clean start, an unchanged spec), and
-    reading them again would make the first client wait."""
+    """None: those stored at the last suspend are still exact (a clean start, an unchanged spec),
+    and reading them again would make the first client wait."""
     max_connections: int
     was_recovery: bool = False
     """Postgres had not been stopped cleanly before."""
@@ -338,7 +338,7 @@ class AskActivity(Request[ActivityReply]):
 
 
 class PostgresLost(Event):
-    """Agent to autoscaler: Postgres died without being asked; ``restarting`` under the same epoch."""
+    """Agent to autoscaler: Postgres died unasked; ``restarting``: under the same epoch."""
 
     database: str
     epoch: int
@@ -387,7 +387,7 @@ class Endpoints(Message):
 
 
 class RegisterProxy(Request[Endpoints]):
-    """First word of a proxy: answers with all endpoints, then tells EndpointChanged and -Removed."""
+    """First word of a proxy: answers with all endpoints, then tells EndpointChanged, -Removed."""
 
     reply: ClassVar = Endpoints
     proxy: str

@@ -38,7 +38,8 @@ def parse_duration_s(text: str) -> float:
         position = part.end()
     if not text or position != len(text):
         raise ValueError(
-            f"{text!r} is not a duration: write a number with a unit (ms, s, m, h, d), like 30s or 5m"
+            f"{text!r} is not a duration: write a number with a unit "
+            "(ms, s, m, h, d), like 30s or 5m"
         )
     return seconds
 

@@ -11,7 +11,7 @@ import ipaddress
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -30,8 +30,8 @@ from torpor_api.identity import DATABASE_NAME_LENGTH_MAX, is_database_name
 from torpor_api.phases import Phase
 from torpor_api.quantities import format_duration, parse_bytes, parse_cu, parse_duration_s
 
-API_VERSION = "torpor.dev/v1alpha1"
-KIND = "ServerlessDatabase"
+API_VERSION: Final = "torpor.dev/v1alpha1"
+KIND: Final = "ServerlessDatabase"
 DEFAULT_NAMESPACE = "default"
 
 POSTGRES_NAME_BYTES_MAX = 63
@@ -73,7 +73,7 @@ def _postgres_name(value: str) -> str:
         raise ValueError(
             f"{value!r} is not a name for Postgres: 1 to {POSTGRES_NAME_BYTES_MAX} bytes"
         )
-    if value.startswith("pg_") or value.startswith("torpor_"):
+    if value.startswith(("pg_", "torpor_")):
         raise ValueError(f"{value!r} is reserved: names starting with pg_ or torpor_ can't be used")
     return value
 
@@ -145,7 +145,7 @@ class Storage(ApiModel):
     size: Size = "10Gi"
     """Requested on Kubernetes; on one machine the folder's file system is the limit."""
     mode: Literal["shared", "dedicated"] = "shared"
-    """``shared``: a directory on the pool's volume, woken fastest; ``dedicated``: a volume of its own."""
+    """``shared``: a directory on the pool's volume, woken fastest; ``dedicated``: an own volume."""
 
 
 class Access(ApiModel):
@@ -156,7 +156,7 @@ class Access(ApiModel):
 
 
 class Keepalives(StrEnum):
-    """What answers a keep-alive (``SELECT 1``, the empty query) of a client whose database sleeps."""
+    """What answers a keep-alive (``SELECT 1``, the empty query) while the database sleeps."""
 
     ANSWER = "answer"
     WAKE = "wake"
@@ -195,8 +195,8 @@ class DatabaseSpec(ApiModel):
         for database in self.databases:
             if database.owner not in known:
                 raise ValueError(
-                    f"databases: owner {database.owner!r} of {database.name!r} is not among the roles "
-                    f"({', '.join(sorted(known))})"
+                    f"databases: owner {database.owner!r} of {database.name!r} is not among "
+                    f"the roles ({', '.join(sorted(known))})"
                 )
         return self
 

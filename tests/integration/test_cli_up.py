@@ -62,7 +62,7 @@ PYTHON_OF_OTHERS = shutil.which(f"python3.{sys.version_info.minor}", path="/usr/
 
 
 class Up:
-    """One `torpor up` and the verbs that act on it."""
+    """One `torpor up` and the verbs that act on it; as a context manager it ends what it began."""
 
     def __init__(self, root: Path, user: int | None = None) -> None:
         self.state = root / "state"
@@ -71,6 +71,14 @@ class Up:
         self._process: subprocess.Popen[str] | None = None
         self._output = root / f"output-{os.urandom(4).hex()}"
         self.mark = f"TORPOR_TEST={root.name}"
+
+    def __enter__(self) -> Up:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(WAIT_SECONDS_MAX)
 
     def start(self, *options: str) -> None:
         with self._output.open("a") as output:
@@ -183,8 +191,9 @@ def root() -> Iterator[Path]:
 
 
 @pytest.fixture
-def up(root: Path) -> Up:
-    return Up(root)
+def up(root: Path) -> Iterator[Up]:
+    with Up(root) as started:
+        yield started
 
 
 def test_it_starts_declares_shows_and_ends_with_nothing_left(up: Up, root: Path) -> None:
@@ -209,12 +218,12 @@ def test_after_kill_9_nothing_is_left_and_the_next_one_takes_over(up: Up, root: 
     up.signal(signal.SIGKILL)
     up.ended()
     wait_until(lambda: up.processes("torpor_") == [], "every component ends with it")
-    again = Up(root)
-    again.start()
-    again.ready()
-    assert "shop" in again.run("list").stdout
-    again.signal(signal.SIGTERM)
-    assert again.ended() == 0
+    with Up(root) as again:
+        again.start()
+        again.ready()
+        assert "shop" in again.run("list").stdout
+        again.signal(signal.SIGTERM)
+        assert again.ended() == 0
 
 
 def test_a_second_one_is_refused_and_told_who_holds_the_folder(up: Up) -> None:
@@ -330,13 +339,13 @@ def test_a_second_interrupt_ends_at_once(up: Up, root: Path) -> None:
     reason="needs root, and a Python that another user can run",
 )
 def test_it_works_as_an_ordinary_user(root: Path) -> None:
-    up = Up(root, user=65534)
-    up.start("-f", str(root / "shop.yaml"))
-    up.ready()
-    assert up.run("list").stdout.splitlines()[1].split()[:2] == ["shop", "Suspended"]
-    assert (up.state / "databases" / "shop" / "data").stat().st_uid == 65534
-    up.signal(signal.SIGINT)
-    assert up.ended() == 0, up.output
+    with Up(root, user=65534) as up:
+        up.start("-f", str(root / "shop.yaml"))
+        up.ready()
+        assert up.run("list").stdout.splitlines()[1].split()[:2] == ["shop", "Suspended"]
+        assert (up.state / "databases" / "shop" / "data").stat().st_uid == 65534
+        up.signal(signal.SIGINT)
+        assert up.ended() == 0, up.output
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small file system")

@@ -1,0 +1,53 @@
+# Every target sets itself up: the first one makes .venv, later ones find it there.
+# PYTHON=/path/to/python3 chooses the Python that it is made with (3.11 or newer).
+
+BIN := .venv/bin
+READY := .venv/.torpor-ready
+SOURCES := $(wildcard operator channel compute proxy autoscaler cli tests loadtests tools)
+WORKERS ?= 2
+
+.PHONY: help demo test check bench format clean
+.PHONY: check-format check-lint check-types check-layers check-tidy
+.DEFAULT_GOAL := help
+
+help: ## Show what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(READY) ## Databases that sleep and wake under real clients, in under two minutes
+	@$(BIN)/python tools/demo.py
+
+test: $(READY) ## Run all tests (ARGS="-k word" to choose, WORKERS=0 for one process)
+	@$(BIN)/pytest -n $(WORKERS) $(ARGS)
+
+check: $(READY) ## Format, lint, types, layers and tidiness, without changing anything
+	@$(MAKE) --no-print-directory --keep-going \
+		check-format check-lint check-types check-layers check-tidy
+
+bench: $(READY) ## Measure: NAME=resume, throughput or memory, and JSON=FILE to keep the figures
+	@$(BIN)/python loadtests/bench.py $(NAME) $(if $(JSON),--json "$(JSON)") $(ARGS)
+
+format: $(READY) ## Put the code in its shape and mend what can be mended
+	@$(BIN)/ruff check --quiet --fix $(SOURCES) || true
+	@$(BIN)/ruff format $(SOURCES)
+
+clean: ## Remove the environment and everything that tools have left
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+check-format: $(READY)
+	@echo 'check: format' && $(BIN)/ruff format --quiet --check $(SOURCES)
+
+check-lint: $(READY)
+	@echo 'check: lint' && $(BIN)/ruff check --quiet $(SOURCES)
+
+check-types: $(READY)
+	@echo 'check: types' && $(BIN)/mypy
+
+check-layers: $(READY)
+	@echo 'check: layers' && found=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$found"; exit 1; }
+
+check-tidy: $(READY)
+	@echo 'check: tidy' && $(BIN)/pytest --quiet tests/tidy
+
+$(READY): pyproject.toml tools/setup.sh
+	@tools/setup.sh
