@@ -66,6 +66,6 @@ if [ "$stamped_place" != "$place" ] || ! .venv/bin/python -c '' 2>/dev/null; the
 fi
 if [ "$stamped_content" != "$content" ]; then
     install_packages
+    printf '%s\n%s\n' "$place" "$content" >"$STAMP"
     say "ready"
 fi
-printf '%s\n%s\n' "$place" "$content" >"$STAMP"
