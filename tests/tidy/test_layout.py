@@ -1,28 +1,48 @@
-"""Folders that would break Python itself, or the way packages are found."""
+"""Folders that would break Python itself, or the way packages and tests are found."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).parents[2]
-COMPONENTS = ("operator", "channel", "compute", "proxy", "autoscaler", "cli")
+from tidy.tree import PACKAGE_FOLDERS, ROOT, files, shown
 
 
-@pytest.mark.parametrize("component", COMPONENTS)
-def test_a_component_folder_is_no_package(component: str) -> None:
+@pytest.mark.parametrize("folder", PACKAGE_FOLDERS)
+def test_a_component_folder_is_no_package(folder: str) -> None:
     """`operator/__init__.py` shadows the standard library: `import collections` fails then."""
-    assert not (ROOT / component / "__init__.py").exists()
+    assert not (ROOT / folder / "__init__.py").exists()
 
 
-@pytest.mark.parametrize("component", COMPONENTS)
-def test_its_packages_carry_the_project_in_their_name(component: str) -> None:
-    packages = [path.parent.name for path in (ROOT / component).glob("*/__init__.py")]
+@pytest.mark.parametrize("folder", PACKAGE_FOLDERS)
+def test_its_packages_carry_the_project_in_their_name(folder: str) -> None:
+    packages = {path.relative_to(ROOT).parts[1] for path in files() if _is_in(path, folder)}
     assert packages
     assert [name for name in packages if not name.startswith("torpor_")] == []
 
 
 def test_no_test_folder_is_called_operator() -> None:
-    """Tests are imported by their path from `tests/`, where it would shadow the library too."""
-    assert [path for path in (ROOT / "tests").rglob("operator") if path.is_dir()] == []
+    """`tests/` is on the path, so it would shadow the library too."""
+    assert [shown(path) for path in files() if "operator" in path.relative_to(ROOT).parts[1:]] == []
+
+
+def test_unit_tests_mirror_the_packages() -> None:
+    """`tests/unit/proxy` is where the tests of `torpor_proxy` are, and nowhere else."""
+    packages = {
+        path.parent.name.removeprefix("torpor_")
+        for folder in PACKAGE_FOLDERS
+        for path in (ROOT / folder).glob("torpor_*/__init__.py")
+    }
+    tested = {path.relative_to(ROOT).parts[2] for path in files() if _is_in(path, "tests/unit")}
+    assert tested == packages
+
+
+def test_tests_are_found() -> None:
+    """pytest passes over a file of another name without a word."""
+    helpers = ("tests/support/", "tests/tidy/", "tests/conftest.py")
+    names = [shown(path) for path in files() if _is_in(path, "tests") and path.suffix == ".py"]
+    unseen = [name for name in names if "/test_" not in name and not name.startswith(helpers)]
+    assert [name for name in unseen if not name.endswith("/conftest.py")] == []
+
+
+def _is_in(path: object, folder: str) -> bool:
+    return str(path).startswith(f"{ROOT / folder}/")

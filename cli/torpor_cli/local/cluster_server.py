@@ -10,6 +10,8 @@ from torpor_channel.peer import Handlers, Peer
 from torpor_cli.local.agents import Agents
 from torpor_cli.local.cluster import Cluster
 
+Answers = dict[type[m.Message], Callable[[Peer, Any], Awaitable[m.Message | None]]]
+
 
 class Watchers:
     """Connections that asked to be told; those that have hung up are forgotten."""
@@ -30,7 +32,14 @@ def cluster_handlers(
     cluster: Cluster, agents: Agents, resource_watchers: Watchers, agent_watchers: Watchers
 ) -> Handlers:
     """Answers for ``cluster.sock``."""
+    return {
+        **_about_resources(cluster, resource_watchers),
+        **_about_storage(cluster),
+        **_about_processes(cluster, agents, agent_watchers),
+    }
 
+
+def _about_resources(cluster: Cluster, watchers: Watchers) -> Answers:
     async def apply(_: Peer, asked: m.ApplyResource) -> m.Stored:
         return m.Stored(resource=await cluster.apply(asked.resource))
 
@@ -48,10 +57,21 @@ def cluster_handlers(
         stored = cluster.write_status(asked.name, asked.resource_version, asked.status)
         return m.Stored(resource=stored)
 
-    async def watch_resources(peer: Peer, asked: m.WatchResources) -> m.Resources:
-        resource_watchers.add(peer)
+    async def watch(peer: Peer, asked: m.WatchResources) -> m.Resources:
+        watchers.add(peer)
         return m.Resources(resources=cluster.list())
 
+    return {
+        m.ApplyResource: apply,
+        m.DeleteResource: delete,
+        m.ListResources: list_all,
+        m.GetResource: get,
+        m.WriteStatus: write_status,
+        m.WatchResources: watch,
+    }
+
+
+def _about_storage(cluster: Cluster) -> Answers:
     async def store_facts(_: Peer, asked: m.StoreLoginFacts) -> m.Done:
         cluster.store_facts(asked.name, asked.epoch, asked.facts)
         return m.Done()
@@ -65,8 +85,17 @@ def cluster_handlers(
     async def locate(_: Peer, asked: m.LocateStorage) -> m.StoragePlace:
         return cluster.locate(asked.name)
 
-    async def watch_agents(peer: Peer, asked: m.WatchAgents) -> m.Agents:
-        agent_watchers.add(peer)
+    return {
+        m.StoreLoginFacts: store_facts,
+        m.FetchLoginFacts: fetch_facts,
+        m.FetchVerifiers: fetch_verifiers,
+        m.LocateStorage: locate,
+    }
+
+
+def _about_processes(cluster: Cluster, agents: Agents, watchers: Watchers) -> Answers:
+    async def watch(peer: Peer, asked: m.WatchAgents) -> m.Agents:
+        watchers.add(peer)
         return m.Agents(agents=agents.infos())
 
     async def set_warm_pool(_: Peer, asked: m.SetWarmPool) -> m.Done:
@@ -77,19 +106,4 @@ def cluster_handlers(
         await cluster.confirm_gone(asked.compute, asked.database)
         return m.Done()
 
-    answers: dict[type[m.Message], Callable[[Peer, Any], Awaitable[m.Message | None]]] = {
-        m.ApplyResource: apply,
-        m.DeleteResource: delete,
-        m.ListResources: list_all,
-        m.GetResource: get,
-        m.WriteStatus: write_status,
-        m.WatchResources: watch_resources,
-        m.StoreLoginFacts: store_facts,
-        m.FetchLoginFacts: fetch_facts,
-        m.FetchVerifiers: fetch_verifiers,
-        m.LocateStorage: locate,
-        m.WatchAgents: watch_agents,
-        m.SetWarmPool: set_warm_pool,
-        m.ConfirmGone: confirm_gone,
-    }
-    return answers
+    return {m.WatchAgents: watch, m.SetWarmPool: set_warm_pool, m.ConfirmGone: confirm_gone}
