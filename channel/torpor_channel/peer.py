@@ -12,6 +12,8 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
+
 from torpor_api.failures import Failure, InvalidRequest, Unavailable
 from torpor_api.messages import Event, Message, Request
 from torpor_channel import wire
@@ -69,7 +71,12 @@ class Peer:
             raise Unavailable(f"no answer to {type(request).__name__} in {timeout_s:g} s") from None
         finally:
             del self._questions[id]
-        return request.reply.model_validate(body)  # type: ignore[return-value]
+        try:
+            return request.reply.model_validate(body)  # type: ignore[return-value]
+        except ValidationError as error:
+            raise Unavailable(
+                f"the answer to {type(request).__name__} can't be read: {str(error)[:200]}"
+            ) from error
 
     def tell(self, event: Event) -> None:
         """Send and forget; nothing happens on a closed connection."""

@@ -98,8 +98,8 @@ def _decode(fields: dict[str, Any]) -> Line:
     if "ask" in fields:
         request = Request.by_name.get(fields["ask"])
         if request is None:
-            return Unknown(int(fields["id"]), str(fields["ask"]))
-        return Ask(int(fields["id"]), request.model_validate(fields["body"]))
+            return Unknown(_id(fields), str(fields["ask"]))
+        return Ask(_id(fields), request.model_validate(fields["body"]))
     if "tell" in fields:
         event = Event.by_name.get(fields["tell"])
         if event is None:
@@ -108,7 +108,14 @@ def _decode(fields: dict[str, Any]) -> Line:
     if "failure" in fields:
         failure = fields["failure"]
         return Fail(
-            int(fields["id"]),
+            _id(fields),
             failure_of(str(failure["kind"]), str(failure["message"]), str(failure.get("hint", ""))),
         )
-    return Answer(int(fields["id"]), dict(fields["answer"]))
+    return Answer(_id(fields), dict(fields["answer"]))
+
+
+def _id(fields: dict[str, Any]) -> int:
+    id = fields["id"]
+    if not isinstance(id, int):
+        raise TypeError(f"the id {id!r} is not a number")
+    return id

@@ -6,9 +6,13 @@ from collections.abc import Iterator
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
+from torpor_api.brief import brief, in_one_line
 from torpor_api.failures import InvalidRequest
 from torpor_api.resource import KIND, ServerlessDatabase
+
+Loc = tuple[int | str, ...]
 
 MANIFEST_BYTES_MAX = 1 << 20
 """etcd refuses larger objects; a file with more than this is no manifest."""
@@ -23,8 +27,9 @@ def parse_manifest(text: str, source: str) -> list[ServerlessDatabase]:
         raise InvalidRequest(f"{source}: larger than {MANIFEST_BYTES_MAX} bytes")
     try:
         documents = [document for document in yaml.safe_load_all(text) if document is not None]
-    except yaml.YAMLError as error:
-        raise InvalidRequest(f"{source}: not YAML: {_in_one_line(str(error))}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        # ValueError: a date or a number that looks like one and is none.
+        raise InvalidRequest(f"{source}: not YAML: {in_one_line(str(error))}") from None
     except RecursionError:
         raise InvalidRequest(f"{source}: nested too deeply to be a manifest") from None
     if not documents:
@@ -52,21 +57,28 @@ def parse_resource(document: object) -> ServerlessDatabase:
 
 
 def _fault_lines(document: object, error: ValidationError) -> Iterator[str]:
-    name = "?"
-    if isinstance(document, dict) and isinstance(document.get("metadata"), dict):
-        name = str(document["metadata"].get("name", "?"))
-    for fault in error.errors(include_url=False):
-        where = ".".join(str(part) for part in fault["loc"]) or KIND
+    name = _name_of(document)
+    faults = error.errors(include_url=False)
+    for fault in faults:
+        if fault["type"] == "too_short" and _is_about_a_part(fault["loc"], faults):
+            continue
+        where = in_one_line(".".join(str(part) for part in fault["loc"])) or KIND
         message = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":
             message = "unknown field; look for a typing mistake"
-        elif fault["type"] != "value_error" and fault["type"] != "missing":
-            message = f"{message} (got {_in_one_line(repr(fault['input']))})"
-        if "password" in where:
+        elif fault["loc"][-1:] == ("password",):
             message = "must be text of 1 to 1024 characters"
+        elif fault["type"] not in ("value_error", "missing"):
+            message = f"{message} (got {brief(fault['input'])})"
         yield f"{name}: {where}: {message}"
 
 
-def _in_one_line(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 200 else line[:197] + "..."
+def _is_about_a_part(loc: Loc, faults: list[ErrorDetails]) -> bool:
+    """A list with a wrong element also counts as too short, which would be a second line."""
+    return any(len(f["loc"]) > len(loc) and f["loc"][: len(loc)] == loc for f in faults)
+
+
+def _name_of(document: object) -> str:
+    metadata = document.get("metadata") if isinstance(document, dict) else None
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return in_one_line(name) if isinstance(name, str) else "?"

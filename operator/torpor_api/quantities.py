@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from decimal import Decimal, InvalidOperation
 
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_SECONDS_PER_UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+from torpor_api.brief import brief
 
-_SIZE = re.compile(r"(\d+)(Ki|Mi|Gi|Ti|k|M|G|T)?")
+_DURATION_PART = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ms|s|m|h|d)", re.ASCII)
+_MS_PER_UNIT = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+_SIZE = re.compile(r"(\d{1,12})(Ki|Mi|Gi|Ti|k|M|G|T)?", re.ASCII)
 _BYTES_PER_UNIT = {
     None: 1,
     "k": 10**3,
@@ -21,6 +23,8 @@ _BYTES_PER_UNIT = {
     "Ti": 2**40,
 }
 
+_NONE = Decimal("nan")
+
 CU_STEP = Decimal("0.25")
 """Compute units come in quarters: one is 1 vCPU and 4 GiB of memory."""
 
@@ -30,27 +34,28 @@ def parse_duration_s(text: str) -> float:
 
     Raises ValueError that names the value and the units that are allowed.
     """
-    position, seconds = 0, 0.0
+    # In decimals, so that 1.001s and 1001ms are the same number.
+    position, ms = 0, Decimal(0)
     for part in _DURATION_PART.finditer(text):
         if part.start() != position:
             break
-        seconds += float(part[1]) * _SECONDS_PER_UNIT[part[2]]
+        ms += Decimal(part[1]) * _MS_PER_UNIT[part[2]]
         position = part.end()
     if not text or position != len(text):
         raise ValueError(
-            f"{text!r} is not a duration: write a number with a unit "
+            f"{brief(text)} is not a duration: write a number with a unit "
             "(ms, s, m, h, d), like 30s or 5m"
         )
-    return seconds
+    if ms % 1:
+        raise ValueError(f"{brief(text)} is finer than a millisecond: write a whole number of ms")
+    return float(ms / 1000)
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest spelling of a duration that :func:`parse_duration_s` reads back."""
-    if seconds != int(seconds):
-        return f"{round(seconds * 1000)}ms"
-    remaining, parts = int(seconds), []
-    for unit in ("d", "h", "m", "s"):
-        count, remaining = divmod(remaining, int(_SECONDS_PER_UNIT[unit]))
+    """A duration in its largest units, as :func:`parse_duration_s` reads it back."""
+    remaining_ms, parts = round(seconds * 1000), []
+    for unit in ("d", "h", "m", "s", "ms"):
+        count, remaining_ms = divmod(remaining_ms, _MS_PER_UNIT[unit])
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts) or "0s"
@@ -64,7 +69,7 @@ def parse_bytes(text: str) -> int:
     found = _SIZE.fullmatch(text)
     if found is None:
         raise ValueError(
-            f"{text!r} is not a size: write a whole number with a unit "
+            f"{brief(text)} is not a size: write a whole number with a unit "
             "(Ki, Mi, Gi, Ti, k, M, G, T), like 10Gi"
         )
     return int(found[1]) * _BYTES_PER_UNIT[found[2]]
@@ -76,12 +81,12 @@ def parse_cu(value: object) -> Decimal:
     Raises ValueError that names the value and what is allowed.
     """
     try:
-        units = Decimal(str(value))
+        units = Decimal(str(value)) if isinstance(value, str | int | float | Decimal) else _NONE
         is_multiple = units.is_finite() and units >= 0 and units % CU_STEP == 0
     except InvalidOperation:
         is_multiple = False
     if isinstance(value, bool) or not is_multiple:
         raise ValueError(
-            f"{value!r} is not a number of compute units: write a multiple of 0.25, like 0.5"
+            f"{brief(value)} is not a number of compute units: write a multiple of 0.25, like 0.5"
         )
     return units

@@ -25,6 +25,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from torpor_api.brief import brief
 from torpor_api.chain import Chain
 from torpor_api.identity import DATABASE_NAME_LENGTH_MAX, is_database_name
 from torpor_api.phases import Phase
@@ -56,13 +57,15 @@ class ApiModel(BaseModel):
 def _duration(value: object) -> float:
     if isinstance(value, str):
         return parse_duration_s(value)
-    raise ValueError(f"{value!r} is not a duration: write a number with a unit, like 30s or 5m")
+    raise ValueError(
+        f"{brief(value)} is not a duration: write a number with a unit, like 30s or 5m"
+    )
 
 
 def _database_name(value: str) -> str:
     if not is_database_name(value):
         raise ValueError(
-            f"{value!r} is not a DNS label: use lower-case letters, digits and hyphens, "
+            f"{brief(value)} is not a DNS label: use lower-case letters, digits and hyphens, "
             f"at most {DATABASE_NAME_LENGTH_MAX} characters"
         )
     return value
@@ -71,7 +74,7 @@ def _database_name(value: str) -> str:
 def _postgres_name(value: str) -> str:
     if not 0 < len(value.encode()) <= POSTGRES_NAME_BYTES_MAX or "\0" in value:
         raise ValueError(
-            f"{value!r} is not a name for Postgres: 1 to {POSTGRES_NAME_BYTES_MAX} bytes"
+            f"{brief(value)} is not a name for Postgres: 1 to {POSTGRES_NAME_BYTES_MAX} bytes"
         )
     if value.startswith(("pg_", "torpor_")):
         raise ValueError(f"{value!r} is reserved: names starting with pg_ or torpor_ can't be used")
@@ -82,7 +85,9 @@ def _cidr(value: str) -> str:
     try:
         return str(ipaddress.ip_network(value))
     except ValueError as error:
-        raise ValueError(f"{value!r} is not a CIDR ({error}): write one like 10.0.0.0/8") from None
+        raise ValueError(
+            f"{brief(value)} is not a CIDR ({error}): write one like 10.0.0.0/8"
+        ) from None
 
 
 def _size(value: str) -> str:
@@ -97,7 +102,7 @@ def _timestamp(value: str) -> str:
         aware = False
     if not aware:
         raise ValueError(
-            f"{value!r} is not a time with a zone: write one like 2027-01-01T00:00:00Z"
+            f"{brief(value)} is not a time with a zone: write one like 2027-01-01T00:00:00Z"
         )
     return value
 

@@ -1,0 +1,144 @@
+"""The resource: every combination that can't be is refused in one line that says what can."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from torpor_api.failures import InvalidRequest
+from torpor_api.manifest import parse_resource
+from torpor_api.resource import API_VERSION, KIND, DatabaseStatus, ServerlessDatabase
+
+
+def document(**spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"name": "shop"},
+        "spec": spec,
+    }
+
+
+def refusal(document: object) -> str:
+    with pytest.raises(InvalidRequest) as refused:
+        parse_resource(document)
+    return refused.value.message
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"idleTimeout": "soon"}, "spec.idleTimeout: 'soon' is not a duration"),
+    ({"idleTimeout": 5}, "spec.idleTimeout: 5 is not a duration: write a number with a unit"),
+    ({"idleTimeout": "0s"}, "spec.idleTimeout: Input should be greater than 0 (got '0s')"),
+    ({"idleTimeout": "31d"}, "spec.idleTimeout: Input should be less than or equal to 2592000"),
+    ({"idle_timeuot": "5s"}, "spec.idle_timeuot: unknown field; look for a typing mistake"),
+    ({"minCU": 2, "maxCU": 1}, "spec: minCU 2 is more than maxCU 1"),
+    ({"minCU": 0.3}, "spec.minCU: 0.3 is not a number of compute units"),
+    ({"maxCU": 0}, "spec.maxCU: Input should be greater than 0"),
+    ({"maxCU": 65}, "spec.maxCU: Input should be less than or equal to 64"),
+    ({"keepalives": "maybe"}, "spec.keepalives: Input should be 'answer' or 'wake' (got 'maybe')"),
+    ({"keepAwake": "perhaps"}, "spec.keepAwake: Input should be a valid boolean"),
+    ({"postgresVersion": "eighteen"}, "spec.postgresVersion: String should match pattern"),
+    ({"postgresVersion": 18}, "spec.postgresVersion: Input should be a valid string (got 18)"),
+    ({"roles": []}, "spec.roles: Tuple should have at least 1 item"),
+    ({"roles": [{"name": "a"}, {"name": "a"}]}, "spec: roles: a stands twice: each name once"),
+    ({"roles": [{"name": ""}]}, "spec.roles.0.name: '' is not a name for Postgres: 1 to 63 bytes"),
+    ({"roles": [{"name": "ä" * 32}]}, "is not a name for Postgres: 1 to 63 bytes"),
+    ({"roles": [{"name": "pg_x"}]}, "names starting with pg_ or torpor_ can't be used"),
+    ({"roles": [{"name": "torpor_admin"}]}, "'torpor_admin' is reserved"),
+    ({"roles": [{"name": "app", "connectionLimit": -2}]}, "spec.roles.0.connectionLimit: "),
+    ({"roles": [{"name": "app", "validUntil": "2030"}]}, "'2030' is not a time with a zone"),
+    ({"roles": [{"name": "app", "validUntil": "2030-01-01"}]}, "like 2027-01-01T00:00:00Z"),
+    ({"databases": [{"name": "app", "owner": "no"}]}, "owner 'no' of 'app' is not among the roles"),
+    ({"databases": [{"name": "app"}]}, "spec.databases.0.owner: Field required"),
+    ({"storage": {"size": "10GB"}}, "spec.storage.size: '10GB' is not a size"),
+    ({"storage": {"mode": "ram"}}, "spec.storage.mode: Input should be 'shared' or 'dedicated'"),
+    ({"access": {"allow": ["10.0.0.1/8"]}}, "spec.access.allow.0: '10.0.0.1/8' is not a CIDR"),
+    ({"access": {"allow": ["everybody"]}}, "write one like 10.0.0.0/8"),
+]
+
+
+@pytest.mark.parametrize(("spec", "line"), REFUSED, ids=lambda value: str(value)[:40])
+def test_what_can_not_be_is_refused_in_one_line(spec: dict[str, Any], line: str) -> None:
+    message = refusal(document(**spec))
+    assert message.startswith("shop: ") and line in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("changed", "line"),
+    [
+        ({"apiVersion": "v1"}, "apiVersion: Input should be 'torpor.dev/v1alpha1' (got 'v1')"),
+        ({"kind": "Pod"}, "kind: Input should be 'ServerlessDatabase' (got 'Pod')"),
+        ({"metadata": {"name": "Shop_1"}}, "'Shop_1' is not a DNS label: use lower-case letters"),
+        ({"metadata": {}}, "metadata.name: Field required"),
+        ({"metadata": None}, "metadata: Input should be"),
+        ({"spce": {}}, "spce: unknown field; look for a typing mistake"),
+    ],
+)
+def test_the_frame_is_checked_too(changed: dict[str, Any], line: str) -> None:
+    assert line in refusal({**document(), **changed})
+
+
+@pytest.mark.parametrize("nothing", [None, [], "text", 7])
+def test_what_is_no_resource_at_all_is_refused(nothing: object) -> None:
+    assert refusal(nothing).startswith("?: ServerlessDatabase: ")
+
+
+def test_several_faults_are_several_lines() -> None:
+    lines = refusal(document(idleTimeout="soon", maxCU=0, more=1)).splitlines()
+    assert [line.split(":")[1].strip() for line in lines] == [
+        "spec.maxCU",
+        "spec.idleTimeout",
+        "spec.more",
+    ]
+
+
+@pytest.mark.parametrize(
+    "roles",
+    [
+        [{"name": "app", "password": ["hunter2"]}],
+        [{"name": "app", "password": 12345}],
+        [{"name": "app", "password": "hunter2" * 200}],
+        {"name": "app", "password": "hunter2"},
+    ],
+)
+def test_no_refusal_repeats_a_password(roles: object) -> None:
+    message = refusal(document(roles=roles))
+    assert "hunter2" not in message and "12345" not in message
+
+
+def test_the_defaults_are_a_database_that_sleeps_after_five_minutes() -> None:
+    spec = parse_resource(document()).spec
+    assert (spec.min_cu, spec.max_cu) == (Decimal(0), Decimal(1))
+    assert (spec.idle_timeout, spec.keep_awake) == (300.0, False)
+    assert [role.name for role in spec.roles] == ["app"]
+    assert [(each.name, each.owner) for each in spec.databases] == [("app", "app")]
+
+
+def test_outside_it_speaks_camel_case_and_units() -> None:
+    shown = parse_resource(
+        document(idleTimeout="90s", minCU=0.25, roles=[{"name": "a"}, {"name": "app"}])
+    )
+    spec: Any = shown.as_json()["spec"]
+    assert (spec["idleTimeout"], spec["minCU"]) == ("1m30s", 0.25)
+    assert spec["roles"][0]["connectionLimit"] == -1
+
+
+def test_no_password_is_ever_shown() -> None:
+    resource = parse_resource(document(roles=[{"name": "app", "password": "hunter2"}]))
+    assert resource.spec.roles[0].password == "hunter2"
+    assert "hunter2" not in str(resource.as_json())
+    assert "password" not in str(resource.as_json())
+
+
+def test_what_it_shows_it_reads_again() -> None:
+    before = parse_resource(document(idleTimeout="1001ms", maxCU=2, storage={"size": "1Ti"}))
+    assert parse_resource(before.as_json()) == before
+
+
+def test_a_new_database_sleeps_unclaimed() -> None:
+    status = ServerlessDatabase.model_validate(document()).status
+    assert status == DatabaseStatus()
+    assert (status.phase, status.epoch, status.compute) == ("Suspended", 0, None)

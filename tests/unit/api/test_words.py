@@ -1,0 +1,41 @@
+"""The small words: names, and chains of steps."""
+
+from __future__ import annotations
+
+import pytest
+
+from torpor_api.brief import LINE_CHARACTERS_MAX, brief, in_one_line
+from torpor_api.chain import Chain, Step
+from torpor_api.identity import is_database_name
+
+
+@pytest.mark.parametrize("name", ["a", "shop", "shop-1", "0", "a" * 63, "a--b"])
+def test_names_that_are_dns_labels(name: str) -> None:
+    assert is_database_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "-a", "a-", "A", "a.b", "a_b", "a b", "a" * 64, "ä", "a\n", "../a", "a/b"]
+)
+def test_names_that_are_none(name: str) -> None:
+    assert not is_database_name(name)
+
+
+def test_a_chain_grows_by_its_steps() -> None:
+    began = Chain(steps=(Step(name="claim", where="autoscaler", ms=1.5),), total_ms=1.5)
+    whole = began.then(
+        Step(name="start", where="postgres", ms=25.0), Step(name="attach", where="proxy", ms=2.0)
+    )
+    assert [step.name for step in whole.steps] == ["claim", "start", "attach"]
+    assert whole.total_ms == 28.5
+    assert began.total_ms == 1.5
+
+
+@pytest.mark.parametrize("value", ["x" * 10_000, "a\nb", "\n" * 500, 7, None, 1.5])
+def test_a_value_is_shown_in_one_short_line(value: object) -> None:
+    assert len(brief(value)) <= LINE_CHARACTERS_MAX and "\n" not in brief(value)
+
+
+def test_short_lines_stay_as_they_are() -> None:
+    assert in_one_line("a name") == "a name"
+    assert (brief("a"), brief([1]), brief({"a": 1})) == ("'a'", "a list", "a mapping")
