@@ -86,6 +86,8 @@ class Peer:
         """Hang up and wait until everything of this connection has ended."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        # A task that was cancelled before its first step has ended nothing itself.
+        await self._end()
 
     def _send(self, line: bytes) -> None:
         if self.closed.is_set() or self._writer.transport.is_closing():
@@ -103,10 +105,7 @@ class Peer:
             # ValueError: a line longer than the reader's limit.
             log.warning("channel_broken", extra={"reason": str(error)[:200]})
         finally:
-            self.closed.set()
-            self._fail_questions()
-            await self._end_handlers()
-            self._writer.close()
+            await self._end()
 
     async def _take(self, line: wire.Line) -> None:
         match line:
@@ -157,6 +156,12 @@ class Peer:
             await handler(self, event)
         except Exception:
             log.exception("handler_defect", extra={"event": type(event).__name__})
+
+    async def _end(self) -> None:
+        self.closed.set()
+        self._fail_questions()
+        await self._end_handlers()
+        self._writer.close()
 
     def _fail_questions(self) -> None:
         for question in self._questions.values():

@@ -1,0 +1,183 @@
+"""Connecting: once, or for ever; and what listens on the other end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from torpor_api import messages as m
+from torpor_api.failures import Unavailable
+from torpor_channel.client import Link, dial, dialled
+from torpor_channel.peer import Handlers, Peer
+from torpor_channel.server import Server
+
+SECONDS_MAX = 10.0
+ASK = m.AskRoleFacts(role="app")
+
+
+async def nobody(_: Peer, asked: m.AskRoleFacts) -> m.RoleFactsReply:
+    return m.RoleFactsReply(role=None)
+
+
+@contextlib.asynccontextmanager
+async def serving(path: Path, handlers: Handlers) -> AsyncIterator[Server]:
+    server = Server(handlers)
+    await server.listen(path)
+    try:
+        yield server
+    finally:
+        await server.close()
+
+
+@contextlib.asynccontextmanager
+async def linked(path: Path, greeted: list[Peer]) -> AsyncIterator[Link]:
+    async def greet(peer: Peer) -> None:
+        await peer.ask(ASK, timeout_s=SECONDS_MAX)
+        greeted.append(peer)
+
+    link = Link(path, {}, greet)
+    link.start()
+    try:
+        yield link
+    finally:
+        await link.close()
+
+
+async def test_only_the_owner_may_open_the_socket_and_none_is_left(path: Path) -> None:
+    async with serving(path, {}):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not path.exists()
+
+
+async def test_what_a_killed_process_left_is_replaced(path: Path) -> None:
+    path.write_text("")
+    async with serving(path, {m.AskRoleFacts: nobody}), dialled(path) as peer:
+        await peer.ask(ASK, timeout_s=SECONDS_MAX)
+
+
+async def test_where_nobody_listens_that_is_said(path: Path) -> None:
+    with pytest.raises(Unavailable, match=f"nobody answers at {path}"):
+        await dial(path)
+    path.write_text("")
+    with pytest.raises(Unavailable, match=f"nobody answers at {path}"):
+        await dial(path)
+
+
+async def test_a_server_knows_who_is_there_and_hangs_up_on_all(path: Path) -> None:
+    async with serving(path, {m.AskRoleFacts: nobody}) as server:
+        async with dialled(path) as first, dialled(path) as second:
+            for peer in (first, second):
+                await peer.ask(ASK, timeout_s=SECONDS_MAX)
+            assert len(server.peers) == 2
+            await server.close()
+            async with asyncio.timeout(SECONDS_MAX):
+                await asyncio.gather(first.closed.wait(), second.closed.wait())
+        assert server.peers == frozenset()
+
+
+async def test_one_client_that_leaves_is_forgotten(path: Path) -> None:
+    async with serving(path, {m.AskRoleFacts: nobody}) as server:
+        async with dialled(path) as peer:
+            await peer.ask(ASK, timeout_s=SECONDS_MAX)
+        async with asyncio.timeout(SECONDS_MAX):
+            while server.peers:
+                await asyncio.sleep(0.001)
+
+
+async def test_a_link_waits_for_its_server_and_greets_first(path: Path) -> None:
+    greeted: list[Peer] = []
+    async with linked(path, greeted) as link:
+        asked = asyncio.create_task(link.ask(ASK, timeout_s=SECONDS_MAX))
+        async with serving(path, {m.AskRoleFacts: nobody}):
+            assert await asked == m.RoleFactsReply(role=None)
+            assert len(greeted) == 1
+
+
+async def test_a_link_comes_back_and_greets_again(path: Path) -> None:
+    greeted: list[Peer] = []
+    async with linked(path, greeted) as link:
+        for count in (1, 2, 3):
+            async with serving(path, {m.AskRoleFacts: nobody}):
+                await link.ready(timeout_s=SECONDS_MAX)
+                await link.ask(ASK, timeout_s=SECONDS_MAX)
+                assert len(greeted) == count
+            async with asyncio.timeout(SECONDS_MAX):
+                await greeted[-1].closed.wait()
+
+
+async def test_nobody_asks_before_the_greeting_has_ended(path: Path) -> None:
+    may_greet = asyncio.Event()
+    asked_for: list[str] = []
+
+    async def answer(_: Peer, asked: m.AskRoleFacts) -> m.RoleFactsReply:
+        asked_for.append(asked.role)
+        return m.RoleFactsReply(role=None)
+
+    async def greet(peer: Peer) -> None:
+        await may_greet.wait()
+        await peer.ask(m.AskRoleFacts(role="greeting"), timeout_s=SECONDS_MAX)
+
+    async with serving(path, {m.AskRoleFacts: answer}) as server:
+        link = Link(path, {}, greet)
+        link.start()
+        asked = asyncio.create_task(link.ask(ASK, timeout_s=SECONDS_MAX))
+        async with asyncio.timeout(SECONDS_MAX):
+            while not server.peers:
+                await asyncio.sleep(0.001)
+        assert asked_for == []
+        may_greet.set()
+        await asked
+        assert asked_for == ["greeting", "app"]
+        await link.close()
+
+
+async def test_a_failed_greeting_is_tried_again(path: Path) -> None:
+    tries = 0
+
+    async def greet(peer: Peer) -> None:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise Unavailable("not yet")
+
+    async with serving(path, {m.AskRoleFacts: nobody}):
+        link = Link(path, {}, greet)
+        link.start()
+        await link.ask(ASK, timeout_s=SECONDS_MAX)
+        assert tries == 3
+        await link.close()
+
+
+async def test_without_a_server_a_link_says_so_in_time(path: Path) -> None:
+    async with linked(path, []) as link:
+        link.tell(m.ResourceDeleted(name="shop"))
+        with pytest.raises(Unavailable, match=f"nobody answers at {path}"):
+            await link.ask(ASK, timeout_s=0.05)
+        with pytest.raises(Unavailable, match=f"nobody answers at {path}"):
+            await link.ready(timeout_s=0.05)
+
+
+async def test_a_question_is_never_sent_twice(path: Path) -> None:
+    times_asked = 0
+
+    async def hang_up(peer: Peer, asked: m.AskActivity) -> m.ActivityReply:
+        nonlocal times_asked
+        times_asked += 1
+        closing.append(asyncio.create_task(peer.close()))
+        await asyncio.Event().wait()
+        raise AssertionError("never")
+
+    closing: list[asyncio.Task[None]] = []
+    greeted: list[Peer] = []
+    async with serving(path, {m.AskActivity: hang_up, m.AskRoleFacts: nobody}):
+        async with linked(path, greeted) as link:
+            with pytest.raises(Unavailable, match="the outcome is unknown"):
+                await link.ask(m.AskActivity(), timeout_s=SECONDS_MAX)
+            await link.ask(ASK, timeout_s=SECONDS_MAX)
+            assert (times_asked, len(greeted)) == (1, 2)
+        await asyncio.gather(*closing)
