@@ -1,0 +1,77 @@
+"""Writing so that it is still there after a loss of power."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from torpor_api.failures import StorageFull
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def write_synced(path: Path, text: str) -> None:
+    """A file's content on disk; its name is so only after :func:`sync_folder`."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, text.encode())
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_synced(path: Path, text: str) -> None:
+    """Old content or new content, whenever the power fails; never a part of one."""
+    partial = path.with_name(f".{path.name}.partial")
+    write_synced(partial, text)
+    os.rename(partial, path)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """The names in the folder are on disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_filesystem(path: Path) -> None:
+    """Everything written so far to the file system is on disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if _libc.syncfs(descriptor) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(path))
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def full_disk_named(place: Path) -> Iterator[None]:
+    """Turns "no space left" into StorageFull; other errors pass."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise storage_full(place) from None
+
+
+def storage_full(place: Path) -> StorageFull:
+    return StorageFull(
+        f"no room on the file system of {place} ({free_bytes(place)} bytes are free)",
+        hint="free some space there; the database wakes at the next try",
+    )
+
+
+def free_bytes(place: Path) -> int:
+    found = os.statvfs(place)
+    return found.f_bavail * found.f_frsize

@@ -1,0 +1,87 @@
+"""The process that becomes Postgres. Run by its path, with the standard library only.
+
+Started together with the agent and waiting on its standard input, so that a claim costs one write
+and one ``exec``: starting a process from a large one would take longer than that. It gives up every
+right that it does not need, and asks the kernel to end it when the agent ends, in this order: a
+change of user id clears the wish for the parent's death signal.
+
+Writes one line when it is warm. Then reads one line of JSON:
+``{"argv", "environment", "data", "log", "user_id", "agent"}``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NO_NEW_PRIVS = 38
+_CAPABILITY_VERSION_3 = 0x20080522
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def main() -> None:
+    sys.stdout.write("warm\n")
+    sys.stdout.flush()
+    line = sys.stdin.buffer.readline()
+    if not line:
+        return  # The agent has ended without being claimed.
+    plan = json.loads(line)
+    try:
+        _redirect(plan["log"])
+        if plan["user_id"] is not None:
+            _give_up_rights(plan["user_id"])
+        _die_with(plan["agent"])
+        os.chdir(plan["data"])
+        os.umask(0o077)
+        # Python ignores these, and an ignored signal stays ignored after exec.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        os.execve(plan["argv"][0], plan["argv"], plan["environment"])
+    except OSError as error:
+        os.write(2, f"can't run {plan['argv'][0]} in {plan['data']}: {error}\n".encode())
+        os._exit(127)
+
+
+def _redirect(log: str) -> None:
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(null)
+    os.close(output)
+
+
+def _give_up_rights(user_id: int) -> None:
+    os.setgroups([])
+    os.setresgid(user_id, user_id, user_id)
+    os.setresuid(user_id, user_id, user_id)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    nothing = (ctypes.c_uint32 * 6)()
+    _checked(_libc.capset(header, nothing), "capset")
+
+
+def _die_with(agent: int) -> None:
+    """An immediate shutdown when the agent ends; also if it has ended already."""
+    zero = ctypes.c_ulong(0)
+    one = ctypes.c_ulong(1)
+    _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, one, zero, zero, zero), "prctl")
+    quit_signal = ctypes.c_ulong(signal.SIGQUIT)
+    _checked(_libc.prctl(_PR_SET_PDEATHSIG, quit_signal, zero, zero, zero), "prctl")
+    if os.getppid() != agent:
+        os._exit(1)
+
+
+def _checked(result: Any, name: str) -> None:
+    if result != 0:
+        raise OSError(ctypes.get_errno(), f"{name}: {os.strerror(ctypes.get_errno())}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,265 @@
+"""Questions to Postgres as its bootstrap superuser, over the Unix socket.
+
+One connection is kept, so that a question about a role takes a millisecond; what may take longer
+gets a connection of its own. A tenant can be superuser, so nothing of the server's own settings is
+trusted: what matters here stands in the startup packet, which outranks ``ALTER ROLE … SET``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+
+from torpor_api.facts import Activity, LoginFacts, RoleFacts
+from torpor_api.failures import InvalidRequest, StorageFull, Unavailable
+from torpor_api.resource import DatabaseSpec
+from torpor_compute.adapters import queries
+from torpor_compute.core import login_facts, role_sql
+from torpor_compute.core.access_rules import ADMIN
+from torpor_compute.core.activity import CLIENT_KINDS, Counters, ProcessRow, activity_of, describe
+from torpor_compute.core.login_facts import RoleRow
+from torpor_compute.core.postgres_options import PORT
+from torpor_compute.ports import Clients
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+CONNECT_SECONDS_MAX = 10.0
+"""After a crash of one backend Postgres starts anew by itself and lets nobody in for a moment."""
+
+ANSWER_SECONDS_MAX = 10.0
+"""For the short questions; they take about a millisecond."""
+
+WORK_SECONDS_MAX = 600.0
+"""For a checkpoint or for new databases."""
+
+CLOSE_SECONDS_MAX = 1.0
+
+ROLES_MAX = 10_000
+"""What :class:`LoginFacts` holds."""
+
+_RETRY_SECONDS = 0.01
+
+_DATABASE = "postgres"
+"""Not ``template1``: nobody could create a database while we are connected to that."""
+
+_SETTINGS = {
+    "application_name": "torpor_agent",
+    "search_path": "pg_catalog",
+    "event_triggers": "off",
+    "default_transaction_read_only": "off",
+    "default_transaction_isolation": "read committed",
+    "idle_session_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "statement_timeout": "0",
+    "lock_timeout": "5s",
+    "log_statement": "none",
+    "log_min_error_statement": "panic",
+    "jit": "off",
+}
+"""Event triggers would run a tenant's code as our superuser; logs would show verifiers."""
+
+_Lost = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError)
+_NotYet = (
+    BlockingIOError,  # A herd has filled the socket's queue.
+    ConnectionResetError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.ConnectionDoesNotExistError,
+)
+
+
+class AdminSql:
+    """See :class:`torpor_compute.ports.Sql`."""
+
+    def __init__(self, socket_directory: Path) -> None:
+        self._directory = socket_directory
+        self._kept: asyncpg.Connection[Any] | None = None
+        self._is_closed = False
+        self._one_at_a_time = asyncio.Lock()
+        self._read_before: int | None = None
+
+    async def role(self, name: str, superusers: Collection[str]) -> RoleFacts | None:
+        async def ask(connection: asyncpg.Connection[Any]) -> RoleFacts | None:
+            found = await connection.fetchrow(queries.ONE_ROLE, name)
+            if found is not None and login_facts.needs_admission(_role_row(found), superusers):
+                await connection.execute(role_sql.admission(name))
+                found = await connection.fetchrow(queries.ONE_ROLE, name)
+            return None if found is None else login_facts.facts_of(_role_row(found), superusers)
+
+        return await self._ask(ask)
+
+    async def facts(self, superusers: Collection[str]) -> LoginFacts:
+        async def ask(connection: asyncpg.Connection[Any]) -> LoginFacts:
+            roles = await connection.fetch(queries.ALL_ROLES, ROLES_MAX)
+            databases = await connection.fetch(queries.DATABASES)
+            return LoginFacts(
+                roles=tuple(login_facts.facts_of(_role_row(role), superusers) for role in roles),
+                databases=tuple(row["datname"] for row in databases),
+            )
+
+        return await self._ask(ask)
+
+    async def activity(self) -> tuple[Activity, int]:
+        async def ask(connection: asyncpg.Connection[Any]) -> tuple[Activity, int]:
+            found = await connection.fetchrow(queries.COUNTERS)
+            assert found is not None
+            rows = await connection.fetch(queries.PROCESSES)
+            used = None
+            if found["buffercache"] is not None:
+                used = await connection.fetchval(f"SELECT buffers_used FROM {found['buffercache']}")
+            counters = _counters(found, used)
+            if self._read_before is None:
+                self._read_before = counters.blocks_read
+            sample = activity_of(
+                [_process_row(row) for row in rows],
+                found["subscriptions"] or (),
+                counters,
+                self._read_before,
+            )
+            return sample, found["changes"]
+
+        return await self._ask(ask)
+
+    async def clients(self) -> Clients:
+        async def ask(connection: asyncpg.Connection[Any]) -> Clients:
+            rows = await connection.fetch(queries.CLIENTS)
+            return Clients(
+                described=tuple(
+                    describe(_process_row(row))
+                    for row in rows
+                    if row["backend_type"] in CLIENT_KINDS and not row["is_own"]
+                ),
+                processes=frozenset(row["pid"] for row in rows),
+            )
+
+        return await self._ask(ask)
+
+    async def make_match(self, spec: DatabaseSpec, verifiers: Mapping[str, str]) -> None:
+        async with self._at_work() as connection:
+            async with connection.transaction():
+                names = {row["rolname"] for row in await connection.fetch(queries.ROLE_NAMES)}
+                admitted = await connection.fetch(queries.ADMITTED_SUPERUSERS)
+                statements = role_sql.role_statements(
+                    spec.roles, verifiers, names, [row["rolname"] for row in admitted]
+                )
+                for statement in statements:
+                    await connection.execute(statement)
+            owners = {
+                row["datname"]: row["owner"] for row in await connection.fetch(queries.OWNERS)
+            }
+            for statement in role_sql.database_statements(spec.databases, owners):
+                await connection.execute(statement)
+
+    async def checkpoint(self) -> None:
+        async with self._at_work() as connection:
+            await connection.execute("CHECKPOINT")
+
+    async def close(self) -> None:
+        self._is_closed = True
+        async with self._one_at_a_time:
+            if self._kept is not None:
+                await _close(self._kept)
+
+    async def _ask(self, ask: Callable[[asyncpg.Connection[Any]], Awaitable[T]]) -> T:
+        """Over the kept connection; once more over a new one where that is lost."""
+        async with self._one_at_a_time:
+            for is_last in (False, True):
+                if self._kept is None or self._kept.is_closed():
+                    self._kept = await self._connect()
+                try:
+                    async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                        return await ask(self._kept)
+                except (*_Lost, TimeoutError) as error:
+                    self._kept.terminate()
+                    if is_last:
+                        raise _unavailable(error) from None
+        raise AssertionError("unreachable")
+
+    @contextlib.asynccontextmanager
+    async def _at_work(self) -> AsyncIterator[asyncpg.Connection[Any]]:
+        connection = await self._connect()
+        try:
+            async with asyncio.timeout(WORK_SECONDS_MAX):
+                yield connection
+        except asyncpg.DiskFullError as error:
+            raise StorageFull(f"no room for it: {error}", hint="free some space") from None
+        except (*_Lost, TimeoutError) as error:
+            raise _unavailable(error) from None
+        except asyncpg.PostgresError as error:
+            raise InvalidRequest(f"Postgres refuses it: {error}") from None
+        finally:
+            await _close(connection)
+
+    async def _connect(self) -> asyncpg.Connection[Any]:
+        deadline = asyncio.get_running_loop().time() + CONNECT_SECONDS_MAX
+        while True:
+            if self._is_closed:
+                raise Unavailable("the agent has closed its connections: Postgres is stopping")
+            try:
+                return await asyncpg.connect(
+                    host=str(self._directory),
+                    port=PORT,
+                    user=ADMIN,
+                    database=_DATABASE,
+                    ssl=False,
+                    timeout=CONNECT_SECONDS_MAX,
+                    server_settings=_SETTINGS,
+                )
+            except (*_NotYet, TimeoutError) as error:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise _unavailable(error) from None
+                await asyncio.sleep(_RETRY_SECONDS)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                raise _unavailable(error) from None
+
+
+async def _close(connection: asyncpg.Connection[Any]) -> None:
+    try:
+        await connection.close(timeout=CLOSE_SECONDS_MAX)
+    except (*_Lost, TimeoutError):
+        connection.terminate()
+
+
+def _unavailable(error: BaseException) -> Unavailable:
+    return Unavailable(f"Postgres does not answer its agent: {error or 'time is over'}")
+
+
+def _role_row(row: asyncpg.Record) -> RoleRow:
+    return RoleRow(
+        name=row["rolname"],
+        password=row["rolpassword"],
+        can_login=row["rolcanlogin"],
+        is_superuser=row["rolsuper"],
+        is_member=row["is_member"],
+        valid_until_s=row["valid_until_s"],
+        connection_limit=row["rolconnlimit"],
+    )
+
+
+def _process_row(row: asyncpg.Record) -> ProcessRow:
+    return ProcessRow(
+        pid=row["pid"],
+        kind=row["backend_type"],
+        user=row["usename"],
+        application=row["application_name"],
+        state=row["state"],
+        database=row["datname"],
+        command=row["command"],
+    )
+
+
+def _counters(row: asyncpg.Record, buffers_used: int | None) -> Counters:
+    return Counters(
+        transactions=row["transactions"],
+        blocks_read=row["blocks_read"],
+        block_bytes=row["block_bytes"],
+        shared_buffers=row["shared_buffers"],
+        buffers_used=buffers_used,
+    )

@@ -1,0 +1,182 @@
+"""A database's volume as files: ownership records, the applied generation, the data directory.
+
+``take`` and ``release`` are written so that a crash between any two steps is harmless:
+
+======================================  ==========================================================
+step of ``take``                        what a crash right after it leaves behind
+======================================  ==========================================================
+read and judge the newest record        nothing
+write a hidden file, fsync              a hidden file that nobody reads; removed at a later take
+``link`` it to the epoch's name         our record, held: the next taker needs the fencer's word.
+                                        After a loss of power it may be missing as well, and then
+                                        nothing of us runs any more, so nobody needs it
+read and judge again                    the same
+fsync of the folder                     our record, held, for certain
+======================================  ==========================================================
+
+``link`` fails where the name exists, so that of two takers of one epoch one fails. Of two takers of
+*different* epochs both may have judged before either linked; therefore each judges again after its
+own record is there, and at least one of them sees the other's.
+
+``release`` replaces the record by rename: a crash leaves it held or released, never a part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+from pathlib import Path
+
+from torpor_api.failures import DataDamaged, StaleEpoch
+from torpor_api.identity import ComputeId, Epoch
+from torpor_compute.adapters import disk
+from torpor_compute.core import ownership, readiness
+from torpor_compute.core.ownership import Hold, Record
+from torpor_compute.ports import Taken
+
+_GENERATION_FILE = "generation"
+
+
+class FileVolume:
+    """See :class:`torpor_compute.ports.Volume`."""
+
+    def __init__(self, directory: Path, compute: ComputeId) -> None:
+        self._records = directory / "ownership"
+        self._data = directory / "data"
+        self._compute = compute
+        self._epoch = Epoch(0)
+
+    async def take(self, epoch: Epoch, fenced_epoch: int | None) -> Taken:
+        return await asyncio.to_thread(self._take, epoch, fenced_epoch)
+
+    async def check_ours(self) -> None:
+        await asyncio.to_thread(self._check_ours)
+
+    async def release(self, *, facts_exported: bool) -> None:
+        record = Record(self._epoch, self._compute, Hold.RELEASED, facts_exported)
+        await asyncio.to_thread(self._replace, ownership.file_name(self._epoch), record)
+
+    async def flush(self) -> None:
+        try:
+            await asyncio.to_thread(disk.sync_filesystem, self._data)
+        except OSError as error:
+            raise DataDamaged(
+                f"{self._data}: what was written can't be brought to disk: {error.strerror}",
+                hint="look for errors of the disk in the kernel's log before the next start",
+            ) from None
+
+    async def note_applied(self, generation: int) -> None:
+        path = self._records / _GENERATION_FILE
+        with disk.full_disk_named(self._records):
+            await asyncio.to_thread(disk.replace_synced, path, f"{generation}\n")
+
+    def _take(self, epoch: Epoch, fenced_epoch: int | None) -> Taken:
+        self._refuse_missing_data()
+        previous = self._judge(epoch, fenced_epoch)
+        with disk.full_disk_named(self._records):
+            self._create(Record(epoch, self._compute, Hold.HELD))
+        self._epoch = epoch
+        try:
+            # Somebody may have taken another epoch since we judged.
+            self._judge_again(epoch, fenced_epoch)
+            disk.sync_folder(self._records)
+        except BaseException:
+            # Nothing of ours has run: whoever comes next needs no fencer because of us.
+            self._replace(ownership.file_name(epoch), Record(epoch, self._compute, Hold.RELEASED))
+            raise
+        self._prune()
+        return Taken(
+            facts_are_stored=previous is not None and previous.facts_exported,
+            generation=self._generation(),
+            was_stopped_cleanly=readiness.was_stopped_cleanly(self._control_head()),
+        )
+
+    def _judge(self, epoch: Epoch, fenced_epoch: int | None) -> Record | None:
+        epochs = self._epochs()
+        newest = epochs[-1] if epochs else None
+        ownership.refuse_later(newest, epoch)
+        previous = None if newest is None else self._read(newest)
+        ownership.refuse_held(previous, fenced_epoch)
+        return previous
+
+    def _judge_again(self, epoch: Epoch, fenced_epoch: int | None) -> None:
+        epochs = self._epochs()
+        if epochs[-1] != epoch:
+            raise StaleEpoch(f"epoch {epoch} is over: epoch {epochs[-1]} was taken meanwhile")
+        if len(epochs) > 1:
+            ownership.refuse_held(self._read(epochs[-2]), fenced_epoch)
+
+    def _check_ours(self) -> None:
+        newest = self._epochs()[-1]
+        record = self._read(newest)
+        if newest != self._epoch or record.compute != self._compute:
+            raise StaleEpoch(f"epoch {self._epoch} is over: compute {record.compute} has taken it")
+
+    def _create(self, record: Record) -> None:
+        hidden = self._records / f".{record.epoch}.{self._compute}"
+        path = self._records / ownership.file_name(record.epoch)
+        disk.write_synced(hidden, ownership.record_text(record))
+        try:
+            os.link(hidden, path)
+        except FileExistsError:
+            ownership.refuse_later(record.epoch, record.epoch)
+        finally:
+            hidden.unlink()
+
+    def _replace(self, name: str, record: Record) -> None:
+        with disk.full_disk_named(self._records):
+            disk.replace_synced(self._records / name, ownership.record_text(record))
+
+    def _read(self, epoch: Epoch) -> Record:
+        path = self._records / ownership.file_name(epoch)
+        try:
+            with path.open("rb") as file:
+                text = file.read(ownership.RECORD_BYTES_MAX + 1).decode(errors="replace")
+        except OSError as error:
+            raise ownership.damaged(str(path), f"can't be read: {error.strerror}") from None
+        return ownership.parse_record(text, epoch, str(path))
+
+    def _epochs(self) -> list[Epoch]:
+        try:
+            return ownership.epochs_in(os.listdir(self._records))
+        except OSError as error:
+            raise DataDamaged(
+                f"{self._records} can't be read: {error.strerror}: the ownership records are lost",
+                hint="put the folder back; an empty one lets the next compute take the volume",
+            ) from None
+
+    def _prune(self) -> None:
+        """What crashes and old epochs have left. A failure here harms nobody."""
+        names = os.listdir(self._records)
+        old = [ownership.file_name(epoch) for epoch in ownership.to_prune(self._epochs())]
+        for name in old + [name for name in names if name.startswith(".")]:
+            with contextlib.suppress(OSError):
+                (self._records / name).unlink()
+
+    def _refuse_missing_data(self) -> None:
+        version = self._data / "PG_VERSION"
+        try:
+            version.stat()
+        except OSError as error:
+            missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
+            fault = "is missing or empty" if missing else f"can't be used: {error.strerror}"
+            raise DataDamaged(
+                f"the data directory {self._data} {fault}",
+                hint="put it back, or restore it from a backup",
+            ) from None
+
+    def _control_head(self) -> bytes:
+        try:
+            with (self._data / readiness.CONTROL_FILE).open("rb") as file:
+                return file.read(readiness.CONTROL_BYTES)
+        except FileNotFoundError:
+            return b""  # Postgres will say what it thinks of that.
+
+    def _generation(self) -> int:
+        """0 where it is missing or unreadable: then the spec is applied once more."""
+        try:
+            return int((self._records / _GENERATION_FILE).read_text())
+        except (FileNotFoundError, ValueError):
+            return 0

@@ -1,0 +1,87 @@
+"""The agent's side of the control channel: which question goes where."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from torpor_api.messages import (
+    ActivityReply,
+    AgentState,
+    ApplySpec,
+    AskActivity,
+    AskAgentState,
+    AskRoleFacts,
+    Checkpoint,
+    Done,
+    Event,
+    LoginFactsReply,
+    Message,
+    RoleFactsReply,
+    StartCompute,
+    Started,
+    StopCompute,
+    Stopped,
+)
+from torpor_channel.peer import Handlers, Peer
+from torpor_compute.executor import Agent
+
+
+class Listeners:
+    """Who is told what happens to Postgres: whoever has asked about the compute as a whole.
+
+    A proxy asks about roles only, and hears of a compute's fate from the autoscaler.
+    """
+
+    def __init__(self) -> None:
+        self._peers: set[Peer] = set()
+
+    def add(self, peer: Peer) -> None:
+        self._peers = {known for known in self._peers if not known.closed.is_set()} | {peer}
+
+    def tell(self, event: Event) -> None:
+        for peer in self._peers:
+            peer.tell(event)
+
+
+def handlers_of(agent: Agent, listeners: Listeners) -> Handlers:
+    """Everything that an agent can be asked."""
+
+    async def start(request: StartCompute) -> Started:
+        return await agent.start(request)
+
+    async def stop(request: StopCompute) -> Stopped:
+        return await agent.stop(request)
+
+    async def checkpoint(request: Checkpoint) -> Done:
+        await agent.checkpoint(request.epoch)
+        return Done()
+
+    async def apply(request: ApplySpec) -> LoginFactsReply:
+        return LoginFactsReply(facts=await agent.apply(request))
+
+    async def state(_: AskAgentState) -> AgentState:
+        return agent.state()
+
+    async def activity(_: AskActivity) -> ActivityReply:
+        return ActivityReply(activity=await agent.activity())
+
+    async def role(_: Peer, request: AskRoleFacts) -> RoleFactsReply:
+        return RoleFactsReply(role=await agent.role(request.role))
+
+    def heard(answer: Callable[[Any], Awaitable[Message]]) -> Callable[[Peer, Any], Any]:
+        async def handle(peer: Peer, request: Any) -> Message:
+            listeners.add(peer)
+            return await answer(request)
+
+        return handle
+
+    return {
+        StartCompute: heard(start),
+        StopCompute: heard(stop),
+        Checkpoint: heard(checkpoint),
+        ApplySpec: heard(apply),
+        AskAgentState: heard(state),
+        AskActivity: heard(activity),
+        AskRoleFacts: role,
+    }

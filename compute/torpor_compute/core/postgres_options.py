@@ -1,0 +1,79 @@
+"""The command line of a Postgres, from the size that its database may grow to. Pure.
+
+Options on the command line stand over ``postgresql.conf`` and ``ALTER SYSTEM``: a tenant can't
+open a TCP port or change who may log in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+MAX_CONNECTIONS = 100
+"""For ordinary roles; Postgres's own default."""
+
+RESERVED_CONNECTIONS = 5
+"""For the agent: one that is kept, one at work, and room for those just being closed."""
+
+PORT = 5432
+"""Only a part of the socket's name."""
+
+SHARED_BUFFERS_MIB = 128
+"""Of one compute unit; Postgres's own default. Memory is taken when it is first used."""
+
+SHARED_BUFFERS_MIB_MAX = 1024
+"""More makes a start measurably slower, and the kernel caches files as well."""
+
+CACHE_MIB_PER_CU = 3 * 1024
+"""Three quarters of a unit's memory: what the planner may expect to find cached."""
+
+PARALLEL_WORKERS_MAX = 8
+"""Postgres's own default of ``max_worker_processes``."""
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresPlaces:
+    """The folders and files of one compute's Postgres."""
+
+    data: str
+    socket_directory: str
+    hba_file: str
+    ident_file: str
+
+
+def command_line(postgres: str, places: PostgresPlaces, max_cu: Decimal) -> list[str]:
+    """``argv`` of the postmaster."""
+    options = places_options(places) | size_options(max_cu)
+    argv = [postgres, "-D", places.data]
+    for name, value in options.items():
+        argv += ["-c", f"{name}={value}"]
+    return argv
+
+
+def places_options(places: PostgresPlaces) -> dict[str, str]:
+    return {
+        "listen_addresses": "",
+        "port": str(PORT),
+        "unix_socket_directories": _in_list(places.socket_directory),
+        "hba_file": places.hba_file,
+        "ident_file": places.ident_file,
+        "max_connections": str(MAX_CONNECTIONS + RESERVED_CONNECTIONS),
+        "superuser_reserved_connections": str(RESERVED_CONNECTIONS),
+        "log_destination": "stderr",
+        "logging_collector": "off",
+    }
+
+
+def size_options(max_cu: Decimal) -> dict[str, str]:
+    units = max(Decimal(1), max_cu)
+    buffers = min(SHARED_BUFFERS_MIB_MAX, int(SHARED_BUFFERS_MIB * units))
+    return {
+        "shared_buffers": f"{buffers}MB",
+        "effective_cache_size": f"{max(1, int(CACHE_MIB_PER_CU * max_cu))}MB",
+        "max_parallel_workers": str(min(PARALLEL_WORKERS_MAX, -int(-max_cu // 1))),
+    }
+
+
+def _in_list(path: str) -> str:
+    """One element of a list of paths; quoted, because a comma in it would make it two."""
+    return '"' + path.replace('"', '""') + '"'

@@ -1,0 +1,319 @@
+"""One agent's life: carries out what is asked, one thing after another, and reports to the table.
+
+Whatever has been begun comes to an end, whether or not the one who asked is still there: starts and
+stops run as tasks of their own and are awaited behind a shield.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from torpor_api.facts import Activity, LoginFacts, RoleFacts
+from torpor_api.failures import (
+    Conflict,
+    Failure,
+    NotFound,
+    StaleEpoch,
+    StartFailed,
+    Unavailable,
+)
+from torpor_api.identity import ComputeId
+from torpor_api.messages import (
+    AgentState,
+    ApplySpec,
+    ComputeAddress,
+    Event,
+    LoginFactsChanged,
+    PostgresBack,
+    PostgresLost,
+    StartCompute,
+    Started,
+    StopCompute,
+    Stopped,
+    StoragePlace,
+)
+from torpor_compute.core.lifecycle import Happening, State, after
+from torpor_compute.core.postgres_options import MAX_CONNECTIONS
+from torpor_compute.core.restarts import may_restart
+from torpor_compute.ports import Postgres, Sql, Stop, Volume
+from torpor_compute.starting import Starting, superusers
+from torpor_compute.stopping import Stopping
+
+log = logging.getLogger(__name__)
+
+END_SECONDS_MAX = 7.0
+"""For a fast shutdown when the agent itself is to end; whoever ends it kills it after 10 s."""
+
+_HAS_POSTGRES = (State.RUNNING, State.STOPPING)
+
+
+class Agent:
+    """Bound to at most one database, once and for good."""
+
+    def __init__(
+        self,
+        compute: ComputeId,
+        address: ComputeAddress,
+        postgres: Postgres,
+        sql_of: Callable[[], Sql],
+        volume_of: Callable[[StoragePlace], Volume],
+        tell: Callable[[Event], None],
+    ) -> None:
+        self._compute = compute
+        self._address = address
+        self._postgres = postgres
+        self._sql_of = sql_of
+        self._volume_of = volume_of
+        self._tell = tell
+        self._state = State.WARM
+        self._claim: StartCompute | None = None
+        self._hold: Starting | None = None
+        """Set while the volume is ours."""
+        self._start_task: asyncio.Task[Started] | None = None
+        self._stopped: Stopped | None = None
+        self._stop_lock = asyncio.Lock()
+        self._lost_at_s: list[float] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._is_ending = False
+        self._superusers: frozenset[str] = frozenset()
+        self._facts: LoginFacts | None = None
+        self._changes: int | None = None
+
+    async def start(self, wanted: StartCompute) -> Started:
+        """See StartCompute. The start goes on when whoever asked has gone."""
+        self._refuse_other_claim(wanted)
+        if self._start_task is None or self._state is State.REFUSED:
+            self._claim = wanted
+            self._superusers = superusers(wanted)
+            self._happens(Happening.CLAIMED)
+            self._start_task = self._run(self._start(wanted))
+        return await asyncio.shield(self._start_task)
+
+    async def stop(self, request: StopCompute) -> Stopped:
+        """See StopCompute. Asked again it answers the same."""
+        self._check_epoch(request.epoch)
+        return await asyncio.shield(self._run(self._stop(request)))
+
+    async def checkpoint(self, epoch: int) -> None:
+        self._check_epoch(epoch)
+        await (await self._serving()).sql.checkpoint()
+
+    async def apply(self, request: ApplySpec) -> LoginFacts:
+        """See ApplySpec. What was begun goes on when whoever asked has gone."""
+        self._check_epoch(request.epoch)
+        return await asyncio.shield(self._run(self._apply(request)))
+
+    async def role(self, name: str) -> RoleFacts | None:
+        return await (await self._serving()).sql.role(name, self._superusers)
+
+    async def activity(self) -> Activity:
+        sample, changes = await (await self._serving()).sql.activity()
+        if changes != self._changes:
+            self._changes = changes
+            self._run(self._look_for_new_facts())
+        return sample.model_copy(update={"memory_bytes": self._postgres.memory_bytes()})
+
+    def state(self) -> AgentState:
+        claim, is_running = self._claim, self._state is State.RUNNING
+        return AgentState(
+            compute=self._compute,
+            state=self._state,
+            database=None if claim is None else claim.database,
+            epoch=0 if claim is None else claim.epoch,
+            address=self._address if is_running else None,
+            max_connections=MAX_CONNECTIONS if is_running else 0,
+        )
+
+    async def end(self) -> None:
+        """SIGTERM: stop Postgres as fast as is clean and give the volume back; bounded."""
+        self._is_ending = True
+        self._postgres.signal(Stop.FAST)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_SECONDS_MAX):
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._clear_away()
+        await self._give_back()
+
+    async def _start(self, wanted: StartCompute) -> Started:
+        starting = Starting(wanted, self._address, self._volume_of, self._postgres, self._sql_of)
+        try:
+            taken = await starting.take()
+        except BaseException:
+            self._happens(Happening.REFUSED)
+            raise
+        self._hold = starting
+        try:
+            self._refuse_while_ending()
+            started = await starting.first_start(taken)
+        except BaseException:
+            self._happens(Happening.GAVE_UP)
+            await self._clear_away()
+            await self._give_back()
+            raise
+        self._serves()
+        return started
+
+    async def _watch(self) -> None:
+        """Until this Postgres ends: a death that nobody asked for is answered by a restart."""
+        reason = f"Postgres {await self._postgres.ended()}"
+        async with self._stop_lock:
+            if self._state is State.RUNNING and not self._is_ending:
+                self._happens(Happening.LOST)
+                log.error("postgres_lost", extra={"reason": reason})
+                self._start_task = self._run(self._come_back(reason))
+
+    async def _come_back(self, reason: str) -> Started:
+        now = asyncio.get_running_loop().time
+        self._lost_at_s.append(now())
+        self._tell_lost(reason, restarting=may_restart(self._lost_at_s, now()))
+        while may_restart(self._lost_at_s, now()) and not self._is_ending:
+            try:
+                return await self._restart()
+            except Failure as failure:
+                reason = failure.message
+                log.error("restart_failed", extra={"reason": reason})
+                self._lost_at_s.append(now())
+        self._happens(Happening.GAVE_UP)
+        await self._clear_away()
+        self._tell_lost(reason, restarting=False)
+        raise StartFailed(f"Postgres is not started again: {reason}")
+
+    async def _restart(self) -> Started:
+        assert self._claim is not None and self._hold is not None
+        await self._clear_away()
+        started = await self._hold.again()
+        self._serves()
+        self._tell(
+            PostgresBack(database=self._claim.database, epoch=self._claim.epoch, started=started)
+        )
+        return started
+
+    async def _stop(self, request: StopCompute) -> Stopped:
+        async with self._stop_lock:
+            if self._stopped is not None:
+                return self._stopped
+            hold = await self._serving()
+            self._happens(Happening.STOP_ASKED)
+            stopping = Stopping(hold.volume, self._postgres, hold.sql, self._superusers)
+            try:
+                facts = await stopping.order(request)
+            except BaseException:
+                self._happens(Happening.FOUND_BUSY)
+                raise
+            try:
+                self._stopped = await stopping.finish(facts)
+            except BaseException:
+                self._happens(Happening.GAVE_UP)
+                raise
+            self._happens(Happening.GONE)
+            self._hold = None
+            return self._stopped
+
+    async def _apply(self, request: ApplySpec) -> LoginFacts:
+        hold = await self._serving()
+        self._superusers = superusers(request)
+        await hold.sql.make_match(request.spec, request.verifiers)
+        await hold.volume.note_applied(request.generation)
+        self._facts = await hold.sql.facts(self._superusers)
+        return self._facts
+
+    async def _look_for_new_facts(self) -> None:
+        """Also opens the kept connection right after a start, when nobody waits for it."""
+        assert self._claim is not None and self._hold is not None
+        try:
+            facts = await self._hold.sql.facts(self._superusers)
+        except Failure as failure:
+            log.warning("facts_unread", extra={"reason": failure.message})
+            return
+        before, self._facts = self._facts, facts
+        if before is not None and before != facts:
+            claim = self._claim
+            self._tell(LoginFactsChanged(database=claim.database, epoch=claim.epoch, facts=facts))
+
+    def _serves(self) -> None:
+        self._happens(Happening.READY)
+        self._run(self._watch())
+        self._run(self._look_for_new_facts())
+
+    async def _clear_away(self) -> None:
+        """No process of Postgres is left after this, and what it wrote is on disk."""
+        if self._hold is not None:
+            await self._hold.sql.close()
+        self._postgres.signal(Stop.IMMEDIATE)
+        await self._postgres.gone()
+        if self._hold is not None:
+            await self._hold.volume.flush()
+
+    async def _give_back(self) -> None:
+        """Only once everything has been cleared away. Nobody has got the login facts."""
+        if self._hold is not None:
+            await self._hold.volume.release(facts_exported=False)
+            self._hold = None
+
+    async def _serving(self) -> Starting:
+        """Waits for a start or restart under way. Raises its failure where there is no Postgres."""
+        if self._start_task is None:
+            raise self._warm()
+        await asyncio.shield(self._start_task)
+        if self._state not in _HAS_POSTGRES or self._hold is None:
+            raise Unavailable(f"compute {self._compute} is {self._state}")
+        return self._hold
+
+    def _refuse_other_claim(self, wanted: StartCompute) -> None:
+        claim = self._claim
+        if claim is not None and (claim.database, claim.epoch) != (wanted.database, wanted.epoch):
+            raise Conflict(
+                f"compute {self._compute} is bound to {claim.database} under epoch {claim.epoch}"
+            )
+        if self._state in (State.STOPPING, State.STOPPED):
+            raise Conflict(f"compute {self._compute} is {self._state}: claim another one")
+
+    def _refuse_while_ending(self) -> None:
+        if self._is_ending:
+            raise StartFailed("the agent has been told to end")
+
+    def _check_epoch(self, epoch: int) -> None:
+        if self._claim is None:
+            raise self._warm()
+        if epoch < self._claim.epoch:
+            raise StaleEpoch(f"epoch {epoch} is over: this compute serves {self._claim.epoch}")
+        if epoch > self._claim.epoch:
+            raise Conflict(f"this compute serves epoch {self._claim.epoch}, not {epoch}")
+
+    def _warm(self) -> NotFound:
+        return NotFound(f"compute {self._compute} serves no database yet")
+
+    def _tell_lost(self, reason: str, *, restarting: bool) -> None:
+        claim = self._claim
+        assert claim is not None
+        self._tell(
+            PostgresLost(
+                database=claim.database, epoch=claim.epoch, restarting=restarting, reason=reason
+            )
+        )
+
+    def _happens(self, happening: Happening) -> None:
+        self._state = after(self._state, happening)
+        log.info("state", extra={"state": self._state, "happening": happening})
+
+    def _run(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+        return task
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if isinstance(error, Failure):
+            log.warning("task_failed", extra={"reason": error.message})
+        else:
+            log.error("task_defect", exc_info=error)

@@ -1,0 +1,167 @@
+"""What the agent needs of the world: a volume, a process, SQL. Each with its contract.
+
+Every Failure named here is one of ``torpor_api.failures``; adapters let no other exception of
+operation through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+from typing import Protocol
+
+from torpor_api.facts import Activity, LoginFacts, RoleFacts
+from torpor_api.identity import Epoch
+from torpor_api.messages import StoragePlace
+from torpor_api.resource import DatabaseSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was found on the volume when it became ours."""
+
+    facts_are_stored: bool
+    """The last compute answered its login facts when it was stopped."""
+    generation: int
+    """The generation of the spec that was last applied; 0: none."""
+    was_stopped_cleanly: bool
+    """What Postgres's control file says."""
+
+
+class Volume(Protocol):
+    """One database's volume, as one agent sees it."""
+
+    async def take(self, epoch: Epoch, fenced_epoch: int | None) -> Taken:
+        """Make the volume ours under ``epoch``, or change nothing.
+
+        Raises NotFenced, StaleEpoch, Conflict, DataDamaged, StorageFull.
+        """
+        ...
+
+    async def check_ours(self) -> None:
+        """Raises StaleEpoch where a later epoch has the volume: then nothing may be started."""
+        ...
+
+    async def release(self, *, facts_exported: bool) -> None:
+        """Say that nobody writes any more, once all is gone and flushed. Idempotent."""
+        ...
+
+    async def flush(self) -> None:
+        """Returns when whatever was written is on disk. Raises DataDamaged where it can't be."""
+        ...
+
+    async def note_applied(self, generation: int) -> None:
+        """Remember the generation; after its SQL has committed, never before."""
+        ...
+
+
+class Stop(Enum):
+    """The three ways in which a Postgres can be asked to stop."""
+
+    SMART = "smart"
+    """No newcomers; waits for every client."""
+    FAST = "fast"
+    """Ends every session, then stops cleanly."""
+    IMMEDIATE = "immediate"
+    """At once; the next start recovers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One start of Postgres."""
+
+    storage: StoragePlace
+    max_cu: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class StartTimes:
+    """Where the time of a start went."""
+
+    begin_ms: float
+    """From the order until the postmaster had the data directory."""
+    ready_ms: float
+    """From there until it took connections; recovery lies here."""
+
+
+class Postgres(Protocol):
+    """The Postgres of this agent: at most one at a time."""
+
+    async def start(self, launch: Launch) -> StartTimes:
+        """Run it and wait until it takes connections.
+
+        Raises StartFailed with its last log lines, or StorageFull; then it may still run: stop it.
+        """
+        ...
+
+    async def ended(self) -> str:
+        """Waits for the end of the postmaster; how it ended, for a person."""
+        ...
+
+    async def gone(self) -> None:
+        """Waits for the end of the postmaster, kills what it left, waits until nothing is left."""
+        ...
+
+    def signal(self, stop: Stop) -> None:
+        """Ask it to stop; nothing happens to one that does not run."""
+        ...
+
+    def paused(self) -> AbstractAsyncContextManager[None]:
+        """Inside nobody is let in: newcomers wait in the socket's queue, sessions go on.
+
+        For a few milliseconds only. A stop that is asked for inside comes before any newcomer.
+        """
+        ...
+
+    def processes(self) -> frozenset[int]:
+        """The postmaster's living children; one that Postgres does not list is on its way in."""
+        ...
+
+    def memory_bytes(self) -> int:
+        """Resident memory of all of its processes, shared pages counted once."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """Who is connected, the agent left out."""
+
+    described: tuple[str, ...]
+    """One line for each, for a person."""
+    processes: frozenset[int]
+    """Every process that Postgres lists, its own helpers and the agent's backend included."""
+
+
+class Sql(Protocol):
+    """What is asked of one started Postgres as its bootstrap superuser.
+
+    Connections are made when needed and made again when lost. Raises Unavailable where Postgres
+    can't be reached in time, or after ``close``.
+    """
+
+    async def role(self, name: str, superusers: Collection[str]) -> RoleFacts | None:
+        """The facts of one role; admits it where it may be. About a millisecond."""
+        ...
+
+    async def facts(self, superusers: Collection[str]) -> LoginFacts:
+        """Everything that a login is judged by."""
+        ...
+
+    async def activity(self) -> tuple[Activity, int]:
+        """One sample, its memory left 0, and a number that changes when a role or database does."""
+        ...
+
+    async def clients(self) -> Clients: ...
+
+    async def make_match(self, spec: DatabaseSpec, verifiers: Mapping[str, str]) -> None:
+        """Make roles and databases match. Idempotent. Raises InvalidRequest, StorageFull."""
+        ...
+
+    async def checkpoint(self) -> None: ...
+
+    async def close(self) -> None:
+        """End our own connection, for good: whatever is asked later fails and makes none."""
+        ...

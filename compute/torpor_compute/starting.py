@@ -1,0 +1,87 @@
+"""From a claim to a Postgres that takes connections, and the same again after it has died."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torpor_api.facts import LoginFacts
+from torpor_api.identity import Epoch
+from torpor_api.messages import ApplySpec, ComputeAddress, StartCompute, Started, StoragePlace
+from torpor_compute.chain import AGENT, POSTGRES, StepClock
+from torpor_compute.core.postgres_options import MAX_CONNECTIONS
+from torpor_compute.ports import Launch, Postgres, Sql, Taken, Volume
+
+
+class Starting:
+    """One claim's hold on its volume, and the starts of Postgres on it."""
+
+    def __init__(
+        self,
+        wanted: StartCompute,
+        address: ComputeAddress,
+        volume_of: Callable[[StoragePlace], Volume],
+        postgres: Postgres,
+        sql_of: Callable[[], Sql],
+    ) -> None:
+        self._wanted = wanted
+        self._address = address
+        self._postgres = postgres
+        self._sql_of = sql_of
+        self.volume = volume_of(wanted.storage)
+        self.sql = sql_of()
+        """Of the Postgres that was started last."""
+        self._superusers = superusers(wanted)
+        self._chain = StepClock()
+
+    async def take(self) -> Taken:
+        """Make the volume ours; when this raises, it is not and nothing has been started."""
+        taken = await self.volume.take(Epoch(self._wanted.epoch), self._wanted.fenced_epoch)
+        self._chain.took("ownership record", AGENT)
+        return taken
+
+    async def first_start(self, taken: Taken) -> Started:
+        """Facts are read only where those stored may be wrong: nobody waits for them otherwise."""
+        await self._start_postgres(was_recovery=not taken.was_stopped_cleanly)
+        is_newer = self._wanted.generation > taken.generation
+        if is_newer:
+            await self.sql.make_match(self._wanted.spec, self._wanted.verifiers)
+            await self.volume.note_applied(self._wanted.generation)
+            self._chain.took("roles and databases", POSTGRES)
+        is_exact = taken.facts_are_stored and taken.was_stopped_cleanly and not is_newer
+        facts = None if is_exact else await self._read_facts()
+        return self._started(facts, was_recovery=not taken.was_stopped_cleanly)
+
+    async def again(self) -> Started:
+        """After a death of Postgres, once nothing of it is left and all is on disk."""
+        self._chain = StepClock()
+        await self.volume.check_ours()
+        self._chain.took("ownership record", AGENT)
+        self.sql = self._sql_of()
+        await self._start_postgres(was_recovery=True)
+        return self._started(await self._read_facts(), was_recovery=True)
+
+    async def _start_postgres(self, *, was_recovery: bool) -> None:
+        launch = Launch(storage=self._wanted.storage, max_cu=self._wanted.spec.max_cu)
+        times = await self._postgres.start(launch)
+        self._chain.took("exec of postgres", POSTGRES, times.begin_ms)
+        name = "recovery of postgres" if was_recovery else "start of postgres"
+        self._chain.took(name, POSTGRES, times.ready_ms)
+
+    async def _read_facts(self) -> LoginFacts:
+        facts = await self.sql.facts(self._superusers)
+        self._chain.took("login facts", AGENT)
+        return facts
+
+    def _started(self, facts: LoginFacts | None, *, was_recovery: bool) -> Started:
+        return Started(
+            address=self._address,
+            steps=self._chain.steps,
+            facts=facts,
+            max_connections=MAX_CONNECTIONS,
+            was_recovery=was_recovery,
+        )
+
+
+def superusers(wanted: StartCompute | ApplySpec) -> frozenset[str]:
+    """The only superusers that may come in through the proxy."""
+    return frozenset(role.name for role in wanted.spec.roles if role.superuser)
