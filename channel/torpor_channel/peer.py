@@ -31,6 +31,11 @@ HANDLERS_RUNNING_MAX = 10_000
 UNREAD_BYTES_MAX = 64 << 20
 """Told or answered and not read by the other side; a connection behind this bound is given up."""
 
+
+class ConnectionLost(Unavailable):
+    """The connection was lost after a question was sent: whether it had any effect is unknown."""
+
+
 Handler = Callable[["Peer", Any], Awaitable[Message | None]]
 """Answers a request with its reply type, or takes an event and returns None."""
 
@@ -167,7 +172,7 @@ class Peer:
         for question in self._questions.values():
             if not question.done():
                 question.set_exception(
-                    Unavailable("the connection was lost; the outcome is unknown")
+                    ConnectionLost("the connection was lost; the outcome is unknown")
                 )
 
     async def _end_handlers(self) -> None:

@@ -45,6 +45,12 @@ class Malformed(Exception):
     """The bytes are no messages of the protocol; the session is of no more use."""
 
 
+def is_message_head(data: bytes | bytearray) -> bool:
+    """Whether a client's message can begin with these bytes, five at least."""
+    kind, length = _head(data)
+    return kind in _CLIENT_KINDS and 4 <= length <= MESSAGE_BYTES_MAX
+
+
 class Exchange:
     """The state of one session's message streams."""
 
@@ -55,6 +61,7 @@ class Exchange:
         "_server_left",
         "_server_part",
         "_skips_to_sync",
+        "has_failed",
         "in_copy",
         "is_terminated",
         "is_unclear",
@@ -72,7 +79,12 @@ class Exchange:
         self.is_terminated = False
         """The client said Terminate: what it sent before is still to be answered."""
         self.unnamed: bytes | None = None
-        """The whole last unnamed Parse that no simple query has superseded; b"" where it was too long."""
+        """The whole last unnamed Parse that no simple query has superseded.
+
+        b"" where it was too long to be kept.
+        """
+        self.has_failed = False
+        """An ErrorResponse came after the last ReadyForQuery."""
         self._promises = b""
         self.is_unclear = False
         """Which answer belongs to which question can't be told any more: never parked again."""
@@ -103,11 +115,16 @@ class Exchange:
         return not self._promises and not self.in_copy and not self._client_part
 
     @property
+    def is_over(self) -> bool:
+        """Whether nobody is surprised by the server hanging up now."""
+        return self.is_terminated or self.has_failed
+
+    @property
     def is_between_server_messages(self) -> bool:
         """Whether a message of the proxy's own may be put into the stream to the client."""
         return not self._server_left and not self._server_part
 
-    # --- client to server ---------------------------------------------------------------------
+    # --- client to server -------------------------------------------------------------
 
     def client_sent(self, data: bytes | bytearray | memoryview, size: int) -> bool:
         """Walk ``size`` bytes of ``data``; whether a text of SQL began or went on in them.
@@ -186,7 +203,7 @@ class Exchange:
         self.unnamed = bytes(data[start:end])
         return True
 
-    # --- server to client ---------------------------------------------------------------------
+    # --- server to client -------------------------------------------------------------
 
     def server_sent(
         self,
@@ -243,9 +260,11 @@ class Exchange:
         else:
             self._promises = b""
         self.in_copy = False
+        self.has_failed = False
         self._skips_to_sync = False
 
     def _failed(self) -> None:
+        self.has_failed = True
         promises = self._promises.lstrip(b"c")
         self.in_copy = False
         if promises[:1] != b"x":

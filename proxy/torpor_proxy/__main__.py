@@ -1,0 +1,5 @@
+"""``python -m torpor_proxy``: see :mod:`torpor_proxy.main`."""
+
+from torpor_proxy.main import main
+
+main()

@@ -1,0 +1,141 @@
+"""The autoscaler, over the control channel; and the agents of awake databases, for their roles."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from torpor_api import messages as m
+from torpor_api.facts import RoleFacts
+from torpor_channel.client import Link, dial
+from torpor_channel.peer import ConnectionLost, Handlers, Peer
+
+REGISTER_SECONDS_MAX = 30.0
+"""With 10,000 endpoints the answer is some megabytes."""
+
+AGENTS_MAX = 1000
+"""Connections to agents that are kept; beyond it the one that was used least recently is closed."""
+
+
+class Told(Protocol):
+    """Takes what the autoscaler says."""
+
+    def told(self, info: m.EndpointInfo) -> None:
+        """A database is new or has changed."""
+
+    def removed(self, name: str) -> None:
+        """A database is gone."""
+
+    def keep_only(self, names: Sequence[str]) -> None:
+        """All that there are."""
+
+    async def close_gate(self, asked: m.CloseGate) -> m.GateClosed:
+        """Raises Busy or another Failure."""
+
+    def open_gate(self, asked: m.OpenGate) -> None:
+        """Let sessions attach again."""
+
+
+class ChannelFleet:
+    """One link to the autoscaler, made again whenever it is lost."""
+
+    def __init__(self, path: Path, name: str = f"proxy-{os.getpid()}") -> None:
+        self._name = name
+        self._link: Link | None = None
+        self._path = path
+        self._agents: dict[str, Peer] = {}
+        self._told_meanwhile: set[str] = set()
+
+    def start(self, hearer: Told) -> None:
+        """From now on the autoscaler is listened to."""
+
+        async def changed(_: Peer, event: m.EndpointChanged) -> None:
+            self._told_meanwhile.add(event.endpoint.name)
+            hearer.told(event.endpoint)
+
+        async def removed(_: Peer, event: m.EndpointRemoved) -> None:
+            self._told_meanwhile.add(event.name)
+            hearer.removed(event.name)
+
+        async def close_gate(_: Peer, asked: m.CloseGate) -> m.GateClosed:
+            return await hearer.close_gate(asked)
+
+        async def open_gate(_: Peer, asked: m.OpenGate) -> m.Done:
+            hearer.open_gate(asked)
+            return m.Done()
+
+        async def register(peer: Peer) -> None:
+            self._told_meanwhile = set()
+            request = m.RegisterProxy(proxy=self._name)
+            answer = await peer.ask(request, timeout_s=REGISTER_SECONDS_MAX)
+            # What was told since then is newer than the answer.
+            names = {info.name for info in answer.endpoints} | self._told_meanwhile
+            for info in answer.endpoints:
+                if info.name not in self._told_meanwhile:
+                    hearer.told(info)
+            hearer.keep_only(tuple(names))
+
+        handlers: Handlers = {
+            m.EndpointChanged: changed,
+            m.EndpointRemoved: removed,
+            m.CloseGate: close_gate,
+            m.OpenGate: open_gate,
+        }
+        self._link = Link(self._path, handlers, register)
+        self._link.start()
+
+    async def ready(self, *, timeout_s: float) -> None:
+        """Wait until all endpoints are known. Raises Unavailable."""
+        await self._linked.ready(timeout_s=timeout_s)
+
+    async def close(self) -> None:
+        """Hang up on everybody."""
+        await self._linked.close()
+        await asyncio.gather(*(peer.close() for peer in self._agents.values()))
+
+    async def wake(self, name: str, cause: str, lost_epoch: int, *, timeout_s: float) -> m.Awake:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        request = m.Wake(name=name, cause=cause, lost_epoch=lost_epoch)
+        while True:
+            try:
+                return await self._linked.ask(request, timeout_s=deadline - loop.time())
+            except ConnectionLost:
+                # The autoscaler has ended; its successor is asked, which does no harm.
+                if loop.time() >= deadline:
+                    raise
+
+    async def role(
+        self, address: m.ComputeAddress, role: str, *, timeout_s: float
+    ) -> RoleFacts | None:
+        agent = await self._agent(address.agent)
+        reply = await agent.ask(m.AskRoleFacts(role=role), timeout_s=timeout_s)
+        return reply.role
+
+    def report(self, samples: Sequence[m.EndpointSample]) -> None:
+        self._linked.tell(m.ProxySample(proxy=self._name, samples=tuple(samples)))
+
+    def resume_seen(self, seen: m.ResumeSeen) -> None:
+        self._linked.tell(seen)
+
+    @property
+    def _linked(self) -> Link:
+        assert self._link is not None, "not started"
+        return self._link
+
+    async def _agent(self, address: str) -> Peer:
+        """The kept connection to an agent, or a new one. Raises Unavailable."""
+        peer = self._agents.pop(address, None)
+        if peer is None or peer.closed.is_set():
+            peer = await dial(Path(address))
+            another = self._agents.pop(address, None)
+            if another is not None:
+                await another.close()
+        self._agents[address] = peer
+        gone = [key for key, kept in self._agents.items() if kept.closed.is_set()]
+        for key in gone or list(self._agents)[:-AGENTS_MAX]:
+            await self._agents.pop(key).close()
+        return peer

@@ -1,0 +1,181 @@
+"""TLS driven by hand over a plain stream's connection, and the proxy's certificate.
+
+asyncio's own TLS keeps 256 KiB of buffers for each connection; an ``SSLObject`` on two memory
+buffers keeps under 20, which is what a proxy of thousands of idle sessions can afford.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from pathlib import Path
+from typing import cast
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from torpor_api.failures import InvalidRequest
+from torpor_proxy.adapters.streams import PlainStream
+from torpor_proxy.core.startup import ALPN
+from torpor_proxy.ports import HandshakeFailed, Stream
+
+_READ_BYTES = 64 << 10
+
+
+class NamedSslObject(ssl.SSLObject):
+    """Remembers the server name that the client asked for."""
+
+    server_name: str | None = None
+
+
+def remember_server_name(
+    connection: ssl.SSLSocket | ssl.SSLObject, name: str | None, _: ssl.SSLContext
+) -> None:
+    """For ``SSLContext.sni_callback``."""
+    if isinstance(connection, NamedSslObject):
+        connection.server_name = name
+
+
+class TlsStream(PlainStream):
+    """The server's side of TLS over the connection of a plain stream."""
+
+    __slots__ = ("_handshake", "_incoming", "_outgoing", "_ssl")
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        super().__init__()
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        made = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._ssl = cast(NamedSslObject, made)
+        self._handshake: asyncio.Future[None] | None = None
+
+    # --- as a stream ------------------------------------------------------------------
+
+    @property
+    def server_name(self) -> str | None:
+        return self._ssl.server_name
+
+    @property
+    def application_protocol(self) -> str | None:
+        return self._ssl.selected_alpn_protocol()
+
+    async def take_over(self, plain: Stream, first_bytes: bytes) -> None:
+        assert isinstance(plain, PlainStream)
+        if not plain.is_open:
+            raise HandshakeFailed("the client has hung up")
+        transport = plain.transport
+        self._handshake = asyncio.get_running_loop().create_future()
+        transport.set_protocol(self)
+        self.connection_made(transport)
+        if first_bytes:
+            self.data_received(first_bytes)
+        plain.resume()
+        try:
+            await self._handshake
+        except (ssl.SSLError, ConnectionError) as error:
+            raise HandshakeFailed(str(error)) from None
+        finally:
+            self._handshake = None
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None:
+            try:
+                self._ssl.write(data)
+            except ssl.SSLError:
+                self._transport.abort()
+                return
+            self._flush()
+
+    def write_eof(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            # Says that nothing more comes; the client's own last word is not waited for.
+            with contextlib.suppress(ssl.SSLError):
+                self._ssl.unwrap()
+            self._flush()
+        super().close()
+
+    # --- as asyncio's protocol --------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        self._incoming.write(data)
+        try:
+            if self._handshake is not None and not self._handshake.done():
+                self._ssl.do_handshake()
+                self._handshake.set_result(None)
+            self._read()
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError as error:
+            self._broken(error)
+        self._flush()
+
+    def eof_received(self) -> bool:
+        if self._handshake is not None and not self._handshake.done():
+            return False
+        return super().eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._handshake is not None and not self._handshake.done():
+            self._handshake.set_exception(ConnectionError("hung up in the TLS handshake"))
+        super().connection_lost(exc)
+
+    def _read(self) -> None:
+        """Raises SSLWantReadError where all that came is decrypted, as it always ends."""
+        while data := self._ssl.read(_READ_BYTES):
+            self.sink.received(data)
+        self.sink.ended()
+
+    def _broken(self, error: ssl.SSLError) -> None:
+        if self._handshake is not None and not self._handshake.done():
+            self._handshake.set_exception(error)
+        elif isinstance(error, ssl.SSLZeroReturnError | ssl.SSLEOFError):
+            self.sink.ended()
+        else:
+            self.abort()
+
+    def _flush(self) -> None:
+        if self._outgoing.pending and self._transport is not None:
+            self._transport.write(self._outgoing.read())
+
+
+class Certificate:
+    """The proxy's certificate and key, read once."""
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        """Raises InvalidRequest where the files can't be used."""
+        try:
+            self._context = _context_of(certificate, key)
+            self.end_point = _end_point_of(certificate.read_bytes())
+        except (OSError, ValueError) as error:
+            raise InvalidRequest(f"TLS certificate {certificate}, key {key}: {error}") from None
+
+    def new_stream(self) -> TlsStream:
+        return TlsStream(self._context)
+
+
+def _context_of(certificate: Path, key: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificate, key)
+    context.set_alpn_protocols([ALPN])
+    # Postgres clients don't resume TLS sessions; a ticket would be memory and bytes for nothing.
+    context.num_tickets = 0
+    context.options |= ssl.OP_NO_TICKET
+    context.sslobject_class = NamedSslObject
+    context.sni_callback = remember_server_name
+    return context
+
+
+def _end_point_of(pem: bytes) -> bytes:
+    found = x509.load_pem_x509_certificate(pem)
+    algorithm = found.signature_hash_algorithm
+    if algorithm is None or isinstance(algorithm, hashes.MD5 | hashes.SHA1):
+        algorithm = hashes.SHA256()
+    digest = hashes.Hash(algorithm)
+    digest.update(found.public_bytes(Encoding.DER))
+    return digest.finalize()

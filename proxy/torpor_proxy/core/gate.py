@@ -1,0 +1,57 @@
+"""Where sessions of a database wait: may they attach, must somebody wake it, or is a transition on?
+
+Pure: fed with what the autoscaler says and with ``now``. A gate that was closed opens again by
+itself when nothing more is heard: a dead autoscaler must not keep clients out of an awake database.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from torpor_api.messages import ComputeAddress, EndpointInfo
+
+
+class Standing(Enum):
+    """What a session that needs a compute has to do."""
+
+    OPEN = "attach"
+    CLOSED = "wait"
+    ASLEEP = "wake"
+
+
+@dataclass(slots=True)
+class Gate:
+    """The gate of one database in one proxy."""
+
+    epoch: int = 0
+    address: ComputeAddress | None = None
+    closed_until: float | None = None
+
+    def told(self, info: EndpointInfo) -> bool:
+        """The autoscaler's word on the database; False where it is older than what is known."""
+        if info.epoch < self.epoch:
+            return False
+        self.epoch = info.epoch
+        self.address = info.address
+        if info.address is None:
+            self.closed_until = None
+        return True
+
+    def close(self, epoch: int, until: float) -> bool:
+        """False where the compute of that epoch is not the one that is attached to here."""
+        if epoch != self.epoch or self.address is None:
+            return False
+        self.closed_until = until
+        return True
+
+    def open(self, epoch: int) -> None:
+        """Of another epoch than the present one: nothing to open."""
+        if epoch == self.epoch:
+            self.closed_until = None
+
+    def standing(self, now: float) -> Standing:
+        """For a session that wants to attach at ``now``."""
+        if self.closed_until is not None and now < self.closed_until:
+            return Standing.CLOSED
+        return Standing.OPEN if self.address is not None else Standing.ASLEEP

@@ -1,0 +1,170 @@
+"""What a client is told when it is refused: one class each, with SQLSTATE, message and the fix.
+
+Nothing else of Torpor's own reaches a client as an error. ``reason`` is for the log, where it may
+say what a stranger must not learn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from torpor_api.failures import Failure
+from torpor_proxy.core import wire
+from torpor_proxy.core.wire import Severity
+
+
+class Refusal:
+    """Base. Ends the session unless ``severity`` is ERROR."""
+
+    sqlstate: ClassVar[str] = "08006"
+    severity: ClassVar[Severity] = Severity.FATAL
+
+    def __init__(self, message: str, hint: str = "", *, reason: str = "") -> None:
+        self.message = message
+        self.hint = hint
+        self.reason = reason or message
+
+    def as_report(self) -> bytes:
+        """The ErrorResponse."""
+        return wire.report(self.severity, self.sqlstate, self.message, hint=self.hint)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.reason!r})"
+
+
+class Refused(Exception):
+    """The client is told why, and the session ends."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.reason)
+        self.refusal = refusal
+
+
+class ProtocolViolation(Refusal):
+    """Bytes that are no messages of the protocol."""
+
+    sqlstate = "08P01"
+
+
+class NotSupported(Refusal):
+    """Asked for in the protocol's own way, and not there."""
+
+    sqlstate = "0A000"
+
+
+class EndpointUnnamed(Refusal):
+    sqlstate = "08004"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the endpoint is not named",
+            "Add ?options=endpoint%3DNAME to the connection string, connect to the database "
+            "NAME/DBNAME or as USER@NAME, or use TLS with the host NAME.DOMAIN. "
+            "`torpor uri NAME` prints a connection string that works.",
+        )
+
+
+class EndpointDisagrees(Refusal):
+    sqlstate = "08004"
+
+    def __init__(self, named: Mapping[str, str]) -> None:
+        names = ", ".join(f"{name!r} in {where}" for where, name in named.items())
+        super().__init__(
+            f"the endpoint is named differently: {names}",
+            "Name it once, or the same everywhere.",
+        )
+
+
+class LoginFailed(Refusal):
+    """Wrong password, unknown user, unknown endpoint, expired password: all the same outside."""
+
+    sqlstate = "28P01"
+
+    def __init__(self, user: str, reason: str) -> None:
+        super().__init__(
+            f'password authentication failed for user "{user}"',
+            "Check endpoint, user and password; `torpor uri NAME` prints all three.",
+            reason=reason,
+        )
+
+
+class NotPermitted(Refusal):
+    """The password is right, and still this login is not allowed."""
+
+    sqlstate = "28000"
+
+
+class DatabaseUnknown(Refusal):
+    sqlstate = "3D000"
+
+    def __init__(self, database: str, known: list[str]) -> None:
+        super().__init__(
+            f'database "{database}" does not exist',
+            f"There are: {', '.join(known)}." if known else "",
+        )
+
+
+class TooManySessions(Refusal):
+    sqlstate = "53300"
+
+
+class ShuttingDown(Refusal):
+    """The proxy ends; in Postgres's own words, which drivers know."""
+
+    sqlstate = "57P01"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "terminating connection due to administrator command",
+            "The proxy is shutting down; connect again.",
+        )
+
+
+class EndpointRemoved(Refusal):
+    sqlstate = "57P01"
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(
+            f'database "{endpoint}" was deleted', "Its resource does not exist any more."
+        )
+
+
+class CannotWake(Refusal):
+    """The database does not wake; the reason is the autoscaler's."""
+
+    sqlstate = "57P03"
+
+    def __init__(self, endpoint: str, failure: Failure) -> None:
+        super().__init__(
+            f'database "{endpoint}" can not be woken: {failure.message}',
+            failure.hint or "Try again; `torpor why NAME` says more.",
+        )
+
+
+class ComputeLost(Refusal):
+    """The compute ended under a session; what it was doing may or may not have happened."""
+
+    sqlstate = "08006"
+
+    def __init__(self, endpoint: str, *, in_flight: bool) -> None:
+        outcome = (
+            "the outcome of what was in flight is unknown"
+            if in_flight
+            else "the state of the session is lost"
+        )
+        super().__init__(
+            f'the compute of database "{endpoint}" was lost; {outcome}',
+            "Connect again; every commit that was acknowledged is there.",
+        )
+
+
+class AttachRefused(Refusal):
+    """Postgres refused the session when it came back: its own words."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        super().__init__(fields.get("M", "refused"), fields.get("H", ""))
+        self.state = fields.get("C", "08006")
+
+    def as_report(self) -> bytes:
+        return wire.report(self.severity, self.state, self.message, hint=self.hint)

@@ -1,0 +1,182 @@
+"""Messages of the Postgres protocol as bytes: the few that the proxy itself writes or reads.
+
+Pure and stateless. What only passes through is never decoded: see
+:mod:`torpor_proxy.core.exchange`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+
+PROTOCOL_MAJOR = 3
+PROTOCOL_MINOR_MAX = 2
+"""3.2 (Postgres 18) brought cancel keys of variable length; 3.1 was never used."""
+
+HEAD_BYTES = 5
+"""Of a message: its kind and its length, which counts itself and the body."""
+
+_length = struct.Struct(">I")
+_head = struct.Struct(">cI")
+
+
+class Severity(StrEnum):
+    """Of an ErrorResponse or NoticeResponse."""
+
+    ERROR = "ERROR"
+    FATAL = "FATAL"
+    NOTICE = "NOTICE"
+
+
+def message(kind: bytes, body: bytes = b"") -> bytes:
+    """One message: its kind, its length, its body."""
+    return _head.pack(kind, len(body) + 4) + body
+
+
+def text(value: str) -> bytes:
+    """A string of the protocol. A zero byte can't be sent: what follows it is left out."""
+    return value.split("\0", 1)[0].encode(errors="replace") + b"\0"
+
+
+# --- server to client -----------------------------------------------------------------
+
+SSL_ACCEPTED = b"S"
+REFUSED = b"N"
+"""The answer to GSSENCRequest, and to SSLRequest where there is no certificate."""
+
+AUTHENTICATION_OK = message(b"R", _length.pack(0))
+_SASL, _SASL_CONTINUE, _SASL_FINAL = 10, 11, 12
+
+
+def authentication_sasl(mechanisms: Iterable[str]) -> bytes:
+    names = b"".join(text(mechanism) for mechanism in mechanisms)
+    return message(b"R", _length.pack(_SASL) + names + b"\0")
+
+
+def authentication_sasl_continue(data: bytes) -> bytes:
+    return message(b"R", _length.pack(_SASL_CONTINUE) + data)
+
+
+def authentication_sasl_final(data: bytes) -> bytes:
+    return message(b"R", _length.pack(_SASL_FINAL) + data)
+
+
+def negotiate_protocol_version(minor: int, unknown_options: Iterable[str]) -> bytes:
+    """The newest minor version there is here, and the ``_pq_.`` options that nobody knows."""
+    options = list(unknown_options)
+    body = struct.pack(">II", (PROTOCOL_MAJOR << 16) | minor, len(options))
+    return message(b"v", body + b"".join(text(option) for option in options))
+
+
+def backend_key_data(process_id: int, secret: bytes) -> bytes:
+    return message(b"K", _length.pack(process_id) + secret)
+
+
+def parameter_status(name: str, value: str) -> bytes:
+    return message(b"S", text(name) + text(value))
+
+
+def ready_for_query(status: bytes = b"I") -> bytes:
+    return message(b"Z", status)
+
+
+def report(
+    severity: Severity, sqlstate: str, words: str, *, hint: str = "", detail: str = ""
+) -> bytes:
+    """An ErrorResponse, or a NoticeResponse for the severity NOTICE."""
+    fields = [(b"S", severity), (b"V", severity), (b"C", sqlstate), (b"M", words)]
+    fields += [(b"D", detail)] * bool(detail) + [(b"H", hint)] * bool(hint)
+    body = b"".join(code + text(value) for code, value in fields) + b"\0"
+    return message(b"N" if severity is Severity.NOTICE else b"E", body)
+
+
+# --- client to server (the proxy is the client of a compute) --------------------------
+
+TERMINATE = message(b"X")
+SYNC = message(b"S")
+
+
+def startup(parameters: Iterable[tuple[str, str]], minor: int = 0) -> bytes:
+    """A startup packet; parameters in their order."""
+    pairs = b"".join(text(name) + text(value) for name, value in parameters)
+    body = struct.pack(">HH", PROTOCOL_MAJOR, minor) + pairs + b"\0"
+    return _length.pack(len(body) + 4) + body
+
+
+def cancel_request(process_id: int, secret: bytes) -> bytes:
+    body = struct.pack(">HHI", 1234, 5678, process_id) + secret
+    return _length.pack(len(body) + 4) + body
+
+
+def parse(name: str, sql: str) -> bytes:
+    return message(b"P", text(name) + text(sql) + b"\0\0")
+
+
+def bind(statement: str, parameters: Iterable[bytes | None] = ()) -> bytes:
+    """Into the unnamed portal, parameters and results as text."""
+    values = list(parameters)
+    parts = [b"\0", text(statement), b"\0\0", struct.pack(">H", len(values))]
+    for value in values:
+        parts += [b"\xff\xff\xff\xff"] if value is None else [_length.pack(len(value)), value]
+    return message(b"B", b"".join(parts) + b"\0\0")
+
+
+def execute() -> bytes:
+    """All rows of the unnamed portal."""
+    return message(b"E", b"\0" + _length.pack(0))
+
+
+def close_statement(name: str) -> bytes:
+    return message(b"C", b"S" + text(name))
+
+
+# --- reading --------------------------------------------------------------------------
+
+
+def split(buffer: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """The whole messages in the buffer as (kind, body), and what is left over.
+
+    Raises ValueError for a length that can't be.
+    """
+    found, position = [], 0
+    while len(buffer) - position >= 5:
+        kind, length = _head.unpack_from(buffer, position)
+        if length < 4:
+            raise ValueError(f"message {kind!r} with length {length}")
+        end = position + 1 + length
+        if end > len(buffer):
+            break
+        found.append((kind, buffer[position + 5 : end]))
+        position = end
+    return found, buffer[position:]
+
+
+def report_fields(body: bytes) -> dict[str, str]:
+    """The fields of an ErrorResponse or NoticeResponse by their letter."""
+    fields = (part for part in body.split(b"\0") if part)
+    return {chr(part[0]): part[1:].decode(errors="replace") for part in fields}
+
+
+def pair(body: bytes) -> tuple[str, str]:
+    """The two strings of a ParameterStatus."""
+    name, value, _ = body.split(b"\0", 2)
+    return name.decode(errors="replace"), value.decode(errors="replace")
+
+
+def key_data(body: bytes) -> tuple[int, bytes]:
+    """Process id and secret of a BackendKeyData."""
+    return _length.unpack_from(body)[0], body[4:]
+
+
+def row(body: bytes) -> Iterator[bytes | None]:
+    """The columns of a DataRow."""
+    position = 2
+    for _ in range(int.from_bytes(body[:2], "big")):
+        (length,) = _length.unpack_from(body, position)
+        position += 4
+        if length == 0xFFFFFFFF:
+            yield None
+        else:
+            yield body[position : position + length]
+            position += length

@@ -1,0 +1,1 @@
+"""Carries sessions on real streams, as the cores say."""

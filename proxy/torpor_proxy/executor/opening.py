@@ -1,0 +1,120 @@
+"""From an accepted connection to a session: greeting, route, password, judgement."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from dataclasses import dataclass
+
+from torpor_api.facts import RoleFacts
+from torpor_api.failures import Failure
+from torpor_proxy.core import login, scram, wire
+from torpor_proxy.core.refusals import CannotWake, Refusal, Refused
+from torpor_proxy.core.routing import Route, route
+from torpor_proxy.core.startup import CancelRequest, Startup
+from torpor_proxy.executor.endpoint import Endpoint
+from torpor_proxy.executor.greeting import Greeting
+from torpor_proxy.executor.inbox import HungUp
+from torpor_proxy.executor.password import knows_password
+from torpor_proxy.executor.registry import Registry
+from torpor_proxy.ports import Encryption, Fleet, Stream
+
+log = logging.getLogger(__name__)
+
+ROLE_SECONDS_MAX = 5.0
+"""For an awake database's agent to say what a role is; it takes a millisecond."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What every opening needs."""
+
+    registry: Registry
+    fleet: Fleet
+    encryption: Encryption | None
+    domain: str
+    mock_secret: bytes
+    """Makes the salts of roles that don't exist; new in every process, or they would stand out."""
+
+
+def new_mock_secret() -> bytes:
+    return secrets.token_bytes(32)
+
+
+async def open_session(door: Door, stream: Stream, client: str) -> None:
+    """Ends with a session that lives on by itself, or with the connection closed."""
+    greeting = Greeting(stream, door.encryption)
+    try:
+        async with asyncio.timeout(door.registry.settings.login_timeout_s):
+            packet = await greeting.packet()
+            if isinstance(packet, CancelRequest):
+                door.registry.cancel(packet.process_id, packet.secret)
+                greeting.stream.close()
+            else:
+                await _log_in(door, greeting, packet, client)
+    except Refused as refused:
+        _say(greeting.stream, refused.refusal, client)
+    except (HungUp, TimeoutError) as error:
+        # A slow client is not told: it may be a scanner, which would learn what listens here.
+        log.info("opening_ended", extra={"client": client, "reason": str(error) or "too slow"})
+        greeting.stream.close()
+    except BaseException:
+        greeting.stream.abort()
+        raise
+
+
+async def _log_in(door: Door, greeting: Greeting, packet: Startup, client: str) -> None:
+    greeting.stream.write(packet.negotiation)
+    wanted = route(packet, greeting.server_name, door.domain)
+    if isinstance(wanted, Refusal):
+        raise Refused(wanted)
+    endpoint = door.registry.endpoints.get(wanted.endpoint)
+    role = None if endpoint is None else await _role_of(door, endpoint, wanted)
+    verifier, reason = login.verifier_of(role, time.time())
+    if endpoint is None:
+        reason = f"no endpoint {wanted.endpoint!r}"
+    mock = scram.mock_verifier(door.mock_secret, wanted.endpoint, wanted.user)
+    end_point = door.encryption.end_point if door.encryption and greeting.is_encrypted else None
+    last_word = await knows_password(greeting.stream, greeting.inbox, verifier or mock, end_point)
+    if last_word is None or role is None or endpoint is None or verifier is None:
+        raise Refused(login.failed(wanted, reason or "wrong password"))
+    _admit(door, endpoint, wanted, role, client)
+    greeting.stream.write(last_word + wire.AUTHENTICATION_OK)
+    rest = greeting.inbox.take_all()
+    door.registry.enter(endpoint, wanted, greeting.stream, client, packet.has_long_keys, rest)
+
+
+async def _role_of(door: Door, endpoint: Endpoint, wanted: Route) -> RoleFacts | None:
+    """As exported while the database sleeps; an awake one is asked."""
+    address = endpoint.gate.address
+    if address is not None:
+        try:
+            return await door.fleet.role(address, wanted.user, timeout_s=ROLE_SECONDS_MAX)
+        except Failure as failure:
+            if endpoint.gate.address is not None:
+                raise Refused(CannotWake(wanted.endpoint, failure)) from None
+            # It fell asleep in that moment, and what it exported is exact.
+    return next((role for role in endpoint.info.facts.roles if role.name == wanted.user), None)
+
+
+def _admit(door: Door, endpoint: Endpoint, wanted: Route, role: RoleFacts, client: str) -> None:
+    """Raises Refused where the right password is not enough."""
+    refusal = login.judge(
+        wanted,
+        role,
+        endpoint.info.facts.databases if endpoint.gate.address is None else None,
+        endpoint.info.allow,
+        client.rpartition(":")[0].strip("[]"),
+        endpoint.count_of(wanted.user) if role.connection_limit >= 0 else 0,
+    )
+    refusal = refusal or door.registry.full()
+    if refusal is not None:
+        raise Refused(refusal)
+
+
+def _say(stream: Stream, refusal: Refusal, client: str) -> None:
+    log.info("login_refused", extra={"client": client, "reason": refusal.reason})
+    stream.write(refusal.as_report())
+    stream.close()

@@ -1,0 +1,151 @@
+"""All endpoints and all sessions of this proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Iterable
+from itertools import count
+from time import monotonic
+
+from torpor_api.identity import SessionId
+from torpor_api.messages import EndpointInfo, EndpointSample
+from torpor_proxy.core.interning import Interner
+from torpor_proxy.core.refusals import EndpointRemoved, Refusal, ShuttingDown, TooManySessions
+from torpor_proxy.core.routing import Route
+from torpor_proxy.executor.endpoint import Endpoint
+from torpor_proxy.executor.session import Identity, Session, State
+from torpor_proxy.ports import Computes, Fleet, Stream
+from torpor_proxy.settings import Settings
+
+SECRET_BYTES_SHORT = 4
+SECRET_BYTES_LONG = 32
+"""Of a cancel key, for clients of protocol 3.0 and of 3.2."""
+
+_DRAIN_POLL_SECONDS = 0.02
+
+
+class Registry:
+    """Who is there."""
+
+    def __init__(self, settings: Settings, fleet: Fleet, computes: Computes) -> None:
+        self.settings = settings
+        self.endpoints: dict[str, Endpoint] = {}
+        self._fleet = fleet
+        self._computes = computes
+        self._by_key: dict[bytes, Session] = {}
+        self._session_count = 0
+        self._numbers = count(1)
+        self._routes: Interner[tuple[object, ...], Route] = Interner()
+
+    # --- endpoints --------------------------------------------------------------------
+
+    def told(self, info: EndpointInfo) -> None:
+        """A database is new or has changed."""
+        known = self.endpoints.get(info.name)
+        if known is not None:
+            known.told(info)
+        else:
+            self.endpoints[info.name] = Endpoint(
+                info, self.settings, self._fleet, self._computes, self._new_key, self._left
+            )
+
+    def removed(self, name: str) -> None:
+        """A database is gone; its sessions are told."""
+        endpoint = self.endpoints.pop(name, None)
+        for session in list(endpoint.sessions) if endpoint is not None else []:
+            session.refuse(EndpointRemoved(name))
+
+    def keep_only(self, names: Iterable[str]) -> None:
+        """What the autoscaler does not know any more is gone."""
+        for name in self.endpoints.keys() - set(names):
+            self.removed(name)
+
+    def samples(self) -> list[EndpointSample]:
+        """Of the databases that anybody uses."""
+        now = monotonic()
+        return [
+            endpoint.sample(now)
+            for endpoint in self.endpoints.values()
+            if endpoint.sessions or endpoint.gate.address is not None
+        ]
+
+    async def capture_idle(self, now: float) -> None:
+        """Examine sessions that have been idle for a while, of all databases at once."""
+        awake = [endpoint for endpoint in self.endpoints.values() if endpoint.attached]
+        await asyncio.gather(*(endpoint.capture_idle(now) for endpoint in awake))
+
+    def examined(self) -> set[str]:
+        """Awake databases whose sessions are all idle and known."""
+        return {
+            name
+            for name, endpoint in self.endpoints.items()
+            if endpoint.gate.address is not None and endpoint.is_examined
+        }
+
+    # --- sessions ---------------------------------------------------------------------
+
+    def full(self) -> Refusal | None:
+        """Why there is no room for another session, or None."""
+        if self._session_count < self.settings.sessions_max:
+            return None
+        return TooManySessions(
+            f"the proxy holds {self._session_count} sessions and takes no more",
+            "Close some, or raise TORPOR_PROXY_SESSIONS_MAX.",
+        )
+
+    def enter(
+        self,
+        endpoint: Endpoint,
+        route: Route,
+        stream: Stream,
+        client: str,
+        has_long_key: bool,
+        pending: bytes,
+    ) -> None:
+        """A client has logged in. ``pending``: what it has sent behind its login."""
+        fields = (route.endpoint, route.user, route.database, route.parameters)
+        route = self._routes.one(fields, route)
+        identity = Identity(SessionId(next(self._numbers)), route, client, has_long_key)
+        session = Session(identity, stream, endpoint)
+        self._session_count += 1
+        endpoint.joined(session)
+        session.come_back()
+        if pending:
+            session.received(pending)
+
+    def cancel(self, process_id: int, secret: bytes) -> None:
+        """Find the session of a cancel key; an unknown key does nothing, as in Postgres."""
+        session = self._by_key.get(_key(process_id, secret))
+        if session is not None:
+            session.cancel()
+
+    def _new_key(self, session: Session, process_id: int) -> tuple[int, bytes]:
+        is_long = session.identity.has_long_key
+        secret = secrets.token_bytes(SECRET_BYTES_LONG if is_long else SECRET_BYTES_SHORT)
+        self._by_key[_key(process_id, secret)] = session
+        return process_id, secret
+
+    def _left(self, session: Session) -> None:
+        self._session_count -= 1
+        if session.identity.key is not None:
+            self._by_key.pop(_key(*session.identity.key), None)
+
+    # --- the end ----------------------------------------------------------------------
+
+    async def drain(self) -> None:
+        """End every session: when its transaction is over, or when time is up."""
+        deadline = monotonic() + self.settings.drain_timeout_s
+        while sessions := self._sessions():
+            is_late = monotonic() > deadline
+            for session in sessions:
+                if is_late or session.state is not State.ATTACHED or not session.is_busy:
+                    session.refuse(ShuttingDown())
+            await asyncio.sleep(_DRAIN_POLL_SECONDS)
+
+    def _sessions(self) -> list[Session]:
+        return [s for endpoint in self.endpoints.values() for s in endpoint.sessions]
+
+
+def _key(process_id: int, secret: bytes) -> bytes:
+    return process_id.to_bytes(4, "big") + secret

@@ -1,0 +1,419 @@
+"""One client's session: parked without a compute, waiting for one, or attached to a backend.
+
+While it is attached, bytes pass through :mod:`torpor_proxy.executor.relay` and not through here. In
+every other state the session is itself the sink of its client: bytes are kept, bounded, and
+are served in order once it is attached.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from enum import Enum
+from time import monotonic
+from typing import Protocol
+
+from torpor_api.failures import Failure
+from torpor_api.identity import SessionId
+from torpor_api.messages import SessionReport
+from torpor_proxy.core import custom_settings, idle_words, keepalive, probe, wire
+from torpor_proxy.core.exchange import IDLE, Exchange, is_message_head
+from torpor_proxy.core.parameters import NOTHING_TOLD, parameters_of
+from torpor_proxy.core.probe import Pins
+from torpor_proxy.core.refusals import (
+    CannotWake,
+    ComputeLost,
+    ProtocolViolation,
+    Refusal,
+    Refused,
+)
+from torpor_proxy.core.routing import Route
+from torpor_proxy.core.wire import Severity
+from torpor_proxy.executor import visit
+from torpor_proxy.executor.arrival import Arrival
+from torpor_proxy.executor.conversation import Backend, Conversation
+from torpor_proxy.executor.relay import FromClient, FromServer
+from torpor_proxy.ports import NOBODY, Stream
+from torpor_proxy.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Identity:
+    """Who a session is."""
+
+    number: SessionId
+    route: Route
+    client: str
+    """Address and port."""
+    has_long_key: bool
+    key: tuple[int, bytes] | None = None
+    """Process id and secret, as its client was told them."""
+
+    @property
+    def cause(self) -> str:
+        """For a person who asks what woke the database."""
+        return f"session {self.number} of {self.route.user} from {self.client}"
+
+
+class Host(Protocol):
+    """What a session needs of its endpoint."""
+
+    settings: Settings
+
+    @property
+    def answers_keepalives(self) -> bool:
+        """Whether a parked session answers ``SELECT 1`` by itself."""
+
+    async def arrive(self, identity: Identity) -> Arrival:
+        """A backend, once the database is awake. Raises Refused, or a Failure with the reason."""
+
+    def why_not(self) -> Failure:
+        """Why the database is not awake yet, as far as is known."""
+
+    def new_key(self, session: Session, process_id: int) -> tuple[int, bytes]:
+        """A cancel key by which the session is found from now on."""
+
+    def cancel(self, backend: Backend) -> None:
+        """Ask the compute to cancel what the backend runs."""
+
+    def moved(self, session: Session, before: State, after: State) -> None:
+        """The session has changed its state."""
+
+
+class State(Enum):
+    """Where the session is."""
+
+    PARKED = "parked"
+    WAITING = "waiting"
+    ATTACHED = "attached"
+    PROBED = "being probed"
+    ENDED = "ended"
+
+
+class Session:
+    """Bound to one client's stream for its whole life."""
+
+    __slots__ = (
+        "_backend",
+        "_client_has_ended",
+        "_custom",
+        "_exchange",
+        "_host",
+        "_parameters",
+        "_pending",
+        "_pins",
+        "_stream",
+        "_task",
+        "identity",
+        "is_captured",
+        "last_used",
+        "since",
+        "state",
+    )
+
+    def __init__(self, identity: Identity, stream: Stream, host: Host) -> None:
+        self.identity = identity
+        self.state = State.PARKED
+        self.since = self.last_used = monotonic()
+        self.is_captured = False
+        """Examined since the client's last message; what was found is in the pins."""
+        self._stream = stream
+        self._host = host
+        self._exchange = Exchange()
+        self._parameters = NOTHING_TOLD
+        self._custom = custom_settings.NONE
+        self._pins = Pins()
+        self._backend: Backend | None = None
+        self._pending: bytearray | None = None
+        self._client_has_ended = False
+        self._task: asyncio.Task[None] | None = None
+
+    # --- what others ask --------------------------------------------------------------
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it needs its compute now: a query, a transaction, or on its way to one."""
+        if self.state is State.ATTACHED:
+            return not self._exchange.is_safe
+        return self.state is State.WAITING or self._pending is not None
+
+    @property
+    def can_be_let_go(self) -> bool:
+        return self.is_captured and not self._pins and not self.is_busy
+
+    @property
+    def needs_capture(self) -> bool:
+        return self.state is State.ATTACHED and not self.is_captured and self._exchange.is_safe
+
+    @property
+    def queries(self) -> int:
+        """Answered so far."""
+        return self._exchange.queries
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._exchange.status != IDLE
+
+    def report(self, now: float) -> SessionReport | None:
+        """Why it keeps its database awake, or None where it does not."""
+        if not self.is_busy and not (self.is_captured and self._pins):
+            return None
+        return SessionReport(
+            session=self.identity.number,
+            user=self.identity.route.user,
+            application=dict(self._parameters.pairs).get("application_name", ""),
+            client=self.identity.client,
+            reason=self._reason(),
+            since_s=max(0.0, now - self.last_used),
+        )
+
+    def _reason(self) -> str:
+        if self.state is State.WAITING:
+            return "waits for the database"
+        if self._pending is not None or not self._exchange.is_idle:
+            return "is running a query"
+        if self.in_transaction:
+            return "is idle in a transaction"
+        if self._exchange.is_unclear:
+            return probe.UNCLEAR
+        return ", ".join(self._pins.reasons)
+
+    # --- the client's stream, while there is no relay ---------------------------------
+
+    def received(self, data: bytes) -> None:
+        if self._pending is None:
+            self._pending = bytearray()
+        self._pending += data
+        if len(self._pending) > self._host.settings.pending_bytes_max:
+            self._stream.pause()
+        if self.state is State.PARKED:
+            self._consider_pending()
+
+    def ended(self) -> None:
+        if self.state is State.PARKED:
+            self.end()
+        else:
+            self._client_has_ended = True
+
+    def lost(self) -> None:
+        self.client_lost()
+
+    def writable(self, may_write: bool) -> None:
+        pass  # What the proxy itself says is short.
+
+    def _consider_pending(self) -> None:
+        """A parked session's client has spoken: is the database needed?"""
+        pending = self._pending
+        assert pending is not None
+        if len(pending) < wire.HEAD_BYTES:
+            return
+        if not is_message_head(pending):
+            self.client_broke(f"no message begins with {bytes(pending[: wire.HEAD_BYTES])!r}")
+        elif pending.startswith(wire.TERMINATE):
+            self.end()
+        elif self._host.answers_keepalives and (answer := keepalive.answer(pending)) is not None:
+            self._pending = None
+            self._stream.write(answer)
+        else:
+            self.come_back()
+
+    # --- attaching --------------------------------------------------------------------
+
+    def come_back(self) -> None:
+        """Begin to wait for a compute; the client's bytes are kept meanwhile."""
+        assert self.state is State.PARKED
+        self._enter(State.WAITING)
+        self._stream.sink = self
+        self._task = asyncio.get_running_loop().create_task(self._come_back())
+
+    async def _come_back(self) -> None:
+        settings, name = self._host.settings, self.identity.route.endpoint
+        notice = asyncio.get_running_loop().call_later(settings.notice_after_s, self._tell_waiting)
+        try:
+            async with asyncio.timeout(settings.wake_timeout_s):
+                arrival = await self._host.arrive(self.identity)
+                # From here on end() sees to the backend.
+                self._backend = arrival.backend
+                await self._prepare(arrival.backend)
+            self._attach(arrival)
+        except Refused as refused:
+            self.refuse(refused.refusal)
+        except Failure as failure:
+            self.refuse(CannotWake(name, failure))
+        except TimeoutError:
+            self.refuse(CannotWake(name, self._host.why_not()))
+        except visit.FAILED as error:
+            log.warning("attach_failed", extra={**self._log_keys, "reason": str(error)})
+            self.refuse(ComputeLost(name, in_flight=False))
+        finally:
+            notice.cancel()
+            self._task = None
+
+    async def _prepare(self, backend: Backend) -> None:
+        """Put back what the session had. Nothing of the client passes before this is done."""
+        unnamed = self._exchange.unnamed
+        if unnamed and not self._pending_replaces_unnamed():
+            await visit.restore_unnamed(Conversation(backend.stream, self._heard), unnamed)
+
+    def _pending_replaces_unnamed(self) -> bool:
+        start = bytes(self._pending[:6]) if self._pending else b""
+        return start[:1] == b"Q" or (start[:1] == b"P" and start[5:] == b"\0")
+
+    def _attach(self, arrival: Arrival) -> None:
+        backend = arrival.backend
+        is_first = self._parameters is NOTHING_TOLD
+        self._stream.write(self._parameters.difference(backend.parameters))
+        self._parameters = parameters_of(backend.parameters)
+        if is_first:
+            key = self.identity.key = self._host.new_key(self, backend.process_id)
+            self._stream.write(wire.backend_key_data(*key) + wire.ready_for_query())
+        self._enter(State.ATTACHED)
+        backend.stream.sink = arrival.watched(self._from_server())
+        self._go_on(backend)
+
+    def _from_server(self) -> FromServer:
+        return FromServer(self, self._exchange, self._stream)
+
+    def _go_on(self, backend: Backend) -> None:
+        """Bytes pass through the relay from now on, those that waited first."""
+        self._stream.sink = FromClient(self, self._exchange, backend.stream)
+        pending, self._pending = self._pending, None
+        self._stream.resume()
+        if pending:
+            self._stream.sink.received(bytes(pending))
+        if self._client_has_ended:
+            backend.stream.write_eof()
+        if not backend.stream.is_open:
+            self.backend_lost()
+
+    def _tell_waiting(self) -> None:
+        words = f'database "{self.identity.route.endpoint}" is being woken; please wait'
+        self._stream.write(
+            wire.report(Severity.NOTICE, "00000", words, detail=self._host.why_not().message)
+        )
+
+    # --- probing and letting go -------------------------------------------------------
+
+    async def capture(self) -> None:
+        """Find out whether it has state that would be lost. Only where ``needs_capture``."""
+        backend = self._backend
+        assert backend is not None and self.needs_capture
+        self._enter(State.PROBED)
+        self._stream.sink = self
+        conversation = Conversation(backend.stream, self._heard)
+        try:
+            async with asyncio.timeout(self._host.settings.probe_timeout_s):
+                user = self.identity.route.user
+                found = await visit.ask_pins(conversation, user, self._custom)
+        except (TimeoutError, *visit.FAILED) as error:
+            log.warning("probe_failed", extra={**self._log_keys, "reason": str(error)})
+            if self.state is State.PROBED:
+                self._enter(State.ATTACHED)
+                self.backend_lost()
+            return
+        if self.state is State.PROBED:
+            too_long = (probe.LONG_UNNAMED,) * (self._exchange.unnamed == b"")
+            self._pins = Pins(found.reasons + too_long)
+            self.is_captured = True
+            self._enter(State.ATTACHED)
+            conversation.hand_over(self._from_server())
+            self._go_on(backend)
+
+    def _heard(self, message: bytes) -> None:
+        """Said by the server on its own account while it was being probed."""
+        if message[:1] == b"S":
+            self.saw_parameter(message)
+        self._stream.write(message)
+
+    def let_go(self) -> None:
+        """Park: hang up on the backend. Only where ``can_be_let_go``."""
+        backend = self._backend
+        assert backend is not None and self.can_be_let_go
+        self._backend = None
+        self._stream.sink = self
+        self._enter(State.PARKED)
+        visit.hang_up(backend.stream)
+
+    # --- what the relay tells ---------------------------------------------------------
+
+    def saw_sql(self, data: bytes) -> None:
+        self._custom = self._custom.with_those_of(data)
+
+    def saw_parameter(self, message: bytes) -> None:
+        self._parameters = self._parameters.with_one(*wire.pair(message[wire.HEAD_BYTES :]))
+
+    def saw_idle_words(self, data: bytes) -> bytes:
+        return data if self._pins else idle_words.for_client(data)
+
+    def client_broke(self, reason: str) -> None:
+        self.refuse(ProtocolViolation(reason))
+
+    def client_ended(self) -> None:
+        self._client_has_ended = True
+        if self._backend is not None:
+            self._backend.stream.write_eof()
+
+    def client_lost(self) -> None:
+        self.end()
+
+    def backend_ended(self) -> None:
+        if self._backend is not None:
+            self._backend.stream.close()
+
+    def backend_lost(self) -> None:
+        """The compute has ended this session, or has ended."""
+        if self.state is not State.ATTACHED:
+            return
+        if self.can_be_let_go and not self._client_has_ended:
+            log.info("session_survives", extra=self._log_keys)
+            self._backend = None
+            self._stream.sink = self
+            self._stream.resume()
+            self._enter(State.PARKED)
+        elif self._exchange.is_over or self._client_has_ended:
+            self.end()
+        else:
+            endpoint = self.identity.route.endpoint
+            self.refuse(ComputeLost(endpoint, in_flight=not self._exchange.is_idle))
+
+    # --- the end ----------------------------------------------------------------------
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Say why, and end."""
+        if self.state is State.ENDED:
+            return
+        log.info("session_refused", extra={**self._log_keys, "reason": refusal.reason})
+        if self._exchange.is_between_server_messages:
+            self._stream.write(refusal.as_report())
+        self.end()
+
+    def end(self) -> None:
+        """Hang up on both sides. Again: nothing."""
+        if self.state is State.ENDED:
+            return
+        self._enter(State.ENDED)
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
+        if self._backend is not None:
+            visit.hang_up(self._backend.stream)
+        self._backend = None
+        self._stream.sink = NOBODY
+        self._stream.close()
+
+    def cancel(self) -> None:
+        """Cancel what the session is running now; where it runs nothing: nothing."""
+        if self.state is State.ATTACHED and not self._exchange.is_idle:
+            assert self._backend is not None
+            self._host.cancel(self._backend)
+
+    def _enter(self, state: State) -> None:
+        before, self.state = self.state, state
+        self.since = monotonic()
+        self._host.moved(self, before, state)
+
+    @property
+    def _log_keys(self) -> dict[str, object]:
+        return {"endpoint": self.identity.route.endpoint, "session": self.identity.number}

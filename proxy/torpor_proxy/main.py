@@ -1,0 +1,164 @@
+"""The proxy's process: wires the adapters to the sessions, and ends in good order."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import resource
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+from torpor_api import messages as m
+from torpor_api.failures import Failure, InvalidRequest, NotFound
+from torpor_proxy.adapters.compute import SocketComputes
+from torpor_proxy.adapters.fleet import ChannelFleet
+from torpor_proxy.adapters.listener import Listener
+from torpor_proxy.adapters.tls import Certificate
+from torpor_proxy.executor.opening import Door, new_mock_secret, open_session
+from torpor_proxy.executor.registry import Registry
+from torpor_proxy.settings import Settings, from_environment
+
+log = logging.getLogger(__name__)
+
+FLEET_SECONDS_MAX = 30.0
+"""For the autoscaler to be there when the proxy starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The command line."""
+
+    autoscaler: Path
+    host: str
+    port: int
+    certificate: Path | None
+    key: Path | None
+    domain: str
+
+
+def parse_options(arguments: Sequence[str]) -> Options:
+    """Raises InvalidRequest for an address that is none; argparse ends the process otherwise."""
+    parser = argparse.ArgumentParser(prog="torpor_proxy", description=__doc__)
+    parser.add_argument("--autoscaler", type=Path, required=True, metavar="SOCKET")
+    parser.add_argument("--listen", required=True, metavar="HOST:PORT")
+    parser.add_argument("--tls-cert", type=Path, metavar="FILE")
+    parser.add_argument("--tls-key", type=Path, metavar="FILE")
+    parser.add_argument("--domain", default="localhost", help="NAME.DOMAIN names an endpoint")
+    given = parser.parse_args(arguments)
+    host, colon, port = given.listen.rpartition(":")
+    if not colon or not port.isdigit():
+        raise InvalidRequest(f"--listen {given.listen!r}: write HOST:PORT, like 127.0.0.1:6432")
+    if (given.tls_cert is None) != (given.tls_key is None):
+        raise InvalidRequest("--tls-cert and --tls-key belong together")
+    host = host.removeprefix("[").removesuffix("]")
+    return Options(given.autoscaler, host, int(port), given.tls_cert, given.tls_key, given.domain)
+
+
+class Hearer:
+    """What the autoscaler says, to the registry that it concerns."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.told = registry.told
+        self.removed = registry.removed
+        self.keep_only = registry.keep_only
+        self._registry = registry
+
+    async def close_gate(self, asked: m.CloseGate) -> m.GateClosed:
+        endpoint = self._registry.endpoints.get(asked.name)
+        if endpoint is None:
+            raise NotFound(f"no endpoint {asked.name!r}")
+        return await endpoint.close_gate(asked.epoch, asked.hold_s)
+
+    def open_gate(self, asked: m.OpenGate) -> None:
+        endpoint = self._registry.endpoints.get(asked.name)
+        if endpoint is not None:
+            endpoint.open_gate(asked.epoch)
+
+
+async def serve(options: Options, settings: Settings) -> None:
+    """Until SIGTERM or SIGINT. Raises a Failure where it can't start."""
+    asked_to_end = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, asked_to_end.set)
+    encryption = None
+    if options.certificate is not None and options.key is not None:
+        encryption = Certificate(options.certificate, options.key)
+    fleet = ChannelFleet(options.autoscaler)
+    registry = Registry(settings, fleet, SocketComputes())
+    door = Door(registry, fleet, encryption, options.domain, new_mock_secret())
+    fleet.start(Hearer(registry))
+    listener = Listener(settings, lambda stream, client: open_session(door, stream, client))
+    watching = asyncio.create_task(_watch(registry, fleet, settings))
+    try:
+        await fleet.ready(timeout_s=FLEET_SECONDS_MAX)
+        await listener.listen(options.host, options.port)
+        log.info("listening", extra={"host": options.host, "port": options.port})
+        await asked_to_end.wait()
+        log.info("draining", extra={"timeout_s": settings.drain_timeout_s})
+        await listener.close()
+        await registry.drain()
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        await fleet.close()
+
+
+async def _watch(registry: Registry, fleet: ChannelFleet, settings: Settings) -> None:
+    """Examine idle sessions, and report: once a second, and when a database has become idle."""
+    reported_at, examined = 0.0, set[str]()
+    while True:
+        await asyncio.sleep(settings.capture_after_s / 2)
+        now = monotonic()
+        try:
+            await registry.capture_idle(now)
+            before, examined = examined, registry.examined()
+            if now - reported_at >= settings.sample_every_s or examined - before:
+                reported_at = now
+                fleet.report(registry.samples())
+        except Exception:
+            log.exception("watch_defect")
+
+
+def run(main: Callable[[], Awaitable[None]]) -> None:
+    """On uvloop where it is installed, unless TORPOR_LOOP=asyncio says otherwise."""
+    factory = None
+    if os.environ.get("TORPOR_LOOP", "uvloop") == "uvloop":
+        try:
+            import uvloop
+        except ImportError:
+            log.info("uvloop_missing")
+        else:
+            factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(_as_coroutine(main))
+
+
+async def _as_coroutine(main: Callable[[], Awaitable[None]]) -> None:
+    await main()
+
+
+def raise_open_files_limit() -> None:
+    """Each held session is an open file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def main() -> None:
+    """``python -m torpor_proxy``."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        options = parse_options(sys.argv[1:])
+        settings = from_environment(os.environ)
+        raise_open_files_limit()
+        run(lambda: serve(options, settings))
+    except Failure as failure:
+        for line in failure.message.splitlines():
+            sys.stderr.write(f"torpor_proxy: {line}\n")
+        sys.exit(2 if isinstance(failure, InvalidRequest) else 1)

@@ -1,0 +1,144 @@
+"""What the proxy needs from outside, as small protocols.
+
+``Stream`` and ``Sink`` are the two ends of one connection's bytes; ``Fleet`` is the autoscaler and,
+for an awake database's roles, the agent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from torpor_api.facts import RoleFacts
+from torpor_api.messages import Awake, ComputeAddress, EndpointSample, ResumeSeen
+
+
+class BackendLost(Exception):
+    """A backend connection can't be made or has ended, or what came over it was no answer."""
+
+
+class Sink(Protocol):
+    """Takes what a stream brings. No method may raise."""
+
+    def received(self, data: bytes) -> None:
+        """Bytes, in order; never empty."""
+
+    def ended(self) -> None:
+        """The other side will send nothing more, but may still read."""
+
+    def lost(self) -> None:
+        """The connection is gone, for whatever reason. The last call."""
+
+    def writable(self, may_write: bool) -> None:
+        """False: enough is waiting to be sent, write no more until True."""
+
+
+class Nobody:
+    """The sink of a stream that nobody listens to any more, or not yet."""
+
+    def received(self, data: bytes) -> None:
+        """Dropped."""
+
+    def ended(self) -> None:
+        """Nothing to do."""
+
+    def lost(self) -> None:
+        """Nothing to do."""
+
+    def writable(self, may_write: bool) -> None:
+        """Nothing to do."""
+
+
+NOBODY: Sink = Nobody()
+
+
+class Stream(Protocol):
+    """One connection. Writes never block and never raise; after the loss they do nothing."""
+
+    sink: Sink
+
+    @property
+    def is_open(self) -> bool:
+        """False once it is lost or was hung up on here."""
+
+    def write(self, data: bytes) -> None:
+        """Send, in order; buffered where the other side is slow (see ``Sink.writable``)."""
+
+    def write_eof(self) -> None:
+        """Nothing more will be written; what was is sent first."""
+
+    def pause(self) -> None:
+        """Bring nothing more until ``resume``; the other side is held up by TCP itself."""
+
+    def resume(self) -> None:
+        """Go on after ``pause``; without one: nothing."""
+
+    def close(self) -> None:
+        """Send what was written, within a bound, then hang up. ``lost`` follows."""
+
+    def abort(self) -> None:
+        """Hang up at once. ``lost`` follows."""
+
+
+class HandshakeFailed(Exception):
+    """The client and the proxy did not come to terms about TLS."""
+
+
+class EncryptedStream(Stream, Protocol):
+    """The server's side of TLS."""
+
+    @property
+    def server_name(self) -> str | None:
+        """As the client asked for it (SNI)."""
+
+    @property
+    def application_protocol(self) -> str | None:
+        """As agreed on (ALPN)."""
+
+    async def take_over(self, plain: Stream, first_bytes: bytes) -> None:
+        """Shake hands over the connection of ``plain``, which is of no more use afterwards.
+
+        ``first_bytes``: what was read of the handshake already. Raises HandshakeFailed.
+        """
+
+
+class Encryption(Protocol):
+    """The proxy's certificate."""
+
+    @property
+    def end_point(self) -> bytes:
+        """The hash of the certificate that binds a login to this channel (RFC 5929)."""
+
+    def new_stream(self) -> EncryptedStream:
+        """For one connection."""
+
+
+class Computes(Protocol):
+    """Connections to the Postgres of a compute."""
+
+    async def dial(self, address: ComputeAddress) -> Stream:
+        """A connection on which nothing was said yet. Raises BackendLost where nobody listens."""
+
+    async def cancel(self, address: ComputeAddress, process_id: int, secret: bytes) -> None:
+        """Ask to cancel what that backend is doing; whether it did can't be known. Never raises."""
+
+
+class Fleet(Protocol):
+    """Whoever knows the databases and wakes them."""
+
+    async def wake(self, name: str, cause: str, lost_epoch: int, *, timeout_s: float) -> Awake:
+        """Resume the database, or confirm that it is awake. Raises a Failure with the reason.
+
+        Asking again is harmless. ``lost_epoch``: the compute of that epoch could not be reached.
+        """
+
+    async def role(
+        self, address: ComputeAddress, role: str, *, timeout_s: float
+    ) -> RoleFacts | None:
+        """The facts of a role of an awake database as they are now. Raises a Failure."""
+
+    def report(self, samples: Sequence[EndpointSample]) -> None:
+        """Tell what the sessions are doing; lost where nobody listens."""
+
+    def resume_seen(self, seen: ResumeSeen) -> None:
+        """Tell the end of a critical chain; lost where nobody listens."""

@@ -1,0 +1,85 @@
+"""The proxy's settings: the command line decides where, the environment how much.
+
+``TORPOR_PROXY_<NAME>`` overrides a field below. Everything is read once and validated at once; all
+faults are reported together, each with its name, its value and what is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from torpor_api.failures import InvalidRequest
+
+PREFIX = "TORPOR_PROXY_"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Limits, each with its unit and its reason. All must be above zero."""
+
+    login_timeout_s: float = 10.0
+    """From the first byte to the right password. People don't type in it; slow-loris clients do."""
+
+    opening_max: int = 1000
+    """Connections that have not logged in yet. Beyond it the oldest of them gives way."""
+
+    sessions_max: int = 20_000
+    """Held sessions of this process; each takes 2 to 20 KiB and one file descriptor."""
+
+    wake_timeout_s: float = 60.0
+    """How long a client waits for its database; recovery after a crash is the long case."""
+
+    waiting_max: int = 10_000
+    """Sessions of one database that wait for it at the same time."""
+
+    notice_after_s: float = 5.0
+    """A client that waits longer than this is told so."""
+
+    pending_bytes_max: int = 64 << 10
+    """Kept of what a client sends while its session has no compute; then TCP holds it up."""
+
+    connects_at_once: int = 16
+    """To one compute. Each makes it fork; more at once only wait for the processor."""
+
+    connect_timeout_s: float = 10.0
+    """For one connection to a compute, its login included."""
+
+    capture_after_s: float = 0.1
+    """A session that has been idle for this long is asked whether it has any state."""
+
+    probe_timeout_s: float = 5.0
+    """For the answer; it takes a millisecond on a compute that is not overloaded."""
+
+    sample_every_s: float = 1.0
+    """Between two reports to the autoscaler."""
+
+    drain_timeout_s: float = 10.0
+    """At the end, for transactions that are in flight."""
+
+    tcp_keepalive_idle_s: int = 60
+    """A client that has vanished without a word is found after this and six probes of 10 s."""
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """Raises InvalidRequest with one line per fault."""
+    values: dict[str, float | int] = {}
+    faults: list[str] = []
+    known = {PREFIX + field.name.upper(): field for field in fields(Settings)}
+    for name, text in environment.items():
+        if not name.startswith(PREFIX):
+            continue
+        field = known.get(name)
+        if field is None:
+            faults.append(f"{name}: no such setting; there are {', '.join(sorted(known))}")
+            continue
+        try:
+            value = int(text) if isinstance(field.default, int) else float(text)
+        except ValueError:
+            value = 0
+        if not 0 < value < 1e9:
+            faults.append(f"{name}: {text!r} is not a number above zero")
+        values[field.name] = value
+    if faults:
+        raise InvalidRequest("\n".join(faults))
+    return Settings(**values)  # type: ignore[arg-type]
