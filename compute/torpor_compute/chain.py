@@ -22,8 +22,11 @@ class StepClock:
         return tuple(self._steps)
 
     def took(self, name: str, where: str, ms: float | None = None) -> None:
-        """The step that has just ended; ``ms`` where somebody else has timed it."""
-        now_s = time.perf_counter()
-        measured_ms = (now_s - self._at_s) * 1e3 if ms is None else ms
-        self._steps.append(Step(name=name, where=where, ms=round(measured_ms, 3)))
-        self._at_s = now_s
+        """The step that has just ended.
+
+        ``ms`` where somebody else has timed it; what lies between that and now counts as the next
+        step's, so that the sum of all is the whole.
+        """
+        until_s = time.perf_counter() if ms is None else self._at_s + ms / 1e3
+        self._steps.append(Step(name=name, where=where, ms=round((until_s - self._at_s) * 1e3, 3)))
+        self._at_s = until_s

@@ -48,6 +48,9 @@ log = logging.getLogger(__name__)
 END_SECONDS_MAX = 7.0
 """For a fast shutdown when the agent itself is to end; whoever ends it kills it after 10 s."""
 
+WARM_UP_SECONDS = 0.05
+"""After a start. Whoever asks sooner does not wait for it: the first question connects."""
+
 _HAS_POSTGRES = (State.RUNNING, State.STOPPING)
 
 
@@ -225,8 +228,8 @@ class Agent:
         return self._facts
 
     async def _look_for_new_facts(self) -> None:
-        """Also opens the kept connection right after a start, when nobody waits for it."""
-        assert self._claim is not None and self._hold is not None
+        if self._claim is None or self._hold is None:
+            return
         try:
             facts = await self._hold.sql.facts(self._superusers)
         except Failure as failure:
@@ -240,7 +243,12 @@ class Agent:
     def _serves(self) -> None:
         self._happens(Happening.READY)
         self._run(self._watch())
-        self._run(self._look_for_new_facts())
+        self._run(self._warm_up())
+
+    async def _warm_up(self) -> None:
+        """The kept connection, soon: the first client has the processor now."""
+        await asyncio.sleep(WARM_UP_SECONDS)
+        await self._look_for_new_facts()
 
     async def _clear_away(self) -> None:
         """No process of Postgres is left after this, and what it wrote is on disk."""

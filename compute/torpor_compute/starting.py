@@ -49,6 +49,7 @@ class Starting:
             self._chain.took("roles and databases", POSTGRES)
         is_exact = taken.facts_are_stored and taken.was_stopped_cleanly and not is_newer
         facts = None if is_exact else await self._read_facts()
+        self._chain.took("answer", AGENT)
         return self._started(facts, was_recovery=not taken.was_stopped_cleanly)
 
     async def again(self) -> Started:

@@ -45,7 +45,8 @@ class FolderWatch:
             self._timer.cancel()
         if self._descriptor is not None:
             self._loop.remove_reader(self._descriptor)
-            os.close(self._descriptor)
+            # The kernel takes about 10 ms to let go of a watch, and nobody has to wait for that.
+            self._loop.run_in_executor(None, os.close, self._descriptor)
 
     def _events(self) -> None:
         assert self._descriptor is not None
