@@ -1,0 +1,76 @@
+"""What proxies and people ask the autoscaler, on its own socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from torpor_api import messages as m
+from torpor_autoscaler.adapters.proxies import ChannelProxies
+from torpor_autoscaler.ports import PeopleDesk, ProxyDesk
+from torpor_channel.peer import Peer
+from torpor_channel.server import Server
+
+
+class Listener:
+    """One server for both: their questions differ, their sockets need not."""
+
+    def __init__(self, desk: ProxyDesk, people: PeopleDesk, proxies: ChannelProxies) -> None:
+        self._desk = desk
+        self._people = people
+        self._proxies = proxies
+        self._watches: set[asyncio.Task[None]] = set()
+        self._server = Server(self._handlers())
+
+    async def listen(self, path: Path) -> None:
+        await self._server.listen(path)
+
+    async def close(self) -> None:
+        await self._server.close()
+        for watch in list(self._watches):
+            watch.cancel()
+        await asyncio.gather(*self._watches, return_exceptions=True)
+
+    def _handlers(self) -> dict[type[m.Message], Callable[[Peer, Any], Awaitable[Any]]]:
+        desk, people = self._desk, self._people
+
+        async def wake(_: Peer, asked: m.Wake) -> m.Awake:
+            return await desk.wake(asked)
+
+        async def sampled(_: Peer, event: m.ProxySample) -> None:
+            desk.proxy_sampled(event)
+
+        async def seen(_: Peer, event: m.ResumeSeen) -> None:
+            desk.resume_seen(event)
+
+        async def suspend(_: Peer, asked: m.Suspend) -> m.Done:
+            await people.suspend(asked.name)
+            return m.Done()
+
+        async def why(_: Peer, asked: m.Why) -> m.WhyReply:
+            return people.why(asked.name)
+
+        return {
+            m.RegisterProxy: self._register,
+            m.Wake: wake,
+            m.ProxySample: sampled,
+            m.ResumeSeen: seen,
+            m.Suspend: suspend,
+            m.Why: why,
+        }
+
+    async def _register(self, peer: Peer, asked: m.RegisterProxy) -> m.Endpoints:
+        await self._desk.all_known()
+        # From here to the answer nothing may be awaited: what is told next must not overtake it.
+        self._proxies.add(asked.proxy, peer)
+        watch = asyncio.create_task(self._until_hung_up(asked.proxy, peer))
+        self._watches.add(watch)
+        watch.add_done_callback(self._watches.discard)
+        return self._desk.proxy_registered(asked.proxy)
+
+    async def _until_hung_up(self, proxy: str, peer: Peer) -> None:
+        await peer.closed.wait()
+        if self._proxies.remove(proxy, peer):
+            self._desk.proxy_hung_up(proxy)

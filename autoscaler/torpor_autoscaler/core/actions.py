@@ -1,0 +1,99 @@
+"""What the core wants done, as values.
+
+An *action* takes time and has an outcome: a plan (a generator, see :mod:`lifecycle`) yields it and
+is sent the result, or has the :class:`Failure` thrown into it. One database has one action under
+way at most. An *effect* takes no time and can't fail: something told or answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from torpor_api.failures import Failure
+from torpor_api.messages import (
+    AgentInfo,
+    Awake,
+    CloseGate,
+    Message,
+    OpenGate,
+    Request,
+)
+
+ResultT = TypeVar("ResultT")
+ReplyT = TypeVar("ReplyT", bound=Message)
+
+
+class Action(Generic[ResultT]):
+    """Something to carry out; ``ResultT`` is what comes of it when it succeeds."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AskCluster(Action[ReplyT]):
+    request: Request[ReplyT]
+
+
+@dataclass(frozen=True, slots=True)
+class AskAgent(Action[ReplyT]):
+    agent: AgentInfo
+    request: Request[ReplyT]
+
+
+@dataclass(frozen=True, slots=True)
+class AskProxies(Action[None]):
+    """Ask every registered proxy at once; fails with the first failure once all have answered."""
+
+    request: CloseGate | OpenGate
+
+
+@dataclass(frozen=True, slots=True)
+class Together(Action[tuple[Any, ...]]):
+    """Several questions at once; their results in order, or the first failure."""
+
+    parts: tuple[Action[Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wait(Action[None]):
+    """Until a new fact is known about the database, or until the moment ``until``."""
+
+    until: float | None = None
+
+
+Plan: TypeAlias = Generator[Action[Any], Any, ResultT]
+
+
+def ask(action: Action[ResultT]) -> Plan[ResultT]:
+    """The result of the action, typed. Raises the Failure that came of it."""
+    result: ResultT = yield action
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerWakes:
+    """All who wait for the database get this answer."""
+
+    answer: Awake | Failure
+    waiters: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSuspends:
+    """All who asked for its sleep get this answer; None: it sleeps."""
+
+    refusal: Failure | None
+    wishes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """For the log: what was decided or has happened, and why."""
+
+    event: str
+    reasons: tuple[str, ...] = ()
+
+
+Effect: TypeAlias = AnswerWakes | AnswerSuspends | Note

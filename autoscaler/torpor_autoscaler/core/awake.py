@@ -1,0 +1,136 @@
+"""Awake: what a database is owed while a compute serves it, the most urgent first."""
+
+from __future__ import annotations
+
+from torpor_api.chain import Chain
+from torpor_api.failures import Busy, Failure, StaleEpoch
+from torpor_api.messages import ApplySpec, FetchLoginFacts, FetchVerifiers, StoreLoginFacts
+from torpor_api.phases import Phase
+from torpor_autoscaler.core import outcomes, status
+from torpor_autoscaler.core.actions import AskAgent, AskCluster, Plan, Wait, ask
+from torpor_autoscaler.core.database import Database, Run
+from torpor_autoscaler.core.idle import Decision
+from torpor_autoscaler.core.reasons import Weight
+from torpor_autoscaler.core.settle import verify
+from torpor_autoscaler.core.suspend import suspend
+from torpor_autoscaler.core.writing import write
+
+
+def stay_awake(database: Database, run: Run) -> Plan[None]:
+    """One step; called again as long as there is a run."""
+    now, limits = database.world.now, database.world.limits
+    if database.doubt:
+        yield from verify(database, run)
+    elif run.down_since is not None and now - run.down_since >= limits.restart_s_max:
+        outcomes.lose(database, "Postgres did not come back", now)
+    elif database.waiters and run.is_up:
+        outcomes.answer_awake(database)
+    elif _is_record_due(database, run, now):
+        yield from write(database, Phase.ACTIVE, run.epoch, run.agent.compute)
+        database.noted_at = now
+    elif database.has_unstored_facts:
+        yield from store_facts(database, run.epoch)
+    elif database.has_stale_facts:
+        yield from fetch_facts(database)
+    elif _is_spec_due(database, now):
+        yield from _apply_spec(database, run)
+    elif database.open_resume is not None and now >= database.open_resume.until:
+        outcomes.close_resume(database, Chain())
+    elif run.is_up:
+        yield from _sleep_or_wait(database, run, now)
+    else:
+        yield from ask(Wait(run.down_since + limits.restart_s_max if run.down_since else None))
+
+
+def store_facts(database: Database, epoch: int) -> Plan[None]:
+    """Keep what the agent exported. Older than what is stored: somebody newer has the database."""
+    facts = database.facts
+    request = StoreLoginFacts(name=database.name, epoch=epoch, facts=facts)
+    try:
+        yield from ask(AskCluster(request))
+    except StaleEpoch as failure:
+        outcomes.note(database, "facts_superseded", failure.message)
+    if database.facts is facts:
+        database.has_unstored_facts = database.has_stale_facts = False
+
+
+def fetch_facts(database: Database) -> Plan[None]:
+    """What the cluster says of who may log in; what an agent says meanwhile is newer."""
+    database.has_stale_facts = False
+    try:
+        reply = yield from ask(AskCluster(FetchLoginFacts(name=database.name)))
+    except Failure:
+        database.has_stale_facts = True
+        raise
+    if not database.has_unstored_facts:
+        database.facts = reply.facts
+
+
+def _is_record_due(database: Database, run: Run, now: float) -> bool:
+    """A change of ``whyAwake`` alone waits for a while: each write is an fsync."""
+    stored = database.status
+    wanted = status.rendered(database, Phase.ACTIVE, run.epoch, run.agent.compute)
+    if wanted == stored:
+        return False
+    is_note_only = wanted == stored.model_copy(update={"why_awake": wanted.why_awake})
+    return not is_note_only or now >= database.noted_at + database.world.limits.note_s_min
+
+
+def _is_spec_due(database: Database, now: float) -> bool:
+    is_newer = database.resource.metadata.generation > database.observed_generation
+    return is_newer and now >= database.spec_retry_at
+
+
+def _apply_spec(database: Database, run: Run) -> Plan[None]:
+    resource = database.resource
+    try:
+        fetched = yield from ask(AskCluster(FetchVerifiers(name=database.name)))
+        request = ApplySpec(
+            epoch=run.epoch,
+            spec=resource.spec,
+            generation=resource.metadata.generation,
+            verifiers=fetched.verifiers,
+        )
+        reply = yield from ask(AskAgent(run.agent, request))
+    except Failure as failure:
+        database.spec_failure = failure
+        database.spec_retry_at = database.world.now + database.world.limits.retry_s_max
+        outcomes.note(database, "spec_not_applied", failure.message)
+        return
+    database.spec_failure = None
+    database.observed_generation = resource.metadata.generation
+    outcomes.learn(database, reply.facts)
+
+
+def _sleep_or_wait(database: Database, run: Run, now: float) -> Plan[None]:
+    decision = database.decide(now)
+    if database.wishes:
+        yield from _grant_wish(database, run, decision)
+    elif decision.sleeps:
+        outcomes.note(database, "idle")
+        yield from suspend(database, run)
+    else:
+        yield from ask(Wait(_next_look(database, decision)))
+
+
+def _grant_wish(database: Database, run: Run, decision: Decision) -> Plan[None]:
+    """A person's wish need not wait for time; for reports of sessions it does."""
+    against = decision.against(Weight.IN_USE, Weight.KEPT)
+    if against:
+        lines = "; ".join(reason.line for reason in against)
+        outcomes.answer_suspends(database, Busy(f"{database.name}: {lines}"))
+    elif decision.against(Weight.UNKNOWN):
+        yield from ask(Wait(_next_look(database, decision)))
+    else:
+        yield from suspend(database, run)
+
+
+def _next_look(database: Database, decision: Decision) -> float | None:
+    """When time alone will change something: the decision, the record, the chain, the spec."""
+    world = database.world
+    moments = [decision.look_again_at, database.noted_at + world.limits.note_s_min]
+    if database.open_resume is not None:
+        moments.append(database.open_resume.until)
+    if database.resource.metadata.generation > database.observed_generation:
+        moments.append(database.spec_retry_at)
+    return min((m for m in moments if m is not None and m > world.now), default=None)

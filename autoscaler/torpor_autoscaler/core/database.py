@@ -1,0 +1,180 @@
+"""What is known of one database.
+
+Facts (:mod:`facts`) change it at any time, also while an action is under way. What is to be done
+about them the plans decide (:mod:`lifecycle`), each time anew from the whole of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torpor_api.chain import Chain
+from torpor_api.facts import LoginFacts
+from torpor_api.failures import Failure
+from torpor_api.messages import AgentInfo, ComputeAddress
+from torpor_api.phases import Phase
+from torpor_api.resource import DatabaseStatus, LastResume, ServerlessDatabase
+from torpor_autoscaler.core import idle
+from torpor_autoscaler.core.actions import Effect
+from torpor_autoscaler.core.world import World
+
+AT_REST = (Phase.SUSPENDED, Phase.FAILED)
+"""Phases in which no compute serves the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The compute that serves the database, as far as we know: Postgres was ready there."""
+
+    agent: AgentInfo
+    epoch: int
+    address: ComputeAddress
+    max_connections: int
+    down_since: float | None = None
+    """Set while its agent starts a crashed Postgres again."""
+
+    @property
+    def is_up(self) -> bool:
+        return self.down_since is None
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why the last attempts to start failed."""
+
+    failure: Failure
+    attempts: int
+    retry_at: float
+    is_final: bool = False
+    """The database rests: until ``retry_at`` wakes are answered with the failure at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """Somebody who wants the database awake."""
+
+    cause: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class OpenResume:
+    """The latest resume, as long as the end of its critical chain may still be heard of."""
+
+    chain: Chain
+    cause: str
+    at_wall_s: float
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """A suspend was forbidden late; the next try waits."""
+
+    until: float = 0.0
+    reason: str = ""
+    times: int = 0
+    """In a row."""
+
+
+@dataclass(slots=True, eq=False)
+class Database:
+    """One database. Plans and facts change the fields; nobody else does."""
+
+    resource: ServerlessDatabase
+    facts: LoginFacts
+    world: World
+
+    run: Run | None = None
+    waiters: dict[int, Waiter] = field(default_factory=dict)
+    wishes: dict[int, float] = field(default_factory=dict)
+    """People who asked for its sleep, and when."""
+    effects: list[Effect] = field(default_factory=list)
+
+    gone_epoch: int = 0
+    """No compute of this epoch or of an earlier one can write any more."""
+    released_epoch: int = 0
+    """The compute of this epoch has stopped cleanly."""
+    is_condemned: bool = False
+    """The outcome of its start or stop is unknown: it is confirmed gone and never serves again."""
+    doubt: str = ""
+    """Why the compute has to be asked whether it still serves."""
+    must_return: bool = False
+    """The compute was lost under sessions; they get another one."""
+
+    trouble: Trouble | None = None
+    blocked_by: Failure | None = None
+    """What a database that can't go on waits for: an answer, a warm compute, the fencer."""
+    retries: int = 0
+    """Questions in a row to which cluster or fencer gave no good answer."""
+
+    used_at: float = 0.0
+    """The latest moment at which somebody is known to have used it."""
+    held_back: HeldBack = HeldBack()
+    is_suspending: bool = False
+    is_gate_closed: bool = False
+
+    observed_generation: int = 0
+    spec_failure: Failure | None = None
+    spec_retry_at: float = 0.0
+    has_unstored_facts: bool = False
+    has_stale_facts: bool = True
+    """What the cluster says is to be fetched: at first, and when the spec changes during sleep."""
+    last_resume: LastResume | None = None
+    open_resume: OpenResume | None = None
+    noted_at: float = float("-inf")
+    """When ``whyAwake`` was last written."""
+
+    def __post_init__(self) -> None:
+        self.observed_generation = self.status.observed_generation
+        self.last_resume = self.status.last_resume
+
+    @property
+    def name(self) -> str:
+        return self.resource.name
+
+    @property
+    def status(self) -> DatabaseStatus:
+        """The record, as last heard of."""
+        return self.resource.status
+
+    @property
+    def is_kept(self) -> bool:
+        """The resource wants a compute at all times."""
+        return self.resource.spec.keep_awake or self.resource.spec.min_cu > 0
+
+    @property
+    def wants_compute(self) -> bool:
+        return bool(self.waiters) or self.is_kept or self.must_return
+
+    @property
+    def is_unsettled(self) -> bool:
+        """The record speaks of a compute, and we don't know what that does."""
+        is_held = self.status.phase not in AT_REST and self.gone_epoch < self.status.epoch
+        return self.run is None and is_held
+
+    @property
+    def phase(self) -> Phase:
+        """The phase as we know it; the record follows."""
+        if self.run is not None:
+            return Phase.SUSPENDING if self.is_suspending else Phase.ACTIVE
+        return self.status.phase
+
+    def is_resting(self, now: float) -> bool:
+        return self.trouble is not None and self.trouble.is_final and now < self.trouble.retry_at
+
+    def decide(self, now: float) -> idle.Decision:
+        """Whether it may sleep, and what speaks against that."""
+        views = self.world.proxies.views(self.name, now)
+        self.used_at = idle.last_use(views, self.used_at)
+        sight = idle.Sight(
+            spec=self.resource.spec,
+            epoch=self.run.epoch if self.run else self.status.epoch,
+            views=views,
+            used_at=self.used_at,
+            waiters=len(self.waiters),
+            held_back_until=self.held_back.until,
+            held_back_reason=self.held_back.reason,
+            blind_until=self.world.blind_until,
+        )
+        return idle.decide(sight, self.world.limits, now)

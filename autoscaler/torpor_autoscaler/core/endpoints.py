@@ -1,0 +1,39 @@
+"""What proxies are told of a database."""
+
+from __future__ import annotations
+
+from torpor_api.messages import EndpointInfo
+from torpor_api.phases import Phase
+from torpor_autoscaler.core.database import Database
+
+
+def info(database: Database) -> EndpointInfo:
+    """The address is told while Postgres is up and the gate open; without it sessions wait."""
+    run, spec = database.run, database.resource.spec
+    is_open = run is not None and run.is_up and not database.is_gate_closed
+    return EndpointInfo(
+        name=database.name,
+        phase=_phase(database),
+        epoch=run.epoch if run else database.status.epoch,
+        address=run.address if run is not None and is_open else None,
+        facts=database.facts,
+        allow=spec.access.allow,
+        keepalives=spec.keepalives,
+        max_connections=run.max_connections if run else 0,
+        reason=_reason(database),
+    )
+
+
+def _phase(database: Database) -> Phase:
+    """A suspend is nobody's affair before its gates are closed: it may still be called off."""
+    if database.run is not None:
+        return Phase.SUSPENDING if database.is_gate_closed else Phase.ACTIVE
+    return database.phase
+
+
+def _reason(database: Database) -> str:
+    if database.phase is not Phase.FAILED:
+        return ""
+    if database.trouble is not None:
+        return database.trouble.failure.message
+    return "; ".join(c.message for c in database.status.conditions if c.status == "False")

@@ -1,0 +1,119 @@
+"""Facts about one database, as they come in: each changes the state and decides nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torpor_api.chain import Chain
+from torpor_api.facts import LoginFacts
+from torpor_api.failures import Refused, Unavailable
+from torpor_api.messages import PostgresBack, PostgresLost
+from torpor_api.resource import ServerlessDatabase
+from torpor_autoscaler.core import outcomes, reasons
+from torpor_autoscaler.core.actions import AnswerWakes
+from torpor_autoscaler.core.database import AT_REST, Database, Waiter
+
+
+def wake(database: Database, id: int, cause: str, lost_epoch: int, now: float) -> None:
+    """Somebody wants it awake. Answered at once where it is, or where it has just failed."""
+    if len(database.waiters) >= database.world.limits.waiters_max:
+        refusal = Unavailable(f"{database.name}: {len(database.waiters)} wakes wait for it already")
+        database.effects.append(AnswerWakes(refusal, (id,)))
+        return
+    database.waiters[id] = Waiter(cause, now)
+    run = database.run
+    if run is not None and lost_epoch == run.epoch and run.is_up:
+        database.doubt = f"a proxy could not reach compute {run.agent.compute}"
+    if database.is_resting(now) and database.trouble is not None:
+        outcomes.answer_wakes(database, database.trouble.failure)
+    elif run is not None and run.is_up and not database.is_suspending and not database.doubt:
+        outcomes.answer_awake(database)
+
+
+def leave(database: Database, id: int) -> None:
+    """A waiter has hung up, or has waited for too long."""
+    database.waiters.pop(id, None)
+
+
+def wish_asleep(database: Database, id: int, now: float) -> None:
+    """A person wants it asleep."""
+    database.wishes[id] = now
+    if database.is_kept:
+        words = ", ".join(reason.words for reason in reasons.kept(database.resource.spec))
+        hint = "change spec.minCU and spec.keepAwake first"
+        outcomes.answer_suspends(database, Refused(f"{database.name} is kept awake: {words}", hint))
+
+
+def withdraw(database: Database, id: int) -> None:
+    database.wishes.pop(id, None)
+
+
+def observe(database: Database, resource: ServerlessDatabase) -> None:
+    """The record, as the cluster tells it; one older than what we have seen changes nothing."""
+    if _version(resource) < _version(database.resource):
+        return
+    if resource.metadata.generation != database.resource.metadata.generation:
+        database.has_stale_facts |= database.run is None
+        database.spec_retry_at = 0.0
+    database.resource = resource
+    run, status = database.run, resource.status
+    if run is not None and (status.epoch > run.epoch or status.phase in AT_REST):
+        # Somebody else has claimed the database or stopped it: our compute is not its owner.
+        outcomes.note(database, "run_superseded", f"{status.phase}, epoch {status.epoch}")
+        outcomes.end_run(database)
+
+
+def agent_gone(database: Database, compute: str, now: float) -> None:
+    """Confirmed: nothing of the compute is left."""
+    if database.status.compute == compute:
+        database.gone_epoch = max(database.gone_epoch, database.status.epoch)
+    if database.run is not None and database.run.agent.compute == compute:
+        outcomes.lose(database, f"compute {compute} is gone", now)
+
+
+def agent_unheard(database: Database, compute: str) -> None:
+    """The connection to the agent is lost; that alone says nothing of its Postgres."""
+    if database.run is not None and database.run.agent.compute == compute:
+        database.doubt = f"the connection to compute {compute} was lost"
+
+
+def postgres_lost(database: Database, event: PostgresLost, now: float) -> None:
+    if database.run is None or event.epoch != database.run.epoch:
+        return
+    outcomes.note(database, "postgres_lost", event.reason)
+    if event.restarting:
+        database.run = replace(database.run, down_since=now)
+    else:
+        outcomes.lose(database, event.reason, now)
+
+
+def postgres_back(database: Database, event: PostgresBack) -> None:
+    run, started = database.run, event.started
+    if run is None or event.epoch != run.epoch:
+        return
+    database.run = replace(
+        run,
+        down_since=None,
+        address=started.address,
+        max_connections=started.max_connections,
+    )
+    if started.facts is not None:
+        outcomes.learn(database, started.facts)
+    outcomes.note(database, "postgres_back")
+
+
+def facts_changed(database: Database, epoch: int, facts: LoginFacts) -> None:
+    if database.run is not None and epoch == database.run.epoch:
+        outcomes.learn(database, facts)
+
+
+def resume_seen(database: Database, epoch: int, rest: Chain) -> None:
+    """The first client has its first row; later ones say nothing new."""
+    if database.run is not None and epoch == database.run.epoch:
+        outcomes.close_resume(database, rest)
+
+
+def _version(resource: ServerlessDatabase) -> int:
+    """Versions grow; Kubernetes promises that they compare as numbers, too."""
+    version = resource.metadata.resource_version
+    return int(version) if version.isdigit() else 0

@@ -1,0 +1,106 @@
+"""The life of one database: what to do next, decided anew from the whole of its state each time.
+
+A *plan* is a generator: it yields actions, is sent their results and has failures thrown into it,
+so that a resume reads as the steps of a resume. Plans do no input or output and know no clock but
+the one that is passed in. A database that sleeps is a plan that waits for a fact: it costs nothing.
+
+There is no special path for a restart or a loss: whatever happened, the record and what we know of
+its compute say what is to be done (:func:`_step`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torpor_api.failures import Failure
+from torpor_api.phases import Phase
+from torpor_autoscaler.core import outcomes
+from torpor_autoscaler.core.actions import Action, Plan, Wait, ask
+from torpor_autoscaler.core.awake import fetch_facts, stay_awake, store_facts
+from torpor_autoscaler.core.database import AT_REST, Database
+from torpor_autoscaler.core.limits import backoff_s
+from torpor_autoscaler.core.resume import resume
+from torpor_autoscaler.core.settle import pause, settle
+from torpor_autoscaler.core.suspend import lay_down
+from torpor_autoscaler.core.writing import write
+
+
+class Lifecycle:
+    """A database with its plan. The shell carries ``action`` out and says what came of it."""
+
+    __slots__ = ("_plan", "action", "database")
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._plan = live(database)
+        self.action: Action[Any] = next(self._plan)
+
+    def proceed(self, outcome: object) -> Action[Any]:
+        """The next action, after the result or the Failure of the last one."""
+        if isinstance(outcome, Failure):
+            self.action = self._plan.throw(outcome)
+        else:
+            self.action = self._plan.send(outcome)
+        return self.action
+
+
+def live(database: Database) -> Plan[None]:
+    """For ever. A cluster or fencer without a good answer is asked again after a pause."""
+    while True:
+        try:
+            yield from _step(database)
+            database.retries = 0
+        except Failure as failure:
+            yield from _pause_after(database, failure)
+
+
+def _step(database: Database) -> Plan[None]:
+    now, phase = database.world.now, database.status.phase
+    if database.run is not None:
+        yield from stay_awake(database, database.run)
+    elif database.is_unsettled:
+        yield from settle(database)
+    elif database.is_resting(now) and not database.wishes:
+        yield from _rest(database)
+    elif database.wants_compute and not database.wishes:
+        yield from _resume_in_time(database, now)
+    elif phase not in AT_REST or database.wishes:
+        yield from _lay_down(database)
+    elif database.has_stale_facts:
+        yield from fetch_facts(database)
+    else:
+        yield from ask(Wait())
+
+
+def _lay_down(database: Database) -> Plan[None]:
+    """A suspend is complete only when what the agent exported is kept."""
+    if database.has_unstored_facts:
+        yield from store_facts(database, database.status.epoch)
+    yield from lay_down(database)
+
+
+def _resume_in_time(database: Database, now: float) -> Plan[None]:
+    """Attempts after a failed one keep their distance."""
+    if database.trouble is not None and now < database.trouble.retry_at:
+        yield from ask(Wait(database.trouble.retry_at))
+    else:
+        yield from resume(database)
+
+
+def _rest(database: Database) -> Plan[None]:
+    """Failed, with the reason in the record; only one that is kept awake tries by itself."""
+    assert database.trouble is not None
+    status = database.status
+    if status.phase is not Phase.FAILED:
+        yield from write(database, Phase.FAILED, status.epoch, status.compute)
+        database.world.pool.unbind(database.name)
+    yield from ask(Wait(database.trouble.retry_at if database.is_kept else None))
+
+
+def _pause_after(database: Database, failure: Failure) -> Plan[None]:
+    limits = database.world.limits
+    database.retries += 1
+    database.blocked_by = failure
+    if database.retries == 1:
+        outcomes.note(database, "blocked", f"{failure.kind}: {failure.message}")
+    yield from pause(database, backoff_s(database.retries, limits.retry_s_min, limits.retry_s_max))

@@ -1,0 +1,52 @@
+"""Every bound and pause of the core, with its unit and its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Plain values; where they come from is the settings' affair."""
+
+    waiters_max: int = 1000
+    """Wakes of one database that wait at a time; a proxy asks once however many clients it has."""
+    sample_age_s_max: float = 3.0
+    """Proxies report every second: after three missed ones nobody knows what their sessions do."""
+    proxy_forget_s: float = 30.0
+    """A proxy that hung up this long ago has no clients left, or has a new name. The agent's smart
+    stop still refuses to end a session that we have forgotten."""
+    start_grace_s: float = 5.0
+    """After the autoscaler's start: proxies reconnect within 50 ms, and whoever has not reported
+    yet may have busy sessions."""
+    suspend_backoff_s_min: float = 1.0
+    suspend_backoff_s_max: float = 60.0
+    """After a suspend that was forbidden late: each try costs a checkpoint."""
+    start_attempts_max: int = 3
+    """Failed starts in a row before the database counts as Failed; each uses up a compute."""
+    start_backoff_s_min: float = 0.25
+    start_backoff_s_max: float = 5.0
+    """Between these starts."""
+    failed_rest_s_min: float = 2.0
+    failed_rest_s_max: float = 60.0
+    """How long a Failed database answers wakes with its reason before one may try again."""
+    retry_s_min: float = 0.1
+    retry_s_max: float = 5.0
+    """Between two questions to a cluster that does not answer, or to a fencer that says no."""
+    start_unknown_s_max: float = 120.0
+    """How long an agent that was found starting or stopping may take to make up its mind."""
+    restart_s_max: float = 60.0
+    """How long a Postgres may take to come back under its agent before it is looked into."""
+    resume_seen_s_max: float = 5.0
+    """How long the end of the critical chain is waited for."""
+    note_s_min: float = 3.0
+    """Between two writes that only change ``whyAwake``: each is an fsync."""
+    gate_hold_s: float = 10.0
+    """After this the gates open by themselves; a stop that takes longer is refused by the agent."""
+    stop_grace_s: float = 1.0
+    """For clients that are not a proxy's to leave; then the agent says Busy."""
+
+
+def backoff_s(failures: int, least_s: float, most_s: float) -> float:
+    """The pause after so many failures in a row: doubling from ``least_s`` up to ``most_s``."""
+    return min(most_s, least_s * 2.0 ** min(max(failures - 1, 0), 30))

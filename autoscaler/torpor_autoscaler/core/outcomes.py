@@ -1,0 +1,105 @@
+"""What becomes of a database when something has come out: shared by plans and facts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from torpor_api.chain import Chain
+from torpor_api.facts import LoginFacts
+from torpor_api.failures import Failure
+from torpor_api.messages import Awake
+from torpor_api.resource import LastResume
+from torpor_autoscaler.core import chain, endpoints
+from torpor_autoscaler.core.actions import AnswerSuspends, AnswerWakes, Note
+from torpor_autoscaler.core.database import Database, HeldBack, Trouble
+from torpor_autoscaler.core.limits import backoff_s
+
+
+def note(database: Database, event: str, *reasons: str) -> None:
+    """For the log."""
+    database.effects.append(Note(event, reasons))
+
+
+def learn(database: Database, facts: LoginFacts) -> None:
+    """New login facts: told to proxies, and to be stored."""
+    database.facts = facts
+    database.has_unstored_facts = True
+
+
+def lose(database: Database, reason: str, now: float) -> None:
+    """The compute serves no more and is to be fenced; sessions that it had get another one."""
+    note(database, "compute_lost", reason)
+    database.must_return = database.world.proxies.sessions(database.name, now) > 0
+    database.is_condemned = True
+    end_run(database)
+
+
+def end_run(database: Database) -> None:
+    """No compute serves the database any more, as far as we are concerned."""
+    database.run = None
+    database.doubt = ""
+    database.is_gate_closed = False
+    database.is_suspending = False
+
+
+def fail_start(database: Database, failure: Failure, now: float, *, is_final: bool = False) -> None:
+    """After too many failures in a row, or one that would repeat itself, the database rests."""
+    limits = database.world.limits
+    attempts = (database.trouble.attempts if database.trouble else 0) + 1
+    is_final = is_final or attempts >= limits.start_attempts_max
+    if is_final:
+        pause_s = backoff_s(attempts, limits.failed_rest_s_min, limits.failed_rest_s_max)
+    else:
+        pause_s = backoff_s(attempts, limits.start_backoff_s_min, limits.start_backoff_s_max)
+    database.trouble = Trouble(failure, attempts, now + pause_s, is_final)
+    database.blocked_by = failure
+    note(database, "start_failed", f"{failure.kind}: {failure.message}")
+    if is_final:
+        database.must_return = False
+        answer_wakes(database, failure)
+
+
+def hold_back(database: Database, reason: str, now: float) -> None:
+    """A suspend was forbidden late: the next try waits, longer each time."""
+    limits, times = database.world.limits, database.held_back.times + 1
+    pause_s = backoff_s(times, limits.suspend_backoff_s_min, limits.suspend_backoff_s_max)
+    database.held_back = HeldBack(now + pause_s, reason, times)
+    note(database, "suspend_called_off", reason)
+
+
+def answer_awake(database: Database) -> None:
+    """Everybody who waits gets the open endpoint, and the chain if this was its resume."""
+    steps = database.open_resume.chain.steps if database.open_resume is not None else ()
+    answer_wakes(database, Awake(endpoint=endpoints.info(database), steps=steps))
+
+
+def answer_wakes(database: Database, answer: Awake | Failure) -> None:
+    if database.waiters:
+        database.effects.append(AnswerWakes(answer, tuple(database.waiters)))
+        database.waiters.clear()
+
+
+def answer_suspends(database: Database, refusal: Failure | None) -> None:
+    if database.wishes:
+        database.effects.append(AnswerSuspends(refusal, tuple(database.wishes)))
+        database.wishes.clear()
+
+
+def close_resume(database: Database, rest: Chain) -> None:
+    """The chain of the latest resume is as whole as it will be."""
+    resume = database.open_resume
+    if resume is None:
+        return
+    database.open_resume = None
+    whole = chain.completed(resume.chain, rest)
+    database.last_resume = LastResume(
+        steps=whole.steps,
+        total_ms=whole.total_ms,
+        at=timestamp(resume.at_wall_s),
+        cause=resume.cause,
+    )
+
+
+def timestamp(wall_s: float) -> str:
+    """As Kubernetes writes times."""
+    return datetime.fromtimestamp(wall_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,78 @@
+"""What proxies said about their sessions, and when.
+
+A sample is kept as its proxy sent it and read only when an awake database asks, so that thousands
+of sleeping ones cost nothing. A database that a proxy's sample does not name has no session there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from torpor_api.messages import EndpointSample
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is known of one proxy's sessions of one database."""
+
+    proxy: str
+    forget_at: float | None
+    """Set when it has hung up: until then its sessions count."""
+    sampled_at: float | None
+    sample: EndpointSample | None
+
+
+class _Proxy:
+    __slots__ = ("hung_up_at", "sampled_at", "samples")
+
+    def __init__(self) -> None:
+        self.hung_up_at: float | None = None
+        self.sampled_at: float | None = None
+        self.samples: dict[str, EndpointSample] = {}
+
+
+class Proxies:
+    """All that are registered, and for a while those that have hung up."""
+
+    def __init__(self, forget_s: float) -> None:
+        self._forget_s = forget_s
+        self._proxies: dict[str, _Proxy] = {}
+
+    def registered(self, proxy: str) -> None:
+        """It is here, perhaps again: what it said before it lost us is still the latest."""
+        known = self._proxies.setdefault(proxy, _Proxy())
+        known.hung_up_at = None
+        known.sampled_at = None
+
+    def hung_up(self, proxy: str, now: float) -> None:
+        self._proxies[proxy].hung_up_at = now
+
+    def sampled(self, proxy: str, samples: Iterable[EndpointSample], now: float) -> None:
+        """Nothing is believed of a proxy that is not registered."""
+        known = self._proxies.get(proxy)
+        if known is None or known.hung_up_at is not None:
+            return
+        known.sampled_at = now
+        known.samples = {sample.name: sample for sample in samples}
+
+    def views(self, database: str, now: float) -> tuple[View, ...]:
+        self._forget(now)
+        return tuple(
+            View(name, self._forget_at(proxy), proxy.sampled_at, proxy.samples.get(database))
+            for name, proxy in self._proxies.items()
+        )
+
+    def sessions(self, database: str, now: float) -> int:
+        """How many sessions of the database the latest samples speak of."""
+        views = self.views(database, now)
+        return sum(view.sample.sessions for view in views if view.sample is not None)
+
+    def _forget_at(self, proxy: _Proxy) -> float | None:
+        return None if proxy.hung_up_at is None else proxy.hung_up_at + self._forget_s
+
+    def _forget(self, now: float) -> None:
+        moments = [(name, self._forget_at(proxy)) for name, proxy in self._proxies.items()]
+        for name, forget_at in moments:
+            if forget_at is not None and forget_at <= now:
+                del self._proxies[name]

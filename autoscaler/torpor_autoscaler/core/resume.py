@@ -1,0 +1,140 @@
+"""Resume: from a wish to a ready Postgres. One attempt; whoever calls it decides on the next.
+
+The order is the safety: the last holder is out of the way, then the claim (compare-and-swap, epoch
+plus one, a compute that nobody had before), then the start. Everything that may fail harmlessly
+comes before the claim, because a claimed compute is never used again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torpor_api.failures import DataDamaged, Failure, NotFenced, NoWarmCompute
+from torpor_api.messages import (
+    AgentInfo,
+    FetchVerifiers,
+    LocateStorage,
+    StartCompute,
+    Started,
+    StoragePlace,
+)
+from torpor_api.phases import Phase
+from torpor_api.resource import ServerlessDatabase
+from torpor_autoscaler.core import outcomes
+from torpor_autoscaler.core.actions import Action, AskAgent, AskCluster, Plan, Together, Wait, ask
+from torpor_autoscaler.core.chain import Stopwatch
+from torpor_autoscaler.core.database import Database, HeldBack, OpenResume, Run
+from torpor_autoscaler.core.settle import fence
+from torpor_autoscaler.core.writing import write
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a start needs to know; the resource is the one that it was asked for."""
+
+    place: StoragePlace
+    verifiers: dict[str, str]
+    resource: ServerlessDatabase
+
+
+def resume(database: Database) -> Plan[None]:
+    """Afterwards the database is awake, or in trouble, or nobody wants it any more.
+
+    Raises what the cluster or the fencer answered; nothing is started then.
+    """
+    asked_at = min((w.since for w in database.waiters.values()), default=database.world.now)
+    watch, cause = Stopwatch(asked_at), _cause(database)
+    watch.lap("queue", database.world.now)
+    yield from fence(database)
+    try:
+        prepared = yield from _prepare(database)
+    except DataDamaged as failure:
+        outcomes.fail_start(database, failure, database.world.now, is_final=True)
+        return
+    watch.lap("locate storage", database.world.now)
+    agent = yield from _take_agent(database)
+    if agent is None:
+        return
+    watch.lap("wait for a warm compute", database.world.now)
+    yield from write(database, Phase.RESUMING, database.status.epoch + 1, agent.compute)
+    watch.lap("claim", database.world.now)
+    started = yield from _start(database, agent, prepared)
+    if started is not None:
+        watch.lap("tell the agent", database.world.now, started.steps)
+        _awake(database, agent, prepared, started)
+        _answer(database, watch, cause)
+
+
+def _cause(database: Database) -> str:
+    """The first who asked; a database that is kept awake asks for itself."""
+    for waiter in database.waiters.values():
+        return waiter.cause
+    return "sessions of a lost compute" if database.must_return else "kept awake"
+
+
+def _prepare(database: Database) -> Plan[Prepared]:
+    resource = database.resource
+    questions: list[Action[Any]] = [AskCluster(LocateStorage(name=database.name))]
+    if resource.metadata.generation > database.observed_generation:
+        questions.append(AskCluster(FetchVerifiers(name=database.name)))
+    answers = yield from ask(Together(tuple(questions)))
+    verifiers = answers[1].verifiers if len(answers) > 1 else {}
+    return Prepared(answers[0], verifiers, resource)
+
+
+def _take_agent(database: Database) -> Plan[AgentInfo | None]:
+    """A warm agent as soon as there is one; None when nobody wants it any more."""
+    pool = database.world.pool
+    while database.wants_compute:
+        agent = pool.take(database.name, database.resource.spec.postgres_version)
+        if agent is not None:
+            database.blocked_by = None
+            return agent
+        database.blocked_by = NoWarmCompute(f"{database.name} waits for a warm compute")
+        yield from ask(Wait())
+    pool.stop_waiting(database.name)
+    return None
+
+
+def _start(database: Database, agent: AgentInfo, prepared: Prepared) -> Plan[Started | None]:
+    """None when it failed: the compute is used up, and confirmed gone before the next attempt."""
+    request = StartCompute(
+        database=database.name,
+        epoch=database.status.epoch,
+        storage=prepared.place,
+        fenced_epoch=database.gone_epoch or None,
+        spec=prepared.resource.spec,
+        generation=prepared.resource.metadata.generation,
+        verifiers=prepared.verifiers,
+    )
+    try:
+        started = yield from ask(AskAgent(agent, request))
+    except NotFenced:
+        database.is_condemned = True
+        raise  # No fault of the database: the fencer is asked for as long as somebody waits.
+    except Failure as failure:
+        database.is_condemned = True
+        is_final = not failure.retryable
+        outcomes.fail_start(database, failure, database.world.now, is_final=is_final)
+        return None
+    return started
+
+
+def _awake(database: Database, agent: AgentInfo, prepared: Prepared, started: Started) -> None:
+    database.run = Run(agent, database.status.epoch, started.address, started.max_connections)
+    database.used_at = database.world.now
+    database.observed_generation = prepared.resource.metadata.generation
+    database.trouble = database.blocked_by = database.spec_failure = None
+    database.must_return = False
+    database.held_back = HeldBack()
+    if started.facts is not None:
+        outcomes.learn(database, started.facts)
+
+
+def _answer(database: Database, watch: Stopwatch, cause: str) -> None:
+    world = database.world
+    until = world.now + world.limits.resume_seen_s_max
+    database.open_resume = OpenResume(watch.chain, cause, world.wall_s, until)
+    outcomes.note(database, "awake", cause)
+    outcomes.answer_awake(database)

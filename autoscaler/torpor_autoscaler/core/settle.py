@@ -1,0 +1,112 @@
+"""Bringing a record that speaks of a compute to a truth: it serves, or it is gone.
+
+After a restart of the autoscaler, after a compute was lost, after a start whose outcome is unknown.
+A compute that serves is left alone. Of every other one the fencer must confirm that it is gone
+before anything else happens to the database: so, whenever a claim is made, every earlier holder has
+either released the data or is known to be dead.
+"""
+
+from __future__ import annotations
+
+from torpor_api.failures import Failure
+from torpor_api.messages import AgentInfo, AgentState, AskAgentState, ConfirmGone
+from torpor_autoscaler.core import outcomes
+from torpor_autoscaler.core.actions import AskAgent, AskCluster, Plan, Wait, ask
+from torpor_autoscaler.core.database import Database, Run
+
+RUNNING, UNDECIDED = "running", ("starting", "stopping")
+"""States of an agent, in its own words."""
+
+LOOK_AGAIN_S = 0.2
+"""Between two questions to an agent that has not made up its mind."""
+
+
+def settle(database: Database) -> Plan[None]:
+    """Afterwards the database has a run, or its last holder can't write any more."""
+    compute = database.status.compute
+    agent = None if compute is None else database.world.pool.find(compute)
+    if agent is not None and not database.is_condemned:
+        state = yield from _final_state(database, agent)
+        if state is not None and serves(database, state):
+            _adopt(database, agent, state)
+            return
+    yield from fence(database)
+
+
+def fence(database: Database) -> Plan[None]:
+    """Make sure that the holder of the record's epoch is dead. Raises NotFenced, Unavailable."""
+    status = database.status
+    if database.gone_epoch < status.epoch and status.compute is not None:
+        request = ConfirmGone(compute=status.compute, database=database.name)
+        yield from ask(AskCluster(request))
+        database.gone_epoch = max(database.gone_epoch, status.epoch)
+        outcomes.note(database, "confirmed_gone", status.compute)
+    database.is_condemned = False
+
+
+def verify(database: Database, run: Run) -> Plan[None]:
+    """Ask a compute that is in doubt. It serves, or it is lost."""
+    why, database.doubt = database.doubt, ""
+    try:
+        state = yield from ask(AskAgent(run.agent, AskAgentState()))
+    except Failure as failure:
+        if database.run is run:
+            outcomes.lose(database, f"{why}; {failure.message}", database.world.now)
+        return
+    if database.run is not run:
+        return
+    if serves(database, state):
+        _adopt(database, run.agent, state)
+    elif state.state in UNDECIDED and run.is_up:
+        database.run = _run(run.agent, state, down_since=database.world.now)
+    elif state.state not in UNDECIDED:
+        outcomes.lose(database, f"{why}; it is {state.state}", database.world.now)
+
+
+def serves(database: Database, state: AgentState) -> bool:
+    """It is this very compute, for this database, under the record's epoch, and ready."""
+    return (
+        state.state == RUNNING
+        and (state.database, state.epoch) == (database.name, database.status.epoch)
+        and state.compute == database.status.compute
+        and state.address is not None
+    )
+
+
+def _final_state(database: Database, agent: AgentInfo) -> Plan[AgentState | None]:
+    """What the agent says once it is neither starting nor stopping; None: nothing of use."""
+    deadline = database.world.now + database.world.limits.start_unknown_s_max
+    while True:
+        try:
+            state = yield from ask(AskAgent(agent, AskAgentState()))
+        except Failure as failure:
+            outcomes.note(database, "agent_silent", agent.compute, failure.message)
+            return None
+        if state.state not in UNDECIDED or not database.is_unsettled:
+            return state
+        if database.world.now >= deadline:
+            return None
+        yield from pause(database, LOOK_AGAIN_S)
+
+
+def pause(database: Database, pause_s: float) -> Plan[None]:
+    """Let time pass, whatever becomes known meanwhile."""
+    until = database.world.now + pause_s
+    while database.world.now < until:
+        yield from ask(Wait(until))
+
+
+def _adopt(database: Database, agent: AgentInfo, state: AgentState) -> None:
+    was_serving = database.run is not None
+    database.run = _run(agent, state)
+    database.blocked_by = None
+    database.must_return = False
+    database.world.pool.bind(database.name, agent.compute)
+    if not was_serving:
+        database.used_at = database.world.now
+        outcomes.note(database, "compute_found", agent.compute)
+
+
+def _run(agent: AgentInfo, state: AgentState, down_since: float | None = None) -> Run:
+    assert state.address is not None
+    return Run(agent, state.epoch, state.address, state.max_connections, down_since)

@@ -1,0 +1,82 @@
+"""The record as it should be: rendered from what is known, compared with what is stored."""
+
+from __future__ import annotations
+
+from torpor_api.failures import Failure
+from torpor_api.phases import Phase
+from torpor_api.resource import Condition, DatabaseStatus
+from torpor_autoscaler.core.database import Database
+from torpor_autoscaler.core.outcomes import timestamp
+
+READY_MESSAGES = {
+    Phase.SUSPENDED: "asleep; the first query wakes it",
+    Phase.RESUMING: "a compute is being started",
+    Phase.ACTIVE: "awake",
+    Phase.SUSPENDING: "falling asleep; the first query wakes it",
+}
+
+REASON_CHARACTERS_MAX = 1000
+"""Of a failure's message: the last lines of a log are enough in a resource."""
+
+WHY_LINES_MAX = 25
+
+
+def rendered(database: Database, phase: Phase, epoch: int, compute: str | None) -> DatabaseStatus:
+    """The status to write for this phase, everything else as it is known at this moment."""
+    return DatabaseStatus(
+        phase=phase,
+        epoch=epoch,
+        compute=compute,
+        endpoint=database.world.endpoint,
+        observed_generation=database.observed_generation,
+        conditions=_conditions(database, phase),
+        last_resume=database.last_resume,
+        why_awake=_why_awake(database, phase),
+    )
+
+
+def _why_awake(database: Database, phase: Phase) -> tuple[str, ...]:
+    if phase is not Phase.ACTIVE:
+        return ()
+    found = database.decide(database.world.now).reasons
+    words = {reason.words for reason in found if not reason.is_passing}
+    return tuple(sorted(words))[:WHY_LINES_MAX]
+
+
+def _conditions(database: Database, phase: Phase) -> tuple[Condition, ...]:
+    trouble = database.trouble.failure if database.trouble else None
+    if phase is Phase.FAILED and trouble is None:
+        return database.status.conditions  # Failed before our start: the reason stands there.
+    found = [_ready(phase, trouble)]
+    if database.spec_failure is not None:
+        found.append(_refused("SpecApplied", database.spec_failure))
+    return tuple(_since(each, database) for each in found)
+
+
+def _ready(phase: Phase, trouble: Failure | None) -> Condition:
+    if trouble is not None and phase is not Phase.ACTIVE:
+        return _refused("Ready", trouble)
+    return Condition(
+        type="Ready",
+        status="Unknown" if phase is Phase.RESUMING else "True",
+        reason=phase.value,
+        message=READY_MESSAGES[phase],
+    )
+
+
+def _refused(type: str, failure: Failure) -> Condition:
+    message = failure.message[-REASON_CHARACTERS_MAX:]
+    return Condition(type=type, status="False", reason=failure.kind, message=message)
+
+
+def _since(condition: Condition, database: Database) -> Condition:
+    """With the time at which its status last changed, and the generation that it speaks of."""
+    before = [each for each in database.status.conditions if each.type == condition.type]
+    is_same = bool(before) and before[0].status == condition.status
+    at = before[0].last_transition_time if is_same else timestamp(database.world.wall_s)
+    return condition.model_copy(
+        update={
+            "last_transition_time": at,
+            "observed_generation": database.resource.metadata.generation,
+        }
+    )

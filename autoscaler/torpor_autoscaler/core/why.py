@@ -1,0 +1,56 @@
+"""Why a database is awake, or can't wake: one line a reason, for the person who asks now."""
+
+from __future__ import annotations
+
+from torpor_api.failures import Failure, Unavailable
+from torpor_autoscaler.core import reasons
+from torpor_autoscaler.core.database import Database
+
+WAITERS_SHOWN_MAX = 5
+"""Of those who wait; the first are the ones that matter."""
+
+
+def lines(database: Database, now: float) -> tuple[str, ...]:
+    """Nothing for a database that sleeps and that nobody wants."""
+    if database.run is not None:
+        return _awake(database, now)
+    found = [_in_words(failure) for failure in _failures(database)]
+    waiters = list(database.waiters.values())[:WAITERS_SHOWN_MAX]
+    found += [f"wanted by {w.cause} for {reasons.duration(now - w.since)}" for w in waiters]
+    return tuple(found)
+
+
+def unanswered(database: Database, waited_s: float) -> Failure:
+    """For a wake whose time is up: what the database has been waiting for."""
+    failures = _failures(database)
+    hint = "it goes on trying; ask again, or see `torpor why`"
+    if not failures:
+        return Unavailable(f"{database.name} did not wake within {waited_s:g} s", hint)
+    last = failures[0]
+    words = f"{database.name} did not wake within {waited_s:g} s: {last.message}"
+    return type(last)(words, last.hint or hint)
+
+
+def _awake(database: Database, now: float) -> tuple[str, ...]:
+    found = [reason.line for reason in database.decide(now).reasons]
+    if database.doubt:
+        found.insert(0, f"in doubt: {database.doubt}")
+    if database.run is not None and not database.run.is_up:
+        found.insert(0, "Postgres has crashed and is being started again")
+    if database.spec_failure is not None:
+        found.append(f"the spec could not be applied: {database.spec_failure.message}")
+    return tuple(found)
+
+
+def _failures(database: Database) -> list[Failure]:
+    """What it waits for now first, then why the last attempts failed."""
+    found = []
+    if database.blocked_by is not None:
+        found.append(database.blocked_by)
+    if database.trouble is not None and database.trouble.failure is not database.blocked_by:
+        found.append(database.trouble.failure)
+    return found
+
+
+def _in_words(failure: Failure) -> str:
+    return f"{failure.kind}: {failure.message}"

@@ -1,0 +1,23 @@
+"""What all databases share: the warm pool, the proxies, the limits."""
+
+from __future__ import annotations
+
+from torpor_api.resource import Endpoint
+from torpor_autoscaler.core.limits import Limits
+from torpor_autoscaler.core.proxies import Proxies
+from torpor_autoscaler.core.warm_pool import WarmPool
+
+
+class World:
+    """One per autoscaler."""
+
+    def __init__(self, limits: Limits, *, warm: int, endpoint: Endpoint, now: float) -> None:
+        self.limits = limits
+        self.pool = WarmPool(warm)
+        self.proxies = Proxies(limits.proxy_forget_s)
+        self.endpoint = endpoint
+        self.blind_until = now + limits.start_grace_s
+        self.now = now
+        """Seconds of the monotonic clock at the latest fact or outcome; the shell sets it."""
+        self.wall_s = 0.0
+        """Seconds since 1970 at the latest fact: shown to people, never reckoned with."""

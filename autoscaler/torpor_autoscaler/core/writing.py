@@ -1,0 +1,60 @@
+"""Writing the record: by compare-and-swap, and never into what somebody else has made of it."""
+
+from __future__ import annotations
+
+from torpor_api.failures import Conflict, StaleEpoch, Unavailable
+from torpor_api.messages import GetResource, WriteStatus
+from torpor_api.phases import Phase, may_follow
+from torpor_api.resource import DatabaseStatus
+from torpor_autoscaler.core import facts, status
+from torpor_autoscaler.core.actions import AskCluster, Plan, ask
+from torpor_autoscaler.core.database import Database
+
+TRIES_MAX = 5
+"""Each lost race means that somebody else wrote: a person's apply, seldom twice in a row."""
+
+Identity = tuple[Phase, int, str | None]
+"""What a claim is about; a changed spec or label is no reason to decide again."""
+
+
+def write(database: Database, phase: Phase, epoch: int, compute: str | None) -> Plan[None]:
+    """Store this phase, epoch and compute.
+
+    Raises Conflict where somebody else has changed these in between, and Unavailable where the
+    outcome is unknown: then the state that is read next time decides.
+    """
+    before, wanted = _identity(database.status), (phase, epoch, compute)
+    assert phase == before[0] or may_follow(before[0], phase), f"{before[0]} to {phase}"
+    for _ in range(TRIES_MAX):
+        try:
+            yield from _write_once(database, phase, epoch, compute)
+            return
+        except (Conflict, StaleEpoch, Unavailable) as failure:
+            yield from read(database)
+            found = _identity(database.status)
+            if found == wanted and before != wanted:
+                return  # An earlier try had reached the record.
+            if found != before:
+                raise Conflict(f"{database.name}: somebody else made it {found}") from failure
+    raise Conflict(f"{database.name}: lost {TRIES_MAX} races for its record")
+
+
+def read(database: Database) -> Plan[None]:
+    """The record as it is now."""
+    stored = yield from ask(AskCluster(GetResource(name=database.name)))
+    facts.observe(database, stored.resource)
+
+
+def _write_once(database: Database, phase: Phase, epoch: int, compute: str | None) -> Plan[None]:
+    wish = status.rendered(database, phase, epoch, compute)
+    request = WriteStatus(
+        name=database.name,
+        resource_version=database.resource.metadata.resource_version,
+        status=wish,
+    )
+    stored = yield from ask(AskCluster(request))
+    facts.observe(database, stored.resource)
+
+
+def _identity(found: DatabaseStatus) -> Identity:
+    return found.phase, found.epoch, found.compute

@@ -1,0 +1,60 @@
+"""One heap and one timer for all databases: those without a deadline cost nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable
+
+
+class Deadlines:
+    """Calls ``reached`` with each name whose moment has come."""
+
+    def __init__(self, reached: Callable[[str], None]) -> None:
+        self._reached = reached
+        self._heap: list[tuple[float, str]] = []
+        self._moments: dict[str, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set(self, name: str, moment: float | None) -> None:
+        """Instead of the one set before. Of the event loop's clock; None: none any more."""
+        if moment is None:
+            self._moments.pop(name, None)
+            return
+        if self._moments.get(name) == moment:
+            return
+        self._moments[name] = moment
+        heapq.heappush(self._heap, (moment, name))
+        self._arm()
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self) -> None:
+        self._drop_replaced()
+        if not self._heap:
+            return
+        moment = self._heap[0][0]
+        if self._timer is None or self._timer.when() > moment:
+            self.close()
+            self._timer = asyncio.get_running_loop().call_at(moment, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        now = asyncio.get_running_loop().time()
+        due: list[str] = []
+        self._drop_replaced()
+        while self._heap and self._heap[0][0] <= now:
+            _, name = heapq.heappop(self._heap)
+            del self._moments[name]
+            due.append(name)
+            self._drop_replaced()
+        for name in due:
+            self._reached(name)
+        self._arm()
+
+    def _drop_replaced(self) -> None:
+        while self._heap and self._moments.get(self._heap[0][1]) != self._heap[0][0]:
+            heapq.heappop(self._heap)

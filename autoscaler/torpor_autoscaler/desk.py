@@ -1,0 +1,123 @@
+"""Where proxies and people ask: each question waits here for the database's answer."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from torpor_api import messages as m
+from torpor_api.failures import Busy
+from torpor_autoscaler.core import facts, why
+from torpor_autoscaler.core.world import World
+from torpor_autoscaler.executor import Executor
+from torpor_autoscaler.fleet import Fleet
+
+log = logging.getLogger(__name__)
+
+KNOWN_S_MAX = 20.0
+"""How long a proxy that registers waits for the facts of all databases, at the very start."""
+
+
+class Desk:
+    """Every question is answered, at its deadline at the latest."""
+
+    def __init__(
+        self,
+        world: World,
+        executor: Executor,
+        fleet: Fleet,
+        *,
+        wake_deadline_s: float,
+        suspend_deadline_s: float,
+    ) -> None:
+        self._world = world
+        self._executor = executor
+        self._fleet = fleet
+        self._wake_deadline_s = wake_deadline_s
+        self._suspend_deadline_s = suspend_deadline_s
+        self._ids = itertools.count(1)
+
+    # --- proxies ---------------------------------------------------------------------------
+
+    async def all_known(self) -> None:
+        try:
+            async with asyncio.timeout(KNOWN_S_MAX):
+                await self._fleet.all_known.wait()
+        except TimeoutError:
+            log.warning("facts_unknown", extra={"databases": self._fleet.unknown()[:20]})
+
+    def proxy_registered(self, proxy: str) -> m.Endpoints:
+        self._executor.tick()
+        self._world.proxies.registered(proxy)
+        return m.Endpoints(endpoints=self._fleet.endpoints())
+
+    def proxy_hung_up(self, proxy: str) -> None:
+        self._world.proxies.hung_up(proxy, self._executor.tick())
+        self._fleet.poke_awake()
+
+    def proxy_sampled(self, event: m.ProxySample) -> None:
+        self._world.proxies.sampled(event.proxy, event.samples, self._executor.tick())
+        self._fleet.poke_awake()
+
+    def resume_seen(self, event: m.ResumeSeen) -> None:
+        entry = self._fleet.find(event.name)
+        if entry is not None:
+            self._executor.tick()
+            facts.resume_seen(entry.database, event.epoch, event.chain)
+            self._executor.poke(entry)
+
+    async def wake(self, asked: m.Wake) -> m.Awake:
+        entry = self._fleet.entry(asked.name)
+        async with self._question(entry.answer_wake) as (id, answer):
+            now = self._executor.tick()
+            facts.wake(entry.database, id, asked.cause, asked.lost_epoch, now)
+            self._executor.poke(entry)
+            try:
+                async with asyncio.timeout(self._wake_deadline_s):
+                    awake: m.Awake = await answer
+                    return awake
+            except TimeoutError:
+                raise why.unanswered(entry.database, self._wake_deadline_s) from None
+            finally:
+                self._executor.tick()
+                facts.leave(entry.database, id)
+                self._executor.poke(entry)
+
+    # --- people ----------------------------------------------------------------------------
+
+    async def suspend(self, name: str) -> None:
+        entry = self._fleet.entry(name)
+        async with self._question(entry.answer_suspend) as (id, answer):
+            facts.wish_asleep(entry.database, id, self._executor.tick())
+            self._executor.poke(entry)
+            try:
+                async with asyncio.timeout(self._suspend_deadline_s):
+                    await answer
+            except TimeoutError:
+                lines = "; ".join(why.lines(entry.database, self._executor.tick()))
+                raise Busy(f"{name} did not fall asleep in time: {lines}") from None
+            finally:
+                facts.withdraw(entry.database, id)
+
+    def why(self, name: str) -> m.WhyReply:
+        database = self._fleet.entry(name).database
+        lines = why.lines(database, self._executor.tick())
+        return m.WhyReply(name=name, phase=database.phase, reasons=lines)
+
+    @asynccontextmanager
+    async def _question(
+        self, questions: dict[int, asyncio.Future[Any]]
+    ) -> AsyncIterator[tuple[int, asyncio.Future[Any]]]:
+        id = next(self._ids)
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        # An answer that comes in the moment in which its asker hangs up is nobody's loss.
+        answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+        questions[id] = answer
+        try:
+            yield id, answer
+        finally:
+            del questions[id]

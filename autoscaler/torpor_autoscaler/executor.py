@@ -1,0 +1,244 @@
+"""Carries the plans' actions out, one at a time per database, and reports every outcome back.
+
+What comes in from outside changes a database's facts (:mod:`fleet`) and then calls :meth:`poke`:
+the plan goes on at once if it only waits, and else when the action under way has ended. An action
+is begun in the moment in which it was decided, so none is ever older than the state it rests on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, assert_never
+
+from torpor_api import messages as m
+from torpor_api.failures import Failure, Unavailable
+from torpor_autoscaler.core import endpoints
+from torpor_autoscaler.core.actions import (
+    Action,
+    AnswerSuspends,
+    AnswerWakes,
+    AskAgent,
+    AskCluster,
+    AskProxies,
+    Effect,
+    Note,
+    Together,
+    Wait,
+)
+from torpor_autoscaler.core.database import Database
+from torpor_autoscaler.core.lifecycle import Lifecycle
+from torpor_autoscaler.core.world import World
+from torpor_autoscaler.deadlines import Deadlines
+from torpor_autoscaler.ports import Agents, Clock, Cluster, Proxies
+
+log = logging.getLogger(__name__)
+
+ANSWER_S_MAX = 10.0
+"""For questions that take milliseconds; a minute of silence would only hide a stalled component."""
+
+DEFECT_PAUSE_S = 1.0
+"""Before a database whose plan has a defect lives on: no hot loop."""
+
+ANSWER_S_MAX_OF: dict[type[m.Message], float] = {
+    m.StartCompute: 600.0,  # Crash recovery of a large database; waiting clients give up before.
+    m.StopCompute: 15.0,  # The grace, and what is left after the checkpoint.
+    m.Checkpoint: 120.0,  # As much as shared buffers hold, on a slow disk.
+    m.ConfirmGone: 30.0,
+    m.ApplySpec: 60.0,
+    m.AskActivity: 5.0,
+    m.AskAgentState: 5.0,
+    m.OpenGate: 5.0,
+}
+
+
+class Entry:
+    """One database as the executor sees it."""
+
+    __slots__ = ("answer_suspend", "answer_wake", "database", "lifecycle", "task", "told")
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.lifecycle: Lifecycle | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.told: m.EndpointInfo | None = None
+        self.answer_wake: dict[int, asyncio.Future[m.Awake]] = {}
+        self.answer_suspend: dict[int, asyncio.Future[None]] = {}
+
+
+class Executor:
+    """One per autoscaler."""
+
+    def __init__(
+        self, world: World, cluster: Cluster, agents: Agents, proxies: Proxies, clock: Clock
+    ) -> None:
+        self._world = world
+        self._cluster = cluster
+        self._agents = agents
+        self._proxies = proxies
+        self._clock = clock
+        self._entries: dict[str, Entry] = {}
+        self._deadlines = Deadlines(self._reached)
+        self.after_step: Callable[[Entry], None] = lambda _: None
+        """Called whenever a database has taken a step; for what all databases share."""
+
+    def begin(self, entry: Entry) -> None:
+        """Let the database live."""
+        self.tick()
+        self._entries[entry.database.name] = entry
+        entry.lifecycle = Lifecycle(entry.database)
+        self._act(entry, entry.lifecycle.action)
+
+    def end(self, entry: Entry, failure: Failure) -> None:
+        """The resource is gone: nothing more happens, and whoever waits is told why."""
+        self._entries.pop(entry.database.name, None)
+        self._deadlines.set(entry.database.name, None)
+        if entry.task is not None:
+            entry.task.cancel()
+        _answer_everybody(entry, failure)
+
+    async def close(self) -> None:
+        """Stop in the middle of everything; the next autoscaler brings all of it to a truth."""
+        self._deadlines.close()
+        tasks = [entry.task for entry in self._entries.values() if entry.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._entries.clear()
+
+    def tick(self) -> float:
+        """Show the core the time; before every fact and every outcome."""
+        self._world.now, self._world.wall_s = self._clock.now(), self._clock.wall_s()
+        return self._world.now
+
+    def poke(self, entry: Entry) -> None:
+        """Facts of the database have changed."""
+        self._carry_out_effects(entry)
+        lifecycle = entry.lifecycle
+        if entry.task is None and lifecycle is not None and isinstance(lifecycle.action, Wait):
+            self._go_on(entry, None)
+
+    def _reached(self, name: str) -> None:
+        entry = self._entries.get(name)
+        if entry is not None:
+            self.tick()
+            self.poke(entry)
+
+    def _go_on(self, entry: Entry, outcome: object) -> None:
+        assert entry.lifecycle is not None
+        try:
+            action = entry.lifecycle.proceed(outcome)
+        except Exception:
+            self._start_over(entry)
+            return
+        self._act(entry, action)
+
+    def _act(self, entry: Entry, action: Action[Any]) -> None:
+        self._carry_out_effects(entry)
+        name = entry.database.name
+        if isinstance(action, Wait):
+            self._deadlines.set(name, action.until)
+        else:
+            self._deadlines.set(name, None)
+            entry.task = asyncio.create_task(self._carry_out(entry, action))
+        self.after_step(entry)
+
+    async def _carry_out(self, entry: Entry, action: Action[Any]) -> None:
+        outcome: object
+        try:
+            outcome = await self._outcome(action)
+        except Failure as failure:
+            outcome = failure
+        except Exception as defect:
+            log.exception("action_defect", extra={"database": entry.database.name})
+            outcome = Unavailable(f"internal error: {defect!r}")
+        entry.task = None
+        self.tick()
+        self._go_on(entry, outcome)
+
+    async def _outcome(self, action: Action[Any]) -> object:
+        match action:
+            case AskCluster(request):
+                return await self._cluster.ask(request, timeout_s=_patience_s(request))
+            case AskAgent(agent, request):
+                return await self._agents.ask(agent, request, timeout_s=_patience_s(request))
+            case AskProxies(request):
+                await self._proxies.ask_all(request, timeout_s=_patience_s(request))
+                return None
+            case Together(parts):
+                return await self._together(parts)
+            case _:
+                raise AssertionError(f"not to be carried out: {action!r}")
+
+    async def _together(self, parts: tuple[Action[Any], ...]) -> tuple[object, ...]:
+        outcomes = await asyncio.gather(*map(self._outcome, parts), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return tuple(outcomes)
+
+    def _carry_out_effects(self, entry: Entry) -> None:
+        database = entry.database
+        effects, database.effects = database.effects, []
+        self._tell_what_changed(entry)
+        for effect in effects:
+            self._carry_out_effect(entry, effect)
+
+    def _carry_out_effect(self, entry: Entry, effect: Effect) -> None:
+        match effect:
+            case AnswerWakes(answer, waiters):
+                for id in waiters:
+                    _resolve(entry.answer_wake.get(id), answer)
+            case AnswerSuspends(refusal, wishes):
+                for id in wishes:
+                    _resolve(entry.answer_suspend.get(id), refusal)
+            case Note(event, reasons):
+                fields = {"database": entry.database.name, "reasons": reasons}
+                log.info(event, extra=fields)
+            case _:
+                assert_never(effect)
+
+    def _tell_what_changed(self, entry: Entry) -> None:
+        """Proxies hear of every change; of a database's first facts, not of their absence."""
+        database = entry.database
+        if database.has_stale_facts and entry.told is None:
+            return
+        endpoint = endpoints.info(database)
+        if endpoint == entry.told or (database.is_gate_closed and database.run is not None):
+            return
+        entry.told = endpoint
+        self._proxies.tell(m.EndpointChanged(endpoint=endpoint))
+
+    def _start_over(self, entry: Entry) -> None:
+        """A defect in a plan: its database begins again as after a restart, no other is touched."""
+        log.exception("plan_defect", extra={"database": entry.database.name})
+        _answer_everybody(entry, Unavailable("internal error; see the log of the autoscaler"))
+        entry.database = Database(entry.database.resource, entry.database.facts, self._world)
+        entry.lifecycle = None
+        asyncio.get_running_loop().call_later(DEFECT_PAUSE_S, self._begin_again, entry)
+
+    def _begin_again(self, entry: Entry) -> None:
+        if self._entries.get(entry.database.name) is entry:
+            self.begin(entry)
+
+
+def _patience_s(request: m.Request[Any]) -> float:
+    return ANSWER_S_MAX_OF.get(type(request), ANSWER_S_MAX)
+
+
+def _resolve(future: asyncio.Future[Any] | None, answer: object) -> None:
+    """Give the answer to whoever still waits for it."""
+    if future is None or future.done():
+        return
+    if isinstance(answer, Failure):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
+
+
+def _answer_everybody(entry: Entry, failure: Failure) -> None:
+    for wake in entry.answer_wake.values():
+        _resolve(wake, failure)
+    for suspend in entry.answer_suspend.values():
+        _resolve(suspend, failure)

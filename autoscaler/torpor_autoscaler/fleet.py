@@ -1,0 +1,163 @@
+"""All databases: facts from cluster and agents come in here and go to the one they concern."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from torpor_api import messages as m
+from torpor_api.facts import LoginFacts
+from torpor_api.failures import NotFound
+from torpor_api.phases import Phase
+from torpor_api.resource import ServerlessDatabase
+from torpor_autoscaler.core import facts
+from torpor_autoscaler.core.database import Database
+from torpor_autoscaler.core.world import World
+from torpor_autoscaler.executor import Entry, Executor
+from torpor_autoscaler.ports import AgentEvent, Agents, Proxies
+
+
+class Fleet:
+    """Knows every database by name, who of them is awake, and which of them proxies know."""
+
+    def __init__(self, world: World, executor: Executor, agents: Agents, proxies: Proxies) -> None:
+        self._world = world
+        self._executor = executor
+        self._agents = agents
+        self._proxies = proxies
+        self._entries: dict[str, Entry] = {}
+        self._awake: dict[str, Entry] = {}
+        self._unknown: set[str] = set()
+        """Databases whose login facts have not been read yet."""
+        self.all_known = asyncio.Event()
+
+    # --- what is there ---------------------------------------------------------------------
+
+    def entry(self, name: str) -> Entry:
+        """Raises NotFound."""
+        entry = self._entries.get(name)
+        if entry is None:
+            raise NotFound(f"no database {name!r}", hint="torpor list shows those there are")
+        return entry
+
+    def find(self, name: str | None) -> Entry | None:
+        return None if name is None else self._entries.get(name)
+
+    def endpoints(self) -> tuple[m.EndpointInfo, ...]:
+        """As proxies were told of them, so that a newcomer knows what the others know."""
+        return tuple(e.told for e in self._entries.values() if e.told is not None)
+
+    def unknown(self) -> tuple[str, ...]:
+        return tuple(sorted(self._unknown))
+
+    def poke_awake(self) -> None:
+        """Something has changed that any awake database may be waiting for."""
+        for entry in list(self._awake.values()):
+            self._executor.poke(entry)
+
+    # --- from the cluster ------------------------------------------------------------------
+
+    def resources_listed(self, resources: Iterable[ServerlessDatabase]) -> None:
+        listed = {resource.name: resource for resource in resources}
+        for name in [name for name in self._entries if name not in listed]:
+            self.resource_deleted(name)
+        for resource in listed.values():
+            self.resource_changed(resource)
+        self._see_if_all_known()
+
+    def resource_changed(self, resource: ServerlessDatabase) -> None:
+        entry = self._entries.get(resource.name)
+        if entry is not None and entry.database.resource.metadata.uid != resource.metadata.uid:
+            self.resource_deleted(resource.name)  # Deleted and made again while we did not look.
+            entry = None
+        if entry is None:
+            self._add(resource)
+            return
+        self._executor.tick()
+        facts.observe(entry.database, resource)
+        self._executor.poke(entry)
+
+    def resource_deleted(self, name: str) -> None:
+        entry = self._entries.pop(name, None)
+        if entry is None:
+            return
+        self._awake.pop(name, None)
+        self._unknown.discard(name)
+        self._world.pool.unbind(name)
+        self._world.pool.stop_waiting(name)
+        self._executor.end(entry, NotFound(f"database {name!r} was deleted"))
+        self._proxies.tell(m.EndpointRemoved(name=name))
+        self._see_if_all_known()
+
+    def agents_listed(self, agents: Iterable[m.AgentInfo]) -> None:
+        """One that is missing may be gone: its database asks the fencer."""
+        listed = {agent.compute: agent for agent in agents}
+        for compute in self._world.pool.computes():
+            if compute not in listed:
+                self._world.pool.forget(compute)
+                self.agent_unheard(compute)
+        for agent in listed.values():
+            self.agent_changed(agent)
+
+    def agent_changed(self, agent: m.AgentInfo) -> None:
+        pool = self._world.pool
+        user = self.find(pool.database_of(agent.compute))
+        pool.learn(agent)
+        now = self._executor.tick()
+        if not agent.is_gone:
+            for name in pool.waiting:
+                self._executor.poke(self._entries[name])
+            return
+        self._agents.forget(agent.compute)
+        if user is not None:
+            facts.agent_gone(user.database, agent.compute, now)
+            self._executor.poke(user)
+
+    # --- from agents -----------------------------------------------------------------------
+
+    def agent_unheard(self, compute: str) -> None:
+        entry = self.find(self._world.pool.database_of(compute))
+        if entry is not None:
+            self._executor.tick()
+            facts.agent_unheard(entry.database, compute)
+            self._executor.poke(entry)
+
+    def agent_told(self, event: AgentEvent) -> None:
+        entry = self.find(event.database)
+        if entry is None:
+            return
+        now = self._executor.tick()
+        match event:
+            case m.PostgresLost():
+                facts.postgres_lost(entry.database, event, now)
+            case m.PostgresBack():
+                facts.postgres_back(entry.database, event)
+            case m.LoginFactsChanged():
+                facts.facts_changed(entry.database, event.epoch, event.facts)
+        self._executor.poke(entry)
+
+    # --- inside ----------------------------------------------------------------------------
+
+    def _add(self, resource: ServerlessDatabase) -> None:
+        entry = Entry(Database(resource, LoginFacts(), self._world))
+        self._entries[resource.name] = entry
+        self._unknown.add(resource.name)
+        status = resource.status
+        if status.compute is not None and status.phase is not Phase.SUSPENDED:
+            self._world.pool.bind(resource.name, status.compute)
+        self._executor.begin(entry)
+
+    def stepped(self, entry: Entry) -> None:
+        """A database has taken a step: what is kept here of it may have changed."""
+        name = entry.database.name
+        if entry.database.run is None:
+            self._awake.pop(name, None)
+        else:
+            self._awake[name] = entry
+        if entry.told is not None and name in self._unknown:
+            self._unknown.discard(name)
+            self._see_if_all_known()
+
+    def _see_if_all_known(self) -> None:
+        if not self._unknown:
+            self.all_known.set()

@@ -1,0 +1,121 @@
+"""Wires adapters to the core, and runs until it is told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from torpor_autoscaler import settings as settings_of
+from torpor_autoscaler.adapters.agents import ChannelAgents
+from torpor_autoscaler.adapters.cluster import ChannelCluster
+from torpor_autoscaler.adapters.listener import Listener
+from torpor_autoscaler.adapters.proxies import ChannelProxies
+from torpor_autoscaler.core.limits import Limits
+from torpor_autoscaler.core.world import World
+from torpor_autoscaler.desk import Desk
+from torpor_autoscaler.executor import Entry, Executor
+from torpor_autoscaler.fleet import Fleet
+from torpor_autoscaler.logs import log_as_json
+from torpor_autoscaler.pool_word import PoolWord
+from torpor_autoscaler.ports import Agents, Clock, Cluster, Proxies
+from torpor_autoscaler.settings import Settings
+
+
+class LoopClock:
+    """The event loop's own clock: deadlines and facts are of one time."""
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def wall_s(self) -> float:
+        return time.time()
+
+
+class Autoscaler:
+    """Everything but the adapters."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        cluster: Cluster,
+        agents: Agents,
+        proxies: Proxies,
+        clock: Clock,
+        limits: Limits | None = None,
+    ) -> None:
+        self.world = World(
+            limits or Limits(), warm=settings.warm, endpoint=settings.endpoint, now=clock.now()
+        )
+        self._executor = Executor(self.world, cluster, agents, proxies, clock)
+        self.fleet = Fleet(self.world, self._executor, agents, proxies)
+        self.desk = Desk(
+            self.world,
+            self._executor,
+            self.fleet,
+            wake_deadline_s=settings.wake_deadline_s,
+            suspend_deadline_s=settings.suspend_deadline_s,
+        )
+        self._word = PoolWord(self.world.pool, cluster)
+        self._executor.after_step = self._stepped
+
+    def _stepped(self, entry: Entry) -> None:
+        self.fleet.stepped(entry)
+        self._word.say_if_changed()
+
+    def begin(self) -> None:
+        """The cluster is there: say how many agents shall wait."""
+        self._word.say_if_changed()
+
+    async def close(self) -> None:
+        await self._word.close()
+        await self._executor.close()
+
+
+@contextlib.asynccontextmanager
+async def serving(settings: Settings, limits: Limits | None = None) -> AsyncIterator[Autoscaler]:
+    """Listens last: whoever can ask finds databases that are known."""
+    async with contextlib.AsyncExitStack() as ending:
+        cluster, agents, proxies = (
+            ChannelCluster(settings.cluster),
+            ChannelAgents(),
+            ChannelProxies(),
+        )
+        ending.push_async_callback(cluster.close)
+        ending.push_async_callback(agents.close)
+        autoscaler = Autoscaler(settings, cluster, agents, proxies, LoopClock(), limits)
+        ending.push_async_callback(autoscaler.close)
+        agents.start(autoscaler.fleet)
+        await cluster.start(autoscaler.fleet)
+        autoscaler.begin()
+        listener = Listener(autoscaler.desk, autoscaler.desk, proxies)
+        await listener.listen(settings.listen)
+        ending.push_async_callback(listener.close)
+        yield autoscaler
+
+
+async def run(settings: Settings) -> None:
+    """Until SIGTERM or SIGINT. Databases that are awake stay so."""
+    asked_to_end = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, asked_to_end.set)
+    async with serving(settings):
+        await asked_to_end.wait()
+
+
+def main(argv: Sequence[str]) -> int:
+    settings = settings_of.from_arguments(argv)
+    log_as_json()
+    with asyncio.Runner(loop_factory=_fastest_loop()) as runner:
+        runner.run(run(settings))
+    return 0
+
+
+def _fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,123 @@
+"""What the autoscaler needs of the world, and what the world tells it.
+
+All of it is in the vocabulary of ``torpor_api.messages``. The verbs are few because the messages
+are the contract: their docstrings say what may be asked twice and which failures come back. What
+holds for every ``ask`` here: it answers with the request's reply, or raises a Failure; Unavailable
+means that the outcome is unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol, TypeAlias, TypeVar
+
+from torpor_api.messages import (
+    AgentInfo,
+    Awake,
+    CloseGate,
+    Endpoints,
+    Event,
+    LoginFactsChanged,
+    Message,
+    OpenGate,
+    PostgresBack,
+    PostgresLost,
+    ProxySample,
+    Request,
+    ResumeSeen,
+    Wake,
+    WhyReply,
+)
+from torpor_api.resource import ServerlessDatabase
+
+ReplyT = TypeVar("ReplyT", bound=Message)
+
+AgentEvent: TypeAlias = PostgresLost | PostgresBack | LoginFactsChanged
+
+
+class Cluster(Protocol):
+    """The resource store, the processes, the fencer."""
+
+    async def ask(self, request: Request[ReplyT], *, timeout_s: float) -> ReplyT: ...
+
+
+class Agents(Protocol):
+    """Every agent that was ever claimed, by its address."""
+
+    async def ask(
+        self, agent: AgentInfo, request: Request[ReplyT], *, timeout_s: float
+    ) -> ReplyT: ...
+
+    def forget(self, compute: str) -> None:
+        """Hang up: the agent is gone, or of no more use."""
+
+
+class Proxies(Protocol):
+    """Those that are registered at this moment."""
+
+    async def ask_all(self, request: CloseGate | OpenGate, *, timeout_s: float) -> None:
+        """Answered when all have; raises one of the failures, when all have answered or failed."""
+
+    def tell(self, event: Event) -> None:
+        """To every one of them, in the order of the calls; lost where a connection is."""
+
+
+class Clock(Protocol):
+    def now(self) -> float:
+        """Seconds of a clock that never goes back."""
+
+    def wall_s(self) -> float:
+        """Seconds since 1970; for people."""
+
+
+# --- facts that adapters bring in ----------------------------------------------------------------
+
+
+class ClusterFacts(Protocol):
+    """Told in the order in which the cluster tells them."""
+
+    def resources_listed(self, resources: Iterable[ServerlessDatabase]) -> None:
+        """All there are: first, and again after every loss of the connection."""
+
+    def resource_changed(self, resource: ServerlessDatabase) -> None: ...
+
+    def resource_deleted(self, name: str) -> None: ...
+
+    def agents_listed(self, agents: Iterable[AgentInfo]) -> None:
+        """All there are: before the resources, so that these find their computes."""
+
+    def agent_changed(self, agent: AgentInfo) -> None: ...
+
+
+class AgentFacts(Protocol):
+    def agent_unheard(self, compute: str) -> None:
+        """The connection to it was lost."""
+
+    def agent_told(self, event: AgentEvent) -> None: ...
+
+
+class ProxyDesk(Protocol):
+    """What proxies tell and ask."""
+
+    async def all_known(self) -> None:
+        """Until the login facts of every database are known."""
+
+    def proxy_registered(self, proxy: str) -> Endpoints: ...
+
+    def proxy_hung_up(self, proxy: str) -> None: ...
+
+    def proxy_sampled(self, event: ProxySample) -> None: ...
+
+    def resume_seen(self, event: ResumeSeen) -> None: ...
+
+    async def wake(self, asked: Wake) -> Awake:
+        """Raises the reason why it did not wake, at the deadline at the latest."""
+
+
+class PeopleDesk(Protocol):
+    """What a person asks; a person's wake is a proxy's."""
+
+    async def suspend(self, name: str) -> None:
+        """Raises Busy or Refused with the reason."""
+
+    def why(self, name: str) -> WhyReply: ...

@@ -1,0 +1,82 @@
+"""The command line, read and judged once."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torpor_api.resource import Endpoint
+
+WAKE_DEADLINE_S = 60.0
+"""A client that waited for longer has given up, or should."""
+
+SUSPEND_DEADLINE_S = 60.0
+"""For a person's wish: reports of all proxies, a checkpoint and a stop."""
+
+WARM_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    cluster: Path
+    """Where the cluster listens."""
+    listen: Path
+    warm: int
+    """How many agents wait for a database."""
+    endpoint: Endpoint
+    """Where clients reach the proxy, as the resources say it."""
+    domain: str
+    """``NAME.domain`` is a database's host name."""
+    wake_deadline_s: float
+    suspend_deadline_s: float
+
+
+def from_arguments(arguments: Sequence[str]) -> Settings:
+    """Exits with a line that names the option, its value and what is allowed."""
+    parser = argparse.ArgumentParser(
+        prog="torpor_autoscaler", description="Decides which databases sleep and which wake."
+    )
+    parser.add_argument("--cluster", type=Path, required=True, metavar="SOCKET")
+    parser.add_argument("--listen", type=Path, required=True, metavar="SOCKET")
+    parser.add_argument("--warm", type=_warm, required=True, metavar="N")
+    parser.add_argument("--advertise", type=_endpoint, required=True, metavar="HOST:PORT")
+    parser.add_argument("--domain", default="localhost")
+    parser.add_argument("--wake-deadline", type=_seconds, default=WAKE_DEADLINE_S, metavar="S")
+    parser.add_argument(
+        "--suspend-deadline", type=_seconds, default=SUSPEND_DEADLINE_S, metavar="S"
+    )
+    found = parser.parse_args(arguments)
+    return Settings(
+        cluster=found.cluster,
+        listen=found.listen,
+        warm=found.warm,
+        endpoint=found.advertise,
+        domain=found.domain,
+        wake_deadline_s=found.wake_deadline,
+        suspend_deadline_s=found.suspend_deadline,
+    )
+
+
+def _warm(text: str) -> int:
+    if not text.isdigit() or int(text) > WARM_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {WARM_MAX}")
+    return int(text)
+
+
+def _endpoint(text: str) -> Endpoint:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, like 127.0.0.1:5432")
+    return Endpoint(host=host.strip("[]"), port=int(port))
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds up to 3600")
+    return seconds

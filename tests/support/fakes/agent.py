@@ -1,0 +1,217 @@
+"""An agent in memory: claimed once, it takes the volume and runs a make-believe Postgres."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from support.fakes.volume import Volume
+from torpor_api import messages as m
+from torpor_api.chain import Step
+from torpor_api.facts import Activity, LoginFacts, RoleFacts
+from torpor_api.failures import (
+    Busy,
+    Conflict,
+    DataDamaged,
+    Failure,
+    InvalidRequest,
+    StaleEpoch,
+    StartFailed,
+)
+
+MAX_CONNECTIONS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long a make-believe Postgres takes."""
+
+    start_s: float = 0.025
+    stop_s: float = 0.01
+    checkpoint_s: float = 0.005
+
+
+class FakeAgent:
+    """Tests set ``fail_next_start`` and ``activity``, and call what befalls a Postgres."""
+
+    def __init__(
+        self,
+        compute: str,
+        volume_of: Callable[[m.StoragePlace], Volume],
+        pace: Pace,
+    ) -> None:
+        self.info = m.AgentInfo(
+            compute=compute, address=f"/run/{compute}.sock", postgres_version="18"
+        )
+        self.state = "warm"
+        self.pace = pace
+        self.activity = Activity()
+        self.fail_next_start: Failure | None = None
+        self.clients: set[object] = set()
+        """Backends: whoever is in here makes a stop Busy."""
+        self.claims: list[tuple[str, int]] = []
+        self.is_dead = False
+        self.tell: Callable[[m.Event], None] = lambda event: None
+        self._volume_of = volume_of
+        self.volume: Volume | None = None
+        self._request: m.StartCompute | None = None
+        self._starting: asyncio.Task[m.Started] | None = None
+        self._facts = LoginFacts()
+
+    @property
+    def compute(self) -> str:
+        return self.info.compute
+
+    @property
+    def database(self) -> str | None:
+        return None if self._request is None else self._request.database
+
+    @property
+    def epoch(self) -> int:
+        return 0 if self._request is None else self._request.epoch
+
+    @property
+    def is_serving(self) -> bool:
+        return self.state == "running"
+
+    async def answer(self, request: m.Request[Any]) -> m.Message:
+        match request:
+            case m.StartCompute():
+                return await self._start(request)
+            case m.StopCompute():
+                return await self._stop(request)
+            case m.Checkpoint():
+                self._refuse_other_epoch(request.epoch)
+                await asyncio.sleep(self.pace.checkpoint_s)
+                return m.Done()
+            case m.ApplySpec():
+                self._refuse_other_epoch(request.epoch)
+                self._apply(request.spec, request.generation, request.verifiers)
+                return m.LoginFactsReply(facts=self._facts)
+            case m.AskActivity():
+                return m.ActivityReply(activity=self.activity)
+            case m.AskAgentState():
+                return self._state()
+            case _:
+                raise InvalidRequest(f"{type(request).__name__} is not for this fake")
+
+    # --- what befalls it -------------------------------------------------------------------
+
+    def crash_postgres(self, *, restarts: bool) -> None:
+        """Postgres dies; the agent waits until nothing of it is left, and may start it again."""
+        assert self.volume is not None and self.database is not None
+        self.volume.close(self.compute)
+        self.clients.clear()
+        self.state = "starting" if restarts else "stopped"
+        self.tell(
+            m.PostgresLost(
+                database=self.database, epoch=self.epoch, restarting=restarts, reason="signal 9"
+            )
+        )
+
+    def restart_postgres(self) -> None:
+        assert self.volume is not None and self.database is not None
+        self.volume.open(self.compute)
+        self.state = "running"
+        back = m.PostgresBack(database=self.database, epoch=self.epoch, started=self._started(True))
+        self.tell(back)
+
+    def kill(self) -> None:
+        """The agent and its Postgres are gone, whatever they were doing."""
+        self.is_dead = True
+        self.state = "stopped"
+        self.clients.clear()
+        if self._starting is not None:
+            self._starting.cancel()
+        if self.volume is not None:
+            self.volume.close(self.compute)
+
+    # --- starting and stopping -------------------------------------------------------------
+
+    async def _start(self, request: m.StartCompute) -> m.Started:
+        key = (request.database, request.epoch)
+        if self._request is not None and (self.database, self.epoch) != key:
+            raise Conflict(f"{self.compute} serves {self.database}, epoch {self.epoch}")
+        if self._starting is None:
+            self._request = request
+            self.claims.append(key)
+            self._starting = asyncio.create_task(self._start_once(request))
+        return await asyncio.shield(self._starting)
+
+    async def _start_once(self, request: m.StartCompute) -> m.Started:
+        self.state = "starting"
+        try:
+            volume = self._volume_of(request.storage)
+            if volume.is_damaged:
+                raise DataDamaged(f"{request.database}: the ownership record can't be read")
+            was_clean = not volume.records or volume.records[-1].is_released
+            volume.take(request.epoch, self.compute, request.fenced_epoch)
+            self.volume = volume
+            await asyncio.sleep(self.pace.start_s)
+            if self.fail_next_start is not None:
+                failure, self.fail_next_start = self.fail_next_start, None
+                raise failure
+            volume.open(self.compute)
+        except Failure:
+            self.state = "stopped"
+            raise
+        self.state = "running"
+        is_new = request.generation > volume.generation
+        self._apply(request.spec, request.generation, request.verifiers)
+        started = self._started(not was_clean)
+        return started if is_new or not was_clean else started.model_copy(update={"facts": None})
+
+    def _started(self, was_recovery: bool) -> m.Started:
+        return m.Started(
+            address=self._address(),
+            steps=(Step(name="start", where="postgres", ms=self.pace.start_s * 1000),),
+            facts=self._facts,
+            max_connections=MAX_CONNECTIONS,
+            was_recovery=was_recovery,
+        )
+
+    async def _stop(self, request: m.StopCompute) -> m.Stopped:
+        self._refuse_other_epoch(request.epoch)
+        if self.state not in ("running", "stopping", "stopped") or self.volume is None:
+            raise StartFailed(f"{self.compute} is {self.state}")
+        if self.state == "running":
+            self.state = "stopping"
+            await asyncio.sleep(self.pace.stop_s)
+            if self.clients and not request.force:
+                self.state = "running"
+                raise Busy(f"{len(self.clients)} client backends are still there")
+            self.clients.clear()
+            self.volume.close(self.compute)
+            self.volume.release(self.compute)
+            self.state = "stopped"
+        return m.Stopped(steps=(), facts=self._facts)
+
+    def _apply(self, spec: Any, generation: int, verifiers: dict[str, str]) -> None:
+        assert self.volume is not None
+        self.volume.generation = max(self.volume.generation, generation)
+        self._facts = LoginFacts(
+            roles=tuple(
+                RoleFacts(name=role.name, verifier=verifiers.get(role.name)) for role in spec.roles
+            ),
+            databases=tuple(database.name for database in spec.databases),
+        )
+
+    def _state(self) -> m.AgentState:
+        state = m.AgentState(
+            compute=self.compute, state=self.state, database=self.database, epoch=self.epoch
+        )
+        if self.state == "warm":
+            return state
+        return state.model_copy(
+            update={"address": self._address(), "max_connections": MAX_CONNECTIONS}
+        )
+
+    def _address(self) -> m.ComputeAddress:
+        folder = f"/run/computes/{self.compute}"
+        return m.ComputeAddress(socket_directory=folder, agent=self.info.address)
+
+    def _refuse_other_epoch(self, epoch: int) -> None:
+        if epoch != self.epoch:
+            raise StaleEpoch(f"{self.compute} has epoch {self.epoch}, not {epoch}")

@@ -1,0 +1,196 @@
+"""A proxy in memory: sessions that query, a gate per database, samples of both."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from torpor_api import messages as m
+from torpor_api.chain import Chain, Step
+from torpor_api.failures import Busy, Conflict, InvalidRequest
+
+FIRST_ROW_MS = 1.0
+
+
+@dataclass(eq=False)
+class FakeSession:
+    """One client. ``pinned`` is why it can't be parked; ``is_busy`` while a query runs."""
+
+    number: int
+    database: str
+    is_busy: bool = False
+    is_attached: bool = False
+    pinned: str = ""
+
+
+@dataclass
+class FakeGate:
+    info: m.EndpointInfo
+    closed_until: float | None = None
+    used_at: float = 0.0
+    queries: int = 0
+    waiting: int = 0
+    sessions: list[FakeSession] = field(default_factory=list)
+
+
+class FakeProxy:
+    """``ask`` and ``tell`` go to the autoscaler; whoever makes the fake connects them."""
+
+    def __init__(self, name: str, now: Callable[[], float]) -> None:
+        self.name = name
+        self.gates: dict[str, FakeGate] = {}
+        self.ask: Callable[[m.Request[Any]], Awaitable[Any]] = _nobody
+        self.tell: Callable[[m.Event], None] = lambda event: None
+        self.heard: list[m.Event] = []
+        self._now = now
+        self._numbers = 0
+        self._changed = asyncio.Event()
+
+    # --- what the autoscaler says ----------------------------------------------------------
+
+    async def register(self) -> None:
+        answer: m.Endpoints = await self.ask(m.RegisterProxy(proxy=self.name))
+        for endpoint in answer.endpoints:
+            self._learn(endpoint)
+
+    async def answer(self, request: m.Request[Any]) -> m.Message:
+        match request:
+            case m.CloseGate():
+                return self._close_gate(request)
+            case m.OpenGate():
+                gate = self.gates.get(request.name)
+                if gate is not None and gate.info.epoch == request.epoch:
+                    gate.closed_until = None
+                    self._wake_up()
+                return m.Done()
+            case _:
+                raise InvalidRequest(f"{type(request).__name__} is not for a proxy")
+
+    def hear(self, event: m.Event) -> None:
+        self.heard.append(event)
+        match event:
+            case m.EndpointChanged():
+                self._learn(event.endpoint)
+            case m.EndpointRemoved():
+                self.gates.pop(event.name, None)
+            case _:
+                raise AssertionError(f"not for a proxy: {event!r}")
+
+    def _learn(self, info: m.EndpointInfo) -> None:
+        gate = self.gates.setdefault(info.name, FakeGate(info))
+        if info.epoch < gate.info.epoch:
+            return
+        if info.address is None or info.epoch > gate.info.epoch:
+            gate.closed_until = None
+            for session in gate.sessions:
+                session.is_attached = False
+        gate.info = info
+        self._wake_up()
+
+    def _close_gate(self, request: m.CloseGate) -> m.GateClosed:
+        gate = self.gates.get(request.name)
+        if gate is None:
+            return m.GateClosed(parked=0)
+        if gate.info.epoch != request.epoch:
+            raise Conflict(f"{self.name} knows epoch {gate.info.epoch}, not {request.epoch}")
+        for session in gate.sessions:
+            if session.is_busy or session.pinned:
+                raise Busy(f"session {session.number}: {session.pinned or 'a query is running'}")
+        for session in gate.sessions:
+            session.is_attached = False
+        gate.closed_until = self._now() + request.hold_s
+        return m.GateClosed(parked=len(gate.sessions))
+
+    # --- what clients do -------------------------------------------------------------------
+
+    def connect(self, database: str) -> FakeSession:
+        self._numbers += 1
+        session = FakeSession(self._numbers, database)
+        self.gates[database].sessions.append(session)
+        return session
+
+    def disconnect(self, session: FakeSession) -> None:
+        self.gates[session.database].sessions.remove(session)
+
+    async def attach(self, session: FakeSession) -> m.EndpointInfo:
+        """The endpoint to which the session may send; raises what the wake was answered."""
+        gate = self.gates[session.database]
+        gate.waiting += 1
+        try:
+            while not self._is_open(gate):
+                if self._is_closed(gate):
+                    await self._something_changes(gate)
+                else:
+                    awake = await self.wake(session)
+                    self._learn(awake.endpoint)
+        finally:
+            gate.waiting -= 1
+            gate.used_at = self._now()
+        session.is_attached = True
+        return gate.info
+
+    async def wake(self, session: FakeSession, lost_epoch: int = 0) -> m.Awake:
+        cause = f"session {session.number}"
+        request = m.Wake(name=session.database, cause=cause, lost_epoch=lost_epoch)
+        awake: m.Awake = await self.ask(request)
+        rest = Chain().then(Step(name="first row", where="proxy", ms=FIRST_ROW_MS))
+        epoch = awake.endpoint.epoch
+        self.tell(m.ResumeSeen(name=session.database, epoch=epoch, chain=rest, cause=cause))
+        return awake
+
+    def sample(self) -> m.ProxySample:
+        used = [g for g in self.gates.values() if g.sessions or g.info.address is not None]
+        return m.ProxySample(proxy=self.name, samples=tuple(map(self._sample_of, used)))
+
+    def _sample_of(self, gate: FakeGate) -> m.EndpointSample:
+        pinned = [s for s in gate.sessions if s.pinned]
+        attached = sum(s.is_attached for s in gate.sessions)
+        return m.EndpointSample(
+            name=gate.info.name,
+            epoch=gate.info.epoch,
+            sessions=len(gate.sessions),
+            attached=attached,
+            parked=len(gate.sessions) - attached,
+            waiting=gate.waiting,
+            busy=sum(s.is_busy for s in gate.sessions),
+            queries_total=gate.queries,
+            idle_s=self._now() - gate.used_at,
+            pinned=tuple(_report(session) for session in pinned),
+        )
+
+    def _is_closed(self, gate: FakeGate) -> bool:
+        return gate.closed_until is not None and self._now() < gate.closed_until
+
+    def _is_open(self, gate: FakeGate) -> bool:
+        return gate.info.address is not None and not self._is_closed(gate)
+
+    async def _something_changes(self, gate: FakeGate) -> None:
+        """The gate opens by itself when nobody says anything more about it."""
+        assert gate.closed_until is not None
+        changed = self._changed
+        try:
+            async with asyncio.timeout(max(0.0, gate.closed_until - self._now())):
+                await changed.wait()
+        except TimeoutError:
+            gate.closed_until = None
+
+    def _wake_up(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+def _report(session: FakeSession) -> m.SessionReport:
+    return m.SessionReport(
+        session=session.number,
+        user="app",
+        application="worker",
+        client="10.0.0.7",
+        reason=session.pinned,
+        since_s=180.0,
+    )
+
+
+async def _nobody(request: m.Request[Any]) -> Any:
+    raise AssertionError(f"nobody to ask {request!r}")

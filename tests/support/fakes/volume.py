@@ -1,0 +1,57 @@
+"""A data volume in memory: the ownership records, who has it open, and the commits on it.
+
+A writer works on what it read when it started, as a Postgres does on its caches. So of two writers
+at once the later commit overwrites the earlier one's, and the loss shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torpor_api.failures import NotFenced, StaleEpoch
+
+
+@dataclass
+class Record:
+    epoch: int
+    compute: str
+    is_released: bool = False
+
+
+@dataclass
+class Volume:
+    """One database's data."""
+
+    records: list[Record] = field(default_factory=list)
+    writers: dict[str, list[str]] = field(default_factory=dict)
+    """Computes whose Postgres has the data open now, each with the commits that it knows."""
+    commits: list[str] = field(default_factory=list)
+    generation: int = 0
+    """Of the spec that roles were last made to match."""
+    is_damaged: bool = False
+
+    def take(self, epoch: int, compute: str, fenced_epoch: int | None) -> None:
+        """Create the record of the new epoch. Raises NotFenced or StaleEpoch."""
+        last = self.records[-1] if self.records else None
+        if last is not None and last.epoch >= epoch:
+            raise StaleEpoch(f"epoch {epoch} after {last.epoch}")
+        if last is not None and not last.is_released and last.epoch > (fenced_epoch or 0):
+            raise NotFenced(f"epoch {last.epoch} is held by {last.compute}")
+        self.records.append(Record(epoch, compute))
+
+    def release(self, compute: str) -> None:
+        for record in self.records:
+            if record.compute == compute:
+                record.is_released = True
+
+    def open(self, compute: str) -> None:
+        self.writers[compute] = list(self.commits)
+
+    def close(self, compute: str) -> None:
+        self.writers.pop(compute, None)
+
+    def commit(self, compute: str, what: str) -> None:
+        """Durable when this returns."""
+        known = self.writers[compute]
+        known.append(what)
+        self.commits = list(known)
