@@ -16,6 +16,7 @@ from time import monotonic
 
 from torpor_api import messages as m
 from torpor_api.failures import Failure, InvalidRequest, NotFound
+from torpor_api.logs import log_as_json
 from torpor_proxy.adapters.compute import SocketComputes
 from torpor_proxy.adapters.fleet import ChannelFleet
 from torpor_proxy.adapters.listener import Listener
@@ -152,7 +153,7 @@ def raise_open_files_limit() -> None:
 
 def main() -> None:
     """``python -m torpor_proxy``."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    log_as_json()
     try:
         options = parse_options(sys.argv[1:])
         settings = from_environment(os.environ)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 
 from torpor_api.failures import Refused
@@ -15,7 +15,8 @@ from torpor_proxy.settings import Settings
 
 log = logging.getLogger(__name__)
 
-Open = Callable[[PlainStream, str], Awaitable[None]]
+Open = Callable[[PlainStream, str], Coroutine[None, None, None]]
+"""Takes the stream's bytes from the call on, not only once the coroutine runs."""
 
 BACKLOG = 4096
 """Connections that the kernel keeps for us; 1,000 clients may come in the same instant."""
@@ -61,13 +62,16 @@ class Listener:
         if connection is not None:
             _watch(connection, self._settings.tcp_keepalive_idle_s)
         client = _shown(transport.get_extra_info("peername"))
-        task = asyncio.get_running_loop().create_task(self._run(stream, client))
+        opening = self._run(stream, client, self._open_one(stream, client))
+        task = asyncio.get_running_loop().create_task(opening)
         self._opening[task] = None
         task.add_done_callback(self._forget)
 
-    async def _run(self, stream: PlainStream, client: str) -> None:
+    async def _run(
+        self, stream: PlainStream, client: str, opening: Coroutine[None, None, None]
+    ) -> None:
         try:
-            await self._open_one(stream, client)
+            await opening
         except Exception:
             # A defect is that of one connection, and of no other.
             log.exception("opening_defect", extra={"client": client})

@@ -39,9 +39,14 @@ class Gate:
         return True
 
     def close(self, epoch: int, until: float) -> bool:
-        """False where the compute of that epoch is not the one that is attached to here."""
-        if epoch != self.epoch or self.address is None:
+        """False where a later compute is known already.
+
+        The compute may be so new that its address is still on the way: the gate is closed for it.
+        """
+        if epoch < self.epoch:
             return False
+        if epoch > self.epoch:
+            self.epoch, self.address = epoch, None
         self.closed_until = until
         return True
 

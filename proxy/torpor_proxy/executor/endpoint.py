@@ -88,14 +88,13 @@ class Endpoint:
 
     async def close_gate(self, epoch: int, hold_s: float) -> GateClosed:
         """Park every session, or raise Busy and leave everything as it was."""
-        if epoch < self.gate.epoch:
+        if not self.gate.close(epoch, monotonic() + hold_s):
             raise StaleEpoch(f"{self.info.name}: epoch {epoch} after {self.gate.epoch}")
-        if self.gate.close(epoch, monotonic() + hold_s):
-            try:
-                await self._park_all()
-            except Busy:
-                self.open_gate(epoch)
-                raise
+        try:
+            await self._park_all()
+        except Busy:
+            self.open_gate(epoch)
+            raise
         return GateClosed(parked=len(self.sessions))
 
     def open_gate(self, epoch: int) -> None:

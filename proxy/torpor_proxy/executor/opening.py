@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass
 
 from torpor_api.facts import RoleFacts
@@ -43,9 +44,16 @@ def new_mock_secret() -> bytes:
     return secrets.token_bytes(32)
 
 
-async def open_session(door: Door, stream: Stream, client: str) -> None:
-    """Ends with a session that lives on by itself, or with the connection closed."""
-    greeting = Greeting(stream, door.encryption)
+def open_session(door: Door, stream: Stream, client: str) -> Coroutine[None, None, None]:
+    """Ends with a session that lives on by itself, or with the connection closed.
+
+    Not a coroutine function: the client is listened to from this call on, and its first bytes may
+    come before the coroutine has had its first turn.
+    """
+    return _open(door, Greeting(stream, door.encryption), client)
+
+
+async def _open(door: Door, greeting: Greeting, client: str) -> None:
     try:
         async with asyncio.timeout(door.registry.settings.login_timeout_s):
             packet = await greeting.packet()
