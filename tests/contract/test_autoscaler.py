@@ -25,7 +25,7 @@ from torpor_autoscaler.core.limits import Limits
 from torpor_autoscaler.main import serving
 from torpor_autoscaler.settings import Settings
 from torpor_channel.client import dial
-from torpor_channel.peer import Peer
+from torpor_channel.peer import Handlers, Peer
 from torpor_channel.server import Server
 
 DEADLINE_S = 20.0
@@ -92,7 +92,7 @@ class Town:
         async def hear(_: Peer, event: m.Event) -> None:
             proxy.hear(event)
 
-        handlers = {**gates, m.EndpointChanged: hear, m.EndpointRemoved: hear}
+        handlers: Handlers = {**gates, m.EndpointChanged: hear, m.EndpointRemoved: hear}
         peer = await dial(self.settings.listen, handlers)
         self.ending.push_async_callback(peer.close)
         proxy.ask = lambda request: peer.ask(request, timeout_s=DEADLINE_S)
