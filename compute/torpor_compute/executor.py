@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -38,7 +39,7 @@ from torpor_api.messages import (
 )
 from torpor_compute.core.lifecycle import Happening, State, after
 from torpor_compute.core.postgres_options import MAX_CONNECTIONS
-from torpor_compute.core.restarts import may_restart
+from torpor_compute.core.restarts import RESTARTS_MAX, may_restart
 from torpor_compute.ports import Postgres, Sql, Stop, Volume
 from torpor_compute.starting import Starting, superusers
 from torpor_compute.stopping import Stopping
@@ -79,7 +80,7 @@ class Agent:
         self._start_task: asyncio.Task[Started] | None = None
         self._stopped: Stopped | None = None
         self._stop_lock = asyncio.Lock()
-        self._lost_at_s: list[float] = []
+        self._lost_at_s = deque[float](maxlen=RESTARTS_MAX + 1)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._is_ending = False
         self._superusers: frozenset[str] = frozenset()

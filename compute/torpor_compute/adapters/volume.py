@@ -115,15 +115,17 @@ class FileVolume:
             raise StaleEpoch(f"epoch {self._epoch} is over: compute {record.compute} has taken it")
 
     def _create(self, record: Record) -> None:
-        hidden = self._records / f".{record.epoch}.{self._compute}"
+        hidden = self._records / ownership.hidden_name(record.epoch, self._compute)
         path = self._records / ownership.file_name(record.epoch)
         disk.write_synced(hidden, ownership.record_text(record))
         try:
             os.link(hidden, path)
-        except FileExistsError:
-            ownership.refuse_later(record.epoch, record.epoch)
+        except (FileExistsError, FileNotFoundError):
+            # Somebody has taken this epoch, or a later one and swept ours away.
+            ownership.refuse_later(self._epochs()[-1], record.epoch)
+            raise
         finally:
-            hidden.unlink()
+            hidden.unlink(missing_ok=True)
 
     def _replace(self, name: str, record: Record) -> None:
         with disk.full_disk_named(self._records):
@@ -149,9 +151,7 @@ class FileVolume:
 
     def _prune(self) -> None:
         """What crashes and old epochs have left. A failure here harms nobody."""
-        names = os.listdir(self._records)
-        old = [ownership.file_name(epoch) for epoch in ownership.to_prune(self._epochs())]
-        for name in old + [name for name in names if name.startswith(".")]:
+        for name in ownership.to_prune(os.listdir(self._records), self._epoch):
             with contextlib.suppress(OSError):
                 (self._records / name).unlink()
 

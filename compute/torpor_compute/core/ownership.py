@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from torpor_api.failures import Conflict, DataDamaged, NotFenced, StaleEpoch
+from torpor_api.failures import DataDamaged, NotFenced, StaleEpoch
 from torpor_api.identity import ComputeId, Epoch
 
 RECORDS_KEPT = 5
@@ -23,6 +23,7 @@ RECORD_BYTES_MAX = 4096
 """A record has about 100 bytes; whatever is larger is none."""
 
 _FILE_NAME = re.compile(r"(\d{10})\.json")
+_HIDDEN_NAME = re.compile(r"\.(\d{10})\..*")
 
 
 class Hold(StrEnum):
@@ -44,6 +45,11 @@ class Record:
 
 def file_name(epoch: Epoch) -> str:
     return f"{epoch:010d}.json"
+
+
+def hidden_name(epoch: Epoch, compute: ComputeId) -> str:
+    """Of a record that is being written."""
+    return f".{epoch:010d}.{compute}"
 
 
 def epochs_in(names: Iterable[str]) -> list[Epoch]:
@@ -88,10 +94,11 @@ def damaged(source: str, fault: str) -> DataDamaged:
 
 def refuse_later(newest: Epoch | None, epoch: Epoch) -> None:
     """Raises where the volume has seen this epoch or a later one."""
-    if newest is not None and newest > epoch:
-        raise StaleEpoch(f"epoch {epoch} is over: the volume has been taken under epoch {newest}")
-    if newest == epoch:
-        raise Conflict(f"epoch {epoch} has been taken already: claim the database anew")
+    if newest is not None and newest >= epoch:
+        raise StaleEpoch(
+            f"epoch {epoch} is over: the volume has been taken under epoch {newest}",
+            hint="claim the database anew, under a higher epoch",
+        )
 
 
 def refuse_held(previous: Record | None, fenced_epoch: int | None) -> None:
@@ -107,6 +114,12 @@ def refuse_held(previous: Record | None, fenced_epoch: int | None) -> None:
     )
 
 
-def to_prune(epochs: Iterable[Epoch]) -> list[Epoch]:
-    """The records that nobody needs any more."""
-    return sorted(epochs)[:-RECORDS_KEPT]
+def to_prune(names: Iterable[str], epoch: Epoch) -> list[str]:
+    """Files that nobody needs once ``epoch`` has been taken: old records, and what crashes left.
+
+    What is hidden under a higher epoch may be at work just now.
+    """
+    names = list(names)
+    old = [file_name(each) for each in epochs_in(names)[:-RECORDS_KEPT]]
+    hidden = (match for name in names if (match := _HIDDEN_NAME.fullmatch(name)))
+    return old + [match.string for match in hidden if int(match[1]) < epoch]

@@ -6,6 +6,7 @@ open a TCP port or change who may log in.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -70,7 +71,7 @@ def size_options(max_cu: Decimal) -> dict[str, str]:
     return {
         "shared_buffers": f"{buffers}MB",
         "effective_cache_size": f"{max(1, int(CACHE_MIB_PER_CU * max_cu))}MB",
-        "max_parallel_workers": str(min(PARALLEL_WORKERS_MAX, -int(-max_cu // 1))),
+        "max_parallel_workers": str(min(PARALLEL_WORKERS_MAX, math.ceil(max_cu))),
     }
 
 
