@@ -135,7 +135,7 @@ class Exchange:
             data = self._client_part + bytes(data[:size])
             size = len(data)
             self._client_part = b""
-        position = self._client_left
+        position, self._client_left = self._client_left, 0
         has_sql = position > 0 and not self.in_copy
         while position < size:
             if size - position < 5:
@@ -219,7 +219,7 @@ class Exchange:
             data = self._server_part + bytes(data[:size])
             size = len(data)
             self._server_part = b""
-        position = self._server_left
+        position, self._server_left = self._server_left, 0
         was_ready = False
         while position < size:
             if size - position < 5:
