@@ -32,10 +32,7 @@ class CustomSettings:
 
     def with_those_of(self, sql: bytes) -> CustomSettings:
         """``sql``: any bytes that hold the text; what else they hold does no harm."""
-        folded = sql.lower()
-        if b"set" not in folded:
-            return self
-        names, is_computed = _scan(folded)
+        names, is_computed = _scan(sql.lower())
         if is_computed <= self.is_computed and names <= self.names:
             return self
         every = self.names | names
@@ -45,6 +42,11 @@ class CustomSettings:
 
 
 NONE = CustomSettings()
+
+
+def may_set(sql: bytes) -> bool:
+    """Whether the text is worth a closer look; most are not, and this is on the fast path."""
+    return b"set" in sql.lower()
 
 
 def _scan(folded: bytes) -> tuple[frozenset[str], bool]:

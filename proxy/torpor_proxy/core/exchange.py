@@ -21,6 +21,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from struct import Struct
 
+from torpor_proxy.core.wire import HEAD_BYTES
+
 MESSAGE_BYTES_MAX = 1 << 30
 """Postgres's own bound (``PQ_LARGE_MESSAGE_LIMIT`` is 1 GiB - 2): a longer one is garbage."""
 
@@ -29,13 +31,14 @@ INSPECTED_BYTES_MAX = 64 << 10
 
 _head = Struct(">BI").unpack_from
 
-_QUERY, _SYNC, _CALL, _EXTENDED, _COPY_END = b"QSFxc"
-_TERMINATE, _COPY_DATA, _COPY_DONE, _COPY_FAIL, _PARSE = b"XdcfP"
+_QUERY, _SYNC, _CALL, _PARSE, _TERMINATE, _COPY_DATA = b"QSFPXd"
 _EXTENDED_KINDS = frozenset(b"PBDECH")
 _CLIENT_KINDS = frozenset(b"QSFPBDECHXdcf")
 
-_DATA_ROW, _READY, _ERROR, _COPY_IN, _COPY_BOTH, _PARAMETER = b"DZEGWS"
-_PLAIN_SERVER_KINDS = frozenset(b"TC123ntsINHdcAVKR")
+_READY, _ERROR, _COPY_IN, _COPY_BOTH, _PARAMETER = b"ZEGWS"
+_PLAIN_SERVER_KINDS = frozenset(b"DTC123ntsINHdcAVKR")
+_INSPECTED_KINDS = frozenset((_READY, _PARAMETER))
+"""Of these the body is read, so they are waited for until they are whole."""
 
 IDLE, IN_TRANSACTION = b"IT"
 """ReadyForQuery's states; the third, ``E``, is a failed transaction."""
@@ -57,7 +60,6 @@ class Exchange:
     __slots__ = (
         "_client_left",
         "_client_part",
-        "_promises",
         "_server_left",
         "_server_part",
         "_skips_to_sync",
@@ -65,6 +67,7 @@ class Exchange:
         "in_copy",
         "is_terminated",
         "is_unclear",
+        "promises",
         "queries",
         "status",
         "unnamed",
@@ -85,7 +88,8 @@ class Exchange:
         """
         self.has_failed = False
         """An ErrorResponse came after the last ReadyForQuery."""
-        self._promises = b""
+        self.promises = b""
+        """What the server still owes, a letter each; see the table above."""
         self.is_unclear = False
         """Which answer belongs to which question can't be told any more: never parked again."""
         self._skips_to_sync = False
@@ -99,7 +103,7 @@ class Exchange:
         """Whether the session could be parked here, as far as the streams tell."""
         return (
             self.status == IDLE
-            and not self._promises
+            and not self.promises
             and not self.in_copy
             and not self._client_left
             and not self._client_part
@@ -112,12 +116,17 @@ class Exchange:
     @property
     def is_idle(self) -> bool:
         """Whether the server owes nothing, be it inside a transaction."""
-        return not self._promises and not self.in_copy and not self._client_part
+        return not self.promises and not self.in_copy and not self._client_part
 
     @property
     def is_over(self) -> bool:
         """Whether nobody is surprised by the server hanging up now."""
         return self.is_terminated or self.has_failed
+
+    @property
+    def is_within_client_message(self) -> bool:
+        """Whether the client's last message has not come to its end."""
+        return bool(self._client_left or self._client_part)
 
     @property
     def is_between_server_messages(self) -> bool:
@@ -126,146 +135,136 @@ class Exchange:
 
     # --- client to server -------------------------------------------------------------
 
-    def client_sent(self, data: bytes | bytearray | memoryview, size: int) -> bool:
-        """Walk ``size`` bytes of ``data``; whether a text of SQL began or went on in them.
+    def client_sent(self, data: bytes) -> bool:
+        """Walk a buffer; whether a text of SQL began or went on in it.
 
         Raises Malformed for an unknown kind or an impossible length.
         """
         if self._client_part:
-            data = self._client_part + bytes(data[:size])
-            size = len(data)
-            self._client_part = b""
+            data, self._client_part = self._client_part + data, b""
         position, self._client_left = self._client_left, 0
         has_sql = position > 0 and not self.in_copy
+        size = len(data)
         while position < size:
-            if size - position < 5:
-                self._client_part = bytes(data[position:size])
+            if size - position < HEAD_BYTES:
+                self._client_part = data[position:]
                 return has_sql
             kind, length = _head(data, position)
-            end = position + 1 + length
-            if not 4 <= length <= MESSAGE_BYTES_MAX or kind not in _CLIENT_KINDS:
+            if kind not in _CLIENT_KINDS or not 4 <= length <= MESSAGE_BYTES_MAX:
                 raise Malformed(f"message type {kind:#04x} with length {length}")
-            if kind == _QUERY:
-                self._promise(_QUERY)
-                self.unnamed = None
-                has_sql = True
-            elif kind in _EXTENDED_KINDS:
+            end = position + 1 + length
+            if kind in _EXTENDED_KINDS:
                 if kind == _PARSE:
                     has_sql = True
-                    if not self._keep_unnamed(data, position, end, size):
+                    if not self._keep_unnamed(data, position, end):
                         return True
-                self._promise_extended()
+                if self.promises[-1:] != b"x":
+                    self._promise(b"x")
             elif kind == _SYNC:
                 self._sync()
+            elif kind == _QUERY:
+                self._promise(b"Q")
+                self.unnamed = None
+                has_sql = True
             elif kind != _COPY_DATA:
                 self._take_rare(kind)
             position = end
         self._client_left = position - size
         return has_sql
 
-    def _promise(self, kind: int) -> None:
+    def _promise(self, kind: bytes) -> None:
         if not self._skips_to_sync:
-            self._promises += bytes((kind,))
-
-    def _promise_extended(self) -> None:
-        promises = self._promises
-        if not self._skips_to_sync and (not promises or promises[-1] != _EXTENDED):
-            self._promises = promises + b"x"
+            self.promises += kind
 
     def _sync(self) -> None:
         if self.in_copy:
             return  # The server passes over it while it copies in.
         self._skips_to_sync = False
-        self._promises += b"S"
+        self.promises += b"S"
 
     def _take_rare(self, kind: int) -> None:
         if kind == _CALL:
-            self._promise(_CALL)
+            self._promise(b"F")
         elif kind == _TERMINATE:
             self.is_terminated = True
         elif self.in_copy:
             self.in_copy = False
-        elif self._promises:
-            self._promises += b"c"
+        elif self.promises:
+            self.promises += b"c"
 
-    def _keep_unnamed(
-        self, data: bytes | bytearray | memoryview, start: int, end: int, size: int
-    ) -> bool:
+    def _keep_unnamed(self, data: bytes, start: int, end: int) -> bool:
         """Remember an unnamed Parse; False where it has to be waited for."""
-        if size - start > 5 and data[start + 5] != 0:
+        size = len(data)
+        if size - start > HEAD_BYTES and data[start + HEAD_BYTES] != 0:
             return True
         if end - start > INSPECTED_BYTES_MAX:
             self.unnamed = b""
             return True
         if end > size:
-            self._client_part = bytes(data[start:size])
+            self._client_part = data[start:]
             return False
-        self.unnamed = bytes(data[start:end])
+        self.unnamed = data[start:end]
         return True
 
     # --- server to client -------------------------------------------------------------
 
-    def server_sent(
-        self,
-        data: bytes | bytearray | memoryview,
-        size: int,
-        on_parameter: Callable[[bytes], None] | None = None,
-    ) -> bool:
-        """Walk ``size`` bytes; whether a ReadyForQuery was among them.
+    def server_sent(self, data: bytes, on_parameter: Callable[[bytes], None] | None = None) -> bool:
+        """Walk a buffer; whether a ReadyForQuery was in it.
 
         ``on_parameter`` is given each whole ParameterStatus.
         """
         if self._server_part:
-            data = self._server_part + bytes(data[:size])
-            size = len(data)
-            self._server_part = b""
+            data, self._server_part = self._server_part + data, b""
         position, self._server_left = self._server_left, 0
         was_ready = False
+        size = len(data)
         while position < size:
-            if size - position < 5:
-                self._server_part = bytes(data[position:size])
+            if size - position < HEAD_BYTES:
+                self._server_part = data[position:]
                 return was_ready
             kind, length = _head(data, position)
-            if kind == _DATA_ROW or kind in _PLAIN_SERVER_KINDS:
-                position += 1 + length
-                continue
             end = position + 1 + length
+            if kind in _PLAIN_SERVER_KINDS:
+                position = end
+                continue
+            if end > size and kind in _INSPECTED_KINDS:
+                self._server_part = data[position:]
+                return was_ready
             if kind == _READY:
-                if end > size:
-                    self._server_part = bytes(data[position:size])
-                    return was_ready
-                self._ready(data[position + 5])
+                self._ready(data[position + HEAD_BYTES])
                 was_ready = True
-            elif kind == _ERROR:
-                self._failed()
-            elif kind == _COPY_IN:
-                self._copy_in()
-            elif kind == _PARAMETER and on_parameter is not None:
-                if end > size:
-                    self._server_part = bytes(data[position:size])
-                    return was_ready
-                on_parameter(bytes(data[position:end]))
-            elif kind == _COPY_BOTH:
-                self.in_copy = True
+            elif kind == _PARAMETER:
+                if on_parameter is not None:
+                    on_parameter(data[position:end])
+            else:
+                self._take_rare_answer(kind)
             position = end
         self._server_left = position - size
         return was_ready
 
+    def _take_rare_answer(self, kind: int) -> None:
+        if kind == _ERROR:
+            self._failed()
+        elif kind == _COPY_IN:
+            self._copy_in()
+        elif kind == _COPY_BOTH:
+            self.in_copy = True
+
     def _ready(self, status: int) -> None:
         self.status = status
         self.queries += 1
-        promises = self._promises
+        promises = self.promises
         if len(promises) > 1:
-            self._promises = promises.lstrip(b"xc")[1:].lstrip(b"c")
+            self.promises = promises.lstrip(b"xc")[1:].lstrip(b"c")
         else:
-            self._promises = b""
+            self.promises = b""
         self.in_copy = False
         self.has_failed = False
         self._skips_to_sync = False
 
     def _failed(self) -> None:
         self.has_failed = True
-        promises = self._promises.lstrip(b"c")
+        promises = self.promises.lstrip(b"c")
         self.in_copy = False
         if promises[:1] != b"x":
             return
@@ -275,15 +274,15 @@ class Exchange:
         if skipped.strip(b"c"):
             # A simple query without a Sync before it: was the error its own, or is it skipped?
             self.is_unclear = True
-        self._promises = b"x" if sync < 0 else b"x" + promises[sync:]
+        self.promises = b"x" if sync < 0 else b"x" + promises[sync:]
         self._skips_to_sync = sync < 0
 
     def _copy_in(self) -> None:
         """The server now reads copy data and passes over each Sync before the copy's end."""
-        end = self._promises.find(_COPY_END)
+        end = self.promises.find(b"c")
         if end < 0:
             self.in_copy = True
-            self._promises = self._promises.replace(b"S", b"")
+            self.promises = self.promises.replace(b"S", b"")
             return
-        before, after = self._promises[:end], self._promises[end + 1 :]
-        self._promises = before.replace(b"S", b"") + after
+        before, after = self.promises[:end], self.promises[end + 1 :]
+        self.promises = before.replace(b"S", b"") + after

@@ -9,6 +9,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import Protocol
 
+from torpor_proxy.core.custom_settings import OVERLAP_BYTES, may_set
 from torpor_proxy.core.exchange import Exchange, Malformed
 from torpor_proxy.ports import Stream
 
@@ -17,10 +18,13 @@ class Relayed(Protocol):
     """What the two sides tell the session."""
 
     last_used: float
-    is_captured: bool
+    """When the server last became ready."""
 
-    def saw_sql(self, data: bytes) -> None:
-        """A text of SQL is in these bytes."""
+    is_captured: bool
+    """Examined since the client's last message."""
+
+    def saw_setting(self, data: bytes) -> None:
+        """A text of SQL that may set a custom setting is in these bytes."""
 
     def saw_parameter(self, message: bytes) -> None:
         """A whole ParameterStatus has gone to the client."""
@@ -43,25 +47,31 @@ class Relayed(Protocol):
 class FromClient:
     """The sink of the client's stream while its session is attached."""
 
-    __slots__ = ("_exchange", "_server", "_session")
+    __slots__ = ("_exchange", "_server", "_session", "_tail")
 
     def __init__(self, session: Relayed, exchange: Exchange, server: Stream) -> None:
         self._session = session
         self._exchange = exchange
         self._server = server
+        self._tail = b""
 
     def received(self, data: bytes) -> None:
         session = self._session
         session.is_captured = False
-        session.last_used = monotonic()
         try:
-            has_sql = self._exchange.client_sent(data, len(data))
+            if self._exchange.client_sent(data):
+                self._look_for_settings(data)
         except Malformed as error:
             session.client_broke(str(error))
             return
-        if has_sql:
-            session.saw_sql(data)
         self._server.write(data)
+
+    def _look_for_settings(self, data: bytes) -> None:
+        sql = self._tail + data if self._tail else data
+        if may_set(sql):
+            self._session.saw_setting(sql)
+        # A name may stand on both sides of where a text was split.
+        self._tail = sql[-OVERLAP_BYTES:] if self._exchange.is_within_client_message else b""
 
     def ended(self) -> None:
         self._session.client_ended()
@@ -87,13 +97,11 @@ class FromServer:
         self._client = client
 
     def received(self, data: bytes) -> None:
-        session = self._session
-        if session.is_captured:
+        session, exchange = self._session, self._exchange
+        if not exchange.promises and session.is_captured:
             data = session.saw_idle_words(data)
-            if not data:
-                return
         self._client.write(data)
-        if self._exchange.server_sent(data, len(data), session.saw_parameter):
+        if exchange.server_sent(data, session.saw_parameter):
             session.last_used = monotonic()
 
     def ended(self) -> None:

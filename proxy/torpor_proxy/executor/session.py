@@ -339,7 +339,7 @@ class Session:
 
     # --- what the relay tells ---------------------------------------------------------
 
-    def saw_sql(self, data: bytes) -> None:
+    def saw_setting(self, data: bytes) -> None:
         self._custom = self._custom.with_those_of(data)
 
     def saw_parameter(self, message: bytes) -> None:
