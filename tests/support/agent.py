@@ -18,7 +18,7 @@ from typing import Any
 
 import asyncpg
 
-from support.postgres import USER_ID, binaries, make_volume, processes_on
+from support.postgres import binaries, make_volume, processes_on
 from torpor_api import messages as m
 from torpor_api.failures import Unavailable
 from torpor_api.resource import DatabaseSpec
@@ -85,6 +85,11 @@ class AgentProcess:
                 assert alive, self.log.read_text()
                 await asyncio.sleep(0.01)
 
+    async def redialled(self) -> Peer:
+        """A new connection in the place of the old one."""
+        await self.dialled(time.monotonic() + WAIT_SECONDS_MAX)
+        return self.peer
+
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
@@ -108,12 +113,17 @@ class Agents:
         self._volumes: list[Path] = []
         self._mark = f"TORPOR_TEST={root.name}"
 
+    @property
+    def is_of_another_user(self) -> bool:
+        return self._user is not None
+
     def volume(self, place: Path | None = None) -> m.StoragePlace:
         directory = place or self.root / f"volume-{len(self._volumes)}"
-        owner = USER_ID if self._user is None else self._user.pw_uid
-        storage = make_volume(directory, owner)
         self._volumes.append(directory)
-        return storage if self._user is None else storage.model_copy(update={"user_id": None})
+        if self._user is None:
+            return make_volume(directory)
+        own = self._user.pw_uid
+        return make_volume(directory, own, own).model_copy(update={"user_id": None})
 
     async def agent(self, *options: str, **environment: str) -> AgentProcess:
         """A warm one."""

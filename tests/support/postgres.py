@@ -63,12 +63,20 @@ def template() -> Path:
     return data
 
 
-def make_volume(directory: Path, user_id: int | None = USER_ID) -> StoragePlace:
-    """A new database's volume, as the cluster provisions it."""
+def make_volume(
+    directory: Path, user_id: int | None = USER_ID, agent_user_id: int | None = None
+) -> StoragePlace:
+    """A new database's volume, as the cluster provisions it.
+
+    ``user_id`` owns the data, ``agent_user_id`` (None: this process's user) all around it.
+    """
     directory.mkdir(mode=0o711)
     directory.chmod(0o711)
     (directory / "ownership").mkdir(mode=0o700)
     disk.copy_tree(template(), directory / "data", user_id)
+    if agent_user_id is not None:
+        for folder in (directory, directory / "ownership"):
+            os.chown(folder, agent_user_id, agent_user_id)
     return StoragePlace(directory=str(directory), user_id=user_id)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,12 +61,18 @@ _SETTINGS = {
     "statement_timeout": "0",
     "lock_timeout": "5s",
     "log_statement": "none",
+    "log_duration": "off",
+    "log_min_duration_statement": "-1",
+    "log_min_duration_sample": "-1",
+    "log_transaction_sample_rate": "0",
     "log_min_error_statement": "panic",
     "jit": "off",
 }
 """Event triggers would run a tenant's code as our superuser; logs would show verifiers."""
 
-_Lost = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError)
+_Failed = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""Whatever asyncpg raises; the last where a connection is lost between two of its steps."""
+
 _NotYet = (
     BlockingIOError,  # A herd has filled the socket's queue.
     ConnectionResetError,
@@ -149,13 +155,10 @@ class AdminSql:
                 statements = role_sql.role_statements(
                     spec.roles, verifiers, names, [row["rolname"] for row in admitted]
                 )
-                for statement in statements:
-                    await connection.execute(statement)
-            owners = {
-                row["datname"]: row["owner"] for row in await connection.fetch(queries.OWNERS)
-            }
-            for statement in role_sql.database_statements(spec.databases, owners):
-                await connection.execute(statement)
+                await _run(connection, statements)
+            found = await connection.fetch(queries.OWNERS)
+            owners = {row["datname"]: row["owner"] for row in found}
+            await _run(connection, role_sql.database_statements(spec.databases, owners))
 
     async def checkpoint(self) -> None:
         async with self._at_work() as connection:
@@ -176,7 +179,7 @@ class AdminSql:
                 try:
                     async with asyncio.timeout(ANSWER_SECONDS_MAX):
                         return await ask(self._kept)
-                except (*_Lost, TimeoutError) as error:
+                except (*_Failed, TimeoutError) as error:
                     self._kept.terminate()
                     if is_last:
                         raise _unavailable(error) from None
@@ -190,10 +193,8 @@ class AdminSql:
                 yield connection
         except asyncpg.DiskFullError as error:
             raise StorageFull(f"no room for it: {error}", hint="free some space") from None
-        except (*_Lost, TimeoutError) as error:
+        except (*_Failed, TimeoutError) as error:
             raise _unavailable(error) from None
-        except asyncpg.PostgresError as error:
-            raise InvalidRequest(f"Postgres refuses it: {error}") from None
         finally:
             await _close(connection)
 
@@ -216,14 +217,23 @@ class AdminSql:
                 if asyncio.get_running_loop().time() > deadline:
                     raise _unavailable(error) from None
                 await asyncio.sleep(_RETRY_SECONDS)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except _Failed as error:
                 raise _unavailable(error) from None
+
+
+async def _run(connection: asyncpg.Connection[Any], statements: Sequence[str]) -> None:
+    """Raises InvalidRequest where Postgres knows better than the spec."""
+    for statement in statements:
+        try:
+            await connection.execute(statement)
+        except (asyncpg.SyntaxOrAccessError, asyncpg.DataError) as error:
+            raise InvalidRequest(f"Postgres refuses the spec: {error}") from None
 
 
 async def _close(connection: asyncpg.Connection[Any]) -> None:
     try:
         await connection.close(timeout=CLOSE_SECONDS_MAX)
-    except (*_Lost, TimeoutError):
+    except (*_Failed, TimeoutError):
         connection.terminate()
 
 

@@ -13,8 +13,11 @@ from decimal import Decimal
 MAX_CONNECTIONS = 100
 """For ordinary roles; Postgres's own default."""
 
-RESERVED_CONNECTIONS = 5
-"""For the agent: one that is kept, one at work, and room for those just being closed."""
+OWN_CONNECTIONS = 2
+"""Of the agent: one that is kept and one at work. They take nothing from the ordinary roles."""
+
+RESERVED_CONNECTIONS = 3
+"""For superusers, so that the agent gets in when all others are taken; Postgres's own default."""
 
 PORT = 5432
 """Only a part of the socket's name."""
@@ -58,7 +61,7 @@ def places_options(places: PostgresPlaces) -> dict[str, str]:
         "unix_socket_directories": _in_list(places.socket_directory),
         "hba_file": places.hba_file,
         "ident_file": places.ident_file,
-        "max_connections": str(MAX_CONNECTIONS + RESERVED_CONNECTIONS),
+        "max_connections": str(MAX_CONNECTIONS + OWN_CONNECTIONS + RESERVED_CONNECTIONS),
         "superuser_reserved_connections": str(RESERVED_CONNECTIONS),
         "log_destination": "stderr",
         "logging_collector": "off",

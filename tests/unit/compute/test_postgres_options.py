@@ -29,7 +29,8 @@ def test_it_listens_on_its_own_socket_only() -> None:
 def test_ordinary_roles_get_the_promised_connections() -> None:
     found = settings_of(command_line("postgres", PLACES, Decimal(1)))
     reserved = int(found["superuser_reserved_connections"])
-    assert int(found["max_connections"]) - reserved == options.MAX_CONNECTIONS == 100
+    own = options.OWN_CONNECTIONS
+    assert int(found["max_connections"]) - reserved - own == options.MAX_CONNECTIONS == 100
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,213 @@
+"""An agent's life as timelines, over a world in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from support.fakes.compute import FakeCompute
+from torpor_api import messages as m
+from torpor_api.failures import Conflict, NotFenced, NotFound, StartFailed, Unavailable
+from torpor_api.identity import ComputeId
+from torpor_api.resource import DatabaseSpec
+from torpor_compute.core.restarts import RESTARTS_MAX
+from torpor_compute.executor import Agent
+
+
+@pytest.fixture
+def world() -> FakeCompute:
+    return FakeCompute()
+
+
+@pytest.fixture
+def told() -> list[m.Event]:
+    return []
+
+
+@pytest.fixture
+async def agent(world: FakeCompute, told: list[m.Event]) -> AsyncIterator[Agent]:
+    made = Agent(
+        ComputeId("c1"),
+        m.ComputeAddress(agent="/run/c1.sock"),
+        world,
+        sql_of=lambda: world,
+        volume_of=lambda storage: world,
+        tell=told.append,
+    )
+    yield made
+    await made.end()
+
+
+def claim(generation: int = 1, epoch: int = 1) -> m.StartCompute:
+    return m.StartCompute(
+        database="shop",
+        epoch=epoch,
+        storage=m.StoragePlace(directory="/v"),
+        spec=DatabaseSpec(),
+        generation=generation,
+    )
+
+
+async def turns(number: int = 20) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+async def until_told(told: list[m.Event], kind: type[m.Event], count: int = 1) -> Any:
+    async with asyncio.timeout(10):
+        while len(found := [event for event in told if isinstance(event, kind)]) < count:
+            await asyncio.sleep(0)
+    return found[-1]
+
+
+async def test_a_clean_start_asks_postgres_nothing(agent: Agent, world: FakeCompute) -> None:
+    started = await agent.start(claim())
+    assert world.story == ["take", "start"] and started.facts is None
+    assert agent.state().state == "running"
+
+
+async def test_a_newer_generation_is_noted_after_it_was_applied(
+    agent: Agent, world: FakeCompute
+) -> None:
+    started = await agent.start(claim(generation=2))
+    assert world.story == ["take", "start", "make match", "applied 2"]
+    assert started.facts is not None
+
+
+@pytest.mark.parametrize("changes", [{"facts_are_stored": False}, {"was_stopped_cleanly": False}])
+async def test_facts_that_may_be_wrong_are_read_again(
+    agent: Agent, world: FakeCompute, changes: dict[str, bool]
+) -> None:
+    world.taken = type(world.taken)(
+        **{"facts_are_stored": True, "generation": 1, "was_stopped_cleanly": True} | changes  # type: ignore[arg-type]
+    )
+    assert (await agent.start(claim())).facts is not None
+
+
+async def test_who_was_refused_may_ask_again(agent: Agent, world: FakeCompute) -> None:
+    world.take_fails = NotFenced("held")
+    for _ in range(2):
+        with pytest.raises(NotFenced):
+            await agent.start(claim())
+        assert agent.state().state == "refused"
+    with pytest.raises(Conflict):
+        await agent.start(claim(epoch=2))
+    world.take_fails = None
+    await agent.start(claim())
+    assert world.story == ["take", "take", "take", "start"]
+
+
+async def test_a_failed_start_leaves_nothing_and_gives_the_volume_back(
+    agent: Agent, world: FakeCompute
+) -> None:
+    world.starts = [StartFailed("no")]
+    for _ in range(2):
+        with pytest.raises(StartFailed, match="no"):
+            await agent.start(claim())
+    assert world.story == [
+        *("take", "start", "close", "immediate", "gone", "flush"),
+        "release without facts",
+    ]
+    assert agent.state().state == "failed"
+
+
+async def test_a_warm_agent_has_nothing_to_stop(agent: Agent, world: FakeCompute) -> None:
+    with pytest.raises(NotFound):
+        await agent.stop(m.StopCompute(epoch=1))
+    with pytest.raises(NotFound):
+        await agent.role("app")
+    assert world.story == []
+
+
+async def test_a_stop_waits_for_the_start(agent: Agent, world: FakeCompute) -> None:
+    world.start_may_end.clear()
+    starting = asyncio.create_task(agent.start(claim()))
+    stopping = asyncio.create_task(agent.stop(m.StopCompute(epoch=1)))
+    await turns()
+    assert world.story == ["take", "start"]
+    world.start_may_end.set()
+    await asyncio.gather(starting, stopping)
+    assert world.story[-1] == "release" and agent.state().state == "stopped"
+
+
+async def test_a_lost_postgres_comes_back(
+    agent: Agent, world: FakeCompute, told: list[m.Event]
+) -> None:
+    await agent.start(claim())
+    world.story.clear()
+    world.die("was ended by signal SIGKILL")
+    back: m.PostgresBack = await until_told(told, m.PostgresBack)
+    assert back.started.was_recovery
+    assert world.story == ["close", "gone", "flush", "check ours", "start"]
+    assert isinstance(told[0], m.PostgresLost) and told[0].restarting
+    assert await agent.start(claim()) == back.started
+
+
+async def test_questions_wait_for_the_restart(
+    agent: Agent, world: FakeCompute, told: list[m.Event]
+) -> None:
+    await agent.start(claim())
+    world.start_may_end.clear()
+    world.die("died")
+    await until_told(told, m.PostgresLost)
+    asking = asyncio.create_task(agent.role("app"))
+    await turns()
+    assert not asking.done() and agent.state().state == "restarting"
+    world.start_may_end.set()
+    assert await asking is not None
+
+
+async def test_restarts_that_fail_come_to_an_end(
+    agent: Agent, world: FakeCompute, told: list[m.Event]
+) -> None:
+    await agent.start(claim())
+    world.starts = [StartFailed("still broken")] * 10
+    world.die("died")
+    await until_told(told, m.PostgresLost, 2)
+    assert [e.restarting for e in told if isinstance(e, m.PostgresLost)] == [True, False]
+    assert world.story.count("start") == 1 + RESTARTS_MAX
+    assert agent.state().state == "failed" and not world.is_running
+    assert not any(word.startswith("release") for word in world.story), "the record stays held"
+    with pytest.raises(StartFailed, match="still broken"):
+        await agent.role("app")
+
+
+async def test_a_postgres_that_dies_in_its_stop_is_no_loss(
+    agent: Agent, world: FakeCompute, told: list[m.Event]
+) -> None:
+    await agent.start(claim())
+    await agent.stop(m.StopCompute(epoch=1))
+    await turns()
+    assert told == [] and world.story[-1] == "release"
+    with pytest.raises(Unavailable):
+        await agent.activity()
+
+
+async def test_the_end_of_a_running_agent(agent: Agent, world: FakeCompute) -> None:
+    await agent.start(claim())
+    world.story.clear()
+    await agent.end()
+    assert world.story == ["fast", "close", "gone", "flush", "release without facts"]
+
+
+async def test_the_end_in_the_middle_of_a_start(agent: Agent, world: FakeCompute) -> None:
+    world.start_may_end.clear()
+    world.starts = [StartFailed("ended early")]
+    starting = asyncio.create_task(agent.start(claim()))
+    await turns()
+    await agent.end()
+    with pytest.raises(StartFailed):
+        await starting
+    assert world.story.count("release without facts") == 1 and not world.is_running
+
+
+async def test_the_end_after_a_stop_gives_back_nothing_twice(
+    agent: Agent, world: FakeCompute
+) -> None:
+    await agent.start(claim())
+    await agent.stop(m.StopCompute(epoch=1))
+    await agent.end()
+    assert [word for word in world.story if word.startswith("release")] == ["release"]

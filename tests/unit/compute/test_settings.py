@@ -1,0 +1,62 @@
+"""The command line of an agent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from torpor_api.failures import InvalidRequest
+from torpor_compute import settings
+
+
+@pytest.fixture
+def binaries(tmp_path: Path) -> Path:
+    program = tmp_path / "postgres"
+    program.write_text("")
+    program.chmod(0o755)
+    return tmp_path
+
+
+def argv(binaries: Path, **changes: str) -> list[str]:
+    given = {
+        "compute": "c1",
+        "listen": "/run/c1.sock",
+        "run-dir": "/run/c1",
+        "postgres": str(binaries),
+        "postgres-version": "18",
+        "proxy-user": "root",
+    }
+    return [part for key, value in (given | changes).items() for part in (f"--{key}", value)]
+
+
+def test_what_is_given_is_read(binaries: Path) -> None:
+    found = settings.parse(argv(binaries))
+    assert (found.compute, found.listen) == ("c1", Path("/run/c1.sock"))
+    assert found.postgres == binaries / "postgres"
+    assert found.start_seconds_max == settings.START_SECONDS_MAX
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"listen": "/" + "x" * 107}, "--listen: .* has 108 bytes, a socket's path at most 107"),
+        ({"run-dir": "/" + "x" * 93}, r"--run-dir: .*\.s\.PGSQL\.5432 has 108 bytes"),
+        ({"postgres": "/nowhere"}, "--postgres: /nowhere/postgres can't be run"),
+        ({"compute": ""}, "--compute is empty"),
+        ({"start-seconds-max": "0"}, "--start-seconds-max 0 must be more than 0"),
+    ],
+)
+def test_a_fault_is_named(binaries: Path, changes: dict[str, str], words: str) -> None:
+    with pytest.raises(InvalidRequest, match=words):
+        settings.parse(argv(binaries, **changes))
+
+
+def test_all_faults_are_named_at_once(binaries: Path) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        settings.parse(argv(binaries, listen="/" + "x" * 107, postgres="/nowhere"))
+    assert len(refused.value.message.splitlines()) == 2
+
+
+def test_the_longest_socket_path_is_allowed(binaries: Path) -> None:
+    settings.parse(argv(binaries, **{"listen": "/" + "x" * 106, "run-dir": "/" + "x" * 92}))
