@@ -14,7 +14,8 @@ from torpor_proxy.core.interning import Interner
 from torpor_proxy.core.refusals import EndpointRemoved, Refusal, ShuttingDown, TooManySessions
 from torpor_proxy.core.routing import Route
 from torpor_proxy.executor.endpoint import Endpoint
-from torpor_proxy.executor.session import Identity, Session, State
+from torpor_proxy.executor.host import Identity, State
+from torpor_proxy.executor.session import Session
 from torpor_proxy.ports import Computes, Fleet, Stream
 from torpor_proxy.settings import Settings
 

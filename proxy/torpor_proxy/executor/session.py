@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
-from enum import Enum
 from time import monotonic
-from typing import Protocol
+from typing import assert_never
 
 from torpor_api.failures import Failure
-from torpor_api.identity import SessionId
 from torpor_api.messages import SessionReport
-from torpor_proxy.core import custom_settings, idle_words, keepalive, probe, wire
-from torpor_proxy.core.exchange import IDLE, Exchange, is_message_head
+from torpor_proxy.core import custom_settings, idle_words, parked, probe, wire
+from torpor_proxy.core.exchange import IDLE, Exchange
 from torpor_proxy.core.parameters import NOTHING_TOLD, parameters_of
 from torpor_proxy.core.probe import Pins
 from torpor_proxy.core.refusals import (
@@ -28,69 +25,15 @@ from torpor_proxy.core.refusals import (
     Refusal,
     Refused,
 )
-from torpor_proxy.core.routing import Route
 from torpor_proxy.core.wire import Severity
 from torpor_proxy.executor import visit
 from torpor_proxy.executor.arrival import Arrival
 from torpor_proxy.executor.conversation import Backend, Conversation
+from torpor_proxy.executor.host import Host, Identity, State
 from torpor_proxy.executor.relay import FromClient, FromServer
 from torpor_proxy.ports import NOBODY, Stream
-from torpor_proxy.settings import Settings
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Identity:
-    """Who a session is."""
-
-    number: SessionId
-    route: Route
-    client: str
-    """Address and port."""
-    has_long_key: bool
-    key: tuple[int, bytes] | None = None
-    """Process id and secret, as its client was told them."""
-
-    @property
-    def cause(self) -> str:
-        """For a person who asks what woke the database."""
-        return f"session {self.number} of {self.route.user} from {self.client}"
-
-
-class Host(Protocol):
-    """What a session needs of its endpoint."""
-
-    settings: Settings
-
-    @property
-    def answers_keepalives(self) -> bool:
-        """Whether a parked session answers ``SELECT 1`` by itself."""
-
-    async def arrive(self, identity: Identity) -> Arrival:
-        """A backend, once the database is awake. Raises Refused, or a Failure with the reason."""
-
-    def why_not(self) -> Failure:
-        """Why the database is not awake yet, as far as is known."""
-
-    def new_key(self, session: Session, process_id: int) -> tuple[int, bytes]:
-        """A cancel key by which the session is found from now on."""
-
-    def cancel(self, backend: Backend) -> None:
-        """Ask the compute to cancel what the backend runs."""
-
-    def moved(self, session: Session, before: State, after: State) -> None:
-        """The session has changed its state."""
-
-
-class State(Enum):
-    """Where the session is."""
-
-    PARKED = "parked"
-    WAITING = "waiting"
-    ATTACHED = "attached"
-    PROBED = "being probed"
-    ENDED = "ended"
 
 
 class Session:
@@ -114,7 +57,7 @@ class Session:
         "state",
     )
 
-    def __init__(self, identity: Identity, stream: Stream, host: Host) -> None:
+    def __init__(self, identity: Identity, stream: Stream, host: Host[Session]) -> None:
         self.identity = identity
         self.state = State.PARKED
         self.since = self.last_used = monotonic()
@@ -206,19 +149,22 @@ class Session:
 
     def _consider_pending(self) -> None:
         """A parked session's client has spoken: is the database needed?"""
-        pending = self._pending
-        assert pending is not None
-        if len(pending) < wire.HEAD_BYTES:
-            return
-        if not is_message_head(pending):
-            self.client_broke(f"no message begins with {bytes(pending[: wire.HEAD_BYTES])!r}")
-        elif pending.startswith(wire.TERMINATE):
-            self.end()
-        elif self._host.answers_keepalives and (answer := keepalive.answer(pending)) is not None:
-            self._pending = None
-            self._stream.write(answer)
-        else:
-            self.come_back()
+        assert self._pending is not None
+        verdict = parked.judge(self._pending, answers_keepalives=self._host.answers_keepalives)
+        match verdict:
+            case parked.Incomplete():
+                pass
+            case parked.Broken(reason):
+                self.client_broke(reason)
+            case parked.Goodbye():
+                self.end()
+            case parked.Answered(answer):
+                self._pending = None
+                self._stream.write(answer)
+            case parked.Needed():
+                self.come_back()
+            case _:
+                assert_never(verdict)
 
     # --- attaching --------------------------------------------------------------------
 
@@ -255,12 +201,8 @@ class Session:
     async def _prepare(self, backend: Backend) -> None:
         """Put back what the session had. Nothing of the client passes before this is done."""
         unnamed = self._exchange.unnamed
-        if unnamed and not self._pending_replaces_unnamed():
+        if unnamed and not parked.replaces_unnamed(self._pending):
             await visit.restore_unnamed(Conversation(backend.stream, self._heard), unnamed)
-
-    def _pending_replaces_unnamed(self) -> bool:
-        start = bytes(self._pending[:6]) if self._pending else b""
-        return start[:1] == b"Q" or (start[:1] == b"P" and start[5:] == b"\0")
 
     def _attach(self, arrival: Arrival) -> None:
         backend = arrival.backend

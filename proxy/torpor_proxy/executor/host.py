@@ -1,0 +1,69 @@
+"""Who a session is, where it is, and what it needs of its endpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol, TypeVar
+
+from torpor_api.failures import Failure
+from torpor_api.identity import SessionId
+from torpor_proxy.core.routing import Route
+from torpor_proxy.executor.arrival import Arrival
+from torpor_proxy.executor.conversation import Backend
+from torpor_proxy.settings import Settings
+
+SessionT = TypeVar("SessionT", contravariant=True)
+
+
+class State(Enum):
+    """Where the session is."""
+
+    PARKED = "parked"
+    WAITING = "waiting"
+    ATTACHED = "attached"
+    PROBED = "being probed"
+    ENDED = "ended"
+
+
+@dataclass(slots=True)
+class Identity:
+    """Who a session is."""
+
+    number: SessionId
+    route: Route
+    client: str
+    """Address and port."""
+    has_long_key: bool
+    key: tuple[int, bytes] | None = None
+    """Process id and secret, as its client was told them."""
+
+    @property
+    def cause(self) -> str:
+        """For a person who asks what woke the database."""
+        return f"session {self.number} of {self.route.user} from {self.client}"
+
+
+class Host(Protocol[SessionT]):
+    """What a session needs of its endpoint."""
+
+    settings: Settings
+
+    @property
+    def answers_keepalives(self) -> bool:
+        """Whether a parked session answers ``SELECT 1`` by itself."""
+
+    async def arrive(self, identity: Identity) -> Arrival:
+        """A backend, once the database is awake. Raises Refused, or a Failure with the reason."""
+
+    def why_not(self) -> Failure:
+        """Why the database is not awake yet, as far as is known."""
+
+    def new_key(self, session: SessionT, process_id: int) -> tuple[int, bytes]:
+        """A cancel key by which the session is found from now on."""
+
+    def cancel(self, backend: Backend) -> None:
+        """Ask the compute to cancel what the backend runs."""
+
+    def moved(self, session: SessionT, before: State, after: State) -> None:
+        """The session has changed its state."""

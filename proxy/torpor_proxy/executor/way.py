@@ -1,0 +1,180 @@
+"""A session's way to a compute: through the gate, by a wake that all who wait share, to a backend."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from time import monotonic
+
+from torpor_api.chain import Chain
+from torpor_api.messages import Awake, EndpointInfo, ResumeSeen
+from torpor_proxy.core.gate import Gate, Standing
+from torpor_proxy.core.refusals import AttachRefused, Refused
+from torpor_proxy.executor.arrival import Arrival, Steps
+from torpor_proxy.executor.conversation import Backend, ServerRefused, log_in
+from torpor_proxy.executor.host import Identity
+from torpor_proxy.ports import BackendLost, Computes, Fleet
+from torpor_proxy.settings import Settings
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS_MIN = 0.01
+RETRY_SECONDS_MAX = 0.5
+"""Between two connects of one session to a compute that has no room or does not answer."""
+
+_SHUTTING_DOWN, _NO_ROOM = "57P03", "53300"
+
+
+class Way:
+    """To the compute of one database; ``make_room`` frees a backend if any can be spared."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        fleet: Fleet,
+        computes: Computes,
+        make_room: Callable[[], None],
+    ) -> None:
+        self.gate = Gate()
+        self._name = name
+        self._settings = settings
+        self._fleet = fleet
+        self._computes = computes
+        self._make_room = make_room
+        self._changed = asyncio.Event()
+        self._waking: asyncio.Task[Awake] | None = None
+        self._pace = asyncio.Semaphore(settings.connects_at_once)
+        self._lost_epoch = 0
+
+    def told(self, info: EndpointInfo) -> bool:
+        """The autoscaler's word; False where it is older than what is known."""
+        if not self.gate.told(info):
+            return False
+        if info.address is not None:
+            self._lost_epoch = 0
+        self.changed()
+        return True
+
+    def changed(self) -> None:
+        """Whoever waits before the gate looks again."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def go(self, identity: Identity) -> Arrival:
+        """Raises Refused, or a Failure with the reason; the caller bounds the time."""
+        steps, retry_s, is_first = Steps(), RETRY_SECONDS_MIN, False
+        while True:
+            is_first = await self._until_open(identity.cause, steps) or is_first
+            backend = await self._connect(identity)
+            if backend is not None:
+                steps.passed("backend connection")
+                seen = self._resume_seen(identity.cause, backend.epoch) if is_first else None
+                return Arrival(backend, steps, seen)
+            await asyncio.sleep(retry_s)
+            retry_s = min(retry_s * 2, RETRY_SECONDS_MAX)
+
+    # --- the gate and the wake --------------------------------------------------------
+
+    async def _until_open(self, cause: str, steps: Steps) -> bool:
+        """Wait until sessions may attach; whether it was this wait that woke the database."""
+        is_first = False
+        while (standing := self.gate.standing(monotonic())) is not Standing.OPEN:
+            if standing is Standing.CLOSED:
+                await self._until_changed()
+                continue
+            is_first = self._waking is None
+            awake = await self._wake(cause)
+            if is_first:
+                _account(steps, awake)
+            if awake.endpoint.address is None:
+                await asyncio.sleep(RETRY_SECONDS_MIN)
+        return is_first
+
+    async def _until_changed(self) -> None:
+        until = self.gate.closed_until
+        if until is not None:
+            try:
+                await asyncio.wait_for(self._changed.wait(), max(0.0, until - monotonic()))
+            except TimeoutError:
+                log.warning("gate_reopened_by_itself", extra={"endpoint": self._name})
+
+    async def _wake(self, cause: str) -> Awake:
+        """One question for all who wait. Raises a Failure with the reason."""
+        if self._waking is None:
+            self._waking = asyncio.get_running_loop().create_task(self._ask(cause))
+            self._waking.add_done_callback(_retrieve)
+        # A client that gives up does not take the wake of the others with it.
+        return await asyncio.shield(self._waking)
+
+    async def _ask(self, cause: str) -> Awake:
+        try:
+            awake = await self._fleet.wake(
+                self._name, cause, self._lost_epoch, timeout_s=self._settings.wake_timeout_s
+            )
+            self.told(awake.endpoint)
+            return awake
+        finally:
+            self._waking = None
+
+    # --- the connection ---------------------------------------------------------------
+
+    async def _connect(self, identity: Identity) -> Backend | None:
+        """A backend, or None where it has to be tried again. Raises Refused."""
+        async with self._pace:
+            if self.gate.standing(monotonic()) is not Standing.OPEN:
+                return None
+            epoch = self.gate.epoch
+            try:
+                async with asyncio.timeout(self._settings.connect_timeout_s):
+                    return await self._log_in(identity, epoch)
+            except ServerRefused as refused:
+                if refused.sqlstate == _NO_ROOM:
+                    self._make_room()
+                elif refused.sqlstate == _SHUTTING_DOWN:
+                    self._unreachable(epoch, "it is shutting down")
+                else:
+                    raise Refused(AttachRefused(refused.fields)) from None
+            except (BackendLost, TimeoutError) as error:
+                self._unreachable(epoch, str(error))
+        return None
+
+    async def _log_in(self, identity: Identity, epoch: int) -> Backend:
+        assert self.gate.address is not None
+        stream = await self._computes.dial(self.gate.address)
+        route = identity.route
+        try:
+            return await log_in(stream, epoch, route.user, route.database, route.parameters)
+        except BaseException:
+            stream.abort()
+            raise
+
+    def _unreachable(self, epoch: int, reason: str) -> None:
+        """Whoever waits asks for a wake again, and says which compute did not answer."""
+        if epoch == self.gate.epoch and self.gate.address is not None:
+            extra = {"endpoint": self._name, "epoch": epoch, "reason": reason}
+            log.warning("compute_unreachable", extra=extra)
+            self.gate.address = None
+            self._lost_epoch = epoch
+
+    def _resume_seen(self, cause: str, epoch: int) -> Callable[[Chain], None]:
+        def seen(chain: Chain) -> None:
+            told = ResumeSeen(name=self._name, epoch=epoch, chain=chain, cause=cause)
+            self._fleet.resume_seen(told)
+
+        return seen
+
+
+def _account(steps: Steps, awake: Awake) -> None:
+    """The time of the question, less what the others account for, is the way there and back."""
+    steps.passed("wake asked and answered")
+    asked = steps.steps[-1]
+    elsewhere_ms = sum(step.ms for step in awake.steps)
+    steps.steps[-1] = asked.model_copy(update={"ms": max(0.0, asked.ms - elsewhere_ms)})
+
+
+def _retrieve(task: asyncio.Task[Awake]) -> None:
+    """The failure of a wake that nobody waits for any more is no news."""
+    if not task.cancelled():
+        task.exception()
