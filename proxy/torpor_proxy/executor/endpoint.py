@@ -1,4 +1,4 @@
-"""One database as the proxy sees it: its sessions, what they are doing, and the gate before them."""
+"""One database as the proxy sees it: its sessions, and what they are doing."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ class Endpoint:
         self._cancels: set[asyncio.Task[None]] = set()
         self._last_used = monotonic()
         self._queries = 0
+        """Of the sessions that are not attached now."""
 
     @property
     def gate(self) -> Gate:
@@ -188,9 +189,11 @@ class Endpoint:
             self._waiting.add(session)
         elif before is State.WAITING:
             self._waiting.discard(session)
-        if after in (State.ATTACHED, State.PROBED):
+        is_attached = after in (State.ATTACHED, State.PROBED)
+        if is_attached and session not in self.attached:
             self.attached.add(session)
-        elif session in self.attached:
+            self._queries -= session.queries
+        elif not is_attached and session in self.attached:
             self.attached.discard(session)
             self._queries += session.queries
             self._last_used = max(self._last_used, session.last_used)

@@ -1,4 +1,4 @@
-"""A session's way to a compute: through the gate, by a wake that all who wait share, to a backend."""
+"""A session's way to a compute: through the gate, by a wake that all share, to a backend."""
 
 from __future__ import annotations
 
