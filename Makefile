@@ -3,7 +3,7 @@
 
 BIN := .venv/bin
 READY := .venv/.torpor-ready
-SOURCES := $(wildcard operator channel compute proxy autoscaler cli tests loadtests tools)
+SOURCES := operator channel compute proxy autoscaler cli tests loadtests tools
 WORKERS ?= 2
 
 .PHONY: help demo test check bench format clean
@@ -24,7 +24,7 @@ check: $(READY) ## Format, lint, types, layers and tidiness, without changing an
 		check-format check-lint check-types check-layers check-tidy
 
 bench: $(READY) ## Measure: NAME=resume, throughput or memory, and JSON=FILE to keep the figures
-	@$(BIN)/python loadtests/bench.py $(NAME) $(if $(JSON),--json "$(JSON)") $(ARGS)
+	@PYTHONPATH=loadtests $(BIN)/python loadtests/bench.py $(NAME) $(if $(JSON),--json "$(JSON)") $(ARGS)
 
 format: $(READY) ## Put the code in its shape and mend what can be mended
 	@$(BIN)/ruff check --quiet --fix $(SOURCES) || true
