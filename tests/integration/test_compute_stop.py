@@ -20,8 +20,15 @@ from torpor_api.failures import Busy, Conflict, Failure, Unavailable
 USERS = [None, NOBODY] if IS_ROOT else [None]
 
 
+@pytest.fixture
+async def agents() -> AsyncIterator[Agents]:
+    async with agents_in_a_folder() as made:
+        yield made
+
+
 @pytest.fixture(params=USERS, ids=["as-ourselves", "as-an-ordinary-user"][: len(USERS)])
-async def agents(request: pytest.FixtureRequest) -> AsyncIterator[Agents]:
+async def anybody(request: pytest.FixtureRequest) -> AsyncIterator[Agents]:
+    """For tests that connect as nobody: they hold for root and for everybody else."""
     async with agents_in_a_folder(request.param) as made:
         yield made
 
@@ -32,12 +39,12 @@ def record(storage: m.StoragePlace, epoch: int = 1) -> dict[str, Any]:
     return found
 
 
-async def test_nothing_is_left_and_the_volume_is_given_back(agents: Agents) -> None:
-    agent, storage = await agents.agent(), agents.volume()
+async def test_nothing_is_left_and_the_volume_is_given_back(anybody: Agents) -> None:
+    agent, storage = await anybody.agent(), anybody.volume()
     await agent.start(storage)
     assert record(storage)["state"] == "held"
     stopped = await agent.stop()
-    assert record(storage)["state"] == "released" and agents.left() == [agent.process.pid]
+    assert record(storage)["state"] == "released" and anybody.left() == [agent.process.pid]
     assert [step.name for step in stopped.steps] == [
         "login facts",
         "shutdown of postgres",
@@ -49,47 +56,40 @@ async def test_nothing_is_left_and_the_volume_is_given_back(agents: Agents) -> N
     with pytest.raises(Unavailable):
         await agent.ask(m.AskRoleFacts(role="app"))
     assert await agent.ended() == 0
-    await agents.nothing_left()
+    await anybody.nothing_left()
 
 
-async def test_sigterm_stops_and_gives_back(agents: Agents) -> None:
-    agent, storage = await agents.agent(), agents.volume()
+async def test_sigterm_stops_and_gives_back(anybody: Agents) -> None:
+    agent, storage = await anybody.agent(), anybody.volume()
     await agent.start(storage)
     assert await agent.ended() == 0
     assert record(storage)["state"] == "released"
-    await agents.nothing_left()
-    started = await (await agents.agent()).start(storage, 2)
+    await anybody.nothing_left()
+    started = await (await anybody.agent()).start(storage, 2)
     assert not started.was_recovery
     assert started.facts is not None, "nobody has got the facts of the stop before"
 
 
-async def test_sigterm_to_a_warm_agent(agents: Agents) -> None:
-    agent = await agents.agent()
+async def test_sigterm_to_a_warm_agent(anybody: Agents) -> None:
+    agent = await anybody.agent()
     assert await agent.ended() == 0
     assert not agent.socket.exists()
-    await agents.nothing_left()
+    await anybody.nothing_left()
 
 
-async def test_sigterm_in_the_middle_of_a_start(agents: Agents) -> None:
-    agent, storage = await agents.agent(), agents.volume()
+async def test_sigterm_in_the_middle_of_a_start(anybody: Agents) -> None:
+    agent, storage = await anybody.agent(), anybody.volume()
     starting = asyncio.create_task(agent.start(storage))
     while await agent.state() == "warm":
         await asyncio.sleep(0)
     assert await agent.ended() == 0
     await asyncio.gather(starting, return_exceptions=True)
-    await agents.nothing_left()
+    await anybody.nothing_left()
     assert record(storage)["state"] == "released"
-    await (await agents.agent()).start(storage, 2)
-
-
-def only_as_ourselves(agents: Agents) -> None:
-    """The tests connect as the operating system user that runs them."""
-    if agents.is_of_another_user:
-        pytest.skip("the connections of a test are those of its own user")
+    await (await anybody.agent()).start(storage, 2)
 
 
 async def test_a_session_makes_a_stop_busy_and_nothing_changes(agents: Agents) -> None:
-    only_as_ourselves(agents)
     agent, storage = await agents.agent(), agents.volume()
     await agent.start(storage)
     session = await agent.connect()
@@ -106,7 +106,6 @@ async def test_a_session_makes_a_stop_busy_and_nothing_changes(agents: Agents) -
 
 
 async def test_a_stop_waits_for_a_session_that_leaves_in_time(agents: Agents) -> None:
-    only_as_ourselves(agents)
     agent = await agents.agent()
     await agent.start(agents.volume())
     session = await agent.connect()
@@ -121,7 +120,6 @@ async def test_a_stop_waits_for_a_session_that_leaves_in_time(agents: Agents) ->
 
 
 async def test_force_ends_the_sessions_after_the_grace(agents: Agents) -> None:
-    only_as_ourselves(agents)
     agent, storage = await agents.agent(), agents.volume()
     await agent.start(storage)
     session = await agent.connect()
@@ -134,7 +132,6 @@ async def test_force_ends_the_sessions_after_the_grace(agents: Agents) -> None:
 
 
 async def test_a_client_that_is_just_connecting_counts(agents: Agents) -> None:
-    only_as_ourselves(agents)
     agent, storage = await agents.agent(), agents.volume()
     await agent.start(storage)
     await agent.ask(m.AskActivity())
@@ -150,7 +147,6 @@ async def test_a_client_that_is_just_connecting_counts(agents: Agents) -> None:
 
 async def test_no_session_is_cut_however_it_comes(agents: Agents) -> None:
     """Clients come and go while one stop after the other is tried, until one succeeds."""
-    only_as_ourselves(agents)
     agent = await agents.agent()
     await agent.start(agents.volume())
     cut: list[BaseException] = []
@@ -187,15 +183,15 @@ async def test_no_session_is_cut_however_it_comes(agents: Agents) -> None:
         await agent.ask(m.AskActivity())
 
 
-async def test_two_stops_at_once_are_answered_the_same(agents: Agents) -> None:
-    agent = await agents.agent()
-    await agent.start(agents.volume())
+async def test_two_stops_at_once_are_answered_the_same(anybody: Agents) -> None:
+    agent = await anybody.agent()
+    await agent.start(anybody.volume())
     both = await asyncio.gather(agent.stop(), agent.stop())
     assert both[0] == both[1]
 
 
-async def test_a_stop_goes_on_when_whoever_asked_has_gone(agents: Agents) -> None:
-    agent, storage = await agents.agent(), agents.volume()
+async def test_a_stop_goes_on_when_whoever_asked_has_gone(anybody: Agents) -> None:
+    agent, storage = await anybody.agent(), anybody.volume()
     await agent.start(storage)
     asking = asyncio.create_task(agent.stop())
     while await agent.state() == "running":

@@ -18,7 +18,7 @@ from typing import Any
 
 import asyncpg
 
-from support.postgres import binaries, make_volume, processes_on
+from support.postgres import binaries, fast_folder, make_volume, processes_on
 from torpor_api import messages as m
 from torpor_api.failures import Unavailable
 from torpor_api.resource import DatabaseSpec
@@ -113,10 +113,6 @@ class Agents:
         self._volumes: list[Path] = []
         self._mark = f"TORPOR_TEST={root.name}"
 
-    @property
-    def is_of_another_user(self) -> bool:
-        return self._user is not None
-
     def volume(self, place: Path | None = None) -> m.StoragePlace:
         directory = place or self.root / f"volume-{len(self._volumes)}"
         self._volumes.append(directory)
@@ -191,7 +187,7 @@ class Agents:
 @contextlib.asynccontextmanager
 async def agents_in_a_folder(user: Any = None) -> AsyncIterator[Agents]:
     """For the length of a test; ``user``: as which ordinary user the agents run."""
-    root = Path(tempfile.mkdtemp(prefix="torpor-agent-", dir="/tmp"))
+    root = Path(tempfile.mkdtemp(prefix="torpor-agent-", dir=fast_folder()))
     root.chmod(0o711)
     if user is not None:
         os.chown(root, user.pw_uid, user.pw_gid)
