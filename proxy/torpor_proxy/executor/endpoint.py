@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 from collections.abc import Callable
 from itertools import islice
 from time import monotonic
@@ -22,6 +23,10 @@ from torpor_proxy.settings import Settings
 
 PROBES_AT_ONCE = 16
 """Sessions of one database that are examined at a time; each keeps a backend busy for 1 ms."""
+
+ROOM_KEPT = 8
+"""Backends that are let go ahead of need, where a compute's connections run short: the end of one
+takes some milliseconds, in which a newcomer would be refused."""
 
 REPORTS_MAX = 20
 """Sessions that are named in one sample."""
@@ -146,11 +151,15 @@ class Endpoint:
 
         await asyncio.gather(*(one(session) for session in sessions))
 
-    def _make_room(self) -> None:
-        """Let go the session that was idle for longest, so that another one may attach."""
-        idle = [session for session in self.attached if session.can_be_let_go]
-        if idle:
-            min(idle, key=lambda session: session.last_used).let_go()
+    def _make_room(self, *, is_full: bool) -> None:
+        """Let go the sessions that were idle for longest, so that another one may attach."""
+        limit = self.info.max_connections
+        missing = len(self.attached) + ROOM_KEPT - limit if limit else 0
+        missing = max(missing, int(is_full))
+        if missing > 0:
+            idle = (session for session in self.attached if session.can_be_let_go)
+            for session in heapq.nsmallest(missing, idle, key=lambda each: each.last_used):
+                session.let_go()
 
     # --- as the host of sessions ------------------------------------------------------
 

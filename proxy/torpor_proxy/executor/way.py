@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from time import monotonic
+from typing import Protocol
 
 from torpor_api.chain import Chain
 from torpor_api.messages import Awake, EndpointInfo, ResumeSeen
@@ -26,8 +27,15 @@ RETRY_SECONDS_MAX = 0.5
 _SHUTTING_DOWN, _NO_ROOM = "57P03", "53300"
 
 
+class MakeRoom(Protocol):
+    """Frees backends that can be spared."""
+
+    def __call__(self, *, is_full: bool) -> None:
+        """``is_full``: the compute has just refused a connection for want of room."""
+
+
 class Way:
-    """To the compute of one database; ``make_room`` frees a backend if any can be spared."""
+    """To the compute of one database."""
 
     def __init__(
         self,
@@ -35,7 +43,7 @@ class Way:
         settings: Settings,
         fleet: Fleet,
         computes: Computes,
-        make_room: Callable[[], None],
+        make_room: MakeRoom,
     ) -> None:
         self.gate = Gate()
         self._name = name
@@ -126,12 +134,13 @@ class Way:
             if self.gate.standing(monotonic()) is not Standing.OPEN:
                 return None
             epoch = self.gate.epoch
+            self._make_room(is_full=False)
             try:
                 async with asyncio.timeout(self._settings.connect_timeout_s):
                     return await self._log_in(identity, epoch)
             except ServerRefused as refused:
                 if refused.sqlstate == _NO_ROOM:
-                    self._make_room()
+                    self._make_room(is_full=True)
                 elif refused.sqlstate == _SHUTTING_DOWN:
                     self._unreachable(epoch, "it is shutting down")
                 else:
