@@ -143,8 +143,10 @@ class Fleet:
         self._entries[resource.name] = entry
         self._unknown.add(resource.name)
         status = resource.status
-        if status.compute is not None and status.phase is not Phase.SUSPENDED:
-            self._world.pool.bind(resource.name, status.compute)
+        if status.compute is not None:
+            self._world.pool.spend(status.compute)
+            if status.phase is not Phase.SUSPENDED:
+                self._world.pool.bind(resource.name, status.compute)
         self._executor.begin(entry)
 
     def stepped(self, entry: Entry) -> None:

@@ -73,7 +73,9 @@ def _is_record_due(database: Database, run: Run, now: float) -> bool:
     if wanted == stored:
         return False
     is_note_only = wanted == stored.model_copy(update={"why_awake": wanted.why_awake})
-    return not is_note_only or now >= database.noted_at + database.world.limits.note_s_min
+    is_late = now >= database.noted_at + database.world.limits.note_s_min
+    # With no reason left the next write is that of the suspend.
+    return not is_note_only or (is_late and bool(wanted.why_awake))
 
 
 def _is_spec_due(database: Database, now: float) -> bool:

@@ -90,6 +90,8 @@ class Database:
     wishes: dict[int, float] = field(default_factory=dict)
     """People who asked for its sleep, and when."""
     effects: list[Effect] = field(default_factory=list)
+    idle_turns: int = 0
+    """Steps of the plan since its last action; a plan that only turns has a defect."""
 
     gone_epoch: int = 0
     """No compute of this epoch or of an earlier one can write any more."""
@@ -102,6 +104,8 @@ class Database:
     must_return: bool = False
     """The compute was lost under sessions; they get another one."""
 
+    reserved: AgentInfo | None = None
+    """Taken for a claim that has not been made yet, or of which we don't know whether it was."""
     trouble: Trouble | None = None
     blocked_by: Failure | None = None
     """What a database that can't go on waits for: an answer, a warm compute, the fencer."""
@@ -150,8 +154,9 @@ class Database:
     @property
     def is_unsettled(self) -> bool:
         """The record speaks of a compute, and we don't know what that does."""
-        is_held = self.status.phase not in AT_REST and self.gone_epoch < self.status.epoch
-        return self.run is None and is_held
+        status = self.status
+        is_held = status.compute is not None and self.gone_epoch < status.epoch
+        return self.run is None and status.phase not in AT_REST and is_held
 
     @property
     def phase(self) -> Phase:

@@ -24,6 +24,9 @@ from torpor_autoscaler.core.settle import pause, settle
 from torpor_autoscaler.core.suspend import lay_down
 from torpor_autoscaler.core.writing import write
 
+IDLE_TURNS_MAX = 100
+"""Without this bound a defect in one database's plan would stop all of them."""
+
 
 class Lifecycle:
     """A database with its plan. The shell carries ``action`` out and says what came of it."""
@@ -37,6 +40,7 @@ class Lifecycle:
 
     def proceed(self, outcome: object) -> Action[Any]:
         """The next action, after the result or the Failure of the last one."""
+        self.database.idle_turns = 0
         if isinstance(outcome, Failure):
             self.action = self._plan.throw(outcome)
         else:
@@ -47,6 +51,10 @@ class Lifecycle:
 def live(database: Database) -> Plan[None]:
     """For ever. A cluster or fencer without a good answer is asked again after a pause."""
     while True:
+        database.idle_turns += 1
+        assert database.idle_turns < IDLE_TURNS_MAX, (
+            f"{database.name}: the plan turns and does nothing"
+        )
         try:
             yield from _step(database)
             database.retries = 0

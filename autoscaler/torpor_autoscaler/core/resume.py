@@ -84,12 +84,17 @@ def _prepare(database: Database) -> Plan[Prepared]:
 
 
 def _take_agent(database: Database) -> Plan[AgentInfo | None]:
-    """A warm agent as soon as there is one; None when nobody wants it any more."""
+    """A warm agent as soon as there is one; None when nobody wants it any more.
+
+    One that was taken for a claim that came to nothing is still there for the next claim.
+    """
     pool = database.world.pool
     while database.wants_compute:
-        agent = pool.take(database.name, database.resource.spec.postgres_version)
+        agent = database.reserved
+        if agent is None or pool.find(agent.compute) is None:
+            agent = pool.take(database.name, database.resource.spec.postgres_version)
         if agent is not None:
-            database.blocked_by = None
+            database.blocked_by, database.reserved = None, agent
             return agent
         database.blocked_by = NoWarmCompute(f"{database.name} waits for a warm compute")
         yield from ask(Wait())
@@ -108,6 +113,7 @@ def _start(database: Database, agent: AgentInfo, prepared: Prepared) -> Plan[Sta
         generation=prepared.resource.metadata.generation,
         verifiers=prepared.verifiers,
     )
+    database.reserved = None
     try:
         started = yield from ask(AskAgent(agent, request))
     except NotFenced:

@@ -50,6 +50,10 @@ class WarmPool:
         self._bound[database] = compute
         self.revision += 1
 
+    def spend(self, compute: str) -> None:
+        """It has served, or may have: never to be given out."""
+        self._taken.add(compute)
+
     def unbind(self, database: str) -> None:
         """No compute serves the database; the one that did is of no more use."""
         if self._bound.pop(database, None) is not None:

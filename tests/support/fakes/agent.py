@@ -19,6 +19,7 @@ from torpor_api.failures import (
     InvalidRequest,
     StaleEpoch,
     StartFailed,
+    Unavailable,
 )
 
 MAX_CONNECTIONS = 100
@@ -52,13 +53,14 @@ class FakeAgent:
         self.clients: set[object] = set()
         """Backends: whoever is in here makes a stop Busy."""
         self.claims: list[tuple[str, int]] = []
-        self.is_dead = False
+        self.gone = asyncio.Event()
         self.tell: Callable[[m.Event], None] = lambda event: None
         self._volume_of = volume_of
         self.volume: Volume | None = None
         self._request: m.StartCompute | None = None
         self._starting: asyncio.Task[m.Started] | None = None
         self._facts = LoginFacts()
+        self._has_started = False
 
     @property
     def compute(self) -> str:
@@ -76,7 +78,14 @@ class FakeAgent:
     def is_serving(self) -> bool:
         return self.state == "running"
 
+    @property
+    def is_down(self) -> bool:
+        """Its Postgres has crashed, and the agent is about to start it again."""
+        return self.state == "starting" and self._has_started
+
     async def answer(self, request: m.Request[Any]) -> m.Message:
+        if self.gone.is_set():
+            raise Unavailable(f"{self.compute} is gone")
         match request:
             case m.StartCompute():
                 return await self._start(request)
@@ -105,6 +114,7 @@ class FakeAgent:
         self.volume.close(self.compute)
         self.clients.clear()
         self.state = "starting" if restarts else "stopped"
+        self._has_started = True
         self.tell(
             m.PostgresLost(
                 database=self.database, epoch=self.epoch, restarting=restarts, reason="signal 9"
@@ -112,6 +122,7 @@ class FakeAgent:
         )
 
     def restart_postgres(self) -> None:
+        self._has_started = False
         assert self.volume is not None and self.database is not None
         self.volume.open(self.compute)
         self.state = "running"
@@ -120,7 +131,7 @@ class FakeAgent:
 
     def kill(self) -> None:
         """The agent and its Postgres are gone, whatever they were doing."""
-        self.is_dead = True
+        self.gone.set()
         self.state = "stopped"
         self.clients.clear()
         if self._starting is not None:

@@ -7,11 +7,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from support.fakes.agent import FakeAgent
 from torpor_api import messages as m
 from torpor_api.chain import Chain, Step
-from torpor_api.failures import Busy, Conflict, InvalidRequest
+from torpor_api.failures import Busy, Conflict, InvalidRequest, Unavailable
 
 FIRST_ROW_MS = 1.0
+
+RETRY_S = 0.05
+"""Between two attempts to reach a compute that is said to be fine."""
 
 
 @dataclass(eq=False)
@@ -23,6 +27,14 @@ class FakeSession:
     is_busy: bool = False
     is_attached: bool = False
     pinned: str = ""
+    is_ended: bool = False
+    backend: FakeAgent | None = None
+    """Whose Postgres it is attached to, where tests have one."""
+
+    @property
+    def is_lost(self) -> bool:
+        """The Postgres under it has died, or has never been there."""
+        return self.backend is not None and self not in self.backend.clients
 
 
 @dataclass
@@ -43,7 +55,8 @@ class FakeProxy:
         self.gates: dict[str, FakeGate] = {}
         self.ask: Callable[[m.Request[Any]], Awaitable[Any]] = _nobody
         self.tell: Callable[[m.Event], None] = lambda event: None
-        self.heard: list[m.Event] = []
+        self.dial: Callable[[m.ComputeAddress], FakeAgent | None] | None = None
+        """Finds the Postgres of an address, for tests that care; None of it: unreachable."""
         self._now = now
         self._numbers = 0
         self._changed = asyncio.Event()
@@ -69,7 +82,6 @@ class FakeProxy:
                 raise InvalidRequest(f"{type(request).__name__} is not for a proxy")
 
     def hear(self, event: m.Event) -> None:
-        self.heard.append(event)
         match event:
             case m.EndpointChanged():
                 self._learn(event.endpoint)
@@ -84,8 +96,7 @@ class FakeProxy:
             return
         if info.address is None or info.epoch > gate.info.epoch:
             gate.closed_until = None
-            for session in gate.sessions:
-                session.is_attached = False
+            self._park(gate)
         gate.info = info
         self._wake_up()
 
@@ -98,10 +109,13 @@ class FakeProxy:
         for session in gate.sessions:
             if session.is_busy or session.pinned:
                 raise Busy(f"session {session.number}: {session.pinned or 'a query is running'}")
-        for session in gate.sessions:
-            session.is_attached = False
+        self._park(gate)
         gate.closed_until = self._now() + request.hold_s
         return m.GateClosed(parked=len(gate.sessions))
+
+    def _park(self, gate: FakeGate) -> None:
+        for session in gate.sessions:
+            _detach(session)
 
     # --- what clients do -------------------------------------------------------------------
 
@@ -112,6 +126,8 @@ class FakeProxy:
         return session
 
     def disconnect(self, session: FakeSession) -> None:
+        _detach(session)
+        session.is_ended = True
         self.gates[session.database].sessions.remove(session)
 
     async def attach(self, session: FakeSession) -> m.EndpointInfo:
@@ -119,17 +135,34 @@ class FakeProxy:
         gate = self.gates[session.database]
         gate.waiting += 1
         try:
-            while not self._is_open(gate):
+            while not self._try_to_attach(gate, session):
                 if self._is_closed(gate):
                     await self._something_changes(gate)
-                else:
-                    awake = await self.wake(session)
-                    self._learn(awake.endpoint)
+                    continue
+                lost_epoch = gate.info.epoch if gate.info.address is not None else 0
+                awake = await self.wake(session, lost_epoch)
+                self._learn(awake.endpoint)
+                if lost_epoch:
+                    await asyncio.sleep(RETRY_S)
         finally:
             gate.waiting -= 1
             gate.used_at = self._now()
-        session.is_attached = True
         return gate.info
+
+    def _try_to_attach(self, gate: FakeGate, session: FakeSession) -> bool:
+        if session.is_ended:
+            raise Unavailable("the client has hung up")
+        address = gate.info.address
+        if address is None or self._is_closed(gate):
+            return False
+        if self.dial is not None and session.backend is None:
+            backend = self.dial(address)
+            if backend is None or not backend.is_serving:
+                return False
+            backend.clients.add(session)
+            session.backend = backend
+        session.is_attached = True
+        return True
 
     async def wake(self, session: FakeSession, lost_epoch: int = 0) -> m.Awake:
         cause = f"session {session.number}"
@@ -163,9 +196,6 @@ class FakeProxy:
     def _is_closed(self, gate: FakeGate) -> bool:
         return gate.closed_until is not None and self._now() < gate.closed_until
 
-    def _is_open(self, gate: FakeGate) -> bool:
-        return gate.info.address is not None and not self._is_closed(gate)
-
     async def _something_changes(self, gate: FakeGate) -> None:
         """The gate opens by itself when nobody says anything more about it."""
         assert gate.closed_until is not None
@@ -179,6 +209,13 @@ class FakeProxy:
     def _wake_up(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def _detach(session: FakeSession) -> None:
+    session.is_attached = False
+    if session.backend is not None:
+        session.backend.clients.discard(session)
+        session.backend = None
 
 
 def _report(session: FakeSession) -> m.SessionReport:

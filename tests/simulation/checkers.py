@@ -1,0 +1,89 @@
+"""What must hold at every moment, whatever goes wrong, and what must come true once it stops."""
+
+from __future__ import annotations
+
+from simulation.clients import Ledger
+from simulation.town import WAKE_DEADLINE_S, Town
+from torpor_api.phases import Phase, may_follow
+from torpor_api.resource import DatabaseStatus
+
+
+class Broken(AssertionError):
+    """An invariant does not hold."""
+
+
+class Checkers:
+    """Called after every moment in which something happened."""
+
+    def __init__(self, town: Town, ledger: Ledger) -> None:
+        self._town = town
+        self._ledger = ledger
+        self._statuses_seen = 0
+        self._last: dict[str, DatabaseStatus] = {}
+        self._acknowledged_seen: dict[str, int] = {}
+        self.failure: Broken | None = None
+
+    def check(self) -> None:
+        """The first violation is kept: an exception in the loop's own code would be lost."""
+        if self.failure is None:
+            try:
+                self._check()
+            except Broken as broken:
+                self.failure = broken
+
+    def _check(self) -> None:
+        self._one_writer()
+        self._computes_serve_once()
+        self._statuses_are_legal()
+        self._commits_are_there()
+
+    def _one_writer(self) -> None:
+        for name, volume in self._town.cluster.volumes.items():
+            if len(volume.writers) > 1:
+                raise Broken(f"{name} has {len(volume.writers)} writers: {list(volume.writers)}")
+
+    def _computes_serve_once(self) -> None:
+        for (_, compute), served in self._town.starts.items():
+            if len(served) > 1:
+                raise Broken(f"compute {compute} was asked to serve {sorted(served)}")
+
+    def _statuses_are_legal(self) -> None:
+        written = self._town.cluster.statuses
+        while self._statuses_seen < len(written):
+            name, status = written[self._statuses_seen]
+            self._statuses_seen += 1
+            before = self._last.get(name, DatabaseStatus())
+            self._is_legal(name, before, status)
+            self._last[name] = status
+
+    def _is_legal(self, name: str, before: DatabaseStatus, after: DatabaseStatus) -> None:
+        if after.epoch < before.epoch:
+            raise Broken(f"{name}: epoch {after.epoch} after {before.epoch}")
+        if after.phase != before.phase and not may_follow(before.phase, after.phase):
+            raise Broken(f"{name}: {before.phase} to {after.phase}")
+        if after.epoch > before.epoch and after.phase is not Phase.RESUMING:
+            raise Broken(f"{name}: epoch {after.epoch} came with phase {after.phase}")
+        if after.phase is Phase.SUSPENDED:
+            self._nobody_is_busy(name)
+
+    def _nobody_is_busy(self, name: str) -> None:
+        """On a Postgres that lives: one that was lost has cut its sessions off already."""
+        for proxy in self._town.proxies.values():
+            gate = proxy.gates.get(name)
+            for session in gate.sessions if gate is not None else ():
+                if session.is_busy and session.backend is not None and not session.is_lost:
+                    raise Broken(f"{name} was suspended under session {session.number}")
+
+    def _commits_are_there(self) -> None:
+        for name, acknowledged in self._ledger.acknowledged.items():
+            if len(acknowledged) == self._acknowledged_seen.get(name):
+                continue
+            self._acknowledged_seen[name] = len(acknowledged)
+            lost = set(acknowledged) - set(self._town.cluster.volumes[name].commits)
+            if lost:
+                raise Broken(f"{name} has lost acknowledged commits: {sorted(lost)[:5]}")
+
+    def wake_ended(self, name: str, took_s: float) -> None:
+        """Every wake is answered in its time; the network may take a little longer."""
+        if took_s > WAKE_DEADLINE_S + 1.0:
+            raise Broken(f"a wake of {name} waited for {took_s:.1f} s")

@@ -1,0 +1,57 @@
+"""What may go wrong, by name, and how likely each is while faults are on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """Chances per message, and mean seconds between the blows that befall a whole component."""
+
+    lose_request: float = 0.0
+    """It never arrives; the asker hears that the connection was lost."""
+    lose_reply: float = 0.0
+    """It is done, and the asker hears that the connection was lost."""
+    stall: float = 0.0
+    """It is done much later, perhaps after the asker has given up."""
+    duplicate_event: float = 0.0
+    kill_agent_s: float = float("inf")
+    kill_postgres_s: float = float("inf")
+    drop_connection_s: float = float("inf")
+    partition_agent_s: float = float("inf")
+    """Nobody reaches the agent, and nobody can say that it is gone; its Postgres lives on."""
+    restart_autoscaler_s: float = float("inf")
+    restart_proxy_s: float = float("inf")
+    conflict_s: float = float("inf")
+    """Somebody else writes the resource: a label, or another spec."""
+    fail_start_s: float = float("inf")
+
+
+CALM = Weather()
+
+
+def stormy(random: Random) -> Weather:
+    """Each seed has its own storm: some faults often, some never."""
+
+    def chance(most: float) -> float:
+        return random.choice((0.0, most / 4, most))
+
+    def every(least_s: float) -> float:
+        return random.choice((float("inf"), least_s * 4, least_s))
+
+    return Weather(
+        lose_request=chance(0.05),
+        lose_reply=chance(0.1),
+        stall=chance(0.05),
+        duplicate_event=chance(0.2),
+        kill_agent_s=every(10.0),
+        kill_postgres_s=every(10.0),
+        drop_connection_s=every(5.0),
+        partition_agent_s=every(20.0),
+        restart_autoscaler_s=every(15.0),
+        restart_proxy_s=every(20.0),
+        conflict_s=every(2.0),
+        fail_start_s=every(10.0),
+    )

@@ -1,0 +1,108 @@
+"""Carries messages between the autoscaler and the fakes, late, lost or twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from random import Random
+from typing import Any
+
+from simulation.faults import CALM, Weather
+from torpor_api import messages as m
+from torpor_api.failures import Unavailable
+
+Answer = Callable[[m.Request[Any]], Awaitable[Any]]
+
+HOP_S_MAX = 0.003
+
+STALL_S_MAX = 40.0
+"""Longer than most questions are waited for."""
+
+
+class Network:
+    """One for the whole town. What it has begun to carry arrives, even if its sender is gone."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self.weather: Weather = CALM
+        self._tasks: dict[asyncio.Task[Any], None] = {}
+        self._last_arrival: dict[object, float] = {}
+
+    async def ask(
+        self,
+        answer: Answer,
+        request: m.Request[Any],
+        *,
+        timeout_s: float,
+        lost: asyncio.Event | None = None,
+    ) -> Any:
+        """The answer, or Unavailable; ``lost`` ends the connection while it is under way."""
+        dice, weather = self._random.random(), self.weather
+        if dice < weather.lose_request:
+            await self._hop()
+            raise Unavailable("the connection was lost (lose_request)")
+        dice -= weather.lose_request
+        loses_reply = dice < weather.lose_reply
+        dice -= weather.lose_reply
+        late_s = self._random.uniform(0, STALL_S_MAX) if 0 <= dice < weather.stall else 0.0
+        work = self.background(self._work(answer, request, late_s))
+        done = await self._first(work, lost, timeout_s)
+        if loses_reply or not done:
+            raise Unavailable("no answer (lose_reply)" if loses_reply else "no answer in time")
+        await self._hop()
+        return work.result()
+
+    def deliver(self, connection: object, take: Callable[[], None]) -> None:
+        """An event: in the order of the calls for one connection, perhaps twice."""
+        self._at_its_turn(connection, take)
+        if self._random.random() < self.weather.duplicate_event:
+            self._at_its_turn(connection, take)
+
+    def background(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.create_task(work)
+        self._tasks[task] = None
+        task.add_done_callback(self._forget)
+        return task
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        """A failure is its asker's affair, if there is still one."""
+        self._tasks.pop(task, None)
+        if not task.cancelled():
+            task.exception()
+
+    async def close(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _work(self, answer: Answer, request: m.Request[Any], late_s: float) -> Any:
+        await self._hop()
+        await asyncio.sleep(late_s)
+        try:
+            return await answer(request)
+        except asyncio.CancelledError:
+            raise Unavailable("whoever was asked has died") from None
+
+    async def _first(
+        self, work: asyncio.Task[Any], lost: asyncio.Event | None, timeout_s: float
+    ) -> bool:
+        """Whether the work is done before the connection is lost and the time is up."""
+        watch = self.background(lost.wait()) if lost is not None else None
+        waited = {task for task in (work, watch) if task is not None}
+        await asyncio.wait(waited, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if watch is not None:
+            watch.cancel()
+        return work.done()
+
+    def _at_its_turn(self, connection: object, take: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        when = max(loop.time() + self._random.uniform(0, HOP_S_MAX), self._last(connection))
+        self._last_arrival[connection] = when
+        loop.call_at(when, take)
+
+    def _last(self, connection: object) -> float:
+        return self._last_arrival.get(connection, 0.0) + 1e-6
+
+    async def _hop(self) -> None:
+        await asyncio.sleep(self._random.uniform(0, HOP_S_MAX))

@@ -1,0 +1,129 @@
+"""The blows: each befalls a whole component, at moments that the seed chooses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from simulation.clients import keep_proxy_alive
+from simulation.faults import CALM, Weather
+from simulation.town import Town
+from support.fakes.agent import FakeAgent
+from torpor_api.failures import DataDamaged, Failure, StartFailed, StorageFull
+
+
+class Storm:
+    """Open from :meth:`begin` to :meth:`end`; afterwards nothing stays broken."""
+
+    def __init__(self, town: Town, weather: Weather) -> None:
+        self._town = town
+        self._random = town.random
+        self._weather = weather
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def begin(self) -> None:
+        weather = self._weather
+        self._town.network.weather = weather
+        blows: list[tuple[float, Callable[[], Awaitable[None]]]] = [
+            (weather.kill_agent_s, self._kill_agent),
+            (weather.kill_postgres_s, self._kill_postgres),
+            (weather.drop_connection_s, self._drop_connection),
+            (weather.partition_agent_s, self._partition_agent),
+            (weather.restart_autoscaler_s, self._restart_autoscaler),
+            (weather.restart_proxy_s, self._restart_proxy),
+            (weather.conflict_s, self._conflict),
+            (weather.fail_start_s, self._fail_start),
+        ]
+        for mean_s, blow in blows:
+            if mean_s < float("inf"):
+                self._tasks.append(asyncio.create_task(self._again_and_again(mean_s, blow)))
+
+    async def end(self) -> None:
+        self._town.network.weather = CALM
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._town.partitioned.clear()
+        self._town.cluster.unfenceable.clear()
+        for volume in self._town.cluster.volumes.values():
+            volume.is_damaged = False
+        if self._town.life.ended.is_set():
+            await self._town.restart_autoscaler(0.0)
+        for agent in list(self._town.cluster.agents.values()):
+            if agent.state == "starting" and agent.is_down:
+                agent.restart_postgres()
+
+    async def _again_and_again(self, mean_s: float, blow: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(self._random.expovariate(1 / mean_s))
+            await blow()
+
+    def _some_agent(self, state: str | None = None) -> FakeAgent | None:
+        agents = [a for a in self._town.cluster.agents.values() if state in (None, a.state)]
+        return self._random.choice(agents) if agents else None
+
+    async def _kill_agent(self) -> None:
+        agent = self._some_agent()
+        if agent is not None and agent.compute not in self._town.partitioned:
+            self._town.kill_agent(agent.compute)
+
+    async def _kill_postgres(self) -> None:
+        agent = self._some_agent("running")
+        if agent is None:
+            return
+        restarts = self._random.random() < 0.7
+        agent.crash_postgres(restarts=restarts)
+        if restarts:
+            await asyncio.sleep(self._random.expovariate(1 / 0.5))
+            if agent.is_down and not agent.gone.is_set():
+                agent.restart_postgres()
+
+    async def _drop_connection(self) -> None:
+        agent = self._some_agent()
+        if agent is not None:
+            compute, life = agent.compute, self._town.life
+            life.hear(compute, lambda: life.autoscaler.fleet.agent_unheard(compute))
+
+    async def _partition_agent(self) -> None:
+        agent = self._some_agent("running")
+        if agent is None:
+            return
+        self._town.partitioned.add(agent.compute)
+        self._town.cluster.unfenceable.add(agent.compute)
+        compute, life = agent.compute, self._town.life
+        life.hear(compute, lambda: life.autoscaler.fleet.agent_unheard(compute))
+        await asyncio.sleep(self._random.expovariate(1 / 10.0))
+        self._town.partitioned.discard(agent.compute)
+        self._town.cluster.unfenceable.discard(agent.compute)
+
+    async def _restart_autoscaler(self) -> None:
+        await self._town.restart_autoscaler(self._random.expovariate(1 / 0.5))
+
+    async def _restart_proxy(self) -> None:
+        name = self._random.choice(sorted(self._town.proxies))
+        self._town.kill_proxy(name)
+        await asyncio.sleep(self._random.expovariate(1 / 0.5))
+        proxy = self._town.add_proxy(name)
+        self._town.network.background(keep_proxy_alive(self._town, proxy))
+
+    async def _conflict(self) -> None:
+        cluster = self._town.cluster
+        name = self._random.choice(sorted(cluster.resources))
+        if self._random.random() < 0.7:
+            cluster.touch(name)
+            return
+        stored = cluster.resources[name]
+        timeout_s = self._random.randint(1, 5)
+        roles = [{"name": "app"}, {"name": f"role{self._random.randint(1, 9)}"}]
+        spec = {"idleTimeout": f"{timeout_s}s", "keepAwake": stored.spec.keep_awake, "roles": roles}
+        cluster.apply({"metadata": {"name": name}, "spec": spec})
+
+    async def _fail_start(self) -> None:
+        failure = self._random.choice((StartFailed, StorageFull, DataDamaged))
+        agent = self._some_agent("warm")
+        if agent is not None:
+            agent.fail_next_start = _failure(failure)
+
+
+def _failure(kind: type[Failure]) -> Failure:
+    return kind("as the simulation wants it")

@@ -1,0 +1,120 @@
+"""The real autoscaler in virtual time, among fakes that fail as a seed wants it.
+
+Ten seeds in each run. ``SEEDS=1000`` runs more, ``SEED=17`` one; a failure prints its command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from random import Random
+
+import pytest
+
+from simulation import virtual_time
+from simulation.checkers import Broken, Checkers
+from simulation.clients import Client, Ledger, keep_proxy_alive
+from simulation.faults import stormy
+from simulation.storm import Storm
+from simulation.town import Town
+from torpor_api.phases import Phase
+
+STORM_S = 120.0
+CALM_S = 120.0
+"""For everything to come to rest once the faults have stopped; the longest back-off is a minute."""
+
+DATABASES = 3
+PROXIES = 2
+CLIENTS_PER_DATABASE = 3
+
+
+def seeds() -> list[int]:
+    if "SEED" in os.environ:
+        return [int(os.environ["SEED"])]
+    return list(range(int(os.environ.get("SEEDS", "10"))))
+
+
+@pytest.mark.parametrize("seed", seeds())
+def test_a_storm(seed: int) -> None:
+    try:
+        Run(seed).run()
+    except Exception as error:
+        command = f"SEED={seed} .venv/bin/pytest {os.path.relpath(__file__)}"
+        raise AssertionError(f"{type(error).__name__}: {error}\nagain: {command}") from error
+
+
+class Run:
+    """One seed, from the first wake to the last sleep."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = Random(seed)
+        self._checkers: Checkers | None = None
+
+    def run(self) -> None:
+        virtual_time.run(self._live(), self._check)
+
+    def _check(self) -> None:
+        if self._checkers is not None:
+            self._checkers.check()
+
+    async def _live(self) -> None:
+        town, ledger = Town(self._random), Ledger()
+        self._checkers = Checkers(town, ledger)
+        clients = self._populate(town, ledger)
+        storm = Storm(town, stormy(self._random))
+        storm.begin()
+        await self._pass(STORM_S)
+        await storm.end()
+        await self._pass(CALM_S)
+        await self._everybody_is_served(town)
+        for client in clients:
+            client.cancel()
+        await asyncio.gather(*clients, return_exceptions=True)
+        await self._everything_sleeps(town)
+        await town.life.end()
+        await town.network.close()
+
+    def _populate(self, town: Town, ledger: Ledger) -> list[asyncio.Task[None]]:
+        names = [f"db{n}" for n in range(DATABASES)]
+        for number, name in enumerate(names):
+            spec = {"idleTimeout": "2s", "keepAwake": number == 2}
+            town.cluster.apply({"metadata": {"name": name}, "spec": spec})
+        town.begin()
+        proxies = [f"proxy{n}" for n in range(PROXIES)]
+        for proxy in proxies:
+            town.network.background(keep_proxy_alive(town, town.add_proxy(proxy)))
+        return [
+            asyncio.create_task(
+                Client(town, f"{name}-{n}", name, proxies[n % PROXIES], ledger).live()
+            )
+            for name in names
+            for n in range(CLIENTS_PER_DATABASE)
+        ]
+
+    async def _pass(self, seconds: float) -> None:
+        """Let time pass in small pieces, and stop at the first violation."""
+        assert self._checkers is not None
+        for _ in range(int(seconds)):
+            await asyncio.sleep(1.0)
+            if self._checkers.failure is not None:
+                raise self._checkers.failure
+
+    async def _everybody_is_served(self, town: Town) -> None:
+        for proxy in town.proxies.values():
+            for name in town.cluster.resources:
+                session = proxy.connect(name)
+                async with asyncio.timeout(10.0):
+                    await proxy.attach(session)
+                proxy.disconnect(session)
+
+    async def _everything_sleeps(self, town: Town) -> None:
+        for proxy in town.proxies.values():
+            for gate in proxy.gates.values():
+                for session in list(gate.sessions):
+                    proxy.disconnect(session)
+        await self._pass(90.0)
+        for name, resource in town.cluster.resources.items():
+            expected = Phase.ACTIVE if resource.spec.keep_awake else Phase.SUSPENDED
+            if resource.status.phase is not expected:
+                why = town.life.autoscaler.desk.why(name).reasons
+                raise Broken(f"{name} is {resource.status.phase}, not {expected}: {why}")

@@ -1,0 +1,246 @@
+"""A fake cluster, agents and proxies around the real autoscaler, over a network that may fail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any, TypeVar
+
+from simulation.network import Network
+from support.fakes.agent import FakeAgent
+from support.fakes.cluster import FakeCluster
+from support.fakes.proxy import FakeProxy
+from torpor_api import messages as m
+from torpor_api.failures import Unavailable
+from torpor_api.resource import Endpoint
+from torpor_autoscaler.main import Autoscaler
+from torpor_autoscaler.settings import Settings
+
+ReplyT = TypeVar("ReplyT", bound=m.Message)
+
+WAKE_DEADLINE_S = 20.0
+SUSPEND_DEADLINE_S = 20.0
+PROXY_ASKS_S_MAX = 60.0
+
+SETTINGS = Settings(
+    cluster=Path("/nowhere"),
+    listen=Path("/nowhere"),
+    warm=2,
+    endpoint=Endpoint(host="127.0.0.1", port=5432),
+    domain="localhost",
+    wake_deadline_s=WAKE_DEADLINE_S,
+    suspend_deadline_s=SUSPEND_DEADLINE_S,
+)
+
+
+class Clock:
+    """Virtual time, and a wall clock that is as unreliable as real ones."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def wall_s(self) -> float:
+        return 1_800_000_000.0 + self.now() + self._random.uniform(-3600, 3600)
+
+
+class Life:
+    """One life of the autoscaler: what it has asked stays asked when it dies, it hears no more."""
+
+    def __init__(self, town: Town) -> None:
+        self._town = town
+        self._network = town.network
+        self.ended = asyncio.Event()
+        self.registered: dict[str, FakeProxy] = {}
+        self.autoscaler = Autoscaler(
+            SETTINGS, self, _AgentsPort(self), _ProxiesPort(self), town.clock
+        )
+
+    def begin(self) -> None:
+        fleet, cluster = self.autoscaler.fleet, self._town.cluster
+        fleet.agents_listed([agent.info for agent in cluster.agents.values()])
+        fleet.resources_listed(list(cluster.resources.values()))
+        self.autoscaler.begin()
+
+    async def end(self) -> None:
+        self.ended.set()
+        await self.autoscaler.close()
+
+    def hear(self, connection: object, take: Callable[[], None]) -> None:
+        """An event for this life, in its turn."""
+        self._network.deliver((self, connection), lambda: None if self.ended.is_set() else take())
+
+    async def ask(self, request: m.Request[ReplyT], *, timeout_s: float) -> ReplyT:
+        """The cluster's port."""
+        answer: ReplyT = await self._network.ask(
+            self._town.cluster.answer, request, timeout_s=timeout_s
+        )
+        return answer
+
+    async def ask_agent(self, info: m.AgentInfo, request: m.Request[Any], timeout_s: float) -> Any:
+        agent = self._town.cluster.agents.get(info.compute)
+        if agent is None or info.compute in self._town.partitioned:
+            await asyncio.sleep(0.001 if agent is None else min(timeout_s, 5.0))
+            raise Unavailable(f"nobody answers at {info.address}")
+        self._town.asked_agent(agent, request)
+        return await self._network.ask(agent.answer, request, timeout_s=timeout_s, lost=agent.gone)
+
+    async def ask_proxies(self, request: m.Request[Any], timeout_s: float) -> None:
+        questions = [
+            self._network.ask(proxy.answer, request, timeout_s=timeout_s)
+            for proxy in self.registered.values()
+        ]
+        for outcome in await asyncio.gather(*questions, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    def tell_proxies(self, event: m.Event) -> None:
+        for proxy in self.registered.values():
+            self._tell(proxy, event)
+
+    def _tell(self, proxy: FakeProxy, event: m.Event) -> None:
+        def take() -> None:
+            if self._town.proxies.get(proxy.name) is proxy:
+                proxy.hear(event)
+
+        self._network.deliver((self, proxy.name), take)
+
+    async def answer_proxy(self, proxy: FakeProxy, request: m.Request[Any]) -> Any:
+        desk = self.autoscaler.desk
+        if not isinstance(request, m.RegisterProxy):
+            assert isinstance(request, m.Wake)
+            return await desk.wake(request)
+        await desk.all_known()
+        self.registered[proxy.name] = proxy
+        for endpoint in desk.proxy_registered(proxy.name).endpoints:
+            self._tell(proxy, m.EndpointChanged(endpoint=endpoint))  # Nothing may overtake it.
+        return m.Endpoints()
+
+
+class _AgentsPort:
+    def __init__(self, life: Life) -> None:
+        self._life = life
+
+    async def ask(self, agent: m.AgentInfo, request: m.Request[Any], *, timeout_s: float) -> Any:
+        return await self._life.ask_agent(agent, request, timeout_s)
+
+    def forget(self, compute: str) -> None:
+        """There is no connection to hang up."""
+
+
+class _ProxiesPort:
+    def __init__(self, life: Life) -> None:
+        self._life = life
+
+    async def ask_all(self, request: m.CloseGate | m.OpenGate, *, timeout_s: float) -> None:
+        await self._life.ask_proxies(request, timeout_s)
+
+    def tell(self, event: m.Event) -> None:
+        self._life.tell_proxies(event)
+
+
+class Town:
+    """Everything there is."""
+
+    def __init__(self, random: Random) -> None:
+        self.random = random
+        self.network = Network(random)
+        self.clock = Clock(random)
+        self.cluster = FakeCluster()
+        self.cluster.tell = self._told_by_cluster
+        self.proxies: dict[str, FakeProxy] = {}
+        self.partitioned: set[str] = set()
+        self.starts: dict[tuple[int, str], set[tuple[str, int]]] = {}
+        """What each compute was asked to serve, by each life of the autoscaler."""
+        self.life = Life(self)
+
+    def begin(self) -> None:
+        self.life.begin()
+
+    async def restart_autoscaler(self, down_s: float) -> None:
+        await self.life.end()
+        await asyncio.sleep(down_s)
+        self.life = Life(self)
+        self.life.begin()
+
+    def add_proxy(self, name: str) -> FakeProxy:
+        """A new process: its sessions are new ones, too."""
+        proxy = FakeProxy(name, self.clock.now)
+        proxy.ask = lambda request: self._asked_by_proxy(proxy, request)
+        proxy.tell = lambda event: self._told_by_proxy(proxy, event)
+        proxy.dial = self._backend_of
+        self.proxies[name] = proxy
+        return proxy
+
+    def kill_proxy(self, name: str) -> None:
+        proxy = self.proxies.pop(name)
+        for gate in proxy.gates.values():
+            for session in list(gate.sessions):
+                proxy.disconnect(session)
+        if self.life.registered.pop(name, None) is not None:
+            desk = self.life.autoscaler.desk
+            self.life.hear(name, lambda: desk.proxy_hung_up(name))
+
+    def kill_agent(self, compute: str) -> None:
+        """The connection breaks at once; that it is gone is told later, and only if it is."""
+        life = self.life
+        life.hear(compute, lambda: life.autoscaler.fleet.agent_unheard(compute))
+        self.cluster.lose_agent(compute)
+
+    def asked_agent(self, agent: FakeAgent, request: m.Request[Any]) -> None:
+        agent.tell = self._told_by_agent
+        if isinstance(request, m.StartCompute):
+            life = self.starts.setdefault((id(self.life), agent.compute), set())
+            life.add((request.database, request.epoch))
+
+    # --- who tells whom --------------------------------------------------------------------
+
+    def _told_by_cluster(self, event: m.Event) -> None:
+        life = self.life
+        fleet = life.autoscaler.fleet
+        match event:
+            case m.ResourceChanged():
+                life.hear("cluster", lambda: fleet.resource_changed(event.resource))
+            case m.ResourceDeleted():
+                life.hear("cluster", lambda: fleet.resource_deleted(event.name))
+            case m.AgentChanged():
+                life.hear("cluster", lambda: fleet.agent_changed(event.agent))
+
+    def _told_by_agent(self, event: m.Event) -> None:
+        life = self.life
+        assert isinstance(event, m.PostgresLost | m.PostgresBack | m.LoginFactsChanged)
+        if self.cluster.resources[event.database].status.compute not in self.partitioned:
+            life.hear(event.database, lambda: life.autoscaler.fleet.agent_told(event))
+
+    async def _asked_by_proxy(self, proxy: FakeProxy, request: m.Request[Any]) -> Any:
+        life = self.life
+        is_known = isinstance(request, m.RegisterProxy) or proxy.name in life.registered
+        if life.ended.is_set() or not is_known:
+            await asyncio.sleep(0.05)
+            raise Unavailable("the autoscaler is not there")
+
+        async def answer(asked: m.Request[Any]) -> Any:
+            return await life.answer_proxy(proxy, asked)
+
+        return await self.network.ask(answer, request, timeout_s=PROXY_ASKS_S_MAX, lost=life.ended)
+
+    def _told_by_proxy(self, proxy: FakeProxy, event: m.Event) -> None:
+        life = self.life
+        desk = life.autoscaler.desk
+        if proxy.name not in life.registered:
+            return
+        match event:
+            case m.ProxySample():
+                life.hear(proxy.name, lambda: desk.proxy_sampled(event))
+            case m.ResumeSeen():
+                life.hear(proxy.name, lambda: desk.resume_seen(event))
+
+    def _backend_of(self, address: m.ComputeAddress) -> FakeAgent | None:
+        for agent in self.cluster.agents.values():
+            if agent.info.address == address.agent:
+                return agent
+        return None
