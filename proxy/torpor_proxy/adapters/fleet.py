@@ -126,16 +126,23 @@ class ChannelFleet:
         assert self._link is not None, "not started"
         return self._link
 
+    def _kept(self, address: str) -> Peer | None:
+        peer = self._agents.get(address)
+        return None if peer is None or peer.closed.is_set() else peer
+
     async def _agent(self, address: str) -> Peer:
         """The kept connection to an agent, or a new one. Raises Unavailable."""
-        peer = self._agents.pop(address, None)
-        if peer is None or peer.closed.is_set():
-            peer = await dial(Path(address))
-            another = self._agents.pop(address, None)
-            if another is not None:
-                await another.close()
+        peer = self._kept(address)
+        if peer is None:
+            dialled = await dial(Path(address))
+            # Somebody else may have dialled meanwhile, and may be asking over that one.
+            peer = self._kept(address) or dialled
+            if peer is not dialled:
+                await dialled.close()
+        self._agents.pop(address, None)
         self._agents[address] = peer
         gone = [key for key, kept in self._agents.items() if kept.closed.is_set()]
         for key in gone or list(self._agents)[:-AGENTS_MAX]:
-            await self._agents.pop(key).close()
+            if (unused := self._agents.pop(key, None)) is not None:
+                await unused.close()
         return peer
