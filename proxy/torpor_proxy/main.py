@@ -117,7 +117,7 @@ async def _watch(registry: Registry, fleet: ChannelFleet, settings: Settings) ->
         await asyncio.sleep(settings.capture_after_s / 2)
         now = monotonic()
         try:
-            await registry.capture_idle(now)
+            registry.capture_idle(now)
             before, examined = examined, registry.examined()
             if now - reported_at >= settings.sample_every_s or examined - before:
                 reported_at = now

@@ -81,8 +81,10 @@ class TlsStream(PlainStream):
 
     def write(self, data: bytes) -> None:
         if self._transport is not None:
+            rest = memoryview(data)
             try:
-                self._ssl.write(data)
+                while rest:
+                    rest = rest[self._ssl.write(rest) :]
             except ssl.SSLError:
                 self._transport.abort()
                 return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from itertools import islice
 from time import monotonic
 
@@ -57,7 +57,7 @@ class Endpoint:
         self._probes = asyncio.Semaphore(PROBES_AT_ONCE)
         self._examining = asyncio.Lock()
         self._waiting: set[Session] = set()
-        self._cancels: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._last_used = monotonic()
         self._queries = 0
         """Of the sessions that are not attached now."""
@@ -84,15 +84,18 @@ class Endpoint:
             raise
         return GateClosed(parked=len(self.sessions))
 
+    async def until_changed(self, timeout_s: float) -> None:
+        """Until something more is heard of the database, or the time is over."""
+        await self._way.until_changed(timeout_s)
+
     def open_gate(self, epoch: int) -> None:
         self.gate.open(epoch)
         self._way.changed()
 
     async def _park_all(self) -> None:
         self._refuse_if_busy()
-        async with self._examining:
-            # Those that were examined since their last message need no second look.
-            await self._capture([session for session in self.attached if session.needs_capture])
+        # Those that were examined since their last message need no second look.
+        await self._examine([session for session in self.attached if session.needs_capture])
         self._refuse_if_busy()
         if not all(session.can_be_let_go for session in self.attached):
             raise Busy("a session was used at the last moment")
@@ -134,14 +137,16 @@ class Endpoint:
         """Whether nothing is left to find out before the database may sleep."""
         return not any(session.needs_capture or session.is_busy for session in self.attached)
 
-    async def capture_idle(self, now: float) -> None:
-        """Examine the sessions that have been idle for a while."""
-        if self._examining.locked():
-            return
+    def capture_idle(self, now: float) -> None:
+        """Begin to examine the sessions that have been idle for a while; nobody waits for it."""
         limit = now - self.settings.capture_after_s
+        due = [s for s in self.attached if s.needs_capture and s.last_used < limit]
+        if due and not self._examining.locked():
+            self._start(self._examine(due))
+
+    async def _examine(self, sessions: list[Session]) -> None:
         async with self._examining:
-            due = [s for s in self.attached if s.needs_capture and s.last_used < limit]
-            await self._capture(due)
+            await self._capture(sessions)
 
     async def _capture(self, sessions: list[Session]) -> None:
         async def one(session: Session) -> None:
@@ -189,9 +194,12 @@ class Endpoint:
     def cancel(self, backend: Backend) -> None:
         if self.gate.address is not None and backend.epoch == self.gate.epoch:
             asked = self._computes.cancel(self.gate.address, backend.process_id, backend.secret)
-            task = asyncio.get_running_loop().create_task(asked)
-            self._cancels.add(task)
-            task.add_done_callback(self._cancels.discard)
+            self._start(asked)
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def moved(self, session: Session, before: State, after: State) -> None:
         if after is State.WAITING:

@@ -8,9 +8,11 @@ import secrets
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from time import monotonic
 
 from torpor_api.facts import RoleFacts
 from torpor_api.failures import Failure
+from torpor_api.phases import Phase
 from torpor_proxy.core import login, scram, wire
 from torpor_proxy.core.refusals import CannotWake, Refusal, Refused
 from torpor_proxy.core.routing import Route, route
@@ -24,8 +26,11 @@ from torpor_proxy.ports import Encryption, Fleet, Stream
 
 log = logging.getLogger(__name__)
 
-ROLE_SECONDS_MAX = 5.0
-"""For an awake database's agent to say what a role is; it takes a millisecond."""
+FACTS_SECONDS_MAX = 5.0
+"""For an awake database's agent to say what a role is (it takes a millisecond), or for one that is
+falling asleep to be there."""
+
+FACTS_RETRY_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ async def _log_in(door: Door, greeting: Greeting, packet: Startup, client: str) 
     if isinstance(wanted, Refusal):
         raise Refused(wanted)
     endpoint = door.registry.endpoints.get(wanted.endpoint)
-    role = None if endpoint is None else await _role_of(door, endpoint, wanted)
+    role, databases = (None, None) if endpoint is None else await _facts_of(door, endpoint, wanted)
     verifier, reason = login.verifier_of(role, time.time())
     if endpoint is None:
         reason = f"no endpoint {wanted.endpoint!r}"
@@ -88,31 +93,52 @@ async def _log_in(door: Door, greeting: Greeting, packet: Startup, client: str) 
     last_word = await knows_password(greeting.stream, greeting.inbox, verifier or mock, end_point)
     if last_word is None or role is None or endpoint is None or verifier is None:
         raise Refused(login.failed(wanted, reason or "wrong password"))
-    _admit(door, endpoint, wanted, role, client)
+    _admit(door, endpoint, wanted, role, databases, client)
     greeting.stream.write(last_word + wire.AUTHENTICATION_OK)
     rest = greeting.inbox.take_all()
     door.registry.enter(endpoint, wanted, greeting.stream, client, packet.has_long_keys, rest)
 
 
-async def _role_of(door: Door, endpoint: Endpoint, wanted: Route) -> RoleFacts | None:
-    """As exported while the database sleeps; an awake one is asked."""
-    address = endpoint.gate.address
-    if address is not None:
-        try:
-            return await door.fleet.role(address, wanted.user, timeout_s=ROLE_SECONDS_MAX)
-        except Failure as failure:
-            if endpoint.gate.address is not None:
-                raise Refused(CannotWake(wanted.endpoint, failure)) from None
-            # It fell asleep in that moment, and what it exported is exact.
-    return next((role for role in endpoint.info.facts.roles if role.name == wanted.user), None)
+async def _facts_of(
+    door: Door, endpoint: Endpoint, wanted: Route
+) -> tuple[RoleFacts | None, tuple[str, ...] | None]:
+    """The role, and the databases there are: as exported while the database sleeps.
+
+    An awake one is asked for the role, and says itself which databases it has (None). One that is
+    on its way to sleep is waited for: what it exported before may be old. Raises Refused.
+    """
+    deadline = monotonic() + FACTS_SECONDS_MAX
+    failure = endpoint.why_not()
+    while monotonic() < deadline:
+        address = endpoint.gate.address
+        if address is not None:
+            try:
+                role = await door.fleet.role(address, wanted.user, timeout_s=FACTS_SECONDS_MAX)
+            except Failure as failed:
+                failure = failed
+            else:
+                return role, None
+        elif endpoint.info.phase is not Phase.SUSPENDING:
+            facts = endpoint.info.facts
+            role = next((role for role in facts.roles if role.name == wanted.user), None)
+            return role, facts.databases
+        await endpoint.until_changed(FACTS_RETRY_SECONDS)
+    raise Refused(CannotWake(wanted.endpoint, failure))
 
 
-def _admit(door: Door, endpoint: Endpoint, wanted: Route, role: RoleFacts, client: str) -> None:
+def _admit(
+    door: Door,
+    endpoint: Endpoint,
+    wanted: Route,
+    role: RoleFacts,
+    databases: tuple[str, ...] | None,
+    client: str,
+) -> None:
     """Raises Refused where the right password is not enough."""
     refusal = login.judge(
         wanted,
         role,
-        endpoint.info.facts.databases if endpoint.gate.address is None else None,
+        databases,
         endpoint.info.allow,
         client.rpartition(":")[0].strip("[]"),
         endpoint.count_of(wanted.user) if role.connection_limit >= 0 else 0,

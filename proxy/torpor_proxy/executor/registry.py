@@ -71,10 +71,10 @@ class Registry:
             if endpoint.sessions or endpoint.gate.address is not None
         ]
 
-    async def capture_idle(self, now: float) -> None:
-        """Examine sessions that have been idle for a while, of all databases at once."""
-        awake = [endpoint for endpoint in self.endpoints.values() if endpoint.attached]
-        await asyncio.gather(*(endpoint.capture_idle(now) for endpoint in awake))
+    def capture_idle(self, now: float) -> None:
+        """Begin to examine sessions that have been idle for a while."""
+        for endpoint in self.endpoints.values():
+            endpoint.capture_idle(now)
 
     def examined(self) -> set[str]:
         """Awake databases whose sessions are all idle and known."""

@@ -90,7 +90,7 @@ class Way:
         is_first = False
         while (standing := self.gate.standing(monotonic())) is not Standing.OPEN:
             if standing is Standing.CLOSED:
-                await self._until_changed()
+                await self._until_gate_moves()
                 continue
             is_first = self._waking is None
             awake = await self._wake(cause)
@@ -100,13 +100,18 @@ class Way:
                 await asyncio.sleep(RETRY_SECONDS_MIN)
         return is_first
 
-    async def _until_changed(self) -> None:
+    async def _until_gate_moves(self) -> None:
         until = self.gate.closed_until
-        if until is not None:
-            try:
-                await asyncio.wait_for(self._changed.wait(), max(0.0, until - monotonic()))
-            except TimeoutError:
-                log.warning("gate_reopened_by_itself", extra={"endpoint": self._name})
+        if until is not None and not await self.until_changed(max(0.0, until - monotonic())):
+            log.warning("gate_reopened_by_itself", extra={"endpoint": self._name})
+
+    async def until_changed(self, timeout_s: float) -> bool:
+        """Whether something was heard of the database in that time."""
+        try:
+            await asyncio.wait_for(self._changed.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
 
     async def _wake(self, cause: str) -> Awake:
         """One question for all who wait. Raises a Failure with the reason."""
