@@ -91,7 +91,8 @@ def test_what_runs_inside_keeps_it_awake_and_is_named() -> None:
     story = idle()
     story.activity = Activity(busy=("autovacuum of public.t",))
     story.rest()
-    assert story.phase() is Phase.ACTIVE and story.names() == ["AskActivity"]
+    assert story.names() == ["AskActivity", "WriteStatus"]
+    assert story.written[-1].why_awake != () and story.phase() is Phase.ACTIVE
     (line,) = why.lines(story.database, 120.0)
     assert line.startswith("could not be put to sleep: autovacuum of public.t is running;")
 

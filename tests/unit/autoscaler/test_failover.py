@@ -1,0 +1,376 @@
+"""A compute is lost, or may be; the autoscaler restarts; the spec changes under Postgres."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from torpor_api import messages as m
+from torpor_api.facts import LoginFacts
+from torpor_api.failures import Failure, NotFenced, StartFailed, Unavailable
+from torpor_api.phases import Phase
+from torpor_api.resource import DatabaseStatus
+from torpor_autoscaler.core import endpoints, facts, why
+from torpor_autoscaler.core.actions import Wait
+from torpor_autoscaler.core.limits import Limits
+from unit.autoscaler.story import FACTS, Story, address, agent, awake, running
+
+NOBODY = m.AgentState(compute="c1", state="stopped", database="shop", epoch=1)
+
+
+def lost(restarting: bool, epoch: int = 1) -> m.PostgresLost:
+    return m.PostgresLost(database="shop", epoch=epoch, restarting=restarting, reason="signal 9")
+
+
+def found(phase: Phase, state: m.AgentState | None, **spec: Any) -> Story:
+    """As after a restart: the record names compute c1 under epoch 5."""
+    status = DatabaseStatus(phase=phase, epoch=5, compute="c1", observed_generation=1)
+    story = Story(status, **spec)
+    story.world.pool.bind("shop", "c1")
+    if state is not None:
+        story.states["c1"] = state
+    return story
+
+
+# --- loss ----------------------------------------------------------------------------------------
+
+
+def test_a_lost_compute_with_sessions_is_replaced_at_once() -> None:
+    story = awake().sample(attached=1)
+    story.asked.clear()
+    story.fact(facts.agent_gone, "c1", 101.0)
+    start = story.until(m.StartCompute)
+    assert (start.epoch, start.fenced_epoch) == (2, 1)
+    (claim,) = story.all(m.WriteStatus)
+    assert (claim.status.phase, claim.status.compute) == (Phase.RESUMING, "c2")
+    assert not story.all(m.ConfirmGone)
+
+
+def test_a_lost_compute_without_sessions_is_laid_down_and_fenced_at_the_next_start() -> None:
+    story = awake()
+    story.fact(facts.agent_gone, "c1", 101.0)
+    story.rest()
+    status = story.record.status
+    assert (status.phase, status.epoch, status.compute) == (Phase.SUSPENDED, 1, "c1")
+    story.wake()
+    assert story.until(m.StartCompute).fenced_epoch == 1
+
+
+def test_one_that_is_kept_awake_returns_by_itself() -> None:
+    story = Story(keepAwake=True)
+    story.rest()
+    assert story.phase() is Phase.ACTIVE
+    story.fact(facts.agent_gone, "c1", 101.0)
+    story.rest()
+    assert story.record.status.epoch == 2 and story.phase() is Phase.ACTIVE
+
+
+def test_a_lost_connection_alone_changes_nothing() -> None:
+    story = awake()
+    story.asked.clear()
+    story.fact(facts.agent_unheard, "c1")
+    assert story.names() == ["AskAgentState"]
+    story.rest()
+    assert story.database.run is not None and not story.all(m.ConfirmGone)
+
+
+@pytest.mark.parametrize("outcome", [Unavailable("nobody answers"), NOBODY])
+def test_an_agent_that_does_not_serve_is_fenced(outcome: object) -> None:
+    story = awake().sample()
+    story.fact(facts.agent_unheard, "c1").answer(outcome)
+    assert story.until(m.ConfirmGone).compute == "c1"
+    assert endpoints.info(story.database).address is None
+    story.rest()
+    assert story.record.status.compute == "c2" and story.record.status.epoch == 2
+
+
+def test_a_compute_of_which_nobody_knows_whether_it_is_gone_is_not_replaced() -> None:
+    story = awake().sample()
+    story.fact(facts.agent_unheard, "c1").fail(Unavailable("no route"))
+    for _ in range(20):
+        story.until(m.ConfirmGone)
+        story.fail(NotFenced("node n1 is unreachable"))
+        wait = story.rest()
+        assert wait.until is not None
+        story.at(wait.until)
+    assert story.all(m.StartCompute)[1:] == []
+    assert why.lines(story.database, 200.0)[0] == "NotFenced: node n1 is unreachable"
+    story.rest()
+    assert story.record.status.epoch == 2
+
+
+def test_a_proxy_that_can_not_reach_a_sound_compute_is_told_so() -> None:
+    story = awake()
+    story.effects.clear()
+    story.wake(lost_epoch=1)
+    assert isinstance(story.request, m.AskAgentState) and not story.answers()
+    story.rest()
+    (answer,) = story.answers()
+    assert isinstance(answer, m.Awake) and answer.endpoint.epoch == 1
+
+
+def test_a_proxy_that_found_the_compute_dead_gets_another() -> None:
+    story = awake()
+    story.effects.clear()
+    story.wake(lost_epoch=1)
+    story.fail(Unavailable("connection refused"))
+    story.rest()
+    (answer,) = story.answers()
+    assert isinstance(answer, m.Awake) and answer.endpoint.epoch == 2
+
+
+def test_a_proxy_that_is_behind_is_answered_with_the_present() -> None:
+    story = awake()
+    story.effects.clear()
+    story.wake(lost_epoch=99)
+    assert len(story.answers()) == 1 and isinstance(story.action, Wait)
+
+
+def test_facts_about_another_compute_change_nothing() -> None:
+    story = awake()
+    story.fact(facts.agent_gone, "c7", 101.0)
+    story.fact(facts.agent_unheard, "c7")
+    story.fact(facts.postgres_lost, lost(restarting=False, epoch=0), 101.0)
+    story.fact(facts.facts_changed, 0, FACTS)
+    assert story.database.run is not None and isinstance(story.action, Wait)
+    assert story.database.facts != FACTS
+
+
+# --- a crash of Postgres alone -------------------------------------------------------------------
+
+
+def test_while_its_agent_restarts_postgres_the_gate_is_closed() -> None:
+    story = awake()
+    story.effects.clear()
+    story.fact(facts.postgres_lost, lost(restarting=True), 101.0)
+    info = endpoints.info(story.database)
+    assert (info.phase, info.address) == (Phase.ACTIVE, None)
+    assert "being started again" in why.lines(story.database, 101.0)[0]
+    story.wake()
+    assert not story.answers()
+    started = m.Started(address=address("c1"), steps=(), facts=FACTS, max_connections=100)
+    back = m.PostgresBack(database="shop", epoch=1, started=started)
+    story.fact(facts.postgres_back, back)
+    assert endpoints.info(story.database).address == address("c1")
+    assert [type(answer) for answer in story.answers()] == [m.Awake]
+    assert story.record.status.epoch == 1
+
+
+def test_a_postgres_that_is_given_up_is_fenced() -> None:
+    story = awake().sample()
+    story.fact(facts.postgres_lost, lost(restarting=False), 101.0)
+    story.until(m.ConfirmGone)
+    story.rest()
+    assert story.record.status.epoch == 2
+
+
+def test_a_postgres_that_does_not_come_back_is_given_up() -> None:
+    story = awake(limits=Limits(restart_s_max=60.0, start_grace_s=0.0)).sample()
+    story.fact(facts.postgres_lost, lost(restarting=True), 101.0)
+    assert story.rest().until == 161.0
+    story.at(161.0)
+    story.until(m.ConfirmGone)
+
+
+def test_news_of_the_restart_that_was_missed_is_asked_for() -> None:
+    story = awake()
+    story.fact(facts.postgres_lost, lost(restarting=True), 101.0)
+    story.fact(facts.agent_unheard, "c1")
+    story.rest()
+    assert story.database.run is not None and story.database.run.is_up
+
+
+# --- a restart of the autoscaler -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("phase", [Phase.RESUMING, Phase.ACTIVE, Phase.SUSPENDING])
+def test_a_compute_that_serves_is_left_alone(phase: Phase) -> None:
+    story = found(phase, running("c1", 5))
+    story.rest()
+    assert story.phase() is Phase.ACTIVE and story.record.status.epoch == 5
+    assert not {"StartCompute", "StopCompute", "ConfirmGone"} & set(story.names())
+    assert endpoints.info(story.database).address == address("c1")
+
+
+@pytest.mark.parametrize("phase", [Phase.RESUMING, Phase.ACTIVE, Phase.SUSPENDING])
+@pytest.mark.parametrize(
+    "state",
+    [
+        None,
+        m.AgentState(compute="c1", state="stopped", database="shop", epoch=5),
+        running("c1", 4),
+        running("c1", 5, database="other"),
+        running("c9", 5),
+    ],
+)
+def test_a_compute_that_does_not_serve_is_fenced_and_laid_down(
+    phase: Phase, state: m.AgentState | None
+) -> None:
+    story = found(phase, state)
+    story.rest()
+    assert [gone.compute for gone in story.all(m.ConfirmGone)] == ["c1"]
+    status = story.record.status
+    assert (status.phase, status.epoch, status.compute) == (Phase.SUSPENDED, 5, "c1")
+
+
+def test_one_that_was_found_starting_is_waited_for() -> None:
+    starting = running("c1", 5).model_copy(update={"state": "starting"})
+    story = found(Phase.RESUMING, starting)
+    for _ in range(5):
+        wait = story.rest()
+        assert wait.until is not None
+        story.at(wait.until)
+    assert not story.all(m.ConfirmGone)
+    story.states["c1"] = running("c1", 5)
+    story.let_time_pass(lambda: story.phase() is Phase.ACTIVE)
+    assert story.record.status.epoch == 5
+
+
+def test_one_that_starts_for_ever_is_not() -> None:
+    starting = running("c1", 5).model_copy(update={"state": "starting"})
+    story = found(Phase.RESUMING, starting, limits=Limits(start_unknown_s_max=2.0))
+    story.let_time_pass(lambda: story.phase() is Phase.SUSPENDED)
+    assert [gone.compute for gone in story.all(m.ConfirmGone)] == ["c1"]
+
+
+def test_a_wake_at_the_restart_is_answered_by_the_compute_that_serves() -> None:
+    story = found(Phase.ACTIVE, running("c1", 5))
+    story.wake()
+    story.rest()
+    (answer,) = story.answers()
+    assert isinstance(answer, m.Awake) and answer.endpoint.epoch == 5
+
+
+def test_nothing_is_suspended_before_every_proxy_may_have_come_back() -> None:
+    limits = Limits(start_grace_s=105.0)
+    story = Story(limits=limits, idleTimeout="1s")
+    story.wake()
+    story.rest()
+    story.at(104.0)
+    assert story.rest().until == 105.0 and not story.all(m.StopCompute)
+    story.at(105.0).rest()
+    assert story.phase() is Phase.SUSPENDED
+
+
+def test_a_database_that_somebody_else_claimed_is_let_go() -> None:
+    story = awake()
+    theirs = DatabaseStatus(phase=Phase.ACTIVE, epoch=2, compute="theirs", observed_generation=1)
+    story.record = story.record.model_copy(update={"status": theirs})
+    story.touch().fact(facts.observe, story.record)
+    assert story.database.run is None
+    assert not story.all(m.StopCompute)
+
+
+def test_an_older_record_changes_nothing() -> None:
+    story = awake()
+    old = story.record.model_copy(
+        update={
+            "status": DatabaseStatus(),
+            "metadata": story.record.metadata.model_copy(update={"resource_version": "1"}),
+        }
+    )
+    story.fact(facts.observe, old)
+    assert story.database.run is not None and story.database.status.phase is Phase.ACTIVE
+
+
+# --- the spec ------------------------------------------------------------------------------------
+
+
+def test_a_changed_spec_is_applied_while_awake() -> None:
+    story = awake()
+    story.asked.clear()
+    story.change(roles=[{"name": "app"}, {"name": "b"}])
+    story.rest()
+    (applied,) = story.all(m.ApplySpec)
+    assert (applied.epoch, applied.generation, applied.verifiers) == (1, 2, {"app": "v1"})
+    assert len(applied.spec.roles) == 2
+    assert story.record.status.observed_generation == 2
+    assert endpoints.info(story.database).facts == FACTS
+    assert story.all(m.StoreLoginFacts)[-1].facts == FACTS
+
+
+def test_a_spec_that_is_refused_is_shown_and_tried_again() -> None:
+    story = awake()
+    story.change(roles=[{"name": "app"}, {"name": "b"}])
+    story.until(m.ApplySpec)
+    story.fail(StartFailed("role b can not be made"))
+    wait = story.rest()
+    conditions = {each.type: each for each in story.record.status.conditions}
+    assert conditions["SpecApplied"].status == "False"
+    assert conditions["SpecApplied"].message == "role b can not be made"
+    assert story.record.status.observed_generation == 1
+    assert "the spec could not be applied: role b can not be made" in why.lines(
+        story.database, 101.0
+    )
+    story.at(105.0).rest()
+    assert wait.until is not None
+    assert story.record.status.observed_generation == 2
+    assert [each.type for each in story.record.status.conditions] == ["Ready"]
+
+
+def test_a_spec_that_changes_during_a_start_is_applied_afterwards() -> None:
+    story = Story()
+    story.wake()
+    story.until(m.StartCompute)
+    story.change(roles=[{"name": "b"}], databases=[{"name": "b", "owner": "b"}])
+    story.rest()
+    assert story.all(m.StartCompute)[0].generation == 1
+    assert story.all(m.ApplySpec)[0].generation == 2
+    assert story.record.status.observed_generation == 2
+
+
+def test_while_it_sleeps_proxies_judge_by_what_the_cluster_says() -> None:
+    story = Story()
+    story.rest()
+    story.asked.clear()
+    story.change(access={"allow": ["10.0.0.0/8"]})
+    story.rest()
+    assert story.names() == ["FetchLoginFacts"]
+    assert endpoints.info(story.database).allow == ("10.0.0.0/8",)
+
+
+def test_news_of_roles_is_told_and_stored() -> None:
+    story = awake()
+    story.asked.clear()
+    told = LoginFacts(databases=("new",))
+    story.fact(facts.facts_changed, 1, told)
+    assert endpoints.info(story.database).facts == told
+    story.rest()
+    assert story.all(m.StoreLoginFacts) == [m.StoreLoginFacts(name="shop", epoch=1, facts=told)]
+
+
+def test_keep_awake_that_is_switched_on_wakes_it() -> None:
+    story = Story()
+    story.rest()
+    story.change(keepAwake=True)
+    story.rest()
+    assert story.phase() is Phase.ACTIVE
+    assert story.record.status.why_awake == ("keepAwake", "sleeps after 10s without use")
+
+
+@pytest.mark.parametrize("failure", [StartFailed("no"), Unavailable("no")])
+def test_one_that_is_kept_awake_and_fails_tries_again_with_growing_pauses(
+    failure: Failure,
+) -> None:
+    story = Story(agents=20, keepAwake=True)
+    moments = []
+    for _ in range(6):
+        story.until(m.StartCompute)
+        moments.append(story.world.now)
+        story.fail(failure)
+        wait = story.rest()
+        assert wait.until is not None
+        story.at(wait.until)
+    pauses = [after - before for before, after in itertools.pairwise(moments)]
+    assert pauses == [0.25, 0.5, 8.0, 16.0, 32.0]
+
+
+def test_agents_come_late_to_one_that_is_kept_awake() -> None:
+    story = Story(agents=0, keepAwake=True)
+    assert story.rest().until is None
+    story.world.pool.learn(agent(5))
+    story.fact(lambda database: None)
+    story.rest()
+    assert story.phase() is Phase.ACTIVE
