@@ -1,17 +1,19 @@
 """What goes through: straight to Postgres, through Torpor, and through PgBouncer, taking turns.
 
-Straight and PgBouncer share a bare Postgres on a copy of the data that Torpor's compute has, with
-the same settings; all clients connect over TCP on this machine, without TLS. Torpor is compared
-with PgBouncer, where that is there, and with Postgres itself.
+Each has a Postgres of its own, on a copy of the same data, with the same settings; all clients
+connect over TCP on this machine, without TLS. Torpor is compared with PgBouncer, where that is
+there, and with Postgres itself.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from rig import pgbouncer
 from rig.client import CHUNK_BYTES, Client, Target, message
@@ -32,8 +34,9 @@ ROWS = SCALE * 100_000
 MODES = ("simple", "extended", "prepared")
 CLIENTS = (1, 16, 100)
 ROUNDS = 5
-CELL_SECONDS = 4
-"""Of one pgbench run, its hundred logins included; what it prints leaves them out."""
+RUN_SECONDS = 3
+LOGIN_SECONDS = 0.05
+"""Per client: pgbench's time begins before its logins, which its figure leaves out."""
 
 GOAL = "≥ 0.8× PgBouncer"
 
@@ -90,13 +93,20 @@ def _targets(progress: Progress) -> Iterator[dict[str, Target]]:
         client.close()
         torpor.suspend(DATABASE)
         data = torpor.state / "databases" / DATABASE / "data"
-        bare = ending.enter_context(copy_of(data, tcp=True))
-        bare.start()
-        bare.client().close()
-        targets = {"torpor": target, "postgres": bare.target}
+        targets = {"torpor": target, "postgres": ending.enter_context(_awake(data, tcp=True))}
         if program := pgbouncer.program(progress):
-            targets["pgbouncer"] = ending.enter_context(pgbouncer.bouncing(program, bare.target))
+            # Over a Unix socket, as Torpor's proxy reaches its compute.
+            behind = ending.enter_context(_awake(data, tcp=False))
+            targets["pgbouncer"] = ending.enter_context(pgbouncer.bouncing(program, behind))
         yield targets
+
+
+@contextlib.contextmanager
+def _awake(data: Path, *, tcp: bool) -> Iterator[Target]:
+    with copy_of(data, tcp=tcp) as postgres:
+        postgres.start()
+        postgres.client().close()
+        yield postgres.target
 
 
 def _samples(
@@ -124,14 +134,17 @@ def _parts(cell: Cell, samples: dict[str, list[float]]) -> list[Part]:
 
 
 def _transactions(mode: str, clients: int) -> Measure:
+    seconds = RUN_SECONDS + math.ceil(clients * LOGIN_SECONDS)
+
     def measure(target: Target) -> float:
         output = pgbench(
             target,
             *("--no-vacuum", "--select-only", f"--protocol={mode}", f"--client={clients}"),
-            *(f"--jobs={min(clients, 2)}", f"--time={CELL_SECONDS}"),
+            *(f"--jobs={min(clients, 2)}", f"--time={seconds}"),
         )
         found = re.search(r"tps = ([\d.]+) \(without initial connection time\)", output)
-        assert found, output
+        if found is None:
+            raise RuntimeError(f"no transaction in {seconds} s:\n{output}")
         return float(found[1])
 
     return measure
