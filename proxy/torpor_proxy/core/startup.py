@@ -26,6 +26,9 @@ TLS_RECORD = 0x16
 PROTOCOL_OPTION = "_pq_."
 """Parameters of this prefix speak to the protocol, not to the server."""
 
+_SPACES = " \t\n\v\f\r"
+"""Those of C's ``isspace``, by which Postgres splits; others are part of a word."""
+
 _HTTP_VERBS = (b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"CONN", b"PATC", b"PRI ")
 
 _CANCEL, _SSL, _GSSENC = 5678, 5679, 5680
@@ -73,10 +76,14 @@ class Startup:
 
     @property
     def negotiation(self) -> bytes:
-        """NegotiateProtocolVersion where the client asked for more than there is, else nothing."""
+        """NegotiateProtocolVersion where the client asked for more than there is, else nothing.
+
+        Never a higher version than the client's own, which libpq takes for a fault.
+        """
         if self.minor <= wire.PROTOCOL_MINOR_MAX and not self.unknown_options:
             return b""
-        return wire.negotiate_protocol_version(wire.PROTOCOL_MINOR_MAX, self.unknown_options)
+        minor = min(self.minor, wire.PROTOCOL_MINOR_MAX)
+        return wire.negotiate_protocol_version(minor, self.unknown_options)
 
     @property
     def has_long_keys(self) -> bool:
@@ -148,7 +155,7 @@ def split_options(options: str) -> list[str]:
             word, is_escaped = word + char, False
         elif char == "\\":
             is_escaped = is_open = True
-        elif char.isspace():
+        elif char in _SPACES:
             if is_open:
                 words.append(word)
             word, is_open = "", False
@@ -160,6 +167,6 @@ def split_options(options: str) -> list[str]:
 def join_options(words: list[str]) -> str:
     """What :func:`split_options` reads back."""
     return " ".join(
-        "".join("\\" + char if char == "\\" or char.isspace() else char for char in word)
+        "".join("\\" + char if char == "\\" or char in _SPACES else char for char in word)
         for word in words
     )
