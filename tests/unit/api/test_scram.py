@@ -9,6 +9,7 @@ import hmac
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scramp import ScramMechanism
 
 from torpor_api.scram import Verifier, parse_verifier, prepare, verifier_of
 
@@ -27,6 +28,14 @@ def test_the_example_of_rfc_7677() -> None:
     signature = hmac.digest(verifier.stored_key, AUTH_MESSAGE, "sha256")
     client_key = bytes(a ^ b for a, b in zip(PROOF, signature, strict=True))
     assert hashlib.sha256(client_key).digest() == verifier.stored_key
+
+
+@given(st.text("aZ09 ä€ªⅨ\u00a0", min_size=1, max_size=20), st.binary(min_size=12, max_size=32))
+def test_another_implementation_makes_the_same_of_it(password: str, salt: bytes) -> None:
+    mechanism = ScramMechanism("SCRAM-SHA-256")
+    _, stored_key, server_key, _ = mechanism.make_auth_info(password, 4096, salt)
+    verifier = verifier_of(password, salt, 4096)
+    assert (verifier.stored_key, verifier.server_key) == (stored_key, server_key)
 
 
 def test_another_password_has_another_verifier() -> None:
