@@ -32,10 +32,11 @@ class Gate:
         """The autoscaler's word on the database; False where it is older than what is known."""
         if info.epoch < self.epoch:
             return False
+        if info.epoch > self.epoch or info.address is None:
+            # It was closed for a compute that is gone.
+            self.closed_until = None
         self.epoch = info.epoch
         self.address = info.address
-        if info.address is None:
-            self.closed_until = None
         return True
 
     def close(self, epoch: int, until: float) -> bool:

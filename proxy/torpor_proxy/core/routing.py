@@ -10,10 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torpor_api.identity import is_database_name
-from torpor_proxy.core.refusals import EndpointDisagrees, EndpointUnnamed, Refusal
+from torpor_proxy.core.refusals import (
+    EndpointDisagrees,
+    EndpointUnnamed,
+    NotSupported,
+    Refusal,
+)
 from torpor_proxy.core.startup import PROTOCOL_OPTION, Startup, join_options, split_options
 
 _OPTION = "endpoint="
+
+_NO_REPLICATION = ("", "false", "off", "no", "0")
 
 _NOT_FOR_POSTGRES = ("user", "database", "options", "replication")
 
@@ -32,13 +39,15 @@ class Route:
 def route(startup: Startup, server_name: str | None, domain: str) -> Route | Refusal:
     """The route, or why there is none."""
     given = dict(startup.parameters)
+    if given.get("replication", "").lower() not in _NO_REPLICATION:
+        # A client that is served an ordinary session instead would take it for a broken one.
+        return NotSupported("replication connections are not supported")
     user = given.get("user", "")
     named: dict[str, str] = {}
     if (label := _label(server_name, domain)) is not None:
         named["the TLS server name"] = label
-    options, words = _from_options(given.get("options", ""))
-    if options is not None:
-        named["options"] = options
+    in_options, words = _from_options(given.get("options", ""))
+    named.update(in_options)
     prefix, slash, rest = given.get("database", "").partition("/")
     database = given.get("database", "")
     if slash and is_database_name(prefix):
@@ -69,15 +78,15 @@ def _label(server_name: str | None, domain: str) -> str | None:
     return label if dot and rest == domain and is_database_name(label) else None
 
 
-def _from_options(options: str) -> tuple[str | None, list[str]]:
-    """The endpoint in ``options``, and the words that are Postgres's."""
-    words = split_options(options)
-    found = None
+def _from_options(options: str) -> tuple[dict[str, str], list[str]]:
+    """The endpoints that ``options`` name, by where, and the words that are Postgres's."""
+    found: dict[str, str] = {}
     kept: list[str] = []
-    for word in words:
+    for word in split_options(options):
         # As a word of its own, and as `-c endpoint=NAME`, which some drivers can't avoid.
         if word.removeprefix("-c").startswith(_OPTION):
-            found = word.removeprefix("-c").removeprefix(_OPTION)
+            name = word.removeprefix("-c").removeprefix(_OPTION)
+            found["options" if found.get("options", name) == name else "options again"] = name
             if kept and kept[-1] == "-c":
                 kept.pop()
         else:

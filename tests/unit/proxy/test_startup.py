@@ -37,7 +37,9 @@ def test_lengths_that_can_be(length: int) -> None:
     assert packet_length(struct.pack(">I", length) + b"more") == length
 
 
-@pytest.mark.parametrize("verb", ["GET / HTTP/1.1", "POST /", "HEAD /", "OPTIONS *", "PRI * HTTP/2"])
+@pytest.mark.parametrize(
+    "verb", ["GET / HTTP/1.1", "POST /", "HEAD /", "OPTIONS *", "PRI * HTTP/2"]
+)
 def test_http_is_recognized_and_is_no_possible_length(verb: str) -> None:
     first = verb.encode()[:4]
     assert startup.is_http(first)
