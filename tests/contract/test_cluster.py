@@ -6,6 +6,7 @@ Whoever plays the cluster's part (`torpor up`, a fake of it) answers these quest
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,9 @@ from typing import Any, cast
 
 import pytest
 
+from support.fakes.channel import CLUSTER_REQUESTS, handlers_of
+from support.fakes.channel import Watchers as FakeWatchers
+from support.fakes.cluster import FakeCluster
 from torpor_api import messages as m
 from torpor_api.facts import LoginFacts, RoleFacts
 from torpor_api.failures import (
@@ -26,7 +30,7 @@ from torpor_api.failures import (
 from torpor_api.phases import Phase
 from torpor_api.resource import DatabaseStatus, ServerlessDatabase
 from torpor_channel.client import dial
-from torpor_channel.peer import Peer
+from torpor_channel.peer import Handlers, Peer
 from torpor_channel.server import Server
 from torpor_cli.local.agents import Agents
 from torpor_cli.local.cluster import Cluster
@@ -55,9 +59,31 @@ class NoAgents:
         pass
 
 
-@pytest.fixture
-async def socket(tmp_path: Path) -> AsyncIterator[Path]:
-    """Where a cluster answers."""
+@pytest.fixture(params=["local", "fake"])
+async def socket(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Path]:
+    """Where a cluster answers: `torpor up`'s, and the one that other tests trust in its place."""
+    folder = os.open(tmp_path, os.O_PATH)
+    path = Path(f"/proc/self/fd/{folder}") / "cluster.sock"
+    cluster = local_cluster if request.param == "local" else fake_cluster
+    async with cluster(tmp_path) as handlers:
+        server = Server(handlers)
+        await server.listen(path)
+        yield path
+        await server.close()
+    os.close(folder)
+
+
+@contextlib.asynccontextmanager
+async def fake_cluster(tmp_path: Path) -> AsyncIterator[Handlers]:
+    cluster = FakeCluster(root=tmp_path)
+    watchers = FakeWatchers(cluster.answer)
+    cluster.tell = watchers.tell
+    handlers = handlers_of(cluster.answer, *CLUSTER_REQUESTS)
+    yield {**handlers, m.WatchResources: watchers.watch, m.WatchAgents: watchers.watch}
+
+
+@contextlib.asynccontextmanager
+async def local_cluster(tmp_path: Path) -> AsyncIterator[Handlers]:
     template = tmp_path / "templates" / "18"
     template.mkdir(parents=True)
     (template / "PG_VERSION").write_text("18\n")
@@ -75,13 +101,8 @@ async def socket(tmp_path: Path) -> AsyncIterator[Path]:
     )
     agents = cast(Agents, NoAgents())
     cluster.agents = agents
-    server = Server(cluster_handlers(cluster, agents, watchers, Watchers()))
-    path = Path(f"/proc/self/fd/{os.open(tmp_path, os.O_PATH)}") / "cluster.sock"
-    await server.listen(path)
-    yield path
-    await server.close()
+    yield cluster_handlers(cluster, agents, watchers, Watchers())
     store.close()
-    os.close(int(path.parent.name))
 
 
 @pytest.fixture

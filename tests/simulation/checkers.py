@@ -36,6 +36,8 @@ class Checkers:
         self._computes_serve_once()
         self._statuses_are_legal()
         self._commits_are_there()
+        if self._town.stops_behind_open_gates:
+            raise Broken("a Postgres was asked to stop while a gate to it was open")
 
     def _one_writer(self) -> None:
         for name, volume in self._town.cluster.volumes.items():

@@ -156,6 +156,8 @@ class Town:
         self.partitioned: set[str] = set()
         self.starts: dict[tuple[int, str], set[tuple[str, int]]] = {}
         """What each compute was asked to serve, by each life of the autoscaler."""
+        self.stops_behind_open_gates = 0
+        self.lives = 1
         self.life = Life(self)
 
     def begin(self) -> None:
@@ -164,6 +166,7 @@ class Town:
     async def restart_autoscaler(self, down_s: float) -> None:
         await self.life.end()
         await asyncio.sleep(down_s)
+        self.lives += 1
         self.life = Life(self)
         self.life.begin()
 
@@ -193,9 +196,22 @@ class Town:
 
     def asked_agent(self, agent: FakeAgent, request: m.Request[Any]) -> None:
         agent.tell = self._told_by_agent
+        if isinstance(request, m.StopCompute):
+            self.stops_behind_open_gates += self._open_gates(agent)
         if isinstance(request, m.StartCompute):
-            life = self.starts.setdefault((id(self.life), agent.compute), set())
+            life = self.starts.setdefault((self.lives, agent.compute), set())
             life.add((request.database, request.epoch))
+
+    def _open_gates(self, agent: FakeAgent) -> int:
+        """Proxies that let sessions through to the agent's Postgres at this moment."""
+        gates = [
+            proxy.gates[agent.database]
+            for proxy in self.life.registered.values()
+            if agent.database in proxy.gates
+        ]
+        return sum(
+            gate.closed_until is None and gate.info.address == agent.address for gate in gates
+        )
 
     # --- who tells whom --------------------------------------------------------------------
 

@@ -176,7 +176,7 @@ class FakeAgent:
 
     def _started(self, was_recovery: bool) -> m.Started:
         return m.Started(
-            address=self._address(),
+            address=self.address,
             steps=(Step(name="start", where="postgres", ms=self.pace.start_s * 1000),),
             facts=self._facts,
             max_connections=MAX_CONNECTIONS,
@@ -216,10 +216,11 @@ class FakeAgent:
         if self.state == "warm":
             return state
         return state.model_copy(
-            update={"address": self._address(), "max_connections": MAX_CONNECTIONS}
+            update={"address": self.address, "max_connections": MAX_CONNECTIONS}
         )
 
-    def _address(self) -> m.ComputeAddress:
+    @property
+    def address(self) -> m.ComputeAddress:
         folder = f"/run/computes/{self.compute}"
         return m.ComputeAddress(socket_directory=folder, agent=self.info.address)
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from support.fakes.agent import FakeAgent, Pace
@@ -23,11 +26,17 @@ from torpor_api.manifest import parse_resource
 from torpor_api.phases import Phase
 from torpor_api.resource import DatabaseStatus, ServerlessDatabase
 
+FIRST_USER_ID = 30_000
+
 
 class FakeCluster:
     """Tests may reach into everything; components only ask."""
 
-    def __init__(self, pace: Pace | None = None) -> None:
+    def __init__(self, pace: Pace | None = None, root: Path | None = None) -> None:
+        self.root = root
+        """With a folder, volumes are folders in it, for whoever looks there."""
+        self.kept: dict[str, tuple[int, int]] = {}
+        """Epoch and generation of deleted resources whose data is still there."""
         self.resources: dict[str, ServerlessDatabase] = {}
         self.volumes: dict[str, Volume] = {}
         self.agents: dict[str, FakeAgent] = {}
@@ -52,7 +61,7 @@ class FakeCluster:
             case m.ListResources() | m.WatchResources():
                 return m.Resources(resources=tuple(self.resources.values()))
             case m.DeleteResource():
-                self.delete(request.name)
+                self.delete(request.name, data=request.data)
                 return m.Done()
             case m.WriteStatus():
                 return m.Stored(resource=self._write_status(request))
@@ -80,24 +89,32 @@ class FakeCluster:
     # --- resources -------------------------------------------------------------------------
 
     def apply(self, document: object) -> ServerlessDatabase:
-        wanted = parse_resource(document)
+        wanted = _without_passwords(parse_resource(document))
         old = self.resources.get(wanted.name)
         if old is not None and old.spec == wanted.spec:
             return old
-        generation = 1 if old is None else old.metadata.generation + 1
+        epoch, generation = self.kept.pop(wanted.name, (0, 0))
+        if old is not None:
+            generation = old.metadata.generation
         metadata = wanted.metadata.model_copy(
-            update={"generation": generation, "uid": old.metadata.uid if old else self._uid()}
+            update={"generation": generation + 1, "uid": old.metadata.uid if old else self._uid()}
         )
-        status = DatabaseStatus() if old is None else old.status
-        self.volumes.setdefault(wanted.name, Volume())
+        status = old.status if old else DatabaseStatus(epoch=epoch, observed_generation=generation)
+        self._provision(wanted.name)
         return self._store(wanted.model_copy(update={"metadata": metadata, "status": status}))
 
-    def delete(self, name: str) -> None:
-        phase = self._get(name).status.phase
-        if phase not in (Phase.SUSPENDED, Phase.FAILED):
-            raise Refused(f"{name} is {phase}")
-        del self.resources[name]
-        self.tell(m.ResourceDeleted(name=name))
+    def delete(self, name: str, *, data: bool = False) -> None:
+        if name not in self.resources and not (data and name in self.kept):
+            raise NotFound(f"no database {name!r}")
+        if name in self.resources:
+            last = self.resources[name]
+            if last.status.phase not in (Phase.SUSPENDED, Phase.FAILED):
+                raise Refused(f"{name} is {last.status.phase}")
+            del self.resources[name]
+            self.kept[name] = (last.status.epoch, last.metadata.generation)
+            self.tell(m.ResourceDeleted(name=name))
+        if data:
+            self._remove_data(name)
 
     def _write_status(self, request: m.WriteStatus) -> ServerlessDatabase:
         stored = self._get(request.name)
@@ -132,13 +149,34 @@ class FakeCluster:
     # --- storage and facts -----------------------------------------------------------------
 
     def volume_of(self, place: m.StoragePlace) -> Volume:
-        return self.volumes[place.directory.removeprefix("/volumes/")]
+        return self.volumes[Path(place.directory).name]
+
+    def _directory(self, name: str) -> Path:
+        return (self.root or Path("/volumes")) / name
+
+    def _provision(self, name: str) -> None:
+        if name in self.volumes:
+            return
+        self.volumes[name] = Volume(user_id=FIRST_USER_ID + len(self.volumes))
+        if self.root is not None:
+            (self._directory(name) / "ownership").mkdir(parents=True)
+            (self._directory(name) / "data").mkdir()
+            (self._directory(name) / "data" / "PG_VERSION").write_text("18")
+
+    def _remove_data(self, name: str) -> None:
+        del self.volumes[name], self.kept[name]
+        self.facts.pop(name, None)
+        if self.root is not None:
+            shutil.rmtree(self._directory(name))
 
     def _locate(self, name: str) -> m.StoragePlace:
         self._get(name)
-        if name not in self.volumes:
-            raise DataDamaged(f"{name}: the data directory is missing")
-        return m.StoragePlace(directory=f"/volumes/{name}")
+        directory = self._directory(name)
+        is_there = self.root is None or (directory / "data" / "PG_VERSION").exists()
+        if not is_there or name not in self.volumes:
+            raise DataDamaged(f"{name}: the data directory {directory} is missing")
+        user_id = self.volumes[name].user_id if os.geteuid() == 0 else None
+        return m.StoragePlace(directory=str(directory), user_id=user_id)
 
     def _verifiers(self, name: str) -> dict[str, str]:
         return {role.name: f"SCRAM-SHA-256${role.name}" for role in self._get(name).spec.roles}
@@ -197,3 +235,9 @@ class FakeCluster:
         volume = self.volumes.get(request.database)
         if volume is not None:
             volume.close(request.compute)
+
+
+def _without_passwords(resource: ServerlessDatabase) -> ServerlessDatabase:
+    roles = tuple(role.model_copy(update={"password": None}) for role in resource.spec.roles)
+    spec = resource.spec.model_copy(update={"roles": roles})
+    return resource.model_copy(update={"spec": spec})

@@ -22,6 +22,7 @@ class Record:
 class Volume:
     """One database's data."""
 
+    user_id: int = 0
     records: list[Record] = field(default_factory=list)
     writers: dict[str, list[str]] = field(default_factory=dict)
     """Computes whose Postgres has the data open now, each with the commits that it knows."""
