@@ -16,11 +16,18 @@ NAMES_MAX = 64
 OVERLAP_BYTES = 256
 """Kept of a text that goes on in the next bytes: two names of 63 bytes, quotes and the keywords."""
 
-_SET = re.compile(
-    rb"""\bset\s+(?:session\s+|local\s+)?((?:"[^"]+"|[\w$]+)(?:\s*\.\s*(?:"[^"]+"|[\w$]+))+)"""
-)
-_SET_CONFIG = re.compile(rb"\bset_config\s*\(\s*('([^']+)'\s*,)?")
+_WORD = rb'(?:"[^"]+"|[\w$\x80-\xff]+)'
+_SET = re.compile(rb"\bset\s+(?:session\s+|local\s+)?(" + _WORD + rb"(?:\s*\.\s*" + _WORD + rb")*)")
+_SET_CONFIG = re.compile(rb"""\bset_config"?\s*\(\s*('([^'\\]+)'\s*,)?""")
 _COMPUTED_SET = re.compile(rb"""['$]\s*set\b""")
+_ESCAPED_SET = re.compile(rb"""\bset\s[^;=]*?\bu&\s*["']""")
+"""Names with escapes, which are not read here."""
+
+_COMMENT = re.compile(rb"--[^\r\n]*|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/")
+"""One that has no other inside."""
+
+_NESTING_MAX = 8
+"""Of comments; deeper ones count as a computed name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +57,27 @@ def may_set(sql: bytes) -> bool:
 
 
 def _scan(folded: bytes) -> tuple[frozenset[str], bool]:
+    names, is_computed = _scan_text(folded)
+    plain, nesting = folded, 0
+    while b"--" in plain or b"/*" in plain:
+        # What looks like a comment may stand in a literal: the text is read with it and without.
+        plain, count = _COMMENT.subn(b" ", plain)
+        more, is_also_computed = _scan_text(plain)
+        nesting += 1
+        names, is_computed = names | more, is_computed or is_also_computed or nesting > _NESTING_MAX
+        if not count or nesting > _NESTING_MAX:
+            break
+    return names, is_computed
+
+
+def _scan_text(folded: bytes) -> tuple[frozenset[str], bool]:
     names = {re.sub(rb'[\s"]', b"", found[1]) for found in _SET.finditer(folded)}
     is_computed = b"execute" in folded and _COMPUTED_SET.search(folded) is not None
+    is_computed |= b"u&" in folded and _ESCAPED_SET.search(folded) is not None
     for found in _SET_CONFIG.finditer(folded):
-        if found[2] is None:
-            is_computed = True
-        elif b"." in found[2]:
-            names.add(found[2])
-    return frozenset(name.decode(errors="replace") for name in names), is_computed
+        is_computed |= found[2] is None
+        names.add(found[2] or b"")
+    custom = [name for name in names if b"." in name]
+    # The bytes of other letters depend on the client's encoding.
+    is_computed |= not all(name.isascii() for name in custom)
+    return frozenset(name.decode() for name in custom if name.isascii()), is_computed
