@@ -116,7 +116,8 @@ class Town:
                 while not holds():
                     await asyncio.sleep(0.005)
         except TimeoutError:
-            pytest.fail(f"never: {what}; the record is {self.status()}")
+            statuses = {name: r.status for name, r in self.cluster.resources.items()}
+            pytest.fail(f"never: {what}; the records: {statuses}")
 
 
 def _tell_all(server: Server, event: m.Event) -> None:
@@ -172,6 +173,31 @@ async def test_a_wake_claims_starts_answers_and_tells(town: Town) -> None:
     assert [step.where for step in chain.steps][-2:] == ["autoscaler", "proxy"]
     assert chain.total_ms == pytest.approx(sum(step.ms for step in chain.steps))
     assert chain.cause == "session 1"
+
+
+async def test_a_proxy_that_registers_knows_who_may_log_in(town: Town) -> None:
+    names = [f"db{n}" for n in range(200)]
+    for name in names:
+        apply(town, name)
+    await town.start_autoscaler()
+    proxy = await town.register()
+    assert sorted(proxy.gates) == sorted(names)
+    assert all(gate.info.facts.roles for gate in proxy.gates.values())
+
+
+async def test_a_new_database_is_told_with_who_may_log_in_and_a_deleted_one_is_not(
+    town: Town,
+) -> None:
+    await town.start_autoscaler()
+    proxy = await town.register()
+    assert proxy.gates == {}
+    apply(town)
+    await town.until("told", lambda: "shop" in proxy.gates)
+    assert proxy.gates["shop"].info.facts.roles[0].name == "app"
+    town.cluster.delete("shop")
+    await town.until("told", lambda: not proxy.gates)
+    with pytest.raises(NotFound, match="shop"):
+        await town.person(m.Why(name="shop"))
 
 
 async def test_however_many_ask_one_compute_is_claimed(town: Town) -> None:

@@ -56,14 +56,11 @@ def store_facts(database: Database, epoch: int) -> Plan[None]:
 
 def fetch_facts(database: Database) -> Plan[None]:
     """What the cluster says of who may log in; what an agent says meanwhile is newer."""
-    database.has_stale_facts = False
-    try:
-        reply = yield from ask(AskCluster(FetchLoginFacts(name=database.name)))
-    except Failure:
-        database.has_stale_facts = True
-        raise
+    generation = database.resource.metadata.generation
+    reply = yield from ask(AskCluster(FetchLoginFacts(name=database.name)))
     if not database.has_unstored_facts:
         database.facts = reply.facts
+    database.has_stale_facts = generation != database.resource.metadata.generation
 
 
 def _is_record_due(database: Database, run: Run, now: float) -> bool:

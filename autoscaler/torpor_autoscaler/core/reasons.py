@@ -13,6 +13,9 @@ from torpor_api.messages import SessionReport
 from torpor_api.quantities import format_duration
 from torpor_api.resource import DatabaseSpec
 
+PASSING_S = 3.0
+"""What a session has done for less than this may be over before the resource is written."""
+
 
 class Weight(Enum):
     """What a reason forbids."""
@@ -67,7 +70,8 @@ def pinned(report: SessionReport) -> Reason:
         f"{f', application {report.application}' if report.application else ''}"
         f" from {report.client}: {report.reason}"
     )
-    return Reason(Weight.IN_USE, words, f" for {duration(report.since_s)}")
+    is_passing = report.since_s < PASSING_S
+    return Reason(Weight.IN_USE, words, f" for {duration(report.since_s)}", is_passing)
 
 
 def busy(count: int) -> Reason:

@@ -10,7 +10,7 @@ from typing import Any
 from support.fakes.agent import FakeAgent
 from torpor_api import messages as m
 from torpor_api.chain import Chain, Step
-from torpor_api.failures import Busy, Conflict, InvalidRequest, Unavailable
+from torpor_api.failures import Busy, InvalidRequest, NotFound, StaleEpoch, Unavailable
 
 FIRST_ROW_MS = 1.0
 
@@ -103,9 +103,9 @@ class FakeProxy:
     def _close_gate(self, request: m.CloseGate) -> m.GateClosed:
         gate = self.gates.get(request.name)
         if gate is None:
-            return m.GateClosed(parked=0)
-        if gate.info.epoch != request.epoch:
-            raise Conflict(f"{self.name} knows epoch {gate.info.epoch}, not {request.epoch}")
+            raise NotFound(f"no endpoint {request.name!r}")
+        if gate.info.epoch != request.epoch or gate.info.address is None:
+            raise StaleEpoch(f"{self.name} knows epoch {gate.info.epoch}, not {request.epoch}")
         for session in gate.sessions:
             if session.is_busy or session.pinned:
                 raise Busy(f"session {session.number}: {session.pinned or 'a query is running'}")
