@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from torpor_api.chain import Chain
 from torpor_api.facts import LoginFacts
 from torpor_api.failures import Failure
-from torpor_api.messages import AgentInfo, ComputeAddress
+from torpor_api.messages import AgentInfo, ComputeAddress, StoragePlace
 from torpor_api.phases import Phase
 from torpor_api.resource import DatabaseStatus, LastResume, ServerlessDatabase
 from torpor_autoscaler.core import idle
@@ -106,6 +106,8 @@ class Database:
 
     reserved: AgentInfo | None = None
     """Taken for a claim that has not been made yet, or of which we don't know whether it was."""
+    place: StoragePlace | None = None
+    """Where its volume is, as long as starts there succeed."""
     trouble: Trouble | None = None
     blocked_by: Failure | None = None
     """What a database that can't go on waits for: an answer, a warm compute, the fencer."""

@@ -74,13 +74,21 @@ def _cause(database: Database) -> str:
 
 
 def _prepare(database: Database) -> Plan[Prepared]:
-    resource = database.resource
-    questions: list[Action[Any]] = [AskCluster(LocateStorage(name=database.name))]
+    """Where the volume is does not change: it is asked for once, and again after a failed start."""
+    resource, questions = database.resource, list[Action[Any]]()
+    if database.place is None:
+        questions.append(AskCluster(LocateStorage(name=database.name)))
     if resource.metadata.generation > database.observed_generation:
         questions.append(AskCluster(FetchVerifiers(name=database.name)))
-    answers = yield from ask(Together(tuple(questions)))
-    verifiers = answers[1].verifiers if len(answers) > 1 else {}
-    return Prepared(answers[0], verifiers, resource)
+    answers = (yield from ask(Together(tuple(questions)))) if questions else ()
+    verifiers: dict[str, str] = {}
+    for answer in answers:
+        if isinstance(answer, StoragePlace):
+            database.place = answer
+        else:
+            verifiers = answer.verifiers
+    assert database.place is not None
+    return Prepared(database.place, verifiers, resource)
 
 
 def _take_agent(database: Database) -> Plan[AgentInfo | None]:
@@ -113,7 +121,7 @@ def _start(database: Database, agent: AgentInfo, prepared: Prepared) -> Plan[Sta
         generation=prepared.resource.metadata.generation,
         verifiers=prepared.verifiers,
     )
-    database.reserved = None
+    database.reserved = database.place = None
     try:
         started = yield from ask(AskAgent(agent, request))
     except NotFenced:
@@ -134,6 +142,7 @@ def _awake(database: Database, agent: AgentInfo, prepared: Prepared, started: St
     database.trouble = database.blocked_by = database.spec_failure = None
     database.must_return = False
     database.held_back = HeldBack()
+    database.place = prepared.place
     if started.facts is not None:
         outcomes.learn(database, started.facts)
 

@@ -101,6 +101,20 @@ def test_a_newer_spec_is_started_with_its_verifiers() -> None:
     assert not story.all(m.ApplySpec)
 
 
+def test_where_the_volume_is_is_asked_again_only_after_a_failed_start() -> None:
+    story = awake()
+    story.fact(facts.agent_gone, "c1", 101.0).rest()
+    story.wake()
+    story.until(m.StartCompute)
+    assert len(story.all(m.LocateStorage)) == 1
+    story.fail(DataDamaged("the folder is not there")).rest()
+    assert story.database.trouble is not None
+    story.at(story.database.trouble.retry_at).world.pool.learn(agent(3))
+    story.wake()
+    story.rest()
+    assert len(story.all(m.LocateStorage)) == 2 and story.phase() is Phase.ACTIVE
+
+
 def test_facts_of_the_start_are_told_and_stored() -> None:
     story = Story()
     story.wake()
