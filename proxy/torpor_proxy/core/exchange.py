@@ -60,6 +60,7 @@ class Exchange:
     __slots__ = (
         "_client_left",
         "_client_part",
+        "_has_passed_sync",
         "_server_left",
         "_server_part",
         "_skips_to_sync",
@@ -93,6 +94,8 @@ class Exchange:
         self.is_unclear = False
         """Which answer belongs to which question can't be told any more: never parked again."""
         self._skips_to_sync = False
+        self._has_passed_sync = False
+        """A Sync was sent that the copy has passed over, or was not read before it failed."""
         self._client_left = 0
         self._client_part = b""
         self._server_left = 0
@@ -178,7 +181,8 @@ class Exchange:
 
     def _sync(self) -> None:
         if self.in_copy:
-            return  # The server passes over it while it copies in.
+            self._has_passed_sync = True  # The server passes over it while it copies in.
+            return
         self._skips_to_sync = False
         self.promises += b"S"
 
@@ -195,9 +199,10 @@ class Exchange:
     def _keep_unnamed(self, data: bytes, start: int, end: int) -> bool:
         """Remember an unnamed Parse; False where it has to be waited for."""
         size = len(data)
-        if size - start > HEAD_BYTES and data[start + HEAD_BYTES] != 0:
+        is_known = size - start > HEAD_BYTES
+        if is_known and data[start + HEAD_BYTES] != 0:
             return True
-        if end - start > INSPECTED_BYTES_MAX:
+        if is_known and end - start > INSPECTED_BYTES_MAX:
             self.unnamed = b""
             return True
         if end > size:
@@ -261,9 +266,11 @@ class Exchange:
         self.in_copy = False
         self.has_failed = False
         self._skips_to_sync = False
+        self._has_passed_sync = False
 
     def _failed(self) -> None:
         self.has_failed = True
+        self.is_unclear |= self._has_passed_sync
         promises = self.promises.lstrip(b"c")
         self.in_copy = False
         if promises[:1] != b"x":
@@ -279,10 +286,7 @@ class Exchange:
 
     def _copy_in(self) -> None:
         """The server now reads copy data and passes over each Sync before the copy's end."""
-        end = self.promises.find(b"c")
-        if end < 0:
-            self.in_copy = True
-            self.promises = self.promises.replace(b"S", b"")
-            return
-        before, after = self.promises[:end], self.promises[end + 1 :]
+        before, end, after = self.promises.partition(b"c")
+        self.in_copy = not end
+        self._has_passed_sync = b"S" in before
         self.promises = before.replace(b"S", b"") + after
