@@ -125,7 +125,8 @@ class Agent:
         claim, is_running = self._claim, self._state is State.RUNNING
         return AgentState(
             compute=self._compute,
-            state=self._state,
+            # For whoever waits, a restart is a start.
+            state=State.STARTING if self._state is State.RESTARTING else self._state,
             database=None if claim is None else claim.database,
             epoch=0 if claim is None else claim.epoch,
             address=self._address if is_running else None,
@@ -261,10 +262,17 @@ class Agent:
             await self._hold.volume.flush()
 
     async def _give_back(self) -> None:
-        """Only once everything has been cleared away. Nobody has got the login facts."""
-        if self._hold is not None:
-            await self._hold.volume.release(facts_exported=False)
-            self._hold = None
+        """Only once everything has been cleared away. Nobody has got the login facts.
+
+        Where that can't be written the volume stays held, and the next one needs the fencer's word.
+        """
+        hold, self._hold = self._hold, None
+        if hold is None:
+            return
+        try:
+            await hold.volume.release(facts_exported=False)
+        except Failure as failure:
+            log.error("not_given_back", extra={"reason": failure.message})
 
     async def _serving(self) -> Starting:
         """Waits for a start or restart under way. Raises its failure where there is no Postgres."""

@@ -272,8 +272,8 @@ class Stopped(Message):
 class StopCompute(Request[Stopped]):
     """Stop cleanly. ``Busy`` where a client backend is still there after ``grace_s``.
 
-    New connections are refused from the first moment; those that exist are never ended, unless
-    ``force`` says so.
+    Sessions are never ended, unless ``force`` says so. Newcomers are let in until nobody is there;
+    from that moment on they hear 57P03.
     """
 
     reply: ClassVar = Stopped
@@ -315,7 +315,11 @@ class AskRoleFacts(Request[RoleFactsReply]):
 
 
 class AgentState(Message):
-    """What an agent is: warm (no database), starting, running, stopping, stopped."""
+    """What an agent is: warm (no database), starting, running, stopping, stopped.
+
+    Also refused (claimed, but the volume is not its own: the same claim may be asked again) and
+    failed (its Postgres is gone and does not come back under it).
+    """
 
     compute: str
     state: str

@@ -37,6 +37,8 @@ LOST = (
 
 SEED = 20261124
 
+PAGE_BYTES = 4096
+
 
 @pytest.fixture
 async def agents() -> AsyncIterator[Agents]:
@@ -144,6 +146,24 @@ async def test_a_killed_backend_is_postgres_s_own_affair(agents: Agents) -> None
     assert postmaster_of(Path(storage.directory)) == postmaster
     assert not any(isinstance(event, m.PostgresLost) for event in agent.heard._queue)  # type: ignore[attr-defined]
     await agent.stop()
+
+
+async def test_a_question_survives_the_loss_of_its_connection(agents: Agents) -> None:
+    agent, storage = await agents.agent(), agents.volume()
+    await agent.start(storage, roles=[{"name": "app"}, {"name": "boss", "superuser": True}])
+    await agent.ask(m.AskRoleFacts(role="app"))
+    connection = await agent.connect("boss")
+    kept = await connection.fetchval(
+        "SELECT pid FROM pg_stat_activity WHERE usename = 'torpor_admin'"
+    )
+    connection.terminate()
+    os.kill(kept, signal.SIGSTOP)
+    asking = asyncio.create_task(agent.ask(m.AskRoleFacts(role="app")))
+    await agent.state()  # Asked after it and answered: so that one has been heard.
+    assert not asking.done()
+    os.kill(kept, signal.SIGKILL)
+    answer: m.RoleFactsReply = await asking
+    assert answer.role is not None and agent.heard.empty()
 
 
 async def test_one_that_dies_again_and_again_is_given_up(agents: Agents) -> None:
@@ -312,7 +332,9 @@ def small_disk() -> Iterator[Path]:
     place.rmdir()
 
 
-async def test_a_full_disk_is_named_and_nothing_is_lost(small_disk: Path) -> None:
+@pytest.mark.parametrize("pages_free", [0, 1])
+async def test_a_full_disk_is_named_and_nothing_is_lost(small_disk: Path, pages_free: int) -> None:
+    """With no room for the ownership record, and with just enough for that and no more."""
     async with agents_in_a_folder() as agents:
         storage = agents.volume(small_disk / "volume")
         first = await agents.agent()
@@ -324,7 +346,8 @@ async def test_a_full_disk_is_named_and_nothing_is_lost(small_disk: Path) -> Non
         filler = small_disk / "filler"
         with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
             while True:
-                file.write(b"\0" * 4096)
+                file.write(b"\0" * PAGE_BYTES)
+        os.truncate(filler, filler.stat().st_size - pages_free * PAGE_BYTES)
         with pytest.raises(StorageFull, match="no room on the file system"):
             await (await agents.agent()).start(storage, 2)
         assert not processes_on(Path(storage.directory))

@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from support.agent import Agents, agents_in_a_folder, until
+from support.agent import WAIT_SECONDS_MAX, Agents, agents_in_a_folder, until
 from support.postgres import IS_ROOT, NOBODY, processes_on
 from torpor_api import messages as m
 from torpor_api.failures import Busy, Conflict, Failure, Unavailable
@@ -190,14 +190,19 @@ async def test_two_stops_at_once_are_answered_the_same(anybody: Agents) -> None:
     assert both[0] == both[1]
 
 
-async def test_a_stop_goes_on_when_whoever_asked_has_gone(anybody: Agents) -> None:
-    agent, storage = await anybody.agent(), anybody.volume()
+async def test_a_stop_goes_on_when_whoever_asked_has_gone(agents: Agents) -> None:
+    agent, storage = await agents.agent(), agents.volume()
     await agent.start(storage)
-    asking = asyncio.create_task(agent.stop())
+    session = await agent.connect()
+    asking = asyncio.create_task(agent.stop(grace_s=30.0))
     while await agent.state() == "running":
         await asyncio.sleep(0)
     await agent.peer.close()
     await asyncio.gather(asking, return_exceptions=True)
-    again = await agent.redialled()
-    stopped: m.Stopped = await again.ask(m.StopCompute(epoch=1), timeout_s=20)
-    assert stopped.facts.roles and record(storage)["state"] == "released"
+    await agent.redialled()
+    assert await agent.state() == "stopping"
+    await session.close()
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
+        while await agent.state() != "stopped":
+            await asyncio.sleep(0.01)
+    assert (await agent.stop()).facts.roles and record(storage)["state"] == "released"

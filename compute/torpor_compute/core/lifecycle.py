@@ -21,7 +21,7 @@ class State(StrEnum):
     """Claimed, but it could not take the volume: it holds nothing and may try again."""
     RUNNING = "running"
     RESTARTING = "restarting"
-    """Postgres died unasked; it comes back under the same epoch."""
+    """Postgres died unasked; it comes back under the same epoch. Told as ``starting``."""
     STOPPING = "stopping"
     STOPPED = "stopped"
     """Postgres is gone, the volume released. The agent waits to be ended."""

@@ -155,7 +155,7 @@ async def test_questions_wait_for_the_restart(
     await until_told(told, m.PostgresLost)
     asking = asyncio.create_task(agent.role("app"))
     await turns()
-    assert not asking.done() and agent.state().state == "restarting"
+    assert not asking.done() and agent.state().state == "starting"
     world.start_may_end.set()
     assert await asking is not None
 
