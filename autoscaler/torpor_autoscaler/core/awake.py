@@ -30,8 +30,6 @@ def stay_awake(database: Database, run: Run) -> Plan[None]:
         database.noted_at = now
     elif database.has_unstored_facts:
         yield from store_facts(database, run.epoch)
-    elif database.has_stale_facts:
-        yield from fetch_facts(database)
     elif _is_spec_due(database, now):
         yield from _apply_spec(database, run)
     elif database.open_resume is not None and now >= database.open_resume.until:
@@ -57,7 +55,12 @@ def store_facts(database: Database, epoch: int) -> Plan[None]:
 def fetch_facts(database: Database) -> Plan[None]:
     """What the cluster says of who may log in; what an agent says meanwhile is newer."""
     generation = database.resource.metadata.generation
-    reply = yield from ask(AskCluster(FetchLoginFacts(name=database.name)))
+    try:
+        reply = yield from ask(AskCluster(FetchLoginFacts(name=database.name)))
+    except Failure as failure:
+        database.facts_retry_at = database.world.now + database.world.limits.retry_s_max
+        outcomes.note(database, "facts_unknown", failure.message)
+        return
     if not database.has_unstored_facts:
         database.facts = reply.facts
     database.has_stale_facts = generation != database.resource.metadata.generation
@@ -127,7 +130,11 @@ def _grant_wish(database: Database, run: Run, decision: Decision) -> Plan[None]:
 def _next_look(database: Database, decision: Decision) -> float | None:
     """When time alone will change something: the decision, the record, the chain, the spec."""
     world = database.world
-    moments = [decision.look_again_at, database.noted_at + world.limits.note_s_min]
+    moments = [
+        decision.look_again_at,
+        database.noted_at + world.limits.note_s_min,
+        database.next_facts_at,
+    ]
     if database.open_resume is not None:
         moments.append(database.open_resume.until)
     if database.resource.metadata.generation > database.observed_generation:

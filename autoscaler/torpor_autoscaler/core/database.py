@@ -126,6 +126,8 @@ class Database:
     has_unstored_facts: bool = False
     has_stale_facts: bool = True
     """What the cluster says is to be fetched: at first, and when the spec changes during sleep."""
+    facts_retry_at: float = 0.0
+    """When the cluster is asked for them again, after it did not answer."""
     last_resume: LastResume | None = None
     open_resume: OpenResume | None = None
     noted_at: float = float("-inf")
@@ -166,6 +168,11 @@ class Database:
         if self.run is not None:
             return Phase.SUSPENDING if self.is_suspending else Phase.ACTIVE
         return self.status.phase
+
+    @property
+    def next_facts_at(self) -> float | None:
+        """When login facts are to be asked for again, if at all."""
+        return self.facts_retry_at if self.has_stale_facts else None
 
     def is_resting(self, now: float) -> bool:
         return self.trouble is not None and self.trouble.is_final and now < self.trouble.retry_at

@@ -54,6 +54,7 @@ def observe(database: Database, resource: ServerlessDatabase) -> None:
         return
     if resource.metadata.generation != database.resource.metadata.generation:
         database.has_stale_facts |= database.run is None
+        database.facts_retry_at = 0.0
         database.spec_retry_at = 0.0
     database.resource = resource
     run, status = database.run, resource.status

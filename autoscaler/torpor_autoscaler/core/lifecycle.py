@@ -64,7 +64,9 @@ def live(database: Database) -> Plan[None]:
 
 def _step(database: Database) -> Plan[None]:
     now, phase = database.world.now, database.status.phase
-    if database.run is not None:
+    if database.has_stale_facts and now >= database.facts_retry_at:
+        yield from fetch_facts(database)
+    elif database.run is not None:
         yield from stay_awake(database, database.run)
     elif database.is_unsettled:
         yield from settle(database)
@@ -74,10 +76,8 @@ def _step(database: Database) -> Plan[None]:
         yield from _resume_in_time(database, now)
     elif phase not in AT_REST or database.wishes:
         yield from _lay_down(database)
-    elif database.has_stale_facts:
-        yield from fetch_facts(database)
     else:
-        yield from ask(Wait())
+        yield from ask(Wait(database.next_facts_at))
 
 
 def _lay_down(database: Database) -> Plan[None]:
@@ -102,7 +102,8 @@ def _rest(database: Database) -> Plan[None]:
     if status.phase is not Phase.FAILED:
         yield from write(database, Phase.FAILED, status.epoch, status.compute)
         database.world.pool.unbind(database.name)
-    yield from ask(Wait(database.trouble.retry_at if database.is_kept else None))
+    moments = (database.trouble.retry_at if database.is_kept else None, database.next_facts_at)
+    yield from ask(Wait(min((m for m in moments if m is not None), default=None)))
 
 
 def _pause_after(database: Database, failure: Failure) -> Plan[None]:

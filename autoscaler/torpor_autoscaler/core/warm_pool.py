@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from torpor_api.messages import AgentInfo
 
+GONE_REMEMBERED_MAX = 10_000
+"""News that is older than so many deaths of computes does not come any more."""
+
 
 class WarmPool:
     """Every agent that the cluster has told of, and who was taken."""
@@ -16,6 +19,8 @@ class WarmPool:
         self._size = size
         self._agents: dict[str, AgentInfo] = {}
         self._taken: set[str] = set()
+        self._gone: dict[str, None] = {}
+        """The latest that are gone: late news of them must not bring them back."""
         self._waiting: dict[str, None] = {}
         self._bound: dict[str, str] = {}
         self.revision = 0
@@ -34,10 +39,16 @@ class WarmPool:
     def learn(self, agent: AgentInfo) -> None:
         """The cluster says that it is there, or that it is gone."""
         if agent.is_gone:
-            self._agents.pop(agent.compute, None)
-            self._taken.discard(agent.compute)  # Ids are never used twice: nobody will ask again.
-        else:
+            self._bury(agent.compute)
+        elif agent.compute not in self._gone:
             self._agents[agent.compute] = agent
+
+    def _bury(self, compute: str) -> None:
+        self._agents.pop(compute, None)
+        self._taken.discard(compute)
+        self._gone[compute] = None
+        if len(self._gone) > GONE_REMEMBERED_MAX:
+            del self._gone[next(iter(self._gone))]
 
     @property
     def claimed(self) -> tuple[str, ...]:

@@ -1,0 +1,51 @@
+"""What is remembered of proxies, and for how long."""
+
+from __future__ import annotations
+
+from torpor_api.messages import EndpointSample
+from torpor_autoscaler.core.proxies import Proxies, View
+
+SAMPLE = EndpointSample(name="shop", epoch=4, sessions=2)
+
+
+def test_a_sample_is_of_its_moment() -> None:
+    proxies = Proxies(forget_s=30.0)
+    proxies.registered("p")
+    assert proxies.views("shop", 1.0) == (View("p", None, None, None),)
+    proxies.sampled("p", [SAMPLE], 2.0)
+    assert proxies.views("shop", 3.0) == (View("p", None, 2.0, SAMPLE),)
+    assert proxies.views("other", 3.0) == (View("p", None, 2.0, None),)
+    assert proxies.sessions("shop", 3.0) == 2 and proxies.sessions("other", 3.0) == 0
+
+
+def test_the_latest_sample_replaces_all_earlier_ones() -> None:
+    proxies = Proxies(forget_s=30.0)
+    proxies.registered("p")
+    proxies.sampled("p", [SAMPLE], 2.0)
+    proxies.sampled("p", [], 3.0)
+    assert proxies.sessions("shop", 3.0) == 0
+
+
+def test_a_stranger_is_not_believed() -> None:
+    proxies = Proxies(forget_s=30.0)
+    proxies.sampled("p", [SAMPLE], 2.0)
+    assert proxies.views("shop", 2.0) == ()
+
+
+def test_one_that_hung_up_counts_until_it_is_forgotten() -> None:
+    proxies = Proxies(forget_s=30.0)
+    proxies.registered("p")
+    proxies.sampled("p", [SAMPLE], 2.0)
+    proxies.hung_up("p", 10.0)
+    proxies.sampled("p", [], 11.0)
+    assert proxies.views("shop", 39.9) == (View("p", 40.0, 2.0, SAMPLE),)
+    assert proxies.views("shop", 40.0) == ()
+
+
+def test_one_that_is_back_must_report_before_it_is_believed() -> None:
+    proxies = Proxies(forget_s=30.0)
+    proxies.registered("p")
+    proxies.sampled("p", [SAMPLE], 2.0)
+    proxies.hung_up("p", 10.0)
+    proxies.registered("p")
+    assert proxies.views("shop", 50.0) == (View("p", None, None, SAMPLE),)

@@ -1,0 +1,129 @@
+"""Chains, words, back-offs, deadlines and settings."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from torpor_api.chain import Chain, Step
+from torpor_api.messages import SessionReport
+from torpor_api.resource import Endpoint
+from torpor_autoscaler.core import reasons
+from torpor_autoscaler.core.chain import Stopwatch, completed
+from torpor_autoscaler.core.limits import backoff_s
+from torpor_autoscaler.deadlines import Deadlines
+from torpor_autoscaler.logs import JsonLines
+from torpor_autoscaler.settings import from_arguments
+
+ARGUMENTS = ["--cluster", "/c.sock", "--listen", "/a.sock", "--warm", "2"]
+
+
+def test_laps_leave_no_gap() -> None:
+    watch = Stopwatch(10.0)
+    watch.lap("claim", 10.002)
+    watch.lap("tell", 10.030, (Step(name="start", where="postgres", ms=25.0),))
+    assert [(step.name, step.ms) for step in watch.chain.steps] == [
+        ("claim", 2.0),
+        ("start", 25.0),
+        ("tell", 3.0),
+    ]
+    assert watch.chain.total_ms == pytest.approx(30.0)
+
+
+def test_a_lap_of_nothing_is_left_out() -> None:
+    watch = Stopwatch(10.0)
+    watch.lap("queue", 10.0)
+    watch.lap("odd", 10.01, (Step(name="start", where="postgres", ms=25.0),))
+    assert [step.name for step in watch.chain.steps] == ["start"]
+
+
+def test_a_proxys_rest_is_added_and_its_whole_is_taken() -> None:
+    first, second = Step(name="a", where="autoscaler", ms=1), Step(name="b", where="proxy", ms=2)
+    ours = Chain().then(first)
+    assert completed(ours, Chain().then(second)).total_ms == 3
+    assert completed(ours, Chain().then(first, second)).total_ms == 3
+    assert completed(Chain(), Chain().then(second)).total_ms == 2
+
+
+def test_a_chain_never_has_more_steps_than_it_may() -> None:
+    step = Step(name="a", where="proxy", ms=1)
+    other = Step(name="b", where="proxy", ms=1)
+    whole = completed(Chain().then(*[step] * 20), Chain().then(*[other] * 30))
+    assert len(whole.steps) <= 32
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.4, "0s"), (59, "59s"), (75, "1m15s"), (200, "3m"), (3700, "1h1m"), (90000, "1d1h")],
+)
+def test_durations_as_a_person_says_them(seconds: float, words: str) -> None:
+    assert reasons.duration(seconds) == words
+
+
+def test_what_a_session_has_just_begun_is_not_written_to_the_resource() -> None:
+    report = SessionReport(
+        session=1, user="app", application="", client="::1", reason="is running", since_s=2.9
+    )
+    assert reasons.pinned(report).is_passing
+    assert not reasons.pinned(report.model_copy(update={"since_s": 3.0})).is_passing
+
+
+def test_pauses_double_up_to_a_bound() -> None:
+    assert [backoff_s(n, 1.0, 6.0) for n in (0, 1, 2, 3, 4, 10**6)] == [1, 1, 2, 4, 6, 6]
+
+
+async def test_only_the_latest_deadline_of_a_name_is_reached() -> None:
+    loop, reached = asyncio.get_running_loop(), list[str]()
+    deadlines = Deadlines(reached.append)
+    now = loop.time()
+    deadlines.set("a", now + 0.01)
+    deadlines.set("b", now + 0.02)
+    deadlines.set("a", now + 60.0)
+    deadlines.set("c", now + 0.005)
+    deadlines.set("c", None)
+    async with asyncio.timeout(5.0):
+        while "b" not in reached:
+            await asyncio.sleep(0.005)
+    assert reached == ["b"]
+    deadlines.set("a", now)
+    async with asyncio.timeout(5.0):
+        while "a" not in reached:
+            await asyncio.sleep(0.005)
+    deadlines.close()
+
+
+def test_settings() -> None:
+    found = from_arguments([*ARGUMENTS, "--advertise", "[::1]:5432"])
+    assert found.cluster == Path("/c.sock") and found.warm == 2
+    assert found.endpoint == Endpoint(host="::1", port=5432)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--advertise", "nowhere"], "'nowhere' is not HOST:PORT"),
+        (["--advertise", "a:0"], "'a:0' is not HOST:PORT"),
+        (["--advertise", "a:1", "--warm", "-1"], "'-1' is not a number from 0 to 1000"),
+        (["--advertise", "a:1", "--wake-deadline", "0"], "'0' is not a number of seconds"),
+    ],
+)
+def test_settings_that_can_not_be(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        from_arguments(ARGUMENTS + arguments)
+    assert words in capsys.readouterr().err
+
+
+def test_the_log_is_one_line_of_json_per_event() -> None:
+    record = logging.makeLogRecord({"msg": "idle", "levelno": 20, "levelname": "INFO"})
+    record.database, record.reasons = "shop", ("a", "b")
+    line = JsonLines().format(record)
+    fields = json.loads(line)
+    assert "\n" not in line
+    assert (fields["event"], fields["database"]) == ("idle", "shop")
+    assert fields["reasons"] == ["a", "b"]

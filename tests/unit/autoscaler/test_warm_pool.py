@@ -1,0 +1,96 @@
+"""Who gets which agent, and what the cluster is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from torpor_autoscaler.core import warm_pool
+from torpor_autoscaler.core.warm_pool import WarmPool
+from unit.autoscaler.story import agent
+
+
+def pool(agents: int, size: int = 2) -> WarmPool:
+    made = WarmPool(size)
+    for number in range(1, agents + 1):
+        made.learn(agent(number))
+    return made
+
+
+def test_the_agent_that_was_warm_for_longest_is_taken() -> None:
+    agents = pool(3)
+    assert agents.take("a", None) == agent(1)
+    assert agents.take("b", "18") == agent(2)
+    assert agents.claimed == ("c1", "c2")
+
+
+def test_no_agent_is_given_out_twice_even_if_its_database_lets_it_go() -> None:
+    agents = pool(1)
+    assert agents.take("a", None) is not None
+    agents.unbind("a")
+    assert agents.claimed == ()
+    agents.learn(agent(1))
+    assert agents.take("b", None) is None
+
+
+def test_one_that_served_before_our_start_is_never_given_out() -> None:
+    agents = pool(2)
+    agents.spend("c1")
+    agents.bind("b", "c2")
+    assert agents.take("a", None) is None
+
+
+def test_another_postgres_does_not_serve() -> None:
+    assert pool(1).take("a", "17") is None
+
+
+def test_one_that_is_gone_does_not_come_back_with_late_news() -> None:
+    agents = pool(1)
+    agents.learn(agent(1).model_copy(update={"is_gone": True}))
+    agents.learn(agent(1))
+    assert agents.take("a", None) is None and agents.find("c1") is None
+
+
+def test_the_dead_are_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warm_pool, "GONE_REMEMBERED_MAX", 3)
+    agents = pool(0)
+    for number in range(10):
+        agents.learn(agent(number).model_copy(update={"is_gone": True}))
+    agents.learn(agent(9))
+    assert agents.find("c9") is None
+    agents.learn(agent(0))
+    assert agents.find("c0") is not None
+
+
+def test_a_pool_of_none_starts_one_when_somebody_waits() -> None:
+    agents = pool(0, size=0)
+    assert agents.size_wanted == 0
+    before = agents.revision
+    assert agents.take("a", None) is None and agents.take("b", None) is None
+    assert (agents.size_wanted, agents.waiting) == (1, ("a", "b"))
+    assert agents.revision > before
+    agents.learn(agent(1))
+    assert agents.take("a", None) is not None
+    assert (agents.size_wanted, agents.waiting) == (1, ("b",))
+    agents.stop_waiting("b")
+    assert agents.size_wanted == 0
+
+
+def test_a_larger_pool_is_as_large_as_it_is_told() -> None:
+    agents = pool(0, size=5)
+    agents.take("a", None)
+    assert agents.size_wanted == 5
+
+
+def test_whom_a_compute_serves() -> None:
+    agents = pool(2)
+    agents.take("a", None)
+    assert agents.database_of("c1") == "a" and agents.database_of("c2") is None
+
+
+def test_asking_again_and_again_is_no_news_to_the_cluster() -> None:
+    agents = pool(0)
+    agents.take("a", None)
+    revision = agents.revision
+    agents.take("a", None)
+    agents.unbind("a")
+    assert agents.revision == revision
