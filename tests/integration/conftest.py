@@ -1,0 +1,41 @@
+"""A running `torpor up`, shared by the tests of one process; each test has its own database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from support.up import Database, Up, a_database, running_up
+
+
+@pytest.fixture(scope="session")
+def up() -> Iterator[Up]:
+    """Its proxy runs on uvloop, where that is installed. Tests that break parts start their own."""
+    with running_up() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def up_on_asyncio() -> Iterator[Up]:
+    with running_up(TORPOR_LOOP="asyncio") as started:
+        yield started
+
+
+@pytest.fixture(scope="session", params=["up", "up_on_asyncio"])
+def each_up(request: pytest.FixtureRequest) -> Up:
+    """On each event loop."""
+    started: Up = request.getfixturevalue(request.param)
+    return started
+
+
+@pytest.fixture
+def database(up: Up) -> Iterator[Database]:
+    with a_database(up) as made:
+        yield made
+
+
+@pytest.fixture
+def each_database(each_up: Up) -> Iterator[Database]:
+    with a_database(each_up) as made:
+        yield made
