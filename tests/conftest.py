@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 import time
@@ -69,8 +70,13 @@ def _threads() -> set[threading.Thread]:
 
 def _children() -> set[int]:
     """Process ids, those of dead children that nobody has waited for as well."""
-    lists = (task / "children" for task in Path("/proc/self/task").iterdir())
-    return {int(pid) for path in lists if path.exists() for pid in path.read_text().split()}
+    found: set[int] = set()
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(
+            FileNotFoundError, ProcessLookupError
+        ):  # A thread that just ended.
+            found |= set(map(int, (task / "children").read_text().split()))
+    return found
 
 
 def _named(pid: int) -> str:
