@@ -27,6 +27,7 @@ from torpor_api.failures import (
     StartFailed,
     StorageFull,
 )
+from torpor_compute.adapters.proc import state_of
 
 LOST = (
     asyncpg.PostgresError,
@@ -205,7 +206,9 @@ async def test_a_killed_agent_leaves_nothing_and_the_fencer_s_word_is_needed(
 async def test_an_agent_that_dies_while_the_postmaster_is_paused(agents: Agents) -> None:
     agent, storage = await agents.agent(), agents.volume()
     await agent.start(storage)
-    os.kill(postmaster_of(Path(storage.directory)), signal.SIGSTOP)
+    postmaster = postmaster_of(Path(storage.directory))
+    os.kill(postmaster, signal.SIGSTOP)
+    await until(lambda: state_of(postmaster) == "T", "paused")
     agent.kill()
     await agents.nothing_left()
 
