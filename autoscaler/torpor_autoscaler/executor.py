@@ -113,17 +113,17 @@ class Executor:
         return self._world.now
 
     def poke(self, entry: Entry) -> None:
-        """Facts of the database have changed."""
+        """Facts of the database have changed. One that is gone has no plan any more."""
+        if self._entries.get(entry.database.name) is not entry:
+            return
         self._carry_out_effects(entry)
         lifecycle = entry.lifecycle
         if entry.task is None and lifecycle is not None and isinstance(lifecycle.action, Wait):
             self._go_on(entry, None)
 
     def _reached(self, name: str) -> None:
-        entry = self._entries.get(name)
-        if entry is not None:
-            self.tick()
-            self.poke(entry)
+        self.tick()
+        self.poke(self._entries[name])
 
     def _go_on(self, entry: Entry, outcome: object) -> None:
         assert entry.lifecycle is not None

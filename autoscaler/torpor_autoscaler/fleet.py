@@ -62,6 +62,9 @@ class Fleet:
         for name in [name for name in self._entries if name not in listed]:
             self.resource_deleted(name)
         for resource in listed.values():
+            # Before the first of them looks for a warm compute: those of others are not warm.
+            self._spend(resource)
+        for resource in listed.values():
             self.resource_changed(resource)
         self._see_if_all_known()
 
@@ -142,12 +145,15 @@ class Fleet:
         entry = Entry(Database(resource, LoginFacts(), self._world))
         self._entries[resource.name] = entry
         self._unknown.add(resource.name)
+        self._spend(resource)
         status = resource.status
-        if status.compute is not None:
-            self._world.pool.spend(status.compute)
-            if status.phase is not Phase.SUSPENDED:
-                self._world.pool.bind(resource.name, status.compute)
+        if status.compute is not None and status.phase is not Phase.SUSPENDED:
+            self._world.pool.bind(resource.name, status.compute)
         self._executor.begin(entry)
+
+    def _spend(self, resource: ServerlessDatabase) -> None:
+        if resource.status.compute is not None:
+            self._world.pool.spend(resource.status.compute)
 
     def stepped(self, entry: Entry) -> None:
         """A database has taken a step: what is kept here of it may have changed."""

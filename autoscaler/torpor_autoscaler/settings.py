@@ -27,8 +27,6 @@ class Settings:
     """How many agents wait for a database."""
     endpoint: Endpoint
     """Where clients reach the proxy, as the resources say it."""
-    domain: str
-    """``NAME.domain`` is a database's host name."""
     wake_deadline_s: float
     suspend_deadline_s: float
 
@@ -42,6 +40,7 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
     parser.add_argument("--listen", type=Path, required=True, metavar="SOCKET")
     parser.add_argument("--warm", type=_warm, required=True, metavar="N")
     parser.add_argument("--advertise", type=_endpoint, required=True, metavar="HOST:PORT")
+    # Every component is told it; only proxies have a use for host names so far.
     parser.add_argument("--domain", default="localhost")
     parser.add_argument("--wake-deadline", type=_seconds, default=WAKE_DEADLINE_S, metavar="S")
     parser.add_argument(
@@ -53,7 +52,6 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
         listen=found.listen,
         warm=found.warm,
         endpoint=found.advertise,
-        domain=found.domain,
         wake_deadline_s=found.wake_deadline,
         suspend_deadline_s=found.suspend_deadline,
     )

@@ -18,9 +18,9 @@ from support.fakes.channel import AGENT_REQUESTS, CLUSTER_REQUESTS, Watchers, ha
 from support.fakes.cluster import FakeCluster
 from support.fakes.proxy import FakeProxy, FakeSession
 from torpor_api import messages as m
-from torpor_api.failures import Busy, NotFound, Refused
+from torpor_api.failures import Busy, NotFound, NoWarmCompute, Refused, Unavailable
 from torpor_api.phases import Phase
-from torpor_api.resource import Endpoint, ServerlessDatabase
+from torpor_api.resource import DatabaseStatus, Endpoint, ServerlessDatabase
 from torpor_autoscaler.core.limits import Limits
 from torpor_autoscaler.main import serving
 from torpor_autoscaler.settings import Settings
@@ -39,6 +39,7 @@ class Town:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.cluster = FakeCluster()
+        self.cluster.keeps_pool = False
         self.ending = contextlib.AsyncExitStack()
         self._servers: dict[str, Server] = {}
         self._autoscaler: contextlib.AsyncExitStack | None = None
@@ -47,7 +48,6 @@ class Town:
             listen=folder / "autoscaler.sock",
             warm=1,
             endpoint=Endpoint(host="127.0.0.1", port=5432),
-            domain="localhost",
             wake_deadline_s=10.0,
             suspend_deadline_s=10.0,
         )
@@ -75,6 +75,11 @@ class Town:
         self.cluster.tell = tell
         tell(m.AgentChanged(agent=agent.info))
         return agent
+
+    async def lose_agent(self, agent: FakeAgent) -> None:
+        """Its process dies: its connections break, and the cluster says so."""
+        await self._servers[agent.compute].close()
+        self.cluster.lose_agent(agent.compute)
 
     async def start_autoscaler(self, **changes: Any) -> None:
         self._autoscaler = contextlib.AsyncExitStack()
@@ -281,3 +286,126 @@ async def test_a_restarted_autoscaler_touches_nothing_that_is_awake(town: Town) 
     await town.until("found", lambda: again.gates["shop"].info.address is not None)
     assert agent.claims == [("shop", 1)] and agent.state == "running"
     assert town.status().epoch == 1
+
+
+async def test_after_a_restart_nobody_takes_the_compute_of_another(town: Town) -> None:
+    """The databases are listed one by one, and the first of them already looks for a compute."""
+    apply(town, "first", keepAwake=True)
+    apply(town, "second")
+    agent = await town.start_agent()
+    stored = town.cluster.resources["second"]
+    serving = DatabaseStatus(phase=Phase.ACTIVE, epoch=1, compute=agent.compute)
+    request = m.WriteStatus(
+        name="second", resource_version=stored.metadata.resource_version, status=serving
+    )
+    await town.cluster.answer(request)
+    start = m.StartCompute(
+        database="second",
+        epoch=1,
+        storage=m.StoragePlace(directory="/volumes/second"),
+        spec=stored.spec,
+        generation=1,
+    )
+    await agent.answer(start)
+    await town.start_autoscaler()
+    proxy = await town.register()
+    await town.until("found", lambda: proxy.gates["second"].info.address is not None)
+    why: m.WhyReply = await town.person(m.Why(name="first"))
+    assert why.reasons[0].startswith("NoWarmCompute")
+    assert agent.claims == [("second", 1)]
+
+
+async def test_a_database_that_is_deleted_while_it_is_waited_for_leaves_nothing_behind(
+    town: Town,
+) -> None:
+    apply(town)
+    await town.start_autoscaler(warm=0)
+    proxy = await town.register()
+    wake = asyncio.create_task(proxy.wake(proxy.connect("shop")))
+    await town.until("an agent is wished for", lambda: town.cluster.warm_size == 1)
+    town.cluster.delete("shop")
+    with pytest.raises(NotFound, match="'shop' was deleted"):
+        await wake
+    agent = await town.start_agent()
+    apply(town, "other")
+    await town.until("told", lambda: "other" in proxy.gates)
+    assert agent.claims == []
+
+
+async def test_a_pool_of_none_is_filled_when_somebody_asks(town: Town) -> None:
+    apply(town)
+    await town.start_autoscaler(warm=0)
+    await town.until("told", lambda: town.cluster.words == [0])
+    proxy = await town.register()
+    wake = asyncio.create_task(proxy.wake(proxy.connect("shop")))
+    await town.until("one is wished for", lambda: town.cluster.words[-1] == 1)
+    agent = await town.start_agent()
+    await wake
+    await town.until("none is wished for", lambda: town.cluster.words[-1] == 0)
+    assert town.cluster.claimed == (agent.compute,)
+
+
+async def test_a_wake_that_is_not_answered_in_time_is_told_what_it_waited_for(town: Town) -> None:
+    apply(town)
+    await town.start_autoscaler(wake_deadline_s=0.05)
+    proxy = await town.register()
+    with pytest.raises(NoWarmCompute, match=r"shop did not wake within 0\.05 s"):
+        await proxy.wake(proxy.connect("shop"))
+
+
+async def test_a_proxy_that_hangs_up_leaves_the_queue(town: Town) -> None:
+    apply(town)
+    await town.start_autoscaler(warm=0)
+    await town.register()
+    hurried = await dial(town.settings.listen)
+    wake = hurried.ask(m.Wake(name="shop", cause="a client"), timeout_s=DEADLINE_S)
+    waiting = asyncio.create_task(wake)
+    await town.until("an agent is wished for", lambda: town.cluster.warm_size == 1)
+    await hurried.close()
+    with pytest.raises(Unavailable):
+        await waiting
+    agent = await town.start_agent()
+    await asyncio.sleep(0.05)
+    assert agent.claims == []
+
+
+async def test_an_agent_that_dies_under_its_sessions_is_replaced(town: Town) -> None:
+    apply(town)
+    first = await town.start_agent()
+    await town.start_autoscaler()
+    proxy = await town.register()
+    async with sampling(proxy):
+        await proxy.attach(proxy.connect("shop"))
+        await town.start_agent()
+        await town.lose_agent(first)
+        await town.until("replaced", lambda: proxy.gates["shop"].info.epoch == 2)
+        await town.until("awake", lambda: proxy.gates["shop"].info.address is not None)
+    assert town.cluster.volumes["shop"].records[-1].epoch == 2
+
+
+async def test_a_crash_of_postgres_is_waited_for(town: Town) -> None:
+    apply(town)
+    agent = await town.start_agent()
+    await town.start_autoscaler()
+    proxy = await town.register()
+    session = proxy.connect("shop")
+    await proxy.attach(session)
+    agent.crash_postgres(restarts=True)
+    await town.until("the gate is shut", lambda: proxy.gates["shop"].info.address is None)
+    query = asyncio.create_task(proxy.attach(session))
+    await asyncio.sleep(0.05)
+    assert not query.done()
+    agent.restart_postgres()
+    assert (await query).epoch == 1
+
+
+async def test_a_changed_spec_reaches_a_running_postgres(town: Town) -> None:
+    apply(town)
+    await town.start_agent()
+    await town.start_autoscaler()
+    proxy = await town.register()
+    await proxy.attach(proxy.connect("shop"))
+    apply(town, roles=[{"name": "app"}, {"name": "second"}])
+    await town.until("applied", lambda: town.status().observed_generation == 2)
+    roles = {role.name for role in proxy.gates["shop"].info.facts.roles}
+    assert roles == {"app", "second"}

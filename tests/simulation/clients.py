@@ -100,7 +100,7 @@ async def keep_proxy_alive(town: Town, proxy: FakeProxy) -> None:
     """What a proxy's process does: register, report every second, and begin again when it must."""
     while town.proxies.get(proxy.name) is proxy:
         life = town.life
-        if proxy.name not in life.registered:
+        if not life.knows(proxy):
             try:
                 await proxy.register()
             except Failure:

@@ -29,7 +29,6 @@ SETTINGS = Settings(
     listen=Path("/nowhere"),
     warm=2,
     endpoint=Endpoint(host="127.0.0.1", port=5432),
-    domain="localhost",
     wake_deadline_s=WAKE_DEADLINE_S,
     suspend_deadline_s=SUSPEND_DEADLINE_S,
 )
@@ -69,6 +68,9 @@ class Life:
     async def end(self) -> None:
         self.ended.set()
         await self.autoscaler.close()
+
+    def knows(self, proxy: FakeProxy) -> bool:
+        return self.registered.get(proxy.name) is proxy
 
     def hear(self, connection: object, take: Callable[[], None]) -> None:
         """An event for this life, in its turn."""
@@ -115,6 +117,8 @@ class Life:
             assert isinstance(request, m.Wake)
             return await desk.wake(request)
         await desk.all_known()
+        if self._town.proxies.get(proxy.name) is not proxy:
+            raise Unavailable("the proxy has died, and its connection with it")
         self.registered[proxy.name] = proxy
         for endpoint in desk.proxy_registered(proxy.name).endpoints:
             self._tell(proxy, m.EndpointChanged(endpoint=endpoint))  # Nothing may overtake it.
@@ -234,7 +238,7 @@ class Town:
 
     async def _asked_by_proxy(self, proxy: FakeProxy, request: m.Request[Any]) -> Any:
         life = self.life
-        is_known = isinstance(request, m.RegisterProxy) or proxy.name in life.registered
+        is_known = isinstance(request, m.RegisterProxy) or life.knows(proxy)
         if life.ended.is_set() or not is_known:
             await asyncio.sleep(0.05)
             raise Unavailable("the autoscaler is not there")
@@ -247,7 +251,7 @@ class Town:
     def _told_by_proxy(self, proxy: FakeProxy, event: m.Event) -> None:
         life = self.life
         desk = life.autoscaler.desk
-        if proxy.name not in life.registered:
+        if not life.knows(proxy):
             return
         match event:
             case m.ProxySample():

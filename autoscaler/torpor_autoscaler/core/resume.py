@@ -45,7 +45,7 @@ def resume(database: Database) -> Plan[None]:
     """
     asked_at = min((w.since for w in database.waiters.values()), default=database.world.now)
     watch, cause = Stopwatch(asked_at), _cause(database)
-    watch.lap("queue", database.world.now)
+    watch.lap("last compute ends", database.world.now)
     yield from fence(database)
     try:
         prepared = yield from _prepare(database)

@@ -42,7 +42,11 @@ class FakeCluster:
         self.agents: dict[str, FakeAgent] = {}
         self.facts: dict[str, tuple[int, LoginFacts]] = {}
         self.warm_size = 0
+        self.words: list[int] = []
+        """Every size that was wished for."""
         self.claimed: tuple[str, ...] = ()
+        self.keeps_pool = True
+        """False: agents come and go as the test says."""
         self.unfenceable: set[str] = set()
         """Computes of which nobody can say that they are gone."""
         self.tell: Callable[[m.Event], None] = lambda event: None
@@ -78,6 +82,7 @@ class FakeCluster:
                 return m.Agents(agents=tuple(agent.info for agent in self.agents.values()))
             case m.SetWarmPool():
                 self.warm_size, self.claimed = request.size, request.claimed
+                self.words.append(request.size)
                 self.refill()
                 return m.Done()
             case m.ConfirmGone():
@@ -214,6 +219,8 @@ class FakeCluster:
 
     def refill(self) -> None:
         """As many warm ones as are wished for; used ones that nobody claims are ended."""
+        if not self.keeps_pool:
+            return
         held = {
             resource.status.compute
             for resource in self.resources.values()
