@@ -7,18 +7,15 @@ stops run as tasks of their own and are awaited behind a shield.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 from torpor_api.facts import Activity, LoginFacts, RoleFacts
 from torpor_api.failures import (
     Conflict,
     Failure,
     NotFound,
-    StaleEpoch,
     StartFailed,
     Unavailable,
 )
@@ -37,12 +34,14 @@ from torpor_api.messages import (
     Stopped,
     StoragePlace,
 )
+from torpor_compute.core.claim import Claim, refuse_other_claim, refuse_other_epoch
 from torpor_compute.core.lifecycle import Happening, State, after
 from torpor_compute.core.postgres_options import MAX_CONNECTIONS
 from torpor_compute.core.restarts import RESTARTS_MAX, may_restart
 from torpor_compute.ports import Postgres, Sql, Stop, Volume
 from torpor_compute.starting import Starting, superusers
 from torpor_compute.stopping import Stopping
+from torpor_compute.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
@@ -74,14 +73,14 @@ class Agent:
         self._volume_of = volume_of
         self._tell = tell
         self._state = State.WARM
-        self._claim: StartCompute | None = None
+        self._claim: Claim | None = None
         self._hold: Starting | None = None
         """Set while the volume is ours."""
         self._start_task: asyncio.Task[Started] | None = None
         self._stopped: Stopped | None = None
         self._stop_lock = asyncio.Lock()
         self._lost_at_s = deque[float](maxlen=RESTARTS_MAX + 1)
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = Tasks()
         self._is_ending = False
         self._superusers: frozenset[str] = frozenset()
         self._facts: LoginFacts | None = None
@@ -89,27 +88,30 @@ class Agent:
 
     async def start(self, wanted: StartCompute) -> Started:
         """See StartCompute. The start goes on when whoever asked has gone."""
-        self._refuse_other_claim(wanted)
+        claim = Claim(self._compute, wanted.database, wanted.epoch)
+        refuse_other_claim(self._claim, claim)
+        if self._state in (State.STOPPING, State.STOPPED):
+            raise Conflict(f"compute {self._compute} is {self._state}: claim another one")
         if self._start_task is None or self._state is State.REFUSED:
-            self._claim = wanted
+            self._claim = claim
             self._superusers = superusers(wanted)
             self._happens(Happening.CLAIMED)
-            self._start_task = self._run(self._start(wanted))
+            self._start_task = self._tasks.run(self._start(wanted))
         return await asyncio.shield(self._start_task)
 
     async def stop(self, request: StopCompute) -> Stopped:
         """See StopCompute. Asked again it answers the same."""
-        self._check_epoch(request.epoch)
-        return await asyncio.shield(self._run(self._stop(request)))
+        refuse_other_epoch(self._claim, request.epoch, self._compute)
+        return await asyncio.shield(self._tasks.run(self._stop(request)))
 
     async def checkpoint(self, epoch: int) -> None:
-        self._check_epoch(epoch)
+        refuse_other_epoch(self._claim, epoch, self._compute)
         await (await self._serving()).sql.checkpoint()
 
     async def apply(self, request: ApplySpec) -> LoginFacts:
         """See ApplySpec. What was begun goes on when whoever asked has gone."""
-        self._check_epoch(request.epoch)
-        return await asyncio.shield(self._run(self._apply(request)))
+        refuse_other_epoch(self._claim, request.epoch, self._compute)
+        return await asyncio.shield(self._tasks.run(self._apply(request)))
 
     async def role(self, name: str) -> RoleFacts | None:
         return await (await self._serving()).sql.role(name, self._superusers)
@@ -118,7 +120,7 @@ class Agent:
         sample, changes = await (await self._serving()).sql.activity()
         if changes != self._changes:
             self._changes = changes
-            self._run(self._look_for_new_facts())
+            self._tasks.run(self._look_for_new_facts())
         return sample.model_copy(update={"memory_bytes": self._postgres.memory_bytes()})
 
     def state(self) -> AgentState:
@@ -137,12 +139,7 @@ class Agent:
         """SIGTERM: stop Postgres as fast as is clean and give the volume back; bounded."""
         self._is_ending = True
         self._postgres.signal(Stop.FAST)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(END_SECONDS_MAX):
-                await asyncio.gather(*self._tasks, return_exceptions=True)
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.end(END_SECONDS_MAX)
         await self._clear_away()
         await self._give_back()
 
@@ -172,7 +169,7 @@ class Agent:
             if self._state is State.RUNNING and not self._is_ending:
                 self._happens(Happening.LOST)
                 log.error("postgres_lost", extra={"reason": reason})
-                self._start_task = self._run(self._come_back(reason))
+                self._start_task = self._tasks.run(self._come_back(reason))
 
     async def _come_back(self, reason: str) -> Started:
         now = asyncio.get_running_loop().time
@@ -244,8 +241,8 @@ class Agent:
 
     def _serves(self) -> None:
         self._happens(Happening.READY)
-        self._run(self._watch())
-        self._run(self._warm_up())
+        self._tasks.run(self._watch())
+        self._tasks.run(self._warm_up())
 
     async def _warm_up(self) -> None:
         """The kept connection, soon: the first client has the processor now."""
@@ -277,35 +274,15 @@ class Agent:
     async def _serving(self) -> Starting:
         """Waits for a start or restart under way. Raises its failure where there is no Postgres."""
         if self._start_task is None:
-            raise self._warm()
+            raise NotFound(f"compute {self._compute} serves no database yet")
         await asyncio.shield(self._start_task)
         if self._state not in _HAS_POSTGRES or self._hold is None:
             raise Unavailable(f"compute {self._compute} is {self._state}")
         return self._hold
 
-    def _refuse_other_claim(self, wanted: StartCompute) -> None:
-        claim = self._claim
-        if claim is not None and (claim.database, claim.epoch) != (wanted.database, wanted.epoch):
-            raise Conflict(
-                f"compute {self._compute} is bound to {claim.database} under epoch {claim.epoch}"
-            )
-        if self._state in (State.STOPPING, State.STOPPED):
-            raise Conflict(f"compute {self._compute} is {self._state}: claim another one")
-
     def _refuse_while_ending(self) -> None:
         if self._is_ending:
             raise StartFailed("the agent has been told to end")
-
-    def _check_epoch(self, epoch: int) -> None:
-        if self._claim is None:
-            raise self._warm()
-        if epoch < self._claim.epoch:
-            raise StaleEpoch(f"epoch {epoch} is over: this compute serves {self._claim.epoch}")
-        if epoch > self._claim.epoch:
-            raise Conflict(f"this compute serves epoch {self._claim.epoch}, not {epoch}")
-
-    def _warm(self) -> NotFound:
-        return NotFound(f"compute {self._compute} serves no database yet")
 
     def _tell_lost(self, reason: str, *, restarting: bool) -> None:
         claim = self._claim
@@ -319,18 +296,3 @@ class Agent:
     def _happens(self, happening: Happening) -> None:
         self._state = after(self._state, happening)
         log.info("state", extra={"state": self._state, "happening": happening})
-
-    def _run(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._forget)
-        return task
-
-    def _forget(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if task.cancelled() or (error := task.exception()) is None:
-            return
-        if isinstance(error, Failure):
-            log.warning("task_failed", extra={"reason": error.message})
-        else:
-            log.error("task_defect", exc_info=error)
