@@ -106,13 +106,23 @@ def _apply_spec(database: Database, run: Run) -> Plan[None]:
 
 def _sleep_or_wait(database: Database, run: Run, now: float) -> Plan[None]:
     decision = database.decide(now)
+    _log_if_new(database, decision)
     if database.wishes:
         yield from _grant_wish(database, run, decision)
     elif decision.sleeps:
-        outcomes.note(database, "idle")
         yield from suspend(database, run)
     else:
         yield from ask(Wait(_next_look(database, decision)))
+
+
+def _log_if_new(database: Database, decision: Decision) -> None:
+    words = tuple(reason.words for reason in decision.reasons if not reason.is_passing)
+    if decision.sleeps:
+        outcomes.note(database, "decided_to_sleep")
+        database.decided = ()
+    elif words and words != database.decided:
+        outcomes.note(database, "decided_to_stay_awake", *words)
+        database.decided = words
 
 
 def _grant_wish(database: Database, run: Run, decision: Decision) -> Plan[None]:

@@ -114,6 +114,8 @@ class Database:
     retries: int = 0
     """Questions in a row to which cluster or fencer gave no good answer."""
 
+    decided: tuple[str, ...] = ()
+    """Why it was last decided to keep it awake; a decision is logged when its reasons change."""
     used_at: float = 0.0
     """The latest moment at which somebody is known to have used it."""
     held_back: HeldBack = HeldBack()
@@ -173,6 +175,10 @@ class Database:
     def next_facts_at(self) -> float | None:
         """When login facts are to be asked for again, if at all."""
         return self.facts_retry_at if self.has_stale_facts else None
+
+    def is_served_by(self, run: Run) -> bool:
+        """Still, though perhaps its Postgres has crashed meanwhile or is at another address."""
+        return self.run is not None and self.run.epoch == run.epoch
 
     def is_resting(self, now: float) -> bool:
         return self.trouble is not None and self.trouble.is_final and now < self.trouble.retry_at

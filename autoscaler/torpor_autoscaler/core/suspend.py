@@ -67,7 +67,7 @@ def _refuse_what_runs_inside(database: Database, run: Run) -> Plan[None]:
 def _refuse_if_used(database: Database, run: Run) -> None:
     """What has become known since the decision counts, too."""
     if database.run is not run:
-        raise Busy("its compute was lost meanwhile")
+        raise Busy("its Postgres was lost meanwhile")
     weights = [Weight.KEPT, Weight.UNKNOWN, Weight.IN_USE]
     if not database.wishes:
         weights.append(Weight.TIME)
@@ -90,7 +90,7 @@ def _stop(database: Database, run: Run) -> Plan[None]:
     except Busy as failure:
         yield from _call_off(database, run, failure)
     except Failure as failure:
-        if database.run is run:
+        if database.is_served_by(run):
             outcomes.lose(database, f"its stop: {failure.message}", database.world.now)
     else:
         _stopped(database, run, stopped)
@@ -105,7 +105,7 @@ def _stopped(database: Database, run: Run, stopped: Stopped) -> None:
 
 def _call_off(database: Database, run: Run, failure: Failure) -> Plan[None]:
     """Everybody goes on as if nothing had been; the phase is written by whoever stays awake."""
-    if database.is_gate_closed and database.run is run:
+    if database.is_gate_closed and database.is_served_by(run):
         try:
             yield from ask(AskProxies(OpenGate(name=database.name, epoch=run.epoch)))
         except Failure as closed:

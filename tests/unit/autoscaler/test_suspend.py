@@ -315,3 +315,28 @@ def test_a_wish_during_a_resume_comes_after_it() -> None:
     story.rest()
     assert [type(answer) for answer in story.answers()] == [m.Awake]
     assert story.refusals() == [None] and story.phase() is Phase.SUSPENDED
+
+
+def test_a_crash_behind_closed_gates_opens_them_for_whoever_comes_back() -> None:
+    story = idle()
+    story.until(m.CloseGate)
+    crash = m.PostgresLost(database="shop", epoch=1, restarting=True, reason="signal 11")
+    story.fact(facts.postgres_lost, crash, 120.0)
+    story.answer()
+    assert story.until(m.OpenGate).epoch == 1
+    story.rest()
+    assert endpoints.info(story.database).address is None
+    assert not story.all(m.StopCompute) and story.database.run is not None
+
+
+def test_a_decision_is_logged_when_its_reasons_change() -> None:
+    story = idle()
+    story.rest()
+    decisions = [note for note in story.notes() if note.startswith("decided")]
+    assert decisions == ["decided_to_sleep"]
+    story.wake()
+    story.rest()
+    for moment in range(121, 126):
+        story.at(moment).sample(idle_s=moment - 120.0)
+    decisions = [note for note in story.notes() if note.startswith("decided")]
+    assert decisions == ["decided_to_sleep", "decided_to_stay_awake"]
