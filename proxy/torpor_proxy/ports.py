@@ -61,6 +61,10 @@ class Stream(Protocol):
     def is_open(self) -> bool:
         """False once it is lost or was hung up on here."""
 
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits to be sent that nothing more should be written."""
+
     def write(self, data: bytes) -> None:
         """Send, in order; buffered where the other side is slow (see ``Sink.writable``)."""
 

@@ -49,7 +49,7 @@ class Settings:
     """A session that has been idle for this long is asked whether it has any state."""
 
     probe_timeout_s: float = 5.0
-    """For the answer; it takes a millisecond on a compute that is not overloaded."""
+    """Then it is cancelled and the session keeps its compute; it takes a millisecond otherwise."""
 
     sample_every_s: float = 1.0
     """Between two reports to the autoscaler."""

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from torpor_api.failures import InvalidRequest
-from torpor_proxy.adapters.streams import PlainStream
+from torpor_proxy.adapters.streams import Connection, PlainStream
 from torpor_proxy.core.startup import ALPN
 from torpor_proxy.ports import HandshakeFailed, Stream
 
@@ -38,7 +38,7 @@ def remember_server_name(
         connection.server_name = name
 
 
-class TlsStream(PlainStream):
+class TlsStream(Connection):
     """The server's side of TLS over the connection of a plain stream."""
 
     __slots__ = ("_handshake", "_incoming", "_outgoing", "_ssl")
@@ -129,14 +129,14 @@ class TlsStream(PlainStream):
     def _read(self) -> None:
         """Raises SSLWantReadError where all that came is decrypted, as it always ends."""
         while data := self._ssl.read(_READ_BYTES):
-            self.sink.received(data)
-        self.sink.ended()
+            self._sink.received(data)
+        self._sink.ended()
 
     def _broken(self, error: ssl.SSLError) -> None:
         if self._handshake is not None and not self._handshake.done():
             self._handshake.set_exception(error)
         elif isinstance(error, ssl.SSLZeroReturnError | ssl.SSLEOFError):
-            self.sink.ended()
+            self._sink.ended()
         else:
             self.abort()
 

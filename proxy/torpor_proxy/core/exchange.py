@@ -148,12 +148,10 @@ class Exchange:
         position, self._client_left = self._client_left, 0
         has_sql = position > 0 and not self.in_copy
         size = len(data)
-        while position < size:
-            if size - position < HEAD_BYTES:
-                self._client_part = data[position:]
-                return has_sql
+        last_head = size - HEAD_BYTES
+        while position <= last_head:
             kind, length = _head(data, position)
-            if kind not in _CLIENT_KINDS or not 4 <= length <= MESSAGE_BYTES_MAX:
+            if length < 4 or length > MESSAGE_BYTES_MAX or kind not in _CLIENT_KINDS:
                 raise Malformed(f"message type {kind:#04x} with length {length}")
             end = position + 1 + length
             if kind in _EXTENDED_KINDS:
@@ -172,7 +170,10 @@ class Exchange:
             elif kind != _COPY_DATA:
                 self._take_rare(kind)
             position = end
-        self._client_left = position - size
+        if position < size:
+            self._client_part = data[position:]
+        else:
+            self._client_left = position - size
         return has_sql
 
     def _promise(self, kind: bytes) -> None:
@@ -223,18 +224,15 @@ class Exchange:
         position, self._server_left = self._server_left, 0
         was_ready = False
         size = len(data)
-        while position < size:
-            if size - position < HEAD_BYTES:
-                self._server_part = data[position:]
-                return was_ready
+        last_head = size - HEAD_BYTES
+        while position <= last_head:
             kind, length = _head(data, position)
-            end = position + 1 + length
             if kind in _PLAIN_SERVER_KINDS:
-                position = end
+                position += 1 + length
                 continue
+            end = position + 1 + length
             if end > size and kind in _INSPECTED_KINDS:
-                self._server_part = data[position:]
-                return was_ready
+                break
             if kind == _READY:
                 self._ready(data[position + HEAD_BYTES])
                 was_ready = True
@@ -244,7 +242,10 @@ class Exchange:
             else:
                 self._take_rare_answer(kind)
             position = end
-        self._server_left = position - size
+        if position < size:
+            self._server_part = data[position:]
+        else:
+            self._server_left = position - size
         return was_ready
 
     def _take_rare_answer(self, kind: int) -> None:

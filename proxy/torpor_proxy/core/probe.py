@@ -103,6 +103,8 @@ class Pins:
     """Why the session can't be let go from its compute; empty: it can."""
 
     reasons: tuple[str, ...] = ()
+    is_passing: bool = False
+    """It could not be found out; another time it may."""
 
     def __bool__(self) -> bool:
         return bool(self.reasons)
@@ -140,7 +142,7 @@ def pins_of(messages: Iterable[tuple[bytes, bytes]], custom: CustomSettings) -> 
     for kind, body in messages:
         if kind == b"E":
             words = wire.report_fields(body).get("M", "an error")
-            return Pins((f"its state could not be read: {words}",))
+            return Pins((f"its state could not be read: {words}",), is_passing=True)
         if kind == b"D":
             what, name = wire.row(body)
             assert what is not None and name is not None

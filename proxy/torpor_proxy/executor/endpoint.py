@@ -191,15 +191,18 @@ class Endpoint:
         phase = self.info.phase
         return Unavailable(self.info.reason or f"it is {phase} and did not answer in time")
 
-    def cancel(self, backend: Backend) -> None:
-        if self.gate.address is not None and backend.epoch == self.gate.epoch:
-            asked = self._computes.cancel(self.gate.address, backend.process_id, backend.secret)
-            self._start(asked)
+    def cancel(self, backend: Backend) -> asyncio.Future[None]:
+        return self._start(self._cancel(backend))
 
-    def _start(self, work: Coroutine[None, None, None]) -> None:
+    async def _cancel(self, backend: Backend) -> None:
+        if self.gate.address is not None and backend.epoch == self.gate.epoch:
+            await self._computes.cancel(self.gate.address, backend.process_id, backend.secret)
+
+    def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def moved(self, session: Session, before: State, after: State) -> None:
         if after is State.WAITING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, TypeVar
@@ -62,8 +63,8 @@ class Host(Protocol[SessionT]):
     def new_key(self, session: SessionT, process_id: int) -> tuple[int, bytes]:
         """A cancel key by which the session is found from now on."""
 
-    def cancel(self, backend: Backend) -> None:
-        """Ask the compute to cancel what the backend runs."""
+    def cancel(self, backend: Backend) -> asyncio.Future[None]:
+        """Ask the compute to cancel what the backend runs; done once the signal is sent."""
 
     def moved(self, session: SessionT, before: State, after: State) -> None:
         """The session has changed its state."""

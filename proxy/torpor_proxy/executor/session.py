@@ -35,6 +35,9 @@ from torpor_proxy.ports import NOBODY, Stream
 
 log = logging.getLogger(__name__)
 
+PROBE_AGAIN_SECONDS = 10.0
+"""After a question that failed for a passing reason, like a lock on the server's catalog."""
+
 
 class Session:
     """Bound to one client's stream for its whole life."""
@@ -80,7 +83,7 @@ class Session:
     def is_busy(self) -> bool:
         """Whether it needs its compute now: a query, a transaction, or on its way to one."""
         if self.state is State.ATTACHED:
-            return not self._exchange.is_safe
+            return not self._exchange.is_safe or self._stream.is_full
         return self.state is State.WAITING or self._pending is not None
 
     @property
@@ -89,7 +92,11 @@ class Session:
 
     @property
     def needs_capture(self) -> bool:
-        return self.state is State.ATTACHED and not self.is_captured and self._exchange.is_safe
+        if self.state is not State.ATTACHED or self.is_busy:
+            return False
+        return not self.is_captured or (
+            self._pins.is_passing and monotonic() - self.since > PROBE_AGAIN_SECONDS
+        )
 
     @property
     def queries(self) -> int:
@@ -120,6 +127,8 @@ class Session:
             return "is running a query"
         if self.in_transaction:
             return "is idle in a transaction"
+        if self._stream.is_full:
+            return "has an answer that its client does not read"
         if self._exchange.is_unclear:
             return probe.UNCLEAR
         return ", ".join(self._pins.reasons)
@@ -194,6 +203,10 @@ class Session:
         except visit.FAILED as error:
             log.warning("attach_failed", extra={**self._log_keys, "reason": str(error)})
             self.refuse(ComputeLost(name, in_flight=False))
+        except Exception:
+            # A defect is that of one session: its client must not wait for ever.
+            log.exception("session_defect", extra=self._log_keys)
+            self.refuse(ComputeLost(name, in_flight=False))
         finally:
             notice.cancel()
             self._task = None
@@ -223,7 +236,11 @@ class Session:
         """Bytes pass through the relay from now on, those that waited first."""
         self._stream.sink = FromClient(self, self._exchange, backend.stream)
         pending, self._pending = self._pending, None
-        self._stream.resume()
+        # Neither side has heard of what changed while the other's sink was another one.
+        if self._stream.is_full:
+            backend.stream.pause()
+        if not backend.stream.is_full:
+            self._stream.resume()
         if pending:
             self._stream.sink.received(bytes(pending))
         if self._client_has_ended:
@@ -246,23 +263,38 @@ class Session:
         self._enter(State.PROBED)
         self._stream.sink = self
         conversation = Conversation(backend.stream, self._heard)
+        user = self.identity.route.user
+        cancels: list[asyncio.Future[None]] = []
+        impatience = asyncio.create_task(self._cancel_late_probe(backend, cancels))
         try:
-            async with asyncio.timeout(self._host.settings.probe_timeout_s):
-                user = self.identity.route.user
-                found = await visit.ask_pins(conversation, user, self._custom)
-        except (TimeoutError, *visit.FAILED) as error:
-            log.warning("probe_failed", extra={**self._log_keys, "reason": str(error)})
+            found = await visit.ask_pins(conversation, user, self._custom)
+        except visit.FAILED as error:
             if self.state is State.PROBED:
+                log.warning("probe_failed", extra={**self._log_keys, "reason": str(error)})
                 self._enter(State.ATTACHED)
                 self.backend_lost()
             return
+        finally:
+            impatience.cancel()
+        if cancels:
+            # One that is still on its way must not hit the client's next query.
+            await asyncio.wait(cancels)
         if self.state is State.PROBED:
             too_long = (probe.LONG_UNNAMED,) * (self._exchange.unnamed == b"")
-            self._pins = Pins(found.reasons + too_long)
+            self._pins = Pins(found.reasons + too_long, found.is_passing)
             self.is_captured = True
             self._enter(State.ATTACHED)
             conversation.hand_over(self._from_server())
             self._go_on(backend)
+
+    async def _cancel_late_probe(
+        self, backend: Backend, cancels: list[asyncio.Future[None]]
+    ) -> None:
+        """A question that waits for a lock would make the client wait; failing, it only pins."""
+        while True:
+            await asyncio.sleep(self._host.settings.probe_timeout_s)
+            log.warning("probe_late", extra=self._log_keys)
+            cancels.append(self._host.cancel(backend))
 
     def _heard(self, message: bytes) -> None:
         """Said by the server on its own account while it was being probed."""
@@ -309,13 +341,14 @@ class Session:
         """The compute has ended this session, or has ended."""
         if self.state is not State.ATTACHED:
             return
-        if self.can_be_let_go and not self._client_has_ended:
+        is_expected = self._exchange.is_over or self._client_has_ended
+        if self.can_be_let_go and not is_expected:
             log.info("session_survives", extra=self._log_keys)
             self._backend = None
             self._stream.sink = self
             self._stream.resume()
             self._enter(State.PARKED)
-        elif self._exchange.is_over or self._client_has_ended:
+        elif is_expected:
             self.end()
         else:
             endpoint = self.identity.route.endpoint

@@ -26,7 +26,8 @@ async def restore_unnamed(conversation: Conversation, parse: bytes) -> None:
 
 
 def hang_up(backend: Stream) -> None:
-    """As a client does that is done."""
-    backend.sink = NOBODY
+    """As a client does that is done. Who waits there for an answer is told that none comes."""
+    sink, backend.sink = backend.sink, NOBODY
     backend.write(wire.TERMINATE)
     backend.close()
+    sink.lost()

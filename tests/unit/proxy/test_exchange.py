@@ -143,9 +143,9 @@ def test_where_answers_can_not_be_told_apart_it_is_never_safe_again(script: str)
 def test_a_part_of_a_client_s_message_is_not_safe(at: int) -> None:
     exchange = Exchange()
     exchange.client_sent(client("d")[:at])
-    assert not exchange.is_safe and exchange.is_within_client_message
+    assert (exchange.is_safe, exchange.is_within_client_message) == (False, True)
     exchange.client_sent(client("d")[at:])
-    assert exchange.is_safe and not exchange.is_within_client_message
+    assert (exchange.is_safe, exchange.is_within_client_message) == (True, False)
 
 
 @pytest.mark.parametrize("kind", ["N", "A", "S", "Z", "D", "E"])
@@ -154,9 +154,9 @@ def test_a_part_of_a_server_s_message_is_not_safe(kind: str) -> None:
     for at in range(1, len(whole)):
         exchange = Exchange()
         exchange.server_sent(whole[:at])
-        assert not exchange.is_safe and not exchange.is_between_server_messages
+        assert not (exchange.is_safe or exchange.is_between_server_messages)
         exchange.server_sent(whole[at:])
-        assert exchange.is_safe and exchange.is_between_server_messages
+        assert all((exchange.is_safe, exchange.is_between_server_messages))
 
 
 # --- what else it sees -----------------------------------------------------------------------

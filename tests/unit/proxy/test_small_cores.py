@@ -19,6 +19,8 @@ CRASH = wire.report(Severity.NOTICE, "57P02", "terminating because of a crash")
 
 OTHER = wire.report(Severity.FATAL, "57P01", "terminating by command")
 
+DEATH = wire.message(b"E", b"SFATAL\0VFATAL\0C57P01\0Mpostmaster exit\0Rsecure_read\0\0")
+
 
 # --- idle words --------------------------------------------------------------------------
 
@@ -26,6 +28,12 @@ OTHER = wire.report(Severity.FATAL, "57P01", "terminating by command")
 def test_the_notice_of_a_crash_is_kept_from_a_client_that_goes_on() -> None:
     assert idle_words.for_client(NOTIFICATION + CRASH + NOTIFICATION) == NOTIFICATION * 2
     assert idle_words.for_client(CRASH) == b""
+
+
+def test_nor_does_it_hear_of_the_death_of_the_postmaster() -> None:
+    assert idle_words.for_client(DEATH + NOTIFICATION) == NOTIFICATION
+    elsewhere = DEATH.replace(b"secure_read", b"other_place")
+    assert idle_words.for_client(elsewhere) == elsewhere
 
 
 def test_everything_else_is_for_the_client() -> None:
