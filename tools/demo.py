@@ -34,7 +34,7 @@ from torpor_cli.output import table  # noqa: E402
 
 MANIFEST = ROOT / "manifests" / "samples" / "demo.yaml"
 STATE = Path(tempfile.gettempdir()) / f"torpor-demo-{os.geteuid()}"
-"""Not in the checkout: as root every database runs under a user id of its own and must get there."""
+"""Not in the checkout: as root each database runs under a user id of its own and must get there."""
 
 SLEEP_SECONDS_MAX = 20.0
 BARE_STARTS = 5
@@ -97,7 +97,9 @@ def load(torpor: Torpor) -> None:
     rows = glyphs()
     say(f"glyphs: {len(rows)} symbols of Unicode with their names, by COPY …")
     with psycopg.connect(uri(torpor, "glyphs")) as connection, connection.cursor() as cursor:
-        cursor.execute("CREATE TABLE glyph (code int PRIMARY KEY, glyph text, name text, kind text)")
+        cursor.execute(
+            "CREATE TABLE glyph (code int PRIMARY KEY, glyph text, name text, kind text)"
+        )
         with cursor.copy("COPY glyph FROM STDIN") as copy:
             for row in rows:
                 copy.write_row(row)

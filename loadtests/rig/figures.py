@@ -64,5 +64,5 @@ class Part:
 
 
 def _rounded(values: Summary) -> Summary:
-    """Four significant digits: more were not measured."""
-    return {name: float(f"{value:.4g}") for name, value in values.items()}
+    """Five significant digits: more were not measured."""
+    return {name: float(f"{value:.5g}") for name, value in values.items()}
