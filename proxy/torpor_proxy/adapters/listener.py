@@ -55,8 +55,11 @@ class Listener:
 
     def _accept(self, stream: PlainStream) -> None:
         if len(self._opening) >= self._settings.opening_max:
-            # The newest may be anybody; the oldest has had its time.
-            next(iter(self._opening)).cancel()
+            # The newest may be anybody; the oldest has had its time. It makes room at once: many
+            # may be accepted before its task has its next turn.
+            oldest = next(iter(self._opening))
+            self._forget(oldest)
+            oldest.cancel()
         transport = stream.transport
         connection = transport.get_extra_info("socket")
         if connection is not None:
@@ -78,7 +81,7 @@ class Listener:
             stream.abort()
 
     def _forget(self, task: asyncio.Task[None]) -> None:
-        del self._opening[task]
+        self._opening.pop(task, None)
 
 
 class _Accepted(PlainStream):

@@ -24,6 +24,11 @@ class Inbox:
         self._waiter: asyncio.Future[None] | None = None
         stream.sink = self
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the client will send nothing more."""
+        return self._has_ended
+
     def __len__(self) -> int:
         return len(self._buffer)
 

@@ -93,6 +93,8 @@ async def _log_in(door: Door, greeting: Greeting, packet: Startup, client: str) 
     last_word = await knows_password(greeting.stream, greeting.inbox, verifier or mock, end_point)
     if last_word is None or role is None or endpoint is None or verifier is None:
         raise Refused(login.failed(wanted, reason or "wrong password"))
+    if greeting.inbox.has_ended:
+        raise HungUp("after its password")  # A session of nobody would wake the database.
     _admit(door, endpoint, wanted, role, databases, client)
     greeting.stream.write(last_word + wire.AUTHENTICATION_OK)
     rest = greeting.inbox.take_all()
