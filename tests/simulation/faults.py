@@ -27,6 +27,8 @@ class Weather:
     conflict_s: float = float("inf")
     """Somebody else writes the resource: a label, or another spec."""
     fail_start_s: float = float("inf")
+    person_s: float = float("inf")
+    """Not a fault, but as untimely: somebody asks for a suspend, or for the reasons."""
 
 
 CALM = Weather()
@@ -54,4 +56,5 @@ def stormy(random: Random) -> Weather:
         restart_proxy_s=every(20.0),
         conflict_s=every(2.0),
         fail_start_s=every(10.0),
+        person_s=every(3.0),
     )

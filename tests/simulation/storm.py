@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 from simulation.clients import keep_proxy_alive
 from simulation.faults import CALM, Weather
-from simulation.town import Town
+from simulation.town import SUSPEND_DEADLINE_S, Life, Town
 from support.fakes.agent import FakeAgent
 from torpor_api.failures import DataDamaged, Failure, StartFailed, StorageFull
 
@@ -33,6 +34,7 @@ class Storm:
             (weather.restart_proxy_s, self._restart_proxy),
             (weather.conflict_s, self._conflict),
             (weather.fail_start_s, self._fail_start),
+            (weather.person_s, self._person),
         ]
         for mean_s, blow in blows:
             if mean_s < float("inf"):
@@ -42,7 +44,9 @@ class Storm:
         self._town.network.weather = CALM
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for outcome in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                raise outcome
         self._town.partitioned.clear()
         self._town.cluster.unfenceable.clear()
         for volume in self._town.cluster.volumes.values():
@@ -123,6 +127,20 @@ class Storm:
         agent = self._some_agent("warm")
         if agent is not None:
             agent.fail_next_start = _failure(failure)
+
+    async def _person(self) -> None:
+        """Answered or refused in time, unless the autoscaler ends meanwhile."""
+        life = self._town.life
+        name = self._random.choice(sorted(self._town.cluster.resources))
+        wish = self._town.network.background(_wish(life, name))
+        await asyncio.wait({wish}, timeout=SUSPEND_DEADLINE_S + 1.0)
+        assert wish.done() or life.ended.is_set(), f"nobody answered a suspend of {name}"
+
+
+async def _wish(life: Life, name: str) -> None:
+    with contextlib.suppress(Failure):
+        life.autoscaler.desk.why(name)
+        await life.autoscaler.desk.suspend(name)
 
 
 def _failure(kind: type[Failure]) -> Failure:

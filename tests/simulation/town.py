@@ -115,7 +115,7 @@ class Life:
         desk = self.autoscaler.desk
         if not isinstance(request, m.RegisterProxy):
             assert isinstance(request, m.Wake)
-            return await desk.wake(request)
+            return await self._wake(request)
         await desk.all_known()
         if self._town.proxies.get(proxy.name) is not proxy:
             raise Unavailable("the proxy has died, and its connection with it")
@@ -123,6 +123,15 @@ class Life:
         for endpoint in desk.proxy_registered(proxy.name).endpoints:
             self._tell(proxy, m.EndpointChanged(endpoint=endpoint))  # Nothing may overtake it.
         return m.Endpoints()
+
+    async def _wake(self, request: m.Wake) -> m.Awake:
+        asked_at = self._town.clock.now()
+        try:
+            return await self.autoscaler.desk.wake(request)
+        finally:
+            self._town.longest_wake_s = max(
+                self._town.longest_wake_s, self._town.clock.now() - asked_at
+            )
 
 
 class _AgentsPort:
@@ -161,6 +170,7 @@ class Town:
         self.starts: dict[tuple[int, str], set[tuple[str, int]]] = {}
         """What each compute was asked to serve, by each life of the autoscaler."""
         self.stops_behind_open_gates = 0
+        self.longest_wake_s = 0.0
         self.lives = 1
         self.life = Life(self)
 
