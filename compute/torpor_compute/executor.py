@@ -295,4 +295,6 @@ class Agent:
 
     def _happens(self, happening: Happening) -> None:
         self._state = after(self._state, happening)
-        log.info("state", extra={"state": self._state, "happening": happening})
+        database = None if self._claim is None else self._claim.database
+        fields = {"state": self._state, "happening": happening, "database": database}
+        log.info("agent_state", extra=fields)

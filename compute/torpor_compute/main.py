@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from torpor_api.failures import InvalidRequest
+from torpor_api.identity import ComputeId
+from torpor_api.logs import log_as_json
 from torpor_api.messages import ComputeAddress
 from torpor_channel.server import Server
 from torpor_compute import settings as settings_of
@@ -24,8 +26,6 @@ from torpor_compute.core.postgres_options import PORT
 from torpor_compute.executor import Agent
 from torpor_compute.settings import Settings
 
-log = logging.getLogger(__name__)
-
 
 def main(argv: Sequence[str]) -> int:
     try:
@@ -33,10 +33,7 @@ def main(argv: Sequence[str]) -> int:
     except InvalidRequest as refused:
         sys.stderr.write(refused.message + "\n")
         return 2
-    logging.basicConfig(
-        level=logging.INFO,
-        format=f"%(asctime)s %(levelname)s {settings.compute} %(name)s %(message)s",
-    )
+    _log_as(settings.compute)
     asyncio.run(run(settings))
     return 0
 
@@ -65,6 +62,18 @@ async def run(settings: Settings) -> None:
     await asked_to_end.wait()
     await agent.end()
     await server.close()
+
+
+def _log_as(compute: ComputeId) -> None:
+    """Every line names the compute: all agents of a machine write to one log."""
+
+    def name_it(record: logging.LogRecord) -> bool:
+        record.compute = compute
+        return True
+
+    log_as_json()
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(name_it)
 
 
 def _prepare(settings: Settings) -> PostgresSettings:

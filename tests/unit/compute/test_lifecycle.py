@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import pytest
 
@@ -61,5 +62,6 @@ def test_only_one_way_leads_from_warm() -> None:
     assert [h for s, h in TRANSITIONS if s is State.WARM] == [Happening.CLAIMED]
 
 
-def test_the_picture_shows_every_transition() -> None:
+def test_the_documentation_draws_every_transition() -> None:
     assert len(as_mermaid().splitlines()) == 2 + len(TRANSITIONS)
+    assert as_mermaid() in (Path(__file__).parents[3] / "ARCHITECTURE.md").read_text()
