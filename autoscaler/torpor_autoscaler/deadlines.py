@@ -10,14 +10,16 @@ from collections.abc import Callable
 class Deadlines:
     """Calls ``reached`` with each name whose moment has come."""
 
-    def __init__(self, reached: Callable[[str], None]) -> None:
+    def __init__(self, now: Callable[[], float], reached: Callable[[str], None]) -> None:
+        self._now = now
         self._reached = reached
         self._heap: list[tuple[float, str]] = []
         self._moments: dict[str, float] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = 0.0
 
     def set(self, name: str, moment: float | None) -> None:
-        """Instead of the one set before. Of the event loop's clock; None: none any more."""
+        """Instead of the one set before. None: none any more."""
         if moment is None:
             self._moments.pop(name, None)
             return
@@ -37,13 +39,15 @@ class Deadlines:
         if not self._heap:
             return
         moment = self._heap[0][0]
-        if self._timer is None or self._timer.when() > moment:
+        if self._timer is None or self._rings_at > moment:
             self.close()
-            self._timer = asyncio.get_running_loop().call_at(moment, self._ring)
+            delay_s = max(0.0, moment - self._now())
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._ring)
+            self._rings_at = moment
 
     def _ring(self) -> None:
         self._timer = None
-        now = asyncio.get_running_loop().time()
+        now = self._now()
         due: list[str] = []
         self._drop_replaced()
         while self._heap and self._heap[0][0] <= now:

@@ -79,7 +79,7 @@ class Executor:
         self._proxies = proxies
         self._clock = clock
         self._entries: dict[str, Entry] = {}
-        self._deadlines = Deadlines(self._reached)
+        self._deadlines = Deadlines(clock.now, self._reached)
         self.after_step: Callable[[Entry], None] = lambda _: None
         """Called whenever a database has taken a step; for what all databases share."""
 

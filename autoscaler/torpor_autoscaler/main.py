@@ -24,11 +24,11 @@ from torpor_autoscaler.ports import Agents, Clock, Cluster, Proxies
 from torpor_autoscaler.settings import Settings
 
 
-class LoopClock:
-    """The event loop's own clock: deadlines and facts are of one time."""
+class SystemClock:
+    """Not the event loop's: that of uvloop knows whole milliseconds only."""
 
     def now(self) -> float:
-        return asyncio.get_running_loop().time()
+        return time.monotonic()
 
     def wall_s(self) -> float:
         return time.time()
@@ -85,7 +85,7 @@ async def serving(settings: Settings, limits: Limits | None = None) -> AsyncIter
         )
         ending.push_async_callback(cluster.close)
         ending.push_async_callback(agents.close)
-        autoscaler = Autoscaler(settings, cluster, agents, proxies, LoopClock(), limits)
+        autoscaler = Autoscaler(settings, cluster, agents, proxies, SystemClock(), limits)
         ending.push_async_callback(autoscaler.close)
         agents.start(autoscaler.fleet)
         await cluster.start(autoscaler.fleet)

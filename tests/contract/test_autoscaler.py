@@ -409,3 +409,18 @@ async def test_a_changed_spec_reaches_a_running_postgres(town: Town) -> None:
     await town.until("applied", lambda: town.status().observed_generation == 2)
     roles = {role.name for role in proxy.gates["shop"].info.facts.roles}
     assert roles == {"app", "second"}
+
+
+async def test_what_has_not_changed_is_not_told_again(town: Town) -> None:
+    apply(town)
+    await town.start_agent()
+    await town.start_autoscaler()
+    proxy = await town.register()
+    async with sampling(proxy):
+        await proxy.attach(proxy.connect("shop"))
+        await town.until("written", lambda: town.status().last_resume)
+        told = proxy.told
+        for _ in range(3):
+            await town.person(m.Wake(name="shop", cause="a person"))
+            await asyncio.sleep(0.05)
+    assert proxy.told == told

@@ -65,7 +65,8 @@ def decide(sight: Sight, limits: Limits, now: float) -> Decision:
         found.append(reasons.waiting(sight.waiters))
     for view in sight.views:
         found += _of_proxy(view, sight.epoch, limits, now)
-    found += _of_time(sight, now)
+    if not found or found[0].weight is not Weight.KEPT:
+        found += _of_time(sight, now)
     moments = (
         sight.blind_until,
         sight.held_back_until,

@@ -53,6 +53,8 @@ class FakeProxy:
     def __init__(self, name: str, now: Callable[[], float]) -> None:
         self.name = name
         self.gates: dict[str, FakeGate] = {}
+        self.told = 0
+        """How often it has been told of a change."""
         self.ask: Callable[[m.Request[Any]], Awaitable[Any]] = _nobody
         self.tell: Callable[[m.Event], None] = lambda event: None
         self.dial: Callable[[m.ComputeAddress], FakeAgent | None] | None = None
@@ -82,6 +84,7 @@ class FakeProxy:
                 raise InvalidRequest(f"{type(request).__name__} is not for a proxy")
 
     def hear(self, event: m.Event) -> None:
+        self.told += 1
         match event:
             case m.EndpointChanged():
                 self._learn(event.endpoint)

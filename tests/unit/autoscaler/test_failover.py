@@ -45,6 +45,7 @@ def test_a_lost_compute_with_sessions_is_replaced_at_once() -> None:
     assert (start.epoch, start.fenced_epoch) == (2, 1)
     (claim,) = story.all(m.WriteStatus)
     assert (claim.status.phase, claim.status.compute) == (Phase.RESUMING, "c2")
+    assert claim.status.why_awake == ()
     assert not story.all(m.ConfirmGone)
 
 
@@ -347,7 +348,7 @@ def test_keep_awake_that_is_switched_on_wakes_it() -> None:
     story.change(keepAwake=True)
     story.rest()
     assert story.phase() is Phase.ACTIVE
-    assert story.record.status.why_awake == ("keepAwake", "sleeps after 10s without use")
+    assert story.record.status.why_awake == ("keepAwake",)
 
 
 @pytest.mark.parametrize("failure", [StartFailed("no"), Unavailable("no")])

@@ -108,6 +108,7 @@ def test_a_proxy_that_hung_up_is_looked_at_again_when_it_is_forgotten() -> None:
 )
 def test_the_resource_keeps_it_awake(spec: dict[str, Any], line: str) -> None:
     assert lines(sight(view(20.0, idle_s=60.0), spec=spec), 20.0) == (line,)
+    assert lines(sight(view(20.0, idle_s=1.0), spec=spec), 20.0) == (line,)
 
 
 def test_after_the_start_and_after_a_refusal_it_waits() -> None:

@@ -196,9 +196,9 @@ def test_a_claim_that_somebody_else_won_is_not_taken_from_him() -> None:
     story.until(m.WriteStatus)
     theirs = DatabaseStatus(phase=Phase.ACTIVE, epoch=1, compute="theirs", observed_generation=1)
     story.record = story.record.model_copy(update={"status": theirs})
-    story.touch().answer()
+    story.touch().rest()
     assert not story.all(m.StartCompute)
-    assert story.database.run is None
+    assert story.database.run is None and story.record.status == theirs
 
 
 def test_after_a_lost_claim_what_the_winner_does_is_looked_into() -> None:

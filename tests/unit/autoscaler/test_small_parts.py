@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from pathlib import Path
 
 import pytest
@@ -77,9 +78,9 @@ def test_pauses_double_up_to_a_bound() -> None:
 
 
 async def test_only_the_latest_deadline_of_a_name_is_reached() -> None:
-    loop, reached = asyncio.get_running_loop(), list[str]()
-    deadlines = Deadlines(reached.append)
-    now = loop.time()
+    reached = list[str]()
+    deadlines = Deadlines(time.monotonic, reached.append)
+    now = time.monotonic()
     deadlines.set("a", now + 0.01)
     deadlines.set("b", now + 0.02)
     deadlines.set("a", now + 60.0)

@@ -340,3 +340,12 @@ def test_a_decision_is_logged_when_its_reasons_change() -> None:
         story.at(moment).sample(idle_s=moment - 120.0)
     decisions = [note for note in story.notes() if note.startswith("decided")]
     assert decisions == ["decided_to_sleep", "decided_to_stay_awake"]
+
+
+def test_the_chain_of_a_resume_that_was_short_is_kept() -> None:
+    story = awake()
+    story.at(101.0).sample(idle_s=1.0)
+    wish(story).rest()
+    assert story.phase() is Phase.SUSPENDED
+    assert story.record.status.last_resume is not None
+    assert story.record.status.last_resume.cause == "session 1"
