@@ -52,7 +52,9 @@ async def run(settings: Settings) -> None:
         ),
         postgres,
         sql_of=lambda: AdminSql(settings.run_directory),
-        volume_of=lambda storage: FileVolume(Path(storage.directory), settings.compute),
+        volume_of=lambda storage: FileVolume(
+            Path(storage.directory), settings.compute, settings.postgres_version
+        ),
         tell=listeners.tell,
     )
     # The first use of a thread takes 2 ms, which the claim shall not have to wait for.

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from torpor_api.failures import StorageFull
+from torpor_api.failures import DataDamaged, StorageFull
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -55,14 +55,17 @@ def sync_filesystem(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def full_disk_named(place: Path) -> Iterator[None]:
-    """Turns "no space left" into StorageFull; other errors pass."""
+def writing_to(place: Path) -> Iterator[None]:
+    """Says what is wrong with a place that can't be written to: StorageFull or DataDamaged."""
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        raise storage_full(place) from None
+        if error.errno in _FULL:
+            raise storage_full(place) from None
+        raise DataDamaged(
+            f"{place} can't be written to: {error.strerror}",
+            hint="see that the volume is mounted for writing and belongs to the agent's user",
+        ) from None
 
 
 def storage_full(place: Path) -> StorageFull:

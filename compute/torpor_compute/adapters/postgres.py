@@ -132,7 +132,7 @@ class PostgresProcess:
         if user_id is not None:
             _let_in(self._settings.socket_directory, user_id)
         self._log = LogFile(data.parent)
-        with disk.full_disk_named(data):
+        with disk.writing_to(data.parent):
             self._log.begin()
         self._child = self._spare or self._spawn_launcher()
         self._spare = None

@@ -29,7 +29,7 @@ import errno
 import os
 from pathlib import Path
 
-from torpor_api.failures import DataDamaged, StaleEpoch
+from torpor_api.failures import DataDamaged, InvalidRequest, StaleEpoch
 from torpor_api.identity import ComputeId, Epoch
 from torpor_compute.adapters import disk
 from torpor_compute.core import ownership, readiness
@@ -42,10 +42,11 @@ _GENERATION_FILE = "generation"
 class FileVolume:
     """See :class:`torpor_compute.ports.Volume`."""
 
-    def __init__(self, directory: Path, compute: ComputeId) -> None:
+    def __init__(self, directory: Path, compute: ComputeId, postgres_version: str) -> None:
         self._records = directory / "ownership"
         self._data = directory / "data"
         self._compute = compute
+        self._postgres_version = postgres_version
         self._epoch = Epoch(0)
 
     async def take(self, epoch: Epoch, fenced_epoch: int | None) -> Taken:
@@ -69,13 +70,13 @@ class FileVolume:
 
     async def note_applied(self, generation: int) -> None:
         path = self._records / _GENERATION_FILE
-        with disk.full_disk_named(self._records):
+        with disk.writing_to(self._records):
             await asyncio.to_thread(disk.replace_synced, path, f"{generation}\n")
 
     def _take(self, epoch: Epoch, fenced_epoch: int | None) -> Taken:
-        self._refuse_missing_data()
+        self._refuse_unusable_data()
         previous = self._judge(epoch, fenced_epoch)
-        with disk.full_disk_named(self._records):
+        with disk.writing_to(self._records):
             self._create(Record(epoch, self._compute, Hold.HELD))
         self._epoch = epoch
         try:
@@ -128,7 +129,7 @@ class FileVolume:
             hidden.unlink(missing_ok=True)
 
     def _replace(self, name: str, record: Record) -> None:
-        with disk.full_disk_named(self._records):
+        with disk.writing_to(self._records):
             disk.replace_synced(self._records / name, ownership.record_text(record))
 
     def _read(self, epoch: Epoch) -> Record:
@@ -155,10 +156,9 @@ class FileVolume:
             with contextlib.suppress(OSError):
                 (self._records / name).unlink()
 
-    def _refuse_missing_data(self) -> None:
-        version = self._data / "PG_VERSION"
+    def _refuse_unusable_data(self) -> None:
         try:
-            version.stat()
+            version = (self._data / "PG_VERSION").read_text().strip()
         except OSError as error:
             missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
             fault = "is missing or empty" if missing else f"can't be used: {error.strerror}"
@@ -166,6 +166,12 @@ class FileVolume:
                 f"the data directory {self._data} {fault}",
                 hint="put it back, or restore it from a backup",
             ) from None
+        if version != self._postgres_version:
+            raise InvalidRequest(
+                f"{self._data} is of Postgres {version}, this compute runs "
+                f"{self._postgres_version}",
+                hint="claim a compute of the data's own version",
+            )
 
     def _control_head(self) -> bytes:
         try:

@@ -11,7 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from torpor_api.failures import DataDamaged, Failure, NotFenced, StaleEpoch, StorageFull
+from torpor_api.failures import (
+    DataDamaged,
+    Failure,
+    InvalidRequest,
+    NotFenced,
+    StaleEpoch,
+    StorageFull,
+)
 from torpor_api.identity import ComputeId, Epoch
 from torpor_compute.adapters import disk
 from torpor_compute.adapters.volume import FileVolume
@@ -39,7 +46,7 @@ def crash_after(name):
     setattr(os, name, step)
 
 async def main():
-    taker = FileVolume(volume, "crashing")
+    taker = FileVolume(volume, "crashing", "18")
     if sys.argv[3] == "release":
         await taker.take(1, None)
     for name in ("fsync", "link", "unlink", "rename"):
@@ -62,7 +69,7 @@ def directory(tmp_path: Path) -> Path:
 
 
 def volume(directory: Path, compute: str = "c1") -> FileVolume:
-    return FileVolume(directory, ComputeId(compute))
+    return FileVolume(directory, ComputeId(compute), "18")
 
 
 def crash(directory: Path, step: int, doing: str) -> bool:
@@ -233,6 +240,24 @@ async def test_a_full_disk_is_named_and_leaves_nothing(
     with pytest.raises(StorageFull, match="no room on the file system"):
         await volume(directory).take(Epoch(1), None)
     assert os.listdir(directory / "ownership") == []
+
+
+async def test_a_volume_that_can_not_be_written_to_is_named(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "link", read_only)
+    with pytest.raises(DataDamaged, match="ownership can't be written to: Read-only"):
+        await volume(directory).take(Epoch(1), None)
+
+
+async def test_data_of_another_release_is_left_alone(directory: Path) -> None:
+    (directory / "data" / "PG_VERSION").write_text("17\n")
+    with pytest.raises(InvalidRequest, match="is of Postgres 17, this compute runs 18"):
+        await volume(directory).take(Epoch(1), None)
+    assert records(directory) == []
 
 
 async def test_the_applied_generation_is_kept(directory: Path) -> None:
