@@ -102,10 +102,10 @@ class Executor:
         """Stop in the middle of everything; the next autoscaler brings all of it to a truth."""
         self._deadlines.close()
         tasks = [entry.task for entry in self._entries.values() if entry.task is not None]
+        self._entries.clear()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._entries.clear()
 
     def tick(self) -> float:
         """Show the core the time; before every fact and every outcome."""

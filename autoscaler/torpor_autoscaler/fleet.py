@@ -10,7 +10,7 @@ from torpor_api.facts import LoginFacts
 from torpor_api.failures import NotFound
 from torpor_api.phases import Phase
 from torpor_api.resource import ServerlessDatabase
-from torpor_autoscaler.core import facts
+from torpor_autoscaler.core import endpoints, facts
 from torpor_autoscaler.core.database import Database
 from torpor_autoscaler.core.world import World
 from torpor_autoscaler.executor import Entry, Executor
@@ -44,7 +44,10 @@ class Fleet:
         return None if name is None else self._entries.get(name)
 
     def endpoints(self) -> tuple[m.EndpointInfo, ...]:
-        """As proxies were told of them, so that a newcomer knows what the others know."""
+        """For a newcomer: what the others know, and of closed gates that they are closed."""
+        for entry in self._entries.values():
+            if entry.told is not None and entry.database.is_gate_closed:
+                entry.told = endpoints.info(entry.database)
         return tuple(e.told for e in self._entries.values() if e.told is not None)
 
     def unknown(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from support.fakes.agent import Pace
 from support.fakes.town import DEADLINE_S, Town, apply, opened_town, sampling
 from torpor_api import messages as m
 from torpor_api.failures import NotFound, NoWarmCompute, Unavailable
@@ -114,9 +115,11 @@ async def test_a_proxy_that_hangs_up_leaves_the_queue(town: Town) -> None:
     await hurried.close()
     with pytest.raises(Unavailable):
         await waiting
+    await town.until("none is wished for", lambda: town.cluster.words[-1] == 0)
     agent = await town.start_agent()
-    await asyncio.sleep(0.05)
-    assert agent.claims == []
+    apply(town, "other")
+    await town.person(m.Wake(name="other", cause="a person"))
+    assert agent.claims == [("other", 1)]
 
 
 async def test_an_agent_that_dies_under_its_sessions_is_replaced(town: Town) -> None:
@@ -188,3 +191,26 @@ async def test_a_proxy_that_has_gone_keeps_its_databases_awake_for_a_while(town:
         why: m.WhyReply = await town.person(m.Why(name="shop"))
     assert "proxy proxy-1 has not reported its sessions" in why.reasons
     assert town.status().phase is Phase.ACTIVE
+
+
+@pytest.mark.parametrize("is_busy", [False, True])
+async def test_a_proxy_that_comes_during_a_stop_lets_nobody_through(
+    town: Town, is_busy: bool
+) -> None:
+    apply(town)
+    agent = await town.start_agent()
+    await town.start_autoscaler()
+    proxy = await town.register()
+    async with sampling(proxy):
+        await town.person(m.Wake(name="shop", cause="a person"))
+        agent.pace = Pace(stop_s=0.3)
+        if is_busy:
+            agent.clients.add("somebody who is no proxy's")
+        wish = asyncio.create_task(town.person(m.Suspend(name="shop")))
+        await town.until("it stops", lambda: agent.state == "stopping")
+        late = await town.register("late")
+        assert late.gates["shop"].info.address is None
+        await asyncio.gather(wish, return_exceptions=True)
+        phase = Phase.ACTIVE if is_busy else Phase.SUSPENDED
+        await town.until("told", lambda: late.gates["shop"].info.phase is phase)
+    assert (late.gates["shop"].info.address is not None) == is_busy
