@@ -206,6 +206,20 @@ class Database:
                 time.sleep(POLL_SECONDS)
         assert self.is_asleep, f"{self.status}, {self.postgres}"
 
+    def refuses_to_sleep(self, words: str) -> None:
+        """Until the refusal says so: the reports that it rests on may be a second old."""
+        deadline = time.monotonic() + WAIT_SECONDS_MAX
+        while True:
+            try:
+                self.suspend()
+            except Busy as busy:
+                if words in str(busy):
+                    return
+                assert time.monotonic() < deadline, f"{words!r} is not in: {busy}"
+            else:
+                raise AssertionError(f"{self.name} has fallen asleep in spite of: {words}")
+            time.sleep(POLL_SECONDS)
+
     def apply(self, **spec: Any) -> None:
         """With these changes of its spec."""
         self._spec |= spec
