@@ -89,10 +89,6 @@ def used(idle_s: float, timeout_s: float) -> Reason:
     return Reason(Weight.TIME, words, f"; used {duration(idle_s)} ago")
 
 
-def inside(what: str) -> Reason:
-    return Reason(Weight.IN_USE, f"{what} is running")
-
-
 def silent_proxy(proxy: str, for_s: float | None) -> Reason:
     how_long = "" if for_s is None else f" for {duration(for_s)}"
     words = f"proxy {proxy} has not reported its sessions"

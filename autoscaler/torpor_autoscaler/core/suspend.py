@@ -16,7 +16,7 @@ from torpor_api.messages import (
     Stopped,
 )
 from torpor_api.phases import Phase
-from torpor_autoscaler.core import outcomes, reasons
+from torpor_autoscaler.core import outcomes
 from torpor_autoscaler.core.actions import AskAgent, AskProxies, Plan, ask
 from torpor_autoscaler.core.database import Database, Run
 from torpor_autoscaler.core.reasons import Weight
@@ -61,7 +61,7 @@ def lay_down(database: Database) -> Plan[None]:
 def _refuse_what_runs_inside(database: Database, run: Run) -> Plan[None]:
     reply = yield from ask(AskAgent(run.agent, AskActivity()))
     if reply.activity.busy:
-        raise Busy("; ".join(reasons.inside(what).words for what in reply.activity.busy))
+        raise Busy("; ".join(reply.activity.busy))
 
 
 def _refuse_if_used(database: Database, run: Run) -> None:

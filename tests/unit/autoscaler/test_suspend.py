@@ -89,7 +89,7 @@ def test_the_endpoint_is_told_nothing_before_the_gates_are_closed() -> None:
 
 def test_what_runs_inside_keeps_it_awake_and_is_named() -> None:
     story = idle()
-    story.activity = Activity(busy=("autovacuum of public.t",))
+    story.activity = Activity(busy=("autovacuum of public.t is running",))
     story.rest()
     assert story.names() == ["AskActivity", "WriteStatus"]
     assert story.written[-1].why_awake != () and story.phase() is Phase.ACTIVE
