@@ -111,6 +111,7 @@ class Fleet:
         pool.learn(agent)
         now = self._executor.tick()
         if not agent.is_gone:
+            self._agents.expect(agent)
             for name in pool.waiting:
                 self._executor.poke(self._entries[name])
             return

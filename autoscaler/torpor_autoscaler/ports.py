@@ -42,7 +42,10 @@ class Cluster(Protocol):
 
 
 class Agents(Protocol):
-    """Every agent that was ever claimed, by its address."""
+    """Every agent of the cluster, by its address."""
+
+    def expect(self, agent: AgentInfo) -> None:
+        """It will be asked soon: call it now, so that no client waits for the connection."""
 
     async def ask(
         self, agent: AgentInfo, request: Request[ReplyT], *, timeout_s: float

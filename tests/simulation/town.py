@@ -141,6 +141,9 @@ class _AgentsPort:
     async def ask(self, agent: m.AgentInfo, request: m.Request[Any], *, timeout_s: float) -> Any:
         return await self._life.ask_agent(agent, request, timeout_s)
 
+    def expect(self, agent: m.AgentInfo) -> None:
+        """There is no connection to make."""
+
     def forget(self, compute: str) -> None:
         """There is no connection to hang up."""
 

@@ -1,15 +1,19 @@
-"""Agents over the control channel: one connection to each that was claimed, made when needed."""
+"""Agents over the control channel: one connection to each, made ahead of need."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import TypeVar
 
 from torpor_api import messages as m
+from torpor_api.failures import Failure
 from torpor_autoscaler.ports import AgentEvent, AgentFacts
 from torpor_channel.client import dial
 from torpor_channel.peer import Handlers, Peer
+
+log = logging.getLogger(__name__)
 
 ReplyT = TypeVar("ReplyT", bound=m.Message)
 
@@ -23,18 +27,31 @@ class ChannelAgents:
         self._peers: dict[str, Peer] = {}
         self._watches: dict[str, asyncio.Task[None]] = {}
         self._dialling: dict[str, asyncio.Lock] = {}
+        self._calls: set[asyncio.Task[None]] = set()
 
     def start(self, fleet: AgentFacts) -> None:
         self._fleet = fleet
         self._handlers = _handlers(fleet)
 
     async def close(self) -> None:
-        watches = list(self._watches.values())
-        for watch in watches:
-            watch.cancel()
-        await asyncio.gather(*watches, return_exceptions=True)
+        tasks = [*self._watches.values(), *self._calls]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(peer.close() for peer in list(self._peers.values())))
         self._peers.clear()
+
+    def expect(self, agent: m.AgentInfo) -> None:
+        call = asyncio.create_task(self._call(agent))
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+
+    async def _call(self, agent: m.AgentInfo) -> None:
+        try:
+            await self._peer(agent)
+        except Failure as failure:
+            # Whoever asks it later tries again, and hears of it.
+            log.info("agent_unreachable", extra={"compute": agent.compute, "reason": str(failure)})
 
     async def ask(
         self, agent: m.AgentInfo, request: m.Request[ReplyT], *, timeout_s: float

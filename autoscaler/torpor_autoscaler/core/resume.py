@@ -47,6 +47,7 @@ def resume(database: Database) -> Plan[None]:
     watch, cause = Stopwatch(asked_at), _cause(database)
     watch.lap("last compute ends", database.world.now)
     yield from fence(database)
+    watch.lap("confirm it is gone", database.world.now)
     try:
         prepared = yield from _prepare(database)
     except DataDamaged as failure:
