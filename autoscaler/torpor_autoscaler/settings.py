@@ -9,8 +9,8 @@ from pathlib import Path
 
 from torpor_api.resource import Endpoint
 
-WAKE_DEADLINE_S = 60.0
-"""A client that waited for longer has given up, or should."""
+WAKE_DEADLINE_S = 55.0
+"""Less than the minute for which a proxy waits, so that its clients hear the reason."""
 
 SUSPEND_DEADLINE_S = 60.0
 """For a person's wish: reports of all proxies, a checkpoint and a stop."""
