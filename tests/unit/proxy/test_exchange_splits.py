@@ -34,7 +34,7 @@ Turn = tuple[bool, bytes]
 
 
 def seen_by(exchange: Exchange, turns: list[Turn], cuts: list[int]) -> tuple[object, ...]:
-    """What is known at the end; each turn arrives in pieces of the sizes in ``cuts``, in rotation."""
+    """What is known at the end; each turn arrives in pieces of the sizes in ``cuts``, in turn."""
     told: list[bytes] = []
     sizes = cuts or [1 << 20]
     for number, (is_client, data) in enumerate(turns):
