@@ -33,7 +33,7 @@ UNREAD_BYTES_MAX = 64 << 20
 
 
 class ConnectionLost(Unavailable):
-    """The connection was lost after a question was sent: whether it had any effect is unknown."""
+    """The connection is gone: whether a question that was sent had any effect is unknown."""
 
 
 Handler = Callable[["Peer", Any], Awaitable[Message | None]]
@@ -61,7 +61,7 @@ class Peer:
     async def ask(self, request: Request[ReplyT], *, timeout_s: float) -> ReplyT:
         """The answer. Raises the Failure that the other side named, or Unavailable."""
         if self.closed.is_set():
-            raise Unavailable("the connection is closed")
+            raise ConnectionLost("the connection is closed")
         if len(self._questions) >= OPEN_QUESTIONS_MAX:
             raise Unavailable(f"{OPEN_QUESTIONS_MAX} questions are open already")
         self._last_id += 1

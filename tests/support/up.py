@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from support.postgres import processes_on
-from torpor_api.failures import Busy, NotFound
+from torpor_api.failures import Busy, NotFound, Unavailable
 from torpor_cli.client import ask_autoscaler, ask_cluster
 from torpor_cli.local.state_folder import StateFolder, listen_address
 from torpor_cli.uri import Connection, connection_to
@@ -154,7 +154,7 @@ class Database:
         """Whether its resource has come to the autoscaler, some milliseconds after the apply."""
         try:
             return self.why is not None
-        except NotFound:
+        except (NotFound, Unavailable):
             return False
 
     @property

@@ -85,10 +85,17 @@ class WireClient:
         return kind, body
 
     def until(self, kind: bytes) -> list[Message]:
-        """Messages up to one of this kind, which comes last."""
-        found = [self.message()]
-        while found[-1][0] != kind:
-            found.append(self.message())
+        """Messages up to one of this kind, which comes last.
+
+        Where the server hangs up instead: its error is raised, or HungUp without one.
+        """
+        found: list[Message] = []
+        try:
+            while not found or found[-1][0] != kind:
+                found.append(self.message())
+        except HungUp:
+            rows_of(found)
+            raise
         return found
 
     def ask(self, data: bytes) -> list[Message]:
@@ -103,7 +110,7 @@ class WireClient:
     # --- login ------------------------------------------------------------------------
 
     def start(
-        self, database: Database, *, user: str | None = None, minor: int = 0, **parameters: str
+        self, database: Database, /, *, user: str | None = None, minor: int = 0, **parameters: str
     ) -> None:
         """The startup packet."""
         connection = database.connection()
@@ -125,7 +132,7 @@ class WireClient:
         self.send(wire.message(b"p", client.get_client_final().encode()))
 
     def log_in(
-        self, database: Database, *, user: str | None = None, minor: int = 0, **parameters: str
+        self, database: Database, /, *, user: str | None = None, minor: int = 0, **parameters: str
     ) -> list[Message]:
         """Up to the first ReadyForQuery; what the server said on the way."""
         self.start(database, user=user, minor=minor, **parameters)

@@ -16,6 +16,9 @@ from torpor_channel.peer import ConnectionLost, Handlers, Peer
 REGISTER_SECONDS_MAX = 30.0
 """With 10,000 endpoints the answer is some megabytes."""
 
+WAKE_RETRY_SECONDS = 0.02
+"""Until the link has noticed that its connection is gone, and looks for another one."""
+
 AGENTS_MAX = 1000
 """Connections to agents that are kept; beyond it the one that was used least recently is closed."""
 
@@ -107,6 +110,7 @@ class ChannelFleet:
                 # The autoscaler has ended; its successor is asked, which does no harm.
                 if loop.time() >= deadline:
                     raise
+                await asyncio.sleep(WAKE_RETRY_SECONDS)
 
     async def role(
         self, address: m.ComputeAddress, role: str, *, timeout_s: float

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from torpor_proxy.core import wire
 
-_CRASH_SHUTDOWN, _ADMIN_SHUTDOWN = "57P02", "57P01"
+_SHUTDOWNS = ("57P01", "57P02")
 
-_NOTICES_DEATH_OF_POSTMASTER = "secure_read"
-"""The routine that a backend is in while it waits for its client. It says ``_ADMIN_SHUTDOWN`` when
-the postmaster has died; the words are translated, the routine's name is not."""
+_ROUTINES_OF_DEATH = ("quickdie", "secure_read")
+"""Where in Postgres a backend is when others have died (or its postmaster has) and it follows them.
+The words are translated and the SQLSTATE is also an administrator's; the routine's name is neither.
+"""
 
 
 def for_client(data: bytes) -> bytes:
@@ -30,7 +31,4 @@ def _is_crash(kind: bytes, body: bytes) -> bool:
     if kind not in (b"N", b"E"):
         return False
     fields = wire.report_fields(body)
-    is_of_death = fields.get("R") == _NOTICES_DEATH_OF_POSTMASTER
-    return fields.get("C") == _CRASH_SHUTDOWN or (
-        fields.get("C") == _ADMIN_SHUTDOWN and is_of_death
-    )
+    return fields.get("C") in _SHUTDOWNS and fields.get("R") in _ROUTINES_OF_DEATH

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,33 +12,39 @@ from torpor_proxy.core import idle_words, wire
 from torpor_proxy.core.interning import Interner
 from torpor_proxy.core.parameters import NOTHING_TOLD, parameters_of
 from torpor_proxy.core.routing import Route
-from torpor_proxy.core.wire import Severity
 
 NOTIFICATION = wire.message(b"A", b"\0\0\0\7news\0hello\0")
 
-CRASH = wire.report(Severity.NOTICE, "57P02", "terminating because of a crash")
 
-OTHER = wire.report(Severity.FATAL, "57P01", "terminating by command")
+def last_words(kind: str, sqlstate: str, routine: str) -> bytes:
+    fields = f"SFATAL\0VFATAL\0C{sqlstate}\0Mterminating\0R{routine}\0\0"
+    return wire.message(kind.encode(), fields.encode())
 
-DEATH = wire.message(b"E", b"SFATAL\0VFATAL\0C57P01\0Mpostmaster exit\0Rsecure_read\0\0")
+
+CRASH = last_words("N", "57P02", "quickdie")
+
+DEATHS = [
+    CRASH,
+    last_words("N", "57P01", "quickdie"),  # an immediate shutdown
+    last_words("E", "57P01", "secure_read"),  # the postmaster has vanished
+]
+
+OTHER = last_words("E", "57P01", "ProcessInterrupts")
+"""By an administrator's command."""
 
 
 # --- idle words --------------------------------------------------------------------------
 
 
-def test_the_notice_of_a_crash_is_kept_from_a_client_that_goes_on() -> None:
-    assert idle_words.for_client(NOTIFICATION + CRASH + NOTIFICATION) == NOTIFICATION * 2
-    assert idle_words.for_client(CRASH) == b""
-
-
-def test_nor_does_it_hear_of_the_death_of_the_postmaster() -> None:
-    assert idle_words.for_client(DEATH + NOTIFICATION) == NOTIFICATION
-    elsewhere = DEATH.replace(b"secure_read", b"other_place")
-    assert idle_words.for_client(elsewhere) == elsewhere
+@pytest.mark.parametrize("death", DEATHS)
+def test_the_death_of_a_compute_is_kept_from_a_client_that_goes_on(death: bytes) -> None:
+    assert idle_words.for_client(NOTIFICATION + death + NOTIFICATION) == NOTIFICATION * 2
+    assert idle_words.for_client(death) == b""
 
 
 def test_everything_else_is_for_the_client() -> None:
-    assert idle_words.for_client(OTHER + NOTIFICATION) == OTHER + NOTIFICATION
+    for words in (OTHER, NOTIFICATION, last_words("N", "01000", "quickdie")):
+        assert idle_words.for_client(words + NOTIFICATION) == words + NOTIFICATION
 
 
 @given(st.lists(st.sampled_from([NOTIFICATION, OTHER])), st.integers(0, 300))

@@ -1,0 +1,307 @@
+"""Bad days: what dies, what each session sees of it, and what was acknowledged is there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from support.up import Database, Up, a_database, running_up, until
+from support.wire_client import (
+    HungUp,
+    Reported,
+    WireClient,
+    connected,
+    error_of,
+    logged_in,
+    query,
+    rows_of,
+)
+from torpor_proxy.core import wire
+
+ROLES = [{"name": "app"}, {"name": "boss", "password": "boss", "superuser": True}]
+
+SURVIVES = '"session_survives"'
+"""In the proxy's log: it has noticed that a session's backend is gone."""
+
+BUSY = query("insert into done values (0); select pg_sleep(600)")
+
+
+@pytest.fixture(scope="module")
+def up_to_break() -> Iterator[Up]:
+    with running_up() as up:
+        yield up
+
+
+@pytest.fixture
+def place(up_to_break: Up) -> Iterator[Database]:
+    with a_database(up_to_break, roles=ROLES) as database:
+        with logged_in(database) as client:
+            client.query("create table done (n int)")
+        yield database
+
+
+@pytest.fixture(scope="module")
+def elsewhere(up_to_break: Up) -> Iterator[Database]:
+    with a_database(up_to_break) as database:
+        yield database
+
+
+@pytest.fixture
+def bystander(elsewhere: Database) -> Iterator[WireClient]:
+    """A session of another database, in a transaction, which nothing of all this touches."""
+    with logged_in(elsewhere) as client:
+        client.query("begin; create temporary table mine as select 7 as n")
+        yield client
+        assert client.query("select n from mine") == [(b"7",)]
+        client.query("commit")
+
+
+def examined(watcher: WireClient, client: WireClient) -> None:
+    """Until the proxy has found out that an idle session has no state: its last words there."""
+    sql = f"select query from pg_stat_activity where pid = {client.key[0]} and state = 'idle'"
+    until(lambda: watcher.query(sql) == [(b"COMMIT",)], "the session was examined")
+
+
+def working(watcher: WireClient) -> None:
+    sql = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'"
+    until(lambda: watcher.query(sql) == [(b"1",)], "the query runs")
+
+
+def last_words(client: WireClient) -> dict[str, str]:
+    """The one error of a session that ends, whatever notices come before it."""
+    said, rest = wire.split(client.rest())
+    assert rest == b""
+    return error_of(said)
+
+
+def kill_postmaster(database: Database, watcher: WireClient) -> None:
+    os.kill(database.postmaster, signal.SIGKILL)
+
+
+def kill_backend(database: Database, watcher: WireClient) -> None:
+    """Of the busy session: Postgres itself then starts all over."""
+    sql = "select pid from pg_stat_activity where wait_event = 'PgSleep'"
+    ((pid,),) = watcher.query(sql)
+    assert pid is not None
+    os.kill(int(pid), signal.SIGKILL)
+
+
+def kill_agent(database: Database, watcher: WireClient) -> None:
+    os.kill(database.agent, signal.SIGKILL)
+
+
+Kill = Callable[[Database, WireClient], None]
+
+
+@pytest.mark.parametrize("kill", [kill_postmaster, kill_backend, kill_agent])
+def test_killed_in_the_middle_of_a_query(
+    place: Database, bystander: WireClient, kill: Kill
+) -> None:
+    with contextlib.ExitStack() as stack:
+        idle, busy, stateful, watcher = (stack.enter_context(logged_in(place)) for _ in range(4))
+        for n in range(1, 4):
+            idle.query(f"insert into done values ({n})")
+        stateful.query("create temporary table scratch (n int)")
+        busy.send(BUSY)
+        working(watcher)
+        examined(watcher, idle)
+        survivors = place.up.log_of("proxy").count(SURVIVES)
+        kill(place, watcher)
+        assert last_words(busy)["C"] in ("08006", "57P01")
+        assert last_words(stateful)["C"] in ("08006", "57P01")
+        until(lambda: place.up.log_of("proxy").count(SURVIVES) > survivors, "the idle one is held")
+        assert idle.query("select n from done order by n") == [(b"1",), (b"2",), (b"3",)]
+        assert bystander.query("select n from mine") == [(b"7",)]
+        with logged_in(place) as fresh:
+            assert fresh.query("select count(*) from done") == [(b"3",)]
+
+
+@pytest.mark.parametrize("kill", [kill_postmaster, kill_agent])
+def test_killed_while_all_are_idle(place: Database, bystander: WireClient, kill: Kill) -> None:
+    """Nobody hears of it: not an error, not a notice, not a closed connection."""
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(logged_in(place)) for _ in range(5)]
+        clients[0].query("insert into done values (1)")
+        for client in clients[1:]:
+            client.query("select 1")
+        for client in clients[1:]:
+            examined(clients[0], client)
+        with logged_in(place) as watcher:
+            examined(watcher, clients[0])
+        survivors = place.up.log_of("proxy").count(SURVIVES)
+        kill(place, clients[0])
+        held = survivors + len(clients)
+        until(lambda: place.up.log_of("proxy").count(SURVIVES) == held, "all are held")
+        for client in clients:
+            said = client.ask(query("select n from done"))
+            assert b"".join(kind for kind, _ in said) == b"TDCZ", said
+
+
+def test_a_client_that_is_told_to_go_by_an_administrator_goes(place: Database) -> None:
+    """It must not live on as if nothing had been said."""
+    with logged_in(place) as idle, logged_in(place, user="boss") as boss:
+        idle.query("select 1")
+        examined(boss, idle)
+        boss.query(f"select pg_terminate_backend({idle.key[0]})")
+        assert last_words(idle)["C"] == "57P01"
+        assert boss.query("select 'untouched'") == [(b"untouched",)]
+
+
+def test_a_transaction_that_is_lost_was_not_acknowledged(place: Database) -> None:
+    with logged_in(place) as client:
+        client.query("insert into done values (1)")
+        client.query("begin; insert into done values (2)")
+        os.kill(place.postmaster, signal.SIGKILL)
+        assert last_words(client)["C"] in ("08006", "57P01")
+    with logged_in(place) as fresh:
+        assert fresh.query("select n from done") == [(b"1",)]
+
+
+def test_acknowledged_commits_survive_kill_after_kill(place: Database) -> None:
+    acknowledged = []
+    for n in range(4):
+        with logged_in(place) as client:
+            with contextlib.suppress(Reported, HungUp, OSError):
+                for m in range(20):
+                    number = n * 100 + m
+                    client.query(f"insert into done values ({number})")
+                    acknowledged.append(number)
+                    if m == 10:
+                        os.kill(place.postmaster, signal.SIGKILL)
+    with logged_in(place) as fresh:
+        found = {int(row[0] or 0) for row in fresh.query("select n from done")}
+    assert set(acknowledged) <= found and len(acknowledged) >= 4 * 11
+
+
+# --- a client that vanishes --------------------------------------------------------------------
+
+
+def test_a_client_that_vanishes_during_a_wake(place: Database, bystander: WireClient) -> None:
+    with logged_in(place) as other:
+        other.query("select 1")
+        place.fall_asleep()
+        epoch = place.epoch
+        for _ in range(3):
+            with logged_in_asleep(place) as client:
+                client.send(query("select pg_sleep(0)"))
+        assert other.query("select 'mine'") == [(b"mine",)]
+        assert place.epoch == epoch + 1
+        place.fall_asleep()
+
+
+@contextlib.contextmanager
+def logged_in_asleep(database: Database) -> Iterator[WireClient]:
+    """A client that has proved itself and not waited for more."""
+    with connected(database.up) as client:
+        client.start(database)
+        client.until(b"R")
+        client.prove(database.password)
+        yield client
+
+
+# --- the autoscaler ----------------------------------------------------------------------------
+
+
+def kill_autoscaler(up: Up) -> None:
+    before = up.component("autoscaler")
+    os.kill(before, signal.SIGKILL)
+    until(lambda: up.processes("torpor_autoscaler") not in ([], [before]), "another one")
+
+
+def test_sessions_do_not_notice_that_the_autoscaler_has_died(
+    place: Database, bystander: WireClient
+) -> None:
+    with logged_in(place) as client, ThreadPoolExecutor() as threads:
+        client.query("begin; insert into done values (1)")
+        epoch = place.epoch
+        killing = threads.submit(kill_autoscaler, place.up)
+        while not killing.done():
+            assert client.query("select n from done") == [(b"1",)]
+        killing.result()
+        client.query("commit")
+        until(place.is_known, "the new one knows it")
+        assert place.epoch == epoch
+        with logged_in(place) as fresh:
+            assert fresh.query("select n from done") == [(b"1",)]
+        place.fall_asleep()
+        assert client.query("select n from done") == [(b"1",)]
+
+
+def test_the_autoscaler_dies_while_somebody_waits(place: Database, bystander: WireClient) -> None:
+    with logged_in(place) as client:
+        client.query("select 1")
+        place.fall_asleep()
+        os.kill(place.up.component("autoscaler"), signal.SIGKILL)
+        client.send(query("select 'served'"))
+        assert rows_of(client.until(b"Z")) == [(b"served",)]
+
+
+# --- the proxy ---------------------------------------------------------------------------------
+
+
+def test_the_proxy_ends_in_good_order(place: Database) -> None:
+    up = place.up
+    proxy = up.component("proxy")
+    with logged_in(place) as idle, logged_in(place) as stateful, logged_in(place) as working:
+        idle.query("select 1")
+        stateful.query("set work_mem to '1MB'")
+        working.query("begin; insert into done values (1)")
+        os.kill(proxy, signal.SIGTERM)
+        for client in (idle, stateful):
+            fields = last_words(client)
+            assert fields["C"] == "57P01" and "shutting down" in fields["H"]
+        with pytest.raises(ConnectionRefusedError), connected(up):
+            pass
+        assert working.query("insert into done values (2) returning n") == [(b"2",)]
+        working.send(query("commit"))
+        committed = working.until(b"Z")
+        assert (b"C", b"COMMIT\0") in committed
+        assert last_words(working)["C"] == "57P01"
+    until(lambda: up.processes("torpor_proxy") not in ([], [proxy]), "another proxy")
+    until(lambda: can_connect(up), "it listens")
+    with logged_in(place) as fresh:
+        assert fresh.query("select n from done order by n") == [(b"1",), (b"2",)]
+
+
+def can_connect(up: Up) -> bool:
+    try:
+        with connected(up):
+            return True
+    except ConnectionRefusedError:
+        return False
+
+
+# --- the disk ------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small file system")
+def test_a_full_disk(place: Database, bystander: WireClient) -> None:
+    """Of a tablespace: the one that writes is told, the others go on, and so does it."""
+    small = Path(tempfile.mkdtemp(prefix="torpor-test-", dir="/tmp"))
+    owner = (place.folder / "data").stat().st_uid
+    options = f"size=4m,uid={owner},mode=700"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", small], check=True)
+    small.chmod(0o700)
+    try:
+        with logged_in(place, user="boss") as boss, logged_in(place) as other:
+            boss.query(f"create tablespace small location '{small}'")
+            boss.query("create table heap (v text) tablespace small")
+            with pytest.raises(Reported, match=r"53100.*No space left"):
+                boss.query(
+                    "insert into heap select repeat('x', 1000) from generate_series(1, 9999)"
+                )
+            assert other.query("insert into done values (1) returning n") == [(b"1",)]
+            boss.query("insert into heap values ('there is room for this')")
+            boss.query("drop table heap")
+            boss.query("drop tablespace small")
+    finally:
+        subprocess.run(["umount", small], check=True)
+        small.rmdir()
