@@ -298,8 +298,8 @@ class Session:
 
     def _heard(self, message: bytes) -> None:
         """Said by the server on its own account while it was being probed."""
-        if message[:1] == b"S":
-            self.saw_parameter(message)
+        message = idle_words.for_client(message)
+        self._exchange.server_sent(message, self.saw_parameter)
         self._stream.write(message)
 
     def let_go(self) -> None:

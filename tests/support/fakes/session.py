@@ -1,0 +1,142 @@
+"""A session's two connections and its endpoint; the test plays the client and the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+from torpor_api.failures import Failure, Unavailable
+from torpor_api.identity import SessionId
+from torpor_proxy.core import wire
+from torpor_proxy.core.routing import Route
+from torpor_proxy.executor.arrival import Arrival, Steps
+from torpor_proxy.executor.conversation import Backend
+from torpor_proxy.executor.host import Identity, State
+from torpor_proxy.executor.session import Session
+from torpor_proxy.ports import NOBODY, Sink
+from torpor_proxy.settings import Settings
+
+TURNS_MAX = 1000
+
+PARAMETERS = (("server_version", "18.0"),)
+
+
+class FakeStream:
+    """Remembers what was written; ``sink`` is fed by the test."""
+
+    def __init__(self) -> None:
+        self.sink: Sink = NOBODY
+        self.is_open = True
+        self.is_full = False
+        self.is_paused = False
+        self.has_eof = False
+        self.written = b""
+
+    def write(self, data: bytes) -> None:
+        if self.is_open:
+            self.written += data
+
+    def write_eof(self) -> None:
+        self.has_eof = True
+
+    def pause(self) -> None:
+        self.is_paused = True
+
+    def resume(self) -> None:
+        self.is_paused = False
+
+    def close(self) -> None:
+        self.is_open = False
+
+    abort = close
+
+    # --- what the test does -----------------------------------------------------------------
+
+    def sends(self, data: bytes) -> None:
+        assert not self.is_paused, "TCP holds it up"
+        self.sink.received(data)
+
+    def vanishes(self) -> None:
+        self.is_open = False
+        sink, self.sink = self.sink, NOBODY
+        sink.lost()
+
+    def fills(self, is_full: bool) -> None:
+        self.is_full = is_full
+        self.sink.writable(not is_full)
+
+    def taken(self) -> list[tuple[bytes, bytes]]:
+        """The messages that were written since the last time."""
+        found, rest = wire.split(self.written)
+        self.written = rest
+        return found
+
+    def kinds(self) -> bytes:
+        return b"".join(kind for kind, _ in self.taken())
+
+
+class FakeHost:
+    """An endpoint that is awake. A session that arrives gets the next backend."""
+
+    def __init__(self, **settings: float) -> None:
+        self.settings = replace(Settings(), **settings)  # type: ignore[arg-type]
+        self.answers_keepalives = True
+        self.failure: Exception | None = None
+        """Raised instead of an arrival."""
+        self.backends: list[FakeStream] = []
+        self.cancelled: list[Backend] = []
+        self.moves: list[tuple[State, State]] = []
+
+    async def arrive(self, identity: Identity) -> Arrival:
+        await asyncio.sleep(0)
+        if self.failure is not None:
+            raise self.failure
+        self.backends.append(FakeStream())
+        number = len(self.backends)
+        return Arrival(
+            Backend(self.backends[-1], number, 100 + number, b"key", PARAMETERS), Steps()
+        )
+
+    def why_not(self) -> Failure:
+        return Unavailable("it takes its time")
+
+    def new_key(self, session: Session, process_id: int) -> tuple[int, bytes]:
+        return process_id, b"made"
+
+    def cancel(self, backend: Backend) -> asyncio.Future[None]:
+        self.cancelled.append(backend)
+        done = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    def moved(self, session: Session, before: State, after: State) -> None:
+        self.moves.append((before, after))
+
+    @property
+    def backend(self) -> FakeStream:
+        return self.backends[-1]
+
+
+def new_session(host: FakeHost) -> tuple[Session, FakeStream]:
+    """Parked, its client waits for the first ReadyForQuery."""
+    client = FakeStream()
+    identity = Identity(SessionId(1), Route("shop", "app", "app"), "127.0.0.1:1", False)
+    return Session(identity, client, host), client
+
+
+async def attached(host: FakeHost) -> tuple[Session, FakeStream]:
+    session, client = new_session(host)
+    session.come_back()
+    await turns(lambda: session.state is State.ATTACHED)
+    assert client.kinds() == b"SKZ"
+    return session, client
+
+
+async def turns(holds: Callable[[], bool]) -> None:
+    """Of the loop, until something is so."""
+    for _ in range(TURNS_MAX):
+        if holds():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("it does not come to that")

@@ -1,0 +1,377 @@
+"""One session between a client and a server that are played by the test."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from support.fakes.session import FakeHost, FakeStream, attached, new_session, turns
+from torpor_api.failures import Unavailable
+from torpor_proxy.core import keepalive, probe, wire
+from torpor_proxy.core.wire import Severity
+from torpor_proxy.executor.host import State
+from torpor_proxy.executor.session import PROBE_AGAIN_SECONDS, Session
+
+QUERY = wire.message(b"Q", b"select 2\0")
+
+ANSWER = wire.message(b"C", b"SELECT 1\0") + wire.ready_for_query()
+
+NOTHING_FOUND = wire.message(b"C", b"COMMIT\0") + wire.ready_for_query()
+
+NOTIFICATION = wire.message(b"A", b"\0\0\0\7news\0hello\0")
+
+
+def row(kind: str, name: str) -> bytes:
+    columns = (kind.encode(), name.encode().hex().encode())
+    parts = b"".join(len(column).to_bytes(4, "big") + column for column in columns)
+    return wire.message(b"D", b"\0\2" + parts)
+
+
+def dying(kind: str, sqlstate: str, routine: str) -> bytes:
+    fields = f"SFATAL\0VFATAL\0C{sqlstate}\0Mterminating\0R{routine}\0\0"
+    return wire.message(kind.encode(), fields.encode())
+
+
+CRASH = dying("N", "57P02", "quickdie")
+
+
+def state(session: Session) -> State:
+    return session.state
+
+
+async def asked(host: FakeHost, session: Session) -> asyncio.Task[None]:
+    """The session's question is on its way."""
+    host.backend.taken()
+    capturing = asyncio.create_task(session.capture())
+    await turns(lambda: host.backend.written.endswith(wire.SYNC))
+    host.backend.taken()
+    return capturing
+
+
+async def captured(host: FakeHost) -> tuple[Session, FakeStream]:
+    session, client = await attached(host)
+    capturing = await asked(host, session)
+    host.backend.sends(NOTHING_FOUND)
+    await capturing
+    assert session.can_be_let_go
+    return session, client
+
+
+def error_of(client: FakeStream) -> str:
+    """SQLSTATE of the one error that the client was told."""
+    (body,) = [body for kind, body in client.taken() if kind == b"E"]
+    return wire.report_fields(body)["C"]
+
+
+# --- a life -----------------------------------------------------------------------------
+
+
+async def test_from_login_through_a_sleep_to_farewell() -> None:
+    host = FakeHost()
+    session, client = await captured(host)
+    first = host.backend
+    session.let_go()
+    assert state(session) is State.PARKED and first.written.endswith(wire.TERMINATE)
+    assert not first.is_open and client.written == b""
+    client.sends(QUERY)
+    assert state(session) is State.WAITING
+    await turns(lambda: host.backend is not first and host.backend.written == QUERY)
+    host.backend.sends(ANSWER)
+    assert client.kinds() == b"CZ"
+    client.sends(wire.TERMINATE)
+    host.backend.vanishes()
+    assert state(session) is State.ENDED and not client.is_open
+
+
+async def test_bytes_that_come_while_it_waits_are_passed_on_in_order_and_bounded() -> None:
+    host = FakeHost(pending_bytes_max=20)
+    session, client = new_session(host)
+    session.come_back()
+    client.sends(QUERY[:7])
+    held_up = [client.is_paused]
+    client.sends(QUERY[7:] + QUERY)
+    held_up.append(client.is_paused)
+    await turns(lambda: state(session) is State.ATTACHED)
+    held_up.append(client.is_paused)
+    assert host.backend.written == QUERY * 2 and held_up == [False, True, False]
+
+
+async def test_a_reason_ends_the_wait() -> None:
+    host = FakeHost()
+    session, client = new_session(host)
+    host.failure = Unavailable("no luck")
+    session.come_back()
+    await turns(lambda: state(session) is State.ENDED)
+    assert error_of(client) == "57P03" and not client.is_open
+
+
+async def test_a_defect_does_not_leave_the_client_waiting() -> None:
+    host = FakeHost()
+    session, client = new_session(host)
+    host.failure = ZeroDivisionError()
+    session.come_back()
+    await turns(lambda: state(session) is State.ENDED)
+    assert error_of(client) == "08006" and not client.is_open
+
+
+async def test_a_client_that_vanishes_while_it_waits() -> None:
+    host = FakeHost()
+    session, client = new_session(host)
+    session.come_back()
+    client.vanishes()
+    assert state(session) is State.ENDED
+    await asyncio.sleep(0)
+    assert not any(backend.is_open for backend in host.backends)
+
+
+@pytest.mark.parametrize("sent", [QUERY[:3], QUERY[:4]])
+async def test_too_little_to_tell_wakes_nobody(sent: bytes) -> None:
+    host = FakeHost()
+    session, client = await captured(host)
+    session.let_go()
+    client.sends(sent)
+    assert state(session) is State.PARKED
+    client.sends(QUERY[len(sent) :])
+    assert state(session) is State.WAITING
+    await turns(lambda: host.backend.written == QUERY)
+
+
+async def test_a_keepalive_in_the_sleep() -> None:
+    host = FakeHost()
+    session, client = await captured(host)
+    session.let_go()
+    client.sends(wire.SYNC)
+    assert client.written == keepalive.answer(wire.SYNC) and state(session) is State.PARKED
+    host.answers_keepalives = False
+    client.sends(wire.SYNC)
+    assert state(session) is State.WAITING
+    await turns(lambda: state(session) is State.ATTACHED)
+
+
+async def test_the_unnamed_statement_is_put_back_first() -> None:
+    host = FakeHost()
+    session, client = await attached(host)
+    client.sends(wire.parse("", "select 2") + wire.SYNC)
+    host.backend.sends(wire.message(b"1") + wire.ready_for_query())
+    client.taken()
+    capturing = await asked(host, session)
+    host.backend.sends(NOTHING_FOUND)
+    await capturing
+    first = host.backend
+    session.let_go()
+    client.sends(wire.bind("") + wire.SYNC)
+    await turns(lambda: host.backend is not first and host.backend.written != b"")
+    assert host.backend.written == wire.parse("", "select 2") + wire.SYNC
+    host.backend.written = b""
+    host.backend.sends(wire.message(b"1") + wire.ready_for_query())
+    await turns(lambda: host.backend.written == wire.bind("") + wire.SYNC)
+    assert client.written == b""
+
+
+# --- being examined ---------------------------------------------------------------------
+
+
+async def test_what_was_found_pins_it_and_is_reported() -> None:
+    host = FakeHost()
+    session, _ = await attached(host)
+    assert session.report(session.last_used) is None and session.needs_capture
+    capturing = await asked(host, session)
+    host.backend.sends(row("channel", "news") + NOTHING_FOUND)
+    await capturing
+    report = session.report(session.last_used + 5)
+    assert report is not None and (report.reason, report.since_s) == ("listens on news", 5)
+    assert not session.can_be_let_go and not session.needs_capture
+
+
+async def test_a_new_message_asks_for_a_new_look() -> None:
+    host = FakeHost()
+    session, client = await captured(host)
+    client.sends(QUERY)
+    assert (session.is_busy, session.can_be_let_go, session.needs_capture) == (True, False, False)
+    host.backend.sends(ANSWER)
+    assert (session.is_busy, session.can_be_let_go, session.needs_capture) == (False, False, True)
+
+
+async def test_the_client_s_bytes_wait_for_the_answer_and_notifications_do_not() -> None:
+    host = FakeHost()
+    session, client = await attached(host)
+    capturing = await asked(host, session)
+    client.sends(QUERY)
+    assert session.is_busy and host.backend.written == b""
+    host.backend.sends(NOTIFICATION + wire.parameter_status("a", "1"))
+    assert client.kinds() == b"AS"
+    host.backend.sends(NOTHING_FOUND[:-2])
+    host.backend.sends(NOTHING_FOUND[-2:] + NOTIFICATION)
+    await capturing
+    assert host.backend.written == QUERY and client.kinds() == b"A"
+    assert session.is_busy
+
+
+async def test_a_client_that_vanishes_ends_the_question_at_once() -> None:
+    host = FakeHost()
+    session, client = await attached(host)
+    capturing = await asked(host, session)
+    client.vanishes()
+    await asyncio.wait_for(capturing, 1)
+    assert state(session) is State.ENDED and not host.backend.is_open
+
+
+async def test_a_question_that_takes_too_long_is_cancelled_and_pins() -> None:
+    host = FakeHost(probe_timeout_s=0.01)
+    session, client = await attached(host)
+    capturing = await asked(host, session)
+    client.sends(QUERY)
+    while not host.cancelled:
+        await asyncio.sleep(0.005)
+    assert state(session) is State.PROBED and client.is_open
+    error = wire.report(Severity.ERROR, "57014", "canceling statement")
+    host.backend.sends(error + wire.ready_for_query(b"E"))
+    await turns(lambda: host.backend.written != b"")
+    assert host.backend.taken() == wire.split(probe.withdrawal())[0]
+    host.backend.sends(ANSWER)
+    await capturing
+    assert host.backend.written == QUERY and client.kinds() == b""
+    host.backend.sends(ANSWER)
+    assert client.kinds() == b"CZ"
+
+
+async def test_what_could_not_be_read_is_tried_again_later() -> None:
+    host = FakeHost()
+    session, _ = await attached(host)
+    capturing = await asked(host, session)
+    host.backend.sends(wire.report(Severity.ERROR, "55P03", "a lock") + wire.ready_for_query())
+    await capturing
+    report = session.report(session.last_used)
+    assert report is not None and "could not be read: a lock" in report.reason
+    assert not session.needs_capture
+    session.since -= PROBE_AGAIN_SECONDS + 1
+    assert session.needs_capture
+
+
+# --- a client that reads late -----------------------------------------------------------
+
+
+async def test_an_answer_that_is_not_read_keeps_it_busy_until_it_is() -> None:
+    host = FakeHost()
+    session, client = await attached(host)
+    client.sends(QUERY)
+    client.fills(True)
+    assert host.backend.is_paused
+    host.backend.is_paused = False  # One more read may come on top, the last one of the answer.
+    host.backend.sends(ANSWER)
+    host.backend.is_paused = True
+    assert session.is_busy and not session.needs_capture
+    report = session.report(session.last_used)
+    assert report is not None and report.reason == "has an answer that its client does not read"
+    client.fills(False)
+    assert not host.backend.is_paused and session.needs_capture
+
+
+async def test_what_fills_the_client_while_it_is_examined_holds_the_server_up_afterwards() -> None:
+    host = FakeHost()
+    session, client = await attached(host)
+    capturing = await asked(host, session)
+    client.fills(True)
+    host.backend.sends(NOTHING_FOUND)
+    await capturing
+    assert host.backend.is_paused
+    client.fills(False)
+    assert not host.backend.is_paused
+
+
+async def test_a_server_that_does_not_read_holds_the_client_up_after_the_question_too() -> None:
+    host = FakeHost()
+    session, client = await attached(host)
+    capturing = await asked(host, session)
+    host.backend.fills(True)
+    client.pause()
+    host.backend.sends(NOTHING_FOUND)
+    await capturing
+    assert client.is_paused
+    host.backend.fills(False)
+    assert not client.is_paused
+
+
+# --- the compute dies -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words", [b"", CRASH, dying("N", "57P01", "quickdie"), dying("E", "57P01", "secure_read")]
+)
+async def test_a_captured_session_outlives_its_compute_and_its_client_hears_nothing(
+    words: bytes,
+) -> None:
+    host = FakeHost()
+    session, client = await captured(host)
+    if words:
+        host.backend.sends(words)
+    host.backend.vanishes()
+    assert state(session) is State.PARKED and client.written == b"" and client.is_open
+    client.sends(QUERY)
+    await turns(lambda: len(host.backends) == 2 and host.backend.written == QUERY)
+
+
+async def test_one_that_was_told_to_go_goes() -> None:
+    host = FakeHost()
+    session, client = await captured(host)
+    host.backend.sends(dying("E", "57P01", "ProcessInterrupts"))
+    host.backend.vanishes()
+    assert state(session) is State.ENDED and error_of(client) == "57P01"
+
+
+@pytest.mark.parametrize("words", [b"", CRASH])
+async def test_a_busy_one_gets_one_clear_error(words: bytes) -> None:
+    host = FakeHost()
+    session, client = await captured(host)
+    client.sends(QUERY)
+    if words:
+        host.backend.sends(words)
+    host.backend.vanishes()
+    assert state(session) is State.ENDED and error_of(client) == "08006"
+
+
+async def test_and_not_a_second_one_behind_the_server_s_own() -> None:
+    host = FakeHost()
+    session, client = await captured(host)
+    client.sends(QUERY)
+    host.backend.sends(dying("E", "57P01", "ProcessInterrupts"))
+    host.backend.vanishes()
+    assert state(session) is State.ENDED and error_of(client) == "57P01"
+
+
+async def test_nor_where_the_server_s_own_comes_right_behind_its_last_answer() -> None:
+    host = FakeHost()
+    session, client = await attached(host)
+    capturing = await asked(host, session)
+    host.backend.sends(
+        row("channel", "news") + NOTHING_FOUND + dying("E", "57P01", "ProcessInterrupts")
+    )
+    host.backend.vanishes()
+    await capturing
+    assert state(session) is State.ENDED and error_of(client) == "57P01"
+
+
+async def test_an_error_is_not_put_into_the_middle_of_a_message() -> None:
+    host = FakeHost()
+    session, client = await attached(host)
+    client.sends(QUERY)
+    host.backend.sends(ANSWER[:7])
+    host.backend.vanishes()
+    assert state(session) is State.ENDED and client.written == ANSWER[:7]
+
+
+# --- cancel -----------------------------------------------------------------------------
+
+
+async def test_only_what_runs_is_cancelled() -> None:
+    host = FakeHost()
+    session, client = await captured(host)
+    session.cancel()
+    assert host.cancelled == []
+    client.sends(QUERY)
+    session.cancel()
+    assert [each.process_id for each in host.cancelled] == [101]
+    host.backend.sends(ANSWER)
+    session.cancel()
+    assert len(host.cancelled) == 1
