@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
+from torpor_api.logs import log_as_json
 from torpor_autoscaler import settings as settings_of
 from torpor_autoscaler.adapters.agents import ChannelAgents
 from torpor_autoscaler.adapters.cluster import ChannelCluster
@@ -18,7 +19,6 @@ from torpor_autoscaler.core.world import World
 from torpor_autoscaler.desk import Desk
 from torpor_autoscaler.executor import Entry, Executor
 from torpor_autoscaler.fleet import Fleet
-from torpor_autoscaler.logs import log_as_json
 from torpor_autoscaler.pool_word import PoolWord
 from torpor_autoscaler.ports import Agents, Clock, Cluster, Proxies
 from torpor_autoscaler.settings import Settings

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from torpor_api.failures import Refused, StartFailed
+from torpor_api.logs import JsonLines
 from torpor_api.messages import AgentChanged
 from torpor_api.resource import ServerlessDatabase
 from torpor_channel.server import Server
@@ -257,5 +258,5 @@ async def _first_of(
 def _log_to(path: Path) -> None:
     open_log(path).close()
     handler = logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])

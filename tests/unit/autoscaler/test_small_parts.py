@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 import time
 from pathlib import Path
 
@@ -17,7 +15,6 @@ from torpor_autoscaler.core import reasons
 from torpor_autoscaler.core.chain import Stopwatch, completed
 from torpor_autoscaler.core.limits import backoff_s
 from torpor_autoscaler.deadlines import Deadlines
-from torpor_autoscaler.logs import JsonLines
 from torpor_autoscaler.settings import from_arguments
 
 ARGUMENTS = ["--cluster", "/c.sock", "--listen", "/a.sock", "--warm", "2"]
@@ -118,13 +115,3 @@ def test_settings_that_can_not_be(
     with pytest.raises(SystemExit):
         from_arguments(ARGUMENTS + arguments)
     assert words in capsys.readouterr().err
-
-
-def test_the_log_is_one_line_of_json_per_event() -> None:
-    record = logging.makeLogRecord({"msg": "idle", "levelno": 20, "levelname": "INFO"})
-    record.database, record.reasons = "shop", ("a", "b")
-    line = JsonLines().format(record)
-    fields = json.loads(line)
-    assert "\n" not in line
-    assert (fields["event"], fields["database"]) == ("idle", "shop")
-    assert fields["reasons"] == ["a", "b"]
