@@ -32,7 +32,7 @@ class Listener:
         self._settings = settings
         self._open_one = open_one
         self._server: asyncio.Server | None = None
-        self._opening: dict[asyncio.Task[None], None] = {}
+        self._opening: dict[asyncio.Task[None], PlainStream] = {}
         """In the order of their arrival."""
 
     async def listen(self, host: str, port: int) -> None:
@@ -56,10 +56,9 @@ class Listener:
     def _accept(self, stream: PlainStream) -> None:
         if len(self._opening) >= self._settings.opening_max:
             # The newest may be anybody; the oldest has had its time. It makes room at once: many
-            # may be accepted before its task has its next turn.
+            # may be accepted before its task has its first turn. Hung up on, that ends by itself.
             oldest = next(iter(self._opening))
-            self._forget(oldest)
-            oldest.cancel()
+            self._opening.pop(oldest).abort()
         transport = stream.transport
         connection = transport.get_extra_info("socket")
         if connection is not None:
@@ -67,7 +66,7 @@ class Listener:
         client = _shown(transport.get_extra_info("peername"))
         opening = self._run(stream, client, self._open_one(stream, client))
         task = asyncio.get_running_loop().create_task(opening)
-        self._opening[task] = None
+        self._opening[task] = stream
         task.add_done_callback(self._forget)
 
     async def _run(

@@ -1,0 +1,119 @@
+"""The proxy's links to the autoscaler and to agents, over real control channels."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from torpor_api import messages as m
+from torpor_api.facts import RoleFacts
+from torpor_api.failures import StartFailed, Unavailable
+from torpor_api.phases import Phase
+from torpor_channel.peer import Peer
+from torpor_channel.server import Server
+from torpor_proxy.adapters.fleet import ChannelFleet
+
+AWAKE = m.Awake(endpoint=m.EndpointInfo(name="shop", phase=Phase.ACTIVE, epoch=1))
+
+
+class Hearer:
+    """Notes what the autoscaler says."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def told(self, info: m.EndpointInfo) -> None:
+        self.names.append(info.name)
+
+    def removed(self, name: str) -> None:
+        self.names.remove(name)
+
+    def keep_only(self, names: object) -> None: ...
+
+    async def close_gate(self, asked: m.CloseGate) -> m.GateClosed:
+        return m.GateClosed(parked=0)
+
+    def open_gate(self, asked: m.OpenGate) -> None: ...
+
+
+class Autoscaler:
+    """Answers wakes by what the test has put into ``answers``; None hangs up instead."""
+
+    def __init__(self) -> None:
+        self.answers: list[m.Awake | Exception | None] = []
+        self.asked = 0
+
+    async def wake(self, peer: Peer, request: m.Wake) -> m.Awake:
+        self.asked += 1
+        answer = self.answers.pop(0)
+        if answer is None:
+            peer._writer.transport.abort()
+            await asyncio.Event().wait()
+        if isinstance(answer, Exception):
+            raise answer
+        assert answer is not None
+        return answer
+
+    async def register(self, _: Peer, request: m.RegisterProxy) -> m.Endpoints:
+        return m.Endpoints(endpoints=(AWAKE.endpoint,))
+
+
+@pytest.fixture
+async def autoscaler(tmp_path: Path) -> AsyncIterator[Autoscaler]:
+    made = Autoscaler()
+    server = Server({m.Wake: made.wake, m.RegisterProxy: made.register})
+    await server.listen(tmp_path / "a.sock")
+    yield made
+    await server.close()
+
+
+@pytest.fixture
+async def fleet(autoscaler: Autoscaler, tmp_path: Path) -> AsyncIterator[ChannelFleet]:
+    made = ChannelFleet(tmp_path / "a.sock", "proxy")
+    made.start(Hearer())
+    await made.ready(timeout_s=10)
+    yield made
+    await made.close()
+
+
+async def test_a_wake_is_asked_again_of_the_next_autoscaler(
+    fleet: ChannelFleet, autoscaler: Autoscaler
+) -> None:
+    autoscaler.answers = [None, None, AWAKE]
+    assert await fleet.wake("shop", "a test", 0, timeout_s=10) == AWAKE
+    assert autoscaler.asked == 3
+
+
+async def test_a_reason_is_not_asked_again(fleet: ChannelFleet, autoscaler: Autoscaler) -> None:
+    for failure in (StartFailed("no luck"), Unavailable("no compute")):
+        autoscaler.answers = [failure]
+        with pytest.raises(type(failure), match=failure.message):
+            await fleet.wake("shop", "a test", 0, timeout_s=10)
+    assert autoscaler.asked == 2
+
+
+async def test_logins_that_come_at_once_share_an_agent_s_connection(
+    fleet: ChannelFleet, tmp_path: Path
+) -> None:
+    peers: set[Peer] = set()
+
+    async def role(peer: Peer, request: m.AskRoleFacts) -> m.RoleFactsReply:
+        peers.add(peer)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return m.RoleFactsReply(role=RoleFacts(name=request.role))
+
+    agent = Server({m.AskRoleFacts: role})
+    await agent.listen(tmp_path / "b.sock")
+    address = m.ComputeAddress(agent=str(tmp_path / "b.sock"))
+    try:
+        names = [f"role {number}" for number in range(20)]
+        found = await asyncio.gather(*(fleet.role(address, name, timeout_s=10) for name in names))
+        assert [each.name for each in found if each is not None] == names
+        again = await fleet.role(address, "again", timeout_s=10)
+        assert again is not None and len(agent.peers) == 1
+    finally:
+        await agent.close()
