@@ -15,14 +15,13 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-WAIT_SECONDS_MAX = 30.0
+from support.up import WAIT_SECONDS_MAX, all_with, command_line, until
 
 LISTENS_ON_A_PATH = """
 import asyncio, subprocess, sys
@@ -92,7 +91,7 @@ class Up:
             )
 
     def ready(self) -> None:
-        wait_until(lambda: "ready at" in self.output or self.status is not None, "ready")
+        until(lambda: "ready at" in self.output or self.status is not None, "ready")
         assert "ready at" in self.output, self.output
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -148,31 +147,6 @@ class Up:
         return {"user": self._user, "group": self._user, "extra_groups": []}
 
 
-def wait_until(holds: Callable[[], bool], reason: str) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS_MAX
-    while not holds():
-        assert time.monotonic() < deadline, f"waited in vain: {reason}"
-        time.sleep(0.02)
-
-
-def all_with(mark: str) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and mark.encode() in (entry / "environ").read_bytes():
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
-
-
-def command_line(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-    except OSError:
-        return ""
-
-
 @pytest.fixture
 def root() -> Iterator[Path]:
     """A folder that other user ids can reach, which pytest's own is not for root."""
@@ -217,7 +191,7 @@ def test_after_kill_9_nothing_is_left_and_the_next_one_takes_over(up: Up, root: 
     up.ready()
     up.signal(signal.SIGKILL)
     up.ended()
-    wait_until(lambda: up.processes("torpor_") == [], "every component ends with it")
+    until(lambda: up.processes("torpor_") == [], "every component ends with it")
     with Up(root) as again:
         again.start()
         again.ready()
@@ -261,7 +235,7 @@ def test_a_dead_component_is_started_again_and_it_is_said(up: Up) -> None:
     for component in ("proxy", "autoscaler"):
         (before,) = up.processes(f"torpor_{component}")
         os.kill(before, signal.SIGKILL)
-        wait_until(
+        until(
             lambda name=component, old=before: up.processes(f"torpor_{name}") not in ([], [old]),  # type: ignore[misc]
             f"another {component}",
         )
@@ -272,11 +246,11 @@ def test_a_dead_agent_is_replaced_and_its_orphans_are_killed(up: Up) -> None:
     up.start("--warm", "1")
     up.ready()
     (agent,) = up.processes("torpor_compute")
-    wait_until(lambda: len(up.processes("sleep 999")) == 2, "the agent's children")
+    until(lambda: len(up.processes("sleep 999")) == 2, "the agent's children")
     before = set(up.processes("sleep 999"))
     os.kill(agent, signal.SIGKILL)
-    wait_until(lambda: up.processes("torpor_compute") not in ([], [agent]), "another agent")
-    wait_until(lambda: not before & set(up.processes("sleep 999")), "orphans are killed")
+    until(lambda: up.processes("torpor_compute") not in ([], [agent]), "another agent")
+    until(lambda: not before & set(up.processes("sleep 999")), "orphans are killed")
 
 
 def test_a_component_that_cannot_start_is_named_with_its_last_words(up: Up, root: Path) -> None:
@@ -328,10 +302,10 @@ def test_a_second_interrupt_ends_at_once(up: Up, root: Path) -> None:
     up.start()
     up.ready()
     up.signal(signal.SIGINT)
-    wait_until(lambda: "closing the proxy" in up.output, "the orderly end has begun")
+    until(lambda: "closing the proxy" in up.output, "the orderly end has begun")
     up.signal(signal.SIGINT)
     assert up.ended() == 1
-    wait_until(lambda: up.processes("torpor_") == [], "nothing is left")
+    until(lambda: up.processes("torpor_") == [], "nothing is left")
 
 
 @pytest.mark.skipif(

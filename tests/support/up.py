@@ -104,8 +104,7 @@ class Up:
 
     def processes(self, word: str = "") -> list[int]:
         """Everything alive that this `torpor up` has started, itself included."""
-        mark = "=".join(self._mark).encode()
-        return [pid for pid in _all_with(mark) if word in command_line(pid)]
+        return [pid for pid in all_with("=".join(self._mark)) if word in command_line(pid)]
 
     def log_of(self, component: str) -> str:
         return (self.folder.logs / f"{component}.log").read_text()
@@ -280,10 +279,15 @@ def command_line(pid: int) -> str:
         return ""
 
 
-def _all_with(mark: bytes) -> list[int]:
+def all_with(mark: str) -> list[int]:
+    """Everything alive with ``NAME=value`` in its environment."""
     found = []
     for entry in os.listdir("/proc"):
         with contextlib.suppress(OSError):
-            if entry.isdigit() and mark in Path(f"/proc/{entry}/environ").read_bytes().split(b"\0"):
+            if entry.isdigit() and mark.encode() in _environment_of(entry):
                 found.append(int(entry))
     return found
+
+
+def _environment_of(pid: str) -> list[bytes]:
+    return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
