@@ -74,6 +74,9 @@ class Listener:
     ) -> None:
         try:
             await opening
+        except asyncio.CancelledError:
+            stream.abort()
+            raise
         except Exception:
             # A defect is that of one connection, and of no other.
             log.exception("opening_defect", extra={"client": client})

@@ -112,9 +112,9 @@ class Endpoint:
 
     def sample(self, now: float) -> EndpointSample:
         """For the autoscaler."""
+        busy = sum(session.is_busy for session in self.attached) + len(self._waiting)
         for session in self.attached:
             self._last_used = max(self._last_used, session.last_used)
-        busy = sum(session.is_busy for session in self.attached) + len(self._waiting)
         return EndpointSample(
             name=self.info.name,
             epoch=self.gate.epoch,

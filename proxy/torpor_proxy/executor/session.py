@@ -30,7 +30,7 @@ from torpor_proxy.executor import visit
 from torpor_proxy.executor.arrival import Arrival
 from torpor_proxy.executor.conversation import Backend, Conversation
 from torpor_proxy.executor.host import Host, Identity, State
-from torpor_proxy.executor.relay import FromClient, FromServer
+from torpor_proxy.executor.relay import Relay
 from torpor_proxy.ports import NOBODY, Stream
 
 log = logging.getLogger(__name__)
@@ -46,11 +46,12 @@ class Session:
         "_backend",
         "_client_has_ended",
         "_custom",
-        "_exchange",
+        "_exchange_so_far",
         "_host",
         "_parameters",
         "_pending",
         "_pins",
+        "_relay",
         "_stream",
         "_task",
         "identity",
@@ -68,7 +69,9 @@ class Session:
         """Examined since the client's last message; what was found is in the pins."""
         self._stream = stream
         self._host = host
-        self._exchange = Exchange()
+        self._exchange_so_far = Exchange()
+        self._relay: Relay | None = None
+        """Of the attachment to the present backend."""
         self._parameters = NOTHING_TOLD
         self._custom = custom_settings.NONE
         self._pins = Pins()
@@ -97,6 +100,11 @@ class Session:
         return not self.is_captured or (
             self._pins.is_passing and monotonic() - self.since > PROBE_AGAIN_SECONDS
         )
+
+    @property
+    def _exchange(self) -> Exchange:
+        """What client and server owe each other, up to the last byte."""
+        return self._exchange_so_far if self._relay is None else self._relay.exchange()
 
     @property
     def queries(self) -> int:
@@ -226,15 +234,13 @@ class Session:
             key = self.identity.key = self._host.new_key(self, backend.process_id)
             self._stream.write(wire.backend_key_data(*key) + wire.ready_for_query())
         self._enter(State.ATTACHED)
-        backend.stream.sink = arrival.watched(self._from_server())
-        self._go_on(backend)
+        relay = self._relay = Relay(self, self._exchange, self._stream, backend.stream)
+        backend.stream.sink = arrival.watched(relay.from_server)
+        self._go_on(backend, relay)
 
-    def _from_server(self) -> FromServer:
-        return FromServer(self, self._exchange, self._stream)
-
-    def _go_on(self, backend: Backend) -> None:
+    def _go_on(self, backend: Backend, relay: Relay) -> None:
         """Bytes pass through the relay from now on, those that waited first."""
-        self._stream.sink = FromClient(self, self._exchange, backend.stream)
+        self._stream.sink = relay.from_client
         pending, self._pending = self._pending, None
         # Neither side has heard of what changed while the other's sink was another one.
         if self._stream.is_full:
@@ -258,8 +264,8 @@ class Session:
 
     async def capture(self) -> None:
         """Find out whether it has state that would be lost. Only where ``needs_capture``."""
-        backend = self._backend
-        assert backend is not None and self.needs_capture
+        backend, relay = self._backend, self._relay
+        assert backend is not None and relay is not None and self.needs_capture
         self._enter(State.PROBED)
         self._stream.sink = self
         conversation = Conversation(backend.stream, self._heard)
@@ -284,8 +290,8 @@ class Session:
             self._pins = Pins(found.reasons + too_long, found.is_passing)
             self.is_captured = True
             self._enter(State.ATTACHED)
-            conversation.hand_over(self._from_server())
-            self._go_on(backend)
+            conversation.hand_over(relay.from_server)
+            self._go_on(backend, relay)
 
     async def _cancel_late_probe(
         self, backend: Backend, cancels: list[asyncio.Future[None]]
@@ -306,10 +312,15 @@ class Session:
         """Park: hang up on the backend. Only where ``can_be_let_go``."""
         backend = self._backend
         assert backend is not None and self.can_be_let_go
-        self._backend = None
-        self._stream.sink = self
+        self._detach()
         self._enter(State.PARKED)
         visit.hang_up(backend.stream)
+
+    def _detach(self) -> None:
+        """There is no backend any more; what comes from the client comes here."""
+        self._exchange_so_far = self._exchange
+        self._backend = self._relay = None
+        self._stream.sink = self
 
     # --- what the relay tells ---------------------------------------------------------
 
@@ -344,8 +355,7 @@ class Session:
         is_expected = self._exchange.is_over or self._client_has_ended
         if self.can_be_let_go and not is_expected:
             log.info("session_survives", extra=self._log_keys)
-            self._backend = None
-            self._stream.sink = self
+            self._detach()
             self._stream.resume()
             self._enter(State.PARKED)
         elif is_expected:
@@ -374,7 +384,7 @@ class Session:
             self._task.cancel()
         if self._backend is not None:
             visit.hang_up(self._backend.stream)
-        self._backend = None
+        self._detach()
         self._stream.sink = NOBODY
         self._stream.close()
 
