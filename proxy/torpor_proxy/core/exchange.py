@@ -23,8 +23,8 @@ from struct import Struct
 
 from torpor_proxy.core.wire import HEAD_BYTES
 
-MESSAGE_BYTES_MAX = 1 << 30
-"""Postgres's own bound (``PQ_LARGE_MESSAGE_LIMIT`` is 1 GiB - 2): a longer one is garbage."""
+MESSAGE_BYTES_MAX = (1 << 30) - 2
+"""Postgres's own bound (``PQ_LARGE_MESSAGE_LIMIT``): a longer one is garbage."""
 
 INSPECTED_BYTES_MAX = 64 << 10
 """A message that has to be read whole (an unnamed Parse, a setting's report) is kept up to here."""
@@ -32,7 +32,9 @@ INSPECTED_BYTES_MAX = 64 << 10
 _head = Struct(">BI").unpack_from
 
 _QUERY, _SYNC, _CALL, _PARSE, _TERMINATE, _COPY_DATA = b"QSFPXd"
-_EXTENDED_KINDS = frozenset(b"PBDECH")
+_BOUND_KINDS = frozenset(b"BDECH")
+"""With Parse: the extended query protocol."""
+
 _CLIENT_KINDS = frozenset(b"QSFPBDECHXdcf")
 
 _READY, _ERROR, _COPY_IN, _COPY_BOTH, _PARAMETER = b"ZEGWS"
@@ -149,36 +151,41 @@ class Exchange:
         has_sql = position > 0 and not self.in_copy
         size = len(data)
         last_head = size - HEAD_BYTES
+        is_open = self.promises[-1:] == b"x"
         while position <= last_head:
             kind, length = _head(data, position)
-            if length < 4 or length > MESSAGE_BYTES_MAX or kind not in _CLIENT_KINDS:
+            if not 4 <= length <= MESSAGE_BYTES_MAX:
                 raise Malformed(f"message type {kind:#04x} with length {length}")
-            end = position + 1 + length
-            if kind in _EXTENDED_KINDS:
-                if kind == _PARSE:
-                    has_sql = True
-                    if not self._keep_unnamed(data, position, end):
-                        return True
-                if self.promises[-1:] != b"x":
-                    self._promise(b"x")
+            if kind in _BOUND_KINDS:
+                is_open = is_open or self._promise(b"x")
             elif kind == _SYNC:
                 self._sync()
+                is_open = False
+            elif kind == _PARSE:
+                has_sql = True
+                if not self._keep_unnamed(data, position, position + 1 + length):
+                    return True
+                is_open = is_open or self._promise(b"x")
             elif kind == _QUERY:
                 self._promise(b"Q")
+                is_open = False
                 self.unnamed = None
                 has_sql = True
             elif kind != _COPY_DATA:
-                self._take_rare(kind)
-            position = end
+                self._take_rare(kind, length)
+                is_open = False
+            position += 1 + length
         if position < size:
             self._client_part = data[position:]
         else:
             self._client_left = position - size
         return has_sql
 
-    def _promise(self, kind: bytes) -> None:
+    def _promise(self, kind: bytes) -> bool:
+        """Whether the server will answer: what it skips, it does not."""
         if not self._skips_to_sync:
             self.promises += kind
+        return not self._skips_to_sync
 
     def _sync(self) -> None:
         if self.in_copy:
@@ -187,7 +194,9 @@ class Exchange:
         self._skips_to_sync = False
         self.promises += b"S"
 
-    def _take_rare(self, kind: int) -> None:
+    def _take_rare(self, kind: int, length: int) -> None:
+        if kind not in _CLIENT_KINDS:
+            raise Malformed(f"message type {kind:#04x} with length {length}")
         if kind == _CALL:
             self._promise(b"F")
         elif kind == _TERMINATE:

@@ -41,6 +41,9 @@ class Relayed(Protocol):
     def saw_parameter(self, message: bytes) -> None:
         """A whole ParameterStatus has gone to the client."""
 
+    def saw_garbage(self, reason: str) -> None:
+        """The client's bytes are no messages. Postgres has them already and will hang up."""
+
     def saw_idle_words(self, data: bytes) -> bytes:
         """The server speaks though it owes nothing; what of it the client shall hear."""
 
@@ -84,9 +87,9 @@ class Relay:
         exchange = self._exchange
         try:
             has_sql = exchange.client_sent(data)
-        except Malformed:
-            # Postgres, which has the bytes already, says so itself and hangs up.
+        except Malformed as error:
             exchange.is_unclear = True
+            self.session.saw_garbage(str(error))
             return
         if has_sql:
             sql = self._sql_tail + data

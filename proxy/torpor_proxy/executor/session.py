@@ -47,6 +47,7 @@ class Session:
         "_client_has_ended",
         "_custom",
         "_exchange_so_far",
+        "_fault",
         "_host",
         "_parameters",
         "_pending",
@@ -75,6 +76,8 @@ class Session:
         self._parameters = NOTHING_TOLD
         self._custom = custom_settings.NONE
         self._pins = Pins()
+        self._fault = ""
+        """What was wrong with the client's bytes."""
         self._backend: Backend | None = None
         self._pending: bytearray | None = None
         self._client_has_ended = False
@@ -172,7 +175,7 @@ class Session:
             case parked.Incomplete():
                 pass
             case parked.Broken(reason):
-                self.client_broke(reason)
+                self.refuse(ProtocolViolation(reason))
             case parked.Goodbye():
                 self.end()
             case parked.Answered(answer):
@@ -333,8 +336,8 @@ class Session:
     def saw_idle_words(self, data: bytes) -> bytes:
         return data if self._pins else idle_words.for_client(data)
 
-    def client_broke(self, reason: str) -> None:
-        self.refuse(ProtocolViolation(reason))
+    def saw_garbage(self, reason: str) -> None:
+        self._fault = self._fault or reason
 
     def client_ended(self) -> None:
         self._client_has_ended = True
@@ -360,6 +363,8 @@ class Session:
             self._enter(State.PARKED)
         elif is_expected:
             self.end()
+        elif self._fault:
+            self.refuse(ProtocolViolation(self._fault))
         else:
             endpoint = self.identity.route.endpoint
             self.refuse(ComputeLost(endpoint, in_flight=not self._exchange.is_idle))

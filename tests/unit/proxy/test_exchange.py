@@ -253,4 +253,4 @@ def test_what_is_no_message(garbage: bytes) -> None:
 @pytest.mark.parametrize("kind", "QSFPBDECHXdcf")
 def test_what_may_be_one(kind: str) -> None:
     assert is_message_head(kind.encode() + b"\0\0\0\4")
-    assert is_message_head(bytearray(kind.encode() + b"\x40\0\0\0"))
+    assert is_message_head(bytearray(kind.encode() + b"\x3f\xff\xff\xfe"))
