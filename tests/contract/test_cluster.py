@@ -52,7 +52,7 @@ class NoAgents:
     def running(self, compute: str) -> None:
         return None
 
-    def reconcile_soon(self) -> None:
+    def reconcile_soon(self, claimed: str | None = None) -> None:
         pass
 
     async def make_gone(self, compute: str) -> None:

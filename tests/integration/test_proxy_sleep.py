@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from subprocess import PIPE, STDOUT
 
 import asyncpg
 import psycopg
@@ -49,6 +52,21 @@ async def test_asyncpg_goes_on_after_a_sleep(each_database: Database) -> None:
         await connection.close()
 
 
+def test_psql_goes_on_after_a_sleep(each_database: Database) -> None:
+    environment = {**os.environ, **each_database.connection().environment()}
+    with subprocess.Popen(
+        ["psql", "-qAt"], env=environment, stdin=PIPE, stdout=PIPE, stderr=STDOUT, text=True
+    ) as psql:
+        assert psql.stdin is not None and psql.stdout is not None
+        for n in range(2):
+            psql.stdin.write(f"select 'answer {n}';\n")
+            psql.stdin.flush()
+            assert psql.stdout.readline() == f"answer {n}\n"
+            each_database.fall_asleep()
+        psql.stdin.close()
+        assert psql.stdout.read() == ""
+
+
 def test_over_tls_as_well(each_database: Database) -> None:
     with psycopg.connect(each_database.uri(sslmode="require"), autocommit=True) as connection:
         connection.execute("select 1")
@@ -68,6 +86,13 @@ def test_it_sleeps_by_itself_after_its_idle_time(up: Up) -> None:
             connection.execute("select 1")
             until(lambda: database.is_asleep, "it sleeps with a client connected")
             assert connection.execute("select 2").fetchone() == (2,)
+
+
+def test_wakes_that_are_over_at_once_use_up_no_more_than_their_agents(database: Database) -> None:
+    """Each takes a warm agent that is never warm again; the pool refills however short it was."""
+    for _ in range(8):
+        database.fall_asleep()
+        database.wake()
 
 
 def test_keepalives_wake_nobody(database: Database) -> None:

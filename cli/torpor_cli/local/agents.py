@@ -88,8 +88,11 @@ class Agents:
         else:
             self.reconcile_soon()
 
-    def reconcile_soon(self) -> None:
+    def reconcile_soon(self, claimed: str | None = None) -> None:
         """Start what is missing and end what is too many, once for all changes until then."""
+        # A claim may be over again before then, and its agent is used up all the same.
+        if claimed is not None and claimed in self._agents:
+            self._agents[claimed].was_claimed = True
         if self._timer is None and not self._is_closing:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(REFILL_DELAY_SECONDS, self._reconcile)

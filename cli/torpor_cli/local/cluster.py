@@ -84,7 +84,7 @@ class Cluster:
         stored = self._store.write_status(name, version, status)
         self._tell(ResourceChanged(resource=stored))
         if self.agents is not None:
-            self.agents.reconcile_soon()
+            self.agents.reconcile_soon(claimed=status.compute)
         return stored
 
     async def delete(self, name: str, *, data: bool) -> None:
