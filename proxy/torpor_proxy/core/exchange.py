@@ -159,8 +159,8 @@ class Exchange:
             if kind in _BOUND_KINDS:
                 is_open = is_open or self._promise(b"x")
             elif kind == _SYNC:
+                is_open = is_open and self.in_copy
                 self._sync()
-                is_open = False
             elif kind == _PARSE:
                 has_sql = True
                 if not self._keep_unnamed(data, position, position + 1 + length):
@@ -168,12 +168,12 @@ class Exchange:
                 is_open = is_open or self._promise(b"x")
             elif kind == _QUERY:
                 self._promise(b"Q")
-                is_open = False
+                is_open = is_open and self._skips_to_sync
                 self.unnamed = None
                 has_sql = True
             elif kind != _COPY_DATA:
                 self._take_rare(kind, length)
-                is_open = False
+                is_open = self.promises[-1:] == b"x"
             position += 1 + length
         if position < size:
             self._client_part = data[position:]

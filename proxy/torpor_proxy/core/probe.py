@@ -110,6 +110,9 @@ class Pins:
         return bool(self.reasons)
 
 
+NO_PINS = Pins()
+
+
 def question(user: str, custom: CustomSettings) -> bytes:
     """To be written to the backend of a session at a safe point; answered up to ReadyForQuery."""
     names = ",".join(name.encode().hex() for name in sorted(custom.names))

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from torpor_proxy.core.custom_settings import OVERLAP_BYTES, may_set
 from torpor_proxy.core.exchange import Exchange, Malformed
+from torpor_proxy.core.session_state import SessionState
 from torpor_proxy.ports import Stream
 
 BUFFERS_MAX = 32
@@ -35,18 +36,6 @@ class Relayed(Protocol):
     is_captured: bool
     """Examined since the client's last message."""
 
-    def saw_setting(self, data: bytes) -> None:
-        """A text of SQL that may set a custom setting is in these bytes."""
-
-    def saw_parameter(self, message: bytes) -> None:
-        """A whole ParameterStatus has gone to the client."""
-
-    def saw_garbage(self, reason: str) -> None:
-        """The client's bytes are no messages. Postgres has them already and will hang up."""
-
-    def saw_idle_words(self, data: bytes) -> bytes:
-        """The server speaks though it owes nothing; what of it the client shall hear."""
-
     def client_ended(self) -> None: ...
 
     def client_lost(self) -> None: ...
@@ -59,13 +48,13 @@ class Relayed(Protocol):
 class Relay:
     """One attachment of a session: what passes in it, and the walk over that."""
 
-    __slots__ = ("_exchange", "_sql_tail", "from_client", "from_server", "session")
+    __slots__ = ("_sql_tail", "from_client", "from_server", "session", "state")
 
     def __init__(
-        self, session: Relayed, exchange: Exchange, client: Stream, server: Stream
+        self, session: Relayed, state: SessionState, client: Stream, server: Stream
     ) -> None:
         self.session = session
-        self._exchange = exchange
+        self.state = state
         self._sql_tail = b""
         self.from_client = FromClient(self, server)
         self.from_server = FromServer(self, client)
@@ -79,22 +68,23 @@ class Relay:
                 self._walk_client(b"".join(sent))
                 sent.clear()
             if answered:
-                self._exchange.server_sent(b"".join(answered), self.session.saw_parameter)
+                state = self.state
+                state.exchange.server_sent(b"".join(answered), state.saw_parameter)
                 answered.clear()
-        return self._exchange
+        return self.state.exchange
 
     def _walk_client(self, data: bytes) -> None:
-        exchange = self._exchange
+        exchange = self.state.exchange
         try:
             has_sql = exchange.client_sent(data)
         except Malformed as error:
             exchange.is_unclear = True
-            self.session.saw_garbage(str(error))
+            self.state.saw_garbage(str(error))
             return
         if has_sql:
             sql = self._sql_tail + data
             if may_set(sql):
-                self.session.saw_setting(sql)
+                self.state.saw_setting(sql)
             # A name may stand on both sides of where a text was split.
             self._sql_tail = sql[-OVERLAP_BYTES:] if exchange.is_within_client_message else b""
 
@@ -134,17 +124,18 @@ class FromClient:
 class FromServer:
     """The sink of the backend's stream while its session is attached."""
 
-    __slots__ = ("_client", "_relay", "_session", "passed")
+    __slots__ = ("_client", "_relay", "_session", "_state", "passed")
 
     def __init__(self, relay: Relay, client: Stream) -> None:
         self._relay = relay
         self._session = relay.session
+        self._state = relay.state
         self._client = client
         self.passed: list[bytes] = []
 
     def received(self, data: bytes) -> None:
         if self._session.is_captured:
-            data = self._session.saw_idle_words(data)
+            data = self._state.idle_words(data)
         self._client.write(data)
         passed = self.passed
         passed.append(data)

@@ -14,10 +14,9 @@ from typing import assert_never
 
 from torpor_api.failures import Failure
 from torpor_api.messages import SessionReport
-from torpor_proxy.core import custom_settings, idle_words, parked, probe, wire
-from torpor_proxy.core.exchange import IDLE, Exchange
+from torpor_proxy.core import idle_words, parked, wire
+from torpor_proxy.core.exchange import Exchange
 from torpor_proxy.core.parameters import NOTHING_TOLD, parameters_of
-from torpor_proxy.core.probe import Pins
 from torpor_proxy.core.refusals import (
     CannotWake,
     ComputeLost,
@@ -25,6 +24,7 @@ from torpor_proxy.core.refusals import (
     Refusal,
     Refused,
 )
+from torpor_proxy.core.session_state import SessionState
 from torpor_proxy.core.wire import Severity
 from torpor_proxy.executor import visit
 from torpor_proxy.executor.arrival import Arrival
@@ -45,14 +45,10 @@ class Session:
     __slots__ = (
         "_backend",
         "_client_has_ended",
-        "_custom",
-        "_exchange_so_far",
-        "_fault",
         "_host",
-        "_parameters",
         "_pending",
-        "_pins",
         "_relay",
+        "_state",
         "_stream",
         "_task",
         "identity",
@@ -70,14 +66,9 @@ class Session:
         """Examined since the client's last message; what was found is in the pins."""
         self._stream = stream
         self._host = host
-        self._exchange_so_far = Exchange()
+        self._state = SessionState()
         self._relay: Relay | None = None
         """Of the attachment to the present backend."""
-        self._parameters = NOTHING_TOLD
-        self._custom = custom_settings.NONE
-        self._pins = Pins()
-        self._fault = ""
-        """What was wrong with the client's bytes."""
         self._backend: Backend | None = None
         self._pending: bytearray | None = None
         self._client_has_ended = False
@@ -94,38 +85,34 @@ class Session:
 
     @property
     def can_be_let_go(self) -> bool:
-        return self.is_captured and not self._pins and not self.is_busy
+        return self.is_captured and not self._state.pins and not self.is_busy
 
     @property
     def needs_capture(self) -> bool:
         if self.state is not State.ATTACHED or self.is_busy:
             return False
         return not self.is_captured or (
-            self._pins.is_passing and monotonic() - self.since > PROBE_AGAIN_SECONDS
+            self._state.pins.is_passing and monotonic() - self.since > PROBE_AGAIN_SECONDS
         )
 
     @property
     def _exchange(self) -> Exchange:
         """What client and server owe each other, up to the last byte."""
-        return self._exchange_so_far if self._relay is None else self._relay.exchange()
+        return self._state.exchange if self._relay is None else self._relay.exchange()
 
     @property
     def queries(self) -> int:
         """Answered so far."""
         return self._exchange.queries
 
-    @property
-    def in_transaction(self) -> bool:
-        return self._exchange.status != IDLE
-
     def report(self, now: float) -> SessionReport | None:
         """Why it keeps its database awake, or None where it does not."""
-        if not self.is_busy and not (self.is_captured and self._pins):
+        if not self.is_busy and not (self.is_captured and self._state.pins):
             return None
         return SessionReport(
             session=self.identity.number,
             user=self.identity.route.user,
-            application=dict(self._parameters.pairs).get("application_name", ""),
+            application=self._state.application,
             client=self.identity.client,
             reason=self._reason(),
             since_s=max(0.0, now - self.last_used),
@@ -134,15 +121,9 @@ class Session:
     def _reason(self) -> str:
         if self.state is State.WAITING:
             return "waits for the database"
-        if self._pending is not None or not self._exchange.is_idle:
+        if self._pending is not None:
             return "is running a query"
-        if self.in_transaction:
-            return "is idle in a transaction"
-        if self._stream.is_full:
-            return "has an answer that its client does not read"
-        if self._exchange.is_unclear:
-            return probe.UNCLEAR
-        return ", ".join(self._pins.reasons)
+        return self._state.why_kept(is_unread=self._stream.is_full)
 
     # --- the client's stream, while there is no relay ---------------------------------
 
@@ -230,14 +211,14 @@ class Session:
 
     def _attach(self, arrival: Arrival) -> None:
         backend = arrival.backend
-        is_first = self._parameters is NOTHING_TOLD
-        self._stream.write(self._parameters.difference(backend.parameters))
-        self._parameters = parameters_of(backend.parameters)
+        is_first = self._state.parameters is NOTHING_TOLD
+        self._stream.write(self._state.parameters.difference(backend.parameters))
+        self._state.parameters = parameters_of(backend.parameters)
         if is_first:
             key = self.identity.key = self._host.new_key(self, backend.process_id)
             self._stream.write(wire.backend_key_data(*key) + wire.ready_for_query())
         self._enter(State.ATTACHED)
-        relay = self._relay = Relay(self, self._exchange, self._stream, backend.stream)
+        relay = self._relay = Relay(self, self._state, self._stream, backend.stream)
         backend.stream.sink = arrival.watched(relay.from_server)
         self._go_on(backend, relay)
 
@@ -276,7 +257,7 @@ class Session:
         cancels: list[asyncio.Future[None]] = []
         impatience = asyncio.create_task(self._cancel_late_probe(backend, cancels))
         try:
-            found = await visit.ask_pins(conversation, user, self._custom)
+            found = await visit.ask_pins(conversation, user, self._state.custom)
         except visit.FAILED as error:
             if self.state is State.PROBED:
                 log.warning("probe_failed", extra={**self._log_keys, "reason": str(error)})
@@ -289,8 +270,7 @@ class Session:
             # One that is still on its way must not hit the client's next query.
             await asyncio.wait(cancels)
         if self.state is State.PROBED:
-            too_long = (probe.LONG_UNNAMED,) * (self._exchange.unnamed == b"")
-            self._pins = Pins(found.reasons + too_long, found.is_passing)
+            self._state.probed(found)
             self.is_captured = True
             self._enter(State.ATTACHED)
             conversation.hand_over(relay.from_server)
@@ -308,7 +288,7 @@ class Session:
     def _heard(self, message: bytes) -> None:
         """Said by the server on its own account while it was being probed."""
         message = idle_words.for_client(message)
-        self._exchange.server_sent(message, self.saw_parameter)
+        self._exchange.server_sent(message, self._state.saw_parameter)
         self._stream.write(message)
 
     def let_go(self) -> None:
@@ -321,23 +301,11 @@ class Session:
 
     def _detach(self) -> None:
         """There is no backend any more; what comes from the client comes here."""
-        self._exchange_so_far = self._exchange
+        assert self._exchange is self._state.exchange  # Walked to its end.
         self._backend = self._relay = None
         self._stream.sink = self
 
     # --- what the relay tells ---------------------------------------------------------
-
-    def saw_setting(self, data: bytes) -> None:
-        self._custom = self._custom.with_those_of(data)
-
-    def saw_parameter(self, message: bytes) -> None:
-        self._parameters = self._parameters.with_one(*wire.pair(message[wire.HEAD_BYTES :]))
-
-    def saw_idle_words(self, data: bytes) -> bytes:
-        return data if self._pins else idle_words.for_client(data)
-
-    def saw_garbage(self, reason: str) -> None:
-        self._fault = self._fault or reason
 
     def client_ended(self) -> None:
         self._client_has_ended = True
@@ -363,8 +331,8 @@ class Session:
             self._enter(State.PARKED)
         elif is_expected:
             self.end()
-        elif self._fault:
-            self.refuse(ProtocolViolation(self._fault))
+        elif self._state.fault:
+            self.refuse(ProtocolViolation(self._state.fault))
         else:
             endpoint = self.identity.route.endpoint
             self.refuse(ComputeLost(endpoint, in_flight=not self._exchange.is_idle))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from torpor_proxy.core import wire
 from torpor_proxy.core.exchange import Exchange
+from torpor_proxy.core.session_state import SessionState
 from torpor_proxy.executor.relay import BUFFER_BYTES_MAX, BUFFERS_MAX, Relay
 from torpor_proxy.ports import NOBODY, Sink
 
@@ -110,21 +111,6 @@ class Told:
 
     def __init__(self) -> None:
         self.last_used, self.is_captured = 0.0, True
-        self.settings: list[bytes] = []
-        self.parameters: list[bytes] = []
-        self.garbage = ""
-
-    def saw_setting(self, data: bytes) -> None:
-        self.settings.append(data)
-
-    def saw_parameter(self, message: bytes) -> None:
-        self.parameters.append(message)
-
-    def saw_garbage(self, reason: str) -> None:
-        self.garbage = reason
-
-    def saw_idle_words(self, data: bytes) -> bytes:
-        return data
 
     def client_ended(self) -> None: ...
 
@@ -152,27 +138,25 @@ def state(exchange: Exchange) -> tuple[object, ...]:
 
 @given(st.lists(st.sampled_from(sorted(SCENES)), max_size=12), st.randoms(use_true_random=False))
 def test_late_comes_to_the_same(names: list[str], random: object) -> None:
-    at_once, told = Exchange(), Told()
-    client, server = Wire(), Wire()
-    relay = Relay(told, Exchange(), client, server)
-    parameters: list[bytes] = []
+    at_once, late = SessionState(), SessionState()
+    relay = Relay(Told(), late, Wire(), Wire())
     for side, data in (step for name in names for step in SCENES[name]):
         if side == CLIENT:
-            at_once.client_sent(data)
+            at_once.exchange.client_sent(data)
             relay.from_client.received(data)
         else:
-            at_once.server_sent(data, parameters.append)
+            at_once.exchange.server_sent(data, at_once.saw_parameter)
             relay.from_server.received(data)
         if random.random() < 0.3:  # type: ignore[attr-defined]
             relay.exchange()
-    assert state(relay.exchange()) == state(at_once)
-    assert told.parameters == parameters
-    assert bool(told.settings) == ("sets something" in names)
+    assert state(relay.exchange()) == state(at_once.exchange)
+    assert late.parameters.pairs == at_once.parameters.pairs
+    assert late.custom.names == ({"app.x"} if "sets something" in names else set())
 
 
 def test_every_byte_is_passed_on_at_once() -> None:
     told, client, server = Told(), Wire(), Wire()
-    relay = Relay(told, Exchange(), client, server)
+    relay = Relay(told, SessionState(), client, server)
     relay.from_client.received(query(b"select 1"))
     relay.from_server.received(ROW)
     assert (server.written, client.written) == (query(b"select 1"), ROW)
@@ -180,7 +164,7 @@ def test_every_byte_is_passed_on_at_once() -> None:
 
 
 def test_what_is_kept_is_bounded() -> None:
-    relay = Relay(Told(), Exchange(), Wire(), Wire())
+    relay = Relay(Told(), SessionState(), Wire(), Wire())
     for _ in range(3 * BUFFERS_MAX):
         relay.from_client.received(query(b"select 1"))
         relay.from_server.received(ROW)
@@ -191,18 +175,18 @@ def test_what_is_kept_is_bounded() -> None:
 
 
 def test_a_name_that_is_cut_by_the_buffers_is_found() -> None:
-    told = Told()
-    relay = Relay(told, Exchange(), Wire(), Wire())
+    state = SessionState()
+    relay = Relay(Told(), state, Wire(), Wire())
     text = query(b"select 1; set app.user_id = 7")
     for place in range(len(text)):
         relay.from_client.received(text[place : place + 1])
         relay.exchange()
-    assert any(b"set app.user_id" in sql for sql in told.settings)
+    assert "app.user_id" in state.custom.names
 
 
 def test_garbage_is_noted_and_pins() -> None:
-    told = Told()
-    relay = Relay(told, Exchange(), Wire(), Wire())
+    state = SessionState()
+    relay = Relay(Told(), state, Wire(), Wire())
     relay.from_client.received(b"\xff\0\0\0\x04")
     assert relay.exchange().is_unclear and not relay.exchange().is_safe
-    assert "0xff" in told.garbage
+    assert "0xff" in state.fault
