@@ -29,14 +29,12 @@ from torpor_api.brief import brief
 from torpor_api.chain import Chain
 from torpor_api.identity import DATABASE_NAME_LENGTH_MAX, is_database_name
 from torpor_api.phases import Phase
+from torpor_api.postgres_names import inner_database_name, role_name
 from torpor_api.quantities import format_duration, parse_bytes, parse_cu, parse_duration_s
 
 API_VERSION: Final = "torpor.dev/v1alpha1"
 KIND: Final = "ServerlessDatabase"
 DEFAULT_NAMESPACE = "default"
-
-POSTGRES_NAME_BYTES_MAX = 63
-"""NAMEDATALEN - 1: Postgres cuts longer names."""
 
 IDLE_TIMEOUT_SECONDS_MAX = 30 * 86400
 """A database that should stay awake for a month says ``keepAwake: true`` instead."""
@@ -68,16 +66,6 @@ def _database_name(value: str) -> str:
             f"{brief(value)} is not a DNS label: use lower-case letters, digits and hyphens, "
             f"at most {DATABASE_NAME_LENGTH_MAX} characters"
         )
-    return value
-
-
-def _postgres_name(value: str) -> str:
-    if not 0 < len(value.encode()) <= POSTGRES_NAME_BYTES_MAX or "\0" in value:
-        raise ValueError(
-            f"{brief(value)} is not a name for Postgres: 1 to {POSTGRES_NAME_BYTES_MAX} bytes"
-        )
-    if value.startswith(("pg_", "torpor_")):
-        raise ValueError(f"{value!r} is reserved: names starting with pg_ or torpor_ can't be used")
     return value
 
 
@@ -115,7 +103,8 @@ Duration = Annotated[
 ComputeUnits = Annotated[
     Decimal, BeforeValidator(parse_cu), PlainSerializer(float, return_type=float), Field(le=64)
 ]
-PostgresName = Annotated[str, AfterValidator(_postgres_name)]
+RoleName = Annotated[str, AfterValidator(role_name)]
+InnerDatabaseName = Annotated[str, AfterValidator(inner_database_name)]
 Cidr = Annotated[str, AfterValidator(_cidr)]
 Size = Annotated[str, AfterValidator(_size)]
 Timestamp = Annotated[str, AfterValidator(_timestamp)]
@@ -124,7 +113,7 @@ Timestamp = Annotated[str, AfterValidator(_timestamp)]
 class Role(ApiModel):
     """A role that may log in."""
 
-    name: PostgresName
+    name: RoleName
     password: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
     """Given here, or generated and shown by ``torpor uri``. Never stored in the resource itself."""
     superuser: bool = False
@@ -140,8 +129,8 @@ class Role(ApiModel):
 class Database(ApiModel):
     """A database inside the Postgres cluster."""
 
-    name: PostgresName
-    owner: PostgresName
+    name: InnerDatabaseName
+    owner: RoleName
 
 
 class Storage(ApiModel):
@@ -150,7 +139,11 @@ class Storage(ApiModel):
     size: Size = "10Gi"
     """Requested on Kubernetes; on one machine the folder's file system is the limit."""
     mode: Literal["shared", "dedicated"] = "shared"
-    """``shared``: a directory on the pool's volume, woken fastest; ``dedicated``: an own volume."""
+    """``shared``: a directory on the pool's volume, woken fastest; ``dedicated``: an own volume.
+
+    It matters on a cluster. One machine has one file system: either is accepted there and means the
+    same, a directory for each database, which as root also has a user id of its own.
+    """
 
 
 class Access(ApiModel):

@@ -47,6 +47,17 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"roles": [{"name": "ä" * 32}]}, "is not a name for Postgres: 1 to 63 bytes"),
     ({"roles": [{"name": "pg_x"}]}, "names starting with pg_ or torpor_ can't be used"),
     ({"roles": [{"name": "torpor_admin"}]}, "'torpor_admin' is reserved"),
+    ({"roles": [{"name": "public"}]}, "spec.roles.0.name: 'public' is reserved: a role can't be"),
+    ({"roles": [{"name": "none"}]}, "'none' is reserved"),
+    ({"roles": [{"name": "current_user"}]}, "'current_user' is reserved"),
+    ({"roles": [{"name": "session_user"}]}, "'session_user' is reserved"),
+    ({"roles": [{"name": "current_role"}]}, "'current_role' is reserved"),
+    (
+        {"databases": [{"name": "postgres", "owner": "app"}]},
+        "spec.databases.0.name: 'postgres' is reserved: a database can't be called postgres, temp",
+    ),
+    ({"databases": [{"name": "template0", "owner": "app"}]}, "'template0' is reserved"),
+    ({"databases": [{"name": "template1", "owner": "app"}]}, "'template1' is reserved"),
     ({"roles": [{"name": "app", "connectionLimit": -2}]}, "spec.roles.0.connectionLimit: "),
     ({"roles": [{"name": "app", "validUntil": "2030"}]}, "'2030' is not a time with a zone"),
     ({"roles": [{"name": "app", "validUntil": "2030-01-01"}]}, "like 2027-01-01T00:00:00Z"),
@@ -115,6 +126,15 @@ def test_the_defaults_are_a_database_that_sleeps_after_five_minutes() -> None:
     assert (spec.idle_timeout, spec.keep_awake) == (300.0, False)
     assert [role.name for role in spec.roles] == ["app"]
     assert [(each.name, each.owner) for each in spec.databases] == [("app", "app")]
+
+
+def test_names_are_reserved_for_what_postgres_reserves_them_for() -> None:
+    roles = [{"name": "postgres"}, {"name": "Public"}]
+    spec = parse_resource(
+        document(roles=roles, databases=[{"name": "public", "owner": "postgres"}])
+    ).spec
+    assert [role.name for role in spec.roles] == ["postgres", "Public"]
+    assert spec.databases[0].name == "public"
 
 
 def test_outside_it_speaks_camel_case_and_units() -> None:
