@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import os
+import resource
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from torpor_api.logs import log_as_json
 from torpor_autoscaler import settings as settings_of
@@ -22,6 +25,8 @@ from torpor_autoscaler.fleet import Fleet
 from torpor_autoscaler.pool_word import PoolWord
 from torpor_autoscaler.ports import Agents, Clock, Cluster, Proxies
 from torpor_autoscaler.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 class SystemClock:
@@ -108,14 +113,26 @@ async def run(settings: Settings) -> None:
 def main(argv: Sequence[str]) -> int:
     settings = settings_of.from_arguments(argv)
     log_as_json()
-    with asyncio.Runner(loop_factory=_fastest_loop()) as runner:
+    raise_open_files_limit()
+    with asyncio.Runner(loop_factory=loop_factory(os.environ)) as runner:
         runner.run(run(settings))
     return 0
 
 
-def _fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory(environment: Mapping[str, str]) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it is installed, unless TORPOR_LOOP=asyncio says otherwise."""
+    if environment.get("TORPOR_LOOP", "uvloop") != "uvloop":
+        return None
     try:
         import uvloop
     except ImportError:
+        log.info("uvloop_missing")
         return None
     return uvloop.new_event_loop
+
+
+def raise_open_files_limit() -> None:
+    """Each agent is an open file: without one a sound compute could not be asked how it is."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

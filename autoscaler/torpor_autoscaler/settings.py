@@ -40,8 +40,6 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
     parser.add_argument("--listen", type=Path, required=True, metavar="SOCKET")
     parser.add_argument("--warm", type=_warm, required=True, metavar="N")
     parser.add_argument("--advertise", type=_endpoint, required=True, metavar="HOST:PORT")
-    # Every component is told it; only proxies have a use for host names so far.
-    parser.add_argument("--domain", default="localhost")
     parser.add_argument("--wake-deadline", type=_seconds, default=WAKE_DEADLINE_S, metavar="S")
     parser.add_argument(
         "--suspend-deadline", type=_seconds, default=SUSPEND_DEADLINE_S, metavar="S"

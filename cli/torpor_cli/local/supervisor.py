@@ -191,7 +191,6 @@ class Supervisor:
             *("--listen", str(self._folder.autoscaler_socket)),
             *("--warm", str(self._settings.warm)),
             *("--advertise", str(listen.for_clients)),
-            *("--domain", DOMAIN),
         )
         ending.push_async_callback(autoscaler.stop, grace_s=AUTOSCALER_STOP_SECONDS_MAX)
         certificates = tls.ensure(self._folder.tls, listen.host, datetime.now(UTC))
