@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+MS_DECIMALS = 3
+
+
+def _rounded(ms: float) -> float:
+    return round(ms, MS_DECIMALS)
+
+
+Milliseconds = Annotated[float, Field(ge=0), AfterValidator(_rounded)]
+"""To the microsecond: no clock here is better, and people read them."""
 
 
 class Step(BaseModel):
@@ -15,7 +25,7 @@ class Step(BaseModel):
     name: Annotated[str, Field(max_length=64)]
     where: Annotated[str, Field(max_length=16)]
     """The component that spent the time: proxy, autoscaler, agent or postgres."""
-    ms: Annotated[float, Field(ge=0)]
+    ms: Milliseconds
 
 
 class Chain(BaseModel):
@@ -24,7 +34,7 @@ class Chain(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     steps: Annotated[tuple[Step, ...], Field(max_length=32)] = ()
-    total_ms: Annotated[float, Field(ge=0)] = 0.0
+    total_ms: Milliseconds = 0.0
 
     def then(self, *steps: Step) -> Chain:
         """This chain with more steps at its end, the total grown by theirs."""
