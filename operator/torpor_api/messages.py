@@ -379,6 +379,9 @@ class EndpointInfo(Message):
     """Set while the database is awake and its gate open."""
     facts: LoginFacts = LoginFacts()
     """As of the last export; an awake database is asked through its agent."""
+    facts_are_exact: bool = True
+    """False: a compute was lost after the export, and what it changed is not in ``facts`` (a new
+    password, a dropped role). Nobody's login may be judged by them, until a start or an export."""
     allow: tuple[str, ...] = ()
     keepalives: Keepalives = Keepalives.ANSWER
     max_connections: int = 0

@@ -101,7 +101,7 @@ def _apply_spec(database: Database, run: Run) -> Plan[None]:
         return
     database.spec_failure = None
     database.observed_generation = resource.metadata.generation
-    outcomes.learn(database, reply.facts)
+    outcomes.learn(database, reply.facts, are_exact=database.is_up)
 
 
 def _sleep_or_wait(database: Database, run: Run, now: float) -> Plan[None]:

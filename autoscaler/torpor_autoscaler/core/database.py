@@ -125,6 +125,9 @@ class Database:
     observed_generation: int = 0
     spec_failure: Failure | None = None
     spec_retry_at: float = 0.0
+    facts_are_exact: bool = field(init=False)
+    """No compute may have changed them since. A record that names one that has not released the
+    data says that one may have: so this outlives the autoscaler."""
     has_unstored_facts: bool = False
     has_stale_facts: bool = True
     """What the cluster says is to be fetched: at first, and when the spec changes during sleep."""
@@ -138,6 +141,7 @@ class Database:
     def __post_init__(self) -> None:
         self.observed_generation = self.status.observed_generation
         self.last_resume = self.status.last_resume
+        self.facts_are_exact = self.status.compute is None
 
     @property
     def name(self) -> str:
@@ -175,6 +179,11 @@ class Database:
     def next_facts_at(self) -> float | None:
         """When login facts are to be asked for again, if at all."""
         return self.facts_retry_at if self.has_stale_facts else None
+
+    @property
+    def is_up(self) -> bool:
+        """A Postgres serves it at this moment, as far as we know."""
+        return self.run is not None and self.run.is_up
 
     def is_served_by(self, run: Run) -> bool:
         """Still, though perhaps its Postgres has crashed meanwhile or is at another address."""

@@ -17,6 +17,7 @@ def info(database: Database) -> EndpointInfo:
         epoch=run.epoch if run else database.status.epoch,
         address=run.address if run is not None and is_open else None,
         facts=database.facts,
+        facts_are_exact=database.facts_are_exact,
         allow=spec.access.allow,
         keepalives=spec.keepalives,
         max_connections=run.max_connections if run else 0,

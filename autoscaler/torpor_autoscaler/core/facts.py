@@ -61,6 +61,7 @@ def observe(database: Database, resource: ServerlessDatabase) -> None:
     if run is not None and (status.epoch > run.epoch or status.phase in AT_REST):
         # Somebody else has claimed the database or stopped it: our compute is not its owner.
         outcomes.note(database, "run_superseded", f"{status.phase}, epoch {status.epoch}")
+        database.facts_are_exact = False
         outcomes.end_run(database)
 
 
@@ -82,6 +83,7 @@ def postgres_lost(database: Database, event: PostgresLost, now: float) -> None:
     if database.run is None or event.epoch != database.run.epoch:
         return
     outcomes.note(database, "postgres_lost", event.reason)
+    database.facts_are_exact = False
     if event.restarting:
         database.run = replace(database.run, down_since=now)
     else:
@@ -99,13 +101,13 @@ def postgres_back(database: Database, event: PostgresBack) -> None:
         max_connections=started.max_connections,
     )
     if started.facts is not None:
-        outcomes.learn(database, started.facts)
+        outcomes.learn(database, started.facts, are_exact=True)
     outcomes.note(database, "postgres_back")
 
 
 def facts_changed(database: Database, epoch: int, facts: LoginFacts) -> None:
     if database.run is not None and epoch == database.run.epoch:
-        outcomes.learn(database, facts)
+        outcomes.learn(database, facts, are_exact=database.is_up)
 
 
 def resume_seen(database: Database, epoch: int, rest: Chain) -> None:

@@ -20,9 +20,13 @@ def note(database: Database, event: str, *reasons: str) -> None:
     database.effects.append(Note(event, reasons))
 
 
-def learn(database: Database, facts: LoginFacts) -> None:
-    """New login facts: told to proxies, and to be stored."""
+def learn(database: Database, facts: LoginFacts, *, are_exact: bool) -> None:
+    """New login facts: told to proxies, and to be stored.
+
+    ``are_exact``: nothing can have changed since that we would not hear of.
+    """
     database.facts = facts
+    database.facts_are_exact = are_exact
     database.has_unstored_facts = True
 
 
@@ -31,6 +35,7 @@ def lose(database: Database, reason: str, now: float) -> None:
     note(database, "compute_lost", reason)
     database.must_return = database.world.proxies.sessions(database.name, now) > 0
     database.is_condemned = True
+    database.facts_are_exact = False
     end_run(database)
 
 

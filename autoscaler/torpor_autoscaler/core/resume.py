@@ -145,7 +145,7 @@ def _awake(database: Database, agent: AgentInfo, prepared: Prepared, started: St
     database.held_back = HeldBack()
     database.place = prepared.place
     if started.facts is not None:
-        outcomes.learn(database, started.facts)
+        outcomes.learn(database, started.facts, are_exact=True)
 
 
 def _answer(database: Database, watch: Stopwatch, cause: str) -> None:

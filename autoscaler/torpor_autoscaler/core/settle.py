@@ -58,6 +58,7 @@ def verify(database: Database, run: Run) -> Plan[None]:
     if serves(database, state):
         _adopt(database, run.agent, state)
     elif state.state in UNDECIDED and run.is_up:
+        database.facts_are_exact = False
         database.run = _run(run.agent, state, down_since=database.world.now)
     elif state.state not in UNDECIDED:
         outcomes.lose(database, f"{why}; it is {state.state}", database.world.now)

@@ -99,7 +99,7 @@ def _stop(database: Database, run: Run) -> Plan[None]:
 def _stopped(database: Database, run: Run, stopped: Stopped) -> None:
     database.released_epoch = database.gone_epoch = run.epoch
     database.is_condemned = database.must_return = False
-    outcomes.learn(database, stopped.facts)
+    outcomes.learn(database, stopped.facts, are_exact=True)
     outcomes.end_run(database)
 
 
