@@ -15,7 +15,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +79,10 @@ class Up:
             self._process.kill()
             self._process.wait(WAIT_SECONDS_MAX)
 
-    def start(self, *options: str) -> None:
+    def start(self, *options: str, under: Sequence[str] = ()) -> None:
         with self._output.open("a") as output:
             self._process = subprocess.Popen(
-                self._argv("up", "--listen", "127.0.0.1:0", *options),
+                [*under, *self._argv("up", "--listen", "127.0.0.1:0", *options)],
                 env=self._environment(),
                 stdout=output,
                 stderr=output,
@@ -94,10 +94,13 @@ class Up:
         until(lambda: "ready at" in self.output or self.status is not None, "ready")
         assert "ready at" in self.output, self.output
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, stdin: int = subprocess.DEVNULL
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self._argv(*arguments),
             env=self._environment(),
+            stdin=stdin,
             capture_output=True,
             text=True,
             timeout=WAIT_SECONDS_MAX,
@@ -277,14 +280,51 @@ def test_apply_and_delete_and_take_up_again(up: Up, root: Path) -> None:
     assert up.run("apply", "-f", manifest).stdout == "shop unchanged\n"
     (root / "shop.yaml").write_text(MANIFEST.replace("s3 cret/", "another"))
     assert up.run("apply", "-f", manifest).stdout == "shop changed\n"
-    assert up.run("delete", "shop", "--yes").returncode == 0
-    data = up.state / "databases" / "shop" / "data"
-    assert (data / "PG_VERSION").exists()
+    volume = up.state / "databases" / "shop"
+    deleted = up.run("delete", "shop")
+    assert deleted.stdout.splitlines() == [
+        f"shop is deleted; its data is kept in {volume}",
+        f"apply it again to bring it back, or remove the data too: torpor delete shop --data "
+        f"--state {up.state}",
+    ]
+    assert (volume / "data" / "PG_VERSION").exists()
     assert up.run("apply", "-f", manifest).stdout == "shop created\n"
-    assert up.run("delete", "shop", "--data", "--yes").returncode == 0
-    assert not data.exists()
-    missing = up.run("delete", "shop", "--yes")
+    assert up.run("delete", "shop", "--data").stdout == "shop is deleted, and all its data\n"
+    assert not volume.exists()
+    missing = up.run("delete", "shop")
     assert missing.returncode == 1 and "no database 'shop'" in missing.stderr
+
+
+@pytest.mark.parametrize(("answer", "is_deleted"), [(b"n\n", False), (b"y\n", True)])
+def test_delete_asks_a_person(up: Up, root: Path, answer: bytes, is_deleted: bool) -> None:
+    up.start("-f", str(root / "shop.yaml"))
+    up.ready()
+    person, terminal = os.openpty()
+    try:
+        os.write(person, answer)
+        asked = up.run("delete", "shop", stdin=terminal)
+    finally:
+        os.close(person)
+        os.close(terminal)
+    assert "Delete shop and keep its data? [y/N]" in asked.stdout
+    assert asked.returncode == (0 if is_deleted else 1)
+    assert ("shop" in up.run("list").stdout) is not is_deleted
+
+
+def test_under_nohup_it_outlives_its_terminal(up: Up) -> None:
+    up.start("--warm", "0", under=["nohup"])
+    up.ready()
+    up.signal(signal.SIGHUP)
+    assert up.run("list").returncode == 0
+    up.signal(signal.SIGTERM)
+    assert up.ended() == 0, up.output
+
+
+def test_without_nohup_it_ends_with_its_terminal(up: Up) -> None:
+    up.start("--warm", "0")
+    up.ready()
+    up.signal(signal.SIGHUP)
+    assert up.ended() == 0, up.output
 
 
 def test_secrets_are_the_owners_only(up: Up, root: Path) -> None:

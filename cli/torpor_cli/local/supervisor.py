@@ -79,7 +79,7 @@ class Supervisor:
     async def run(
         self, announce: Callable[[Address, tuple[ServerlessDatabase, ...]], None]
     ) -> None:
-        """Until SIGINT, SIGTERM or SIGHUP; ``announce`` is called once everything is ready."""
+        """Until SIGINT, SIGTERM or SIGHUP (not under nohup); calls ``announce`` once all is ready."""
         for resource in self._settings.resources:
             rules.refuse_other_versions(resource, postgres_binaries.installed().major)
         asked_to_end = self._listen_to_signals()
@@ -103,7 +103,10 @@ class Supervisor:
                 os._exit(1)  # The kernel kills every child with us; see processes.py.
             asked.set()
 
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # As `nohup` leaves it.
+            numbers.append(signal.SIGHUP)
+        for number in numbers:
             asyncio.get_running_loop().add_signal_handler(number, interrupted)
         return asked
 
