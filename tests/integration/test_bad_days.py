@@ -5,11 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -277,31 +274,3 @@ def can_connect(up: Up) -> bool:
             return True
     except ConnectionRefusedError:
         return False
-
-
-# --- the disk ------------------------------------------------------------------------------------
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small file system")
-def test_a_full_disk(place: Database, bystander: WireClient) -> None:
-    """Of a tablespace: the one that writes is told, the others go on, and so does it."""
-    small = Path(tempfile.mkdtemp(prefix="torpor-test-", dir="/tmp"))
-    owner = (place.folder / "data").stat().st_uid
-    options = f"size=4m,uid={owner},mode=700"
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", small], check=True)
-    small.chmod(0o700)
-    try:
-        with logged_in(place, user="boss") as boss, logged_in(place) as other:
-            boss.query(f"create tablespace small location '{small}'")
-            boss.query("create table heap (v text) tablespace small")
-            with pytest.raises(Reported, match=r"53100.*No space left"):
-                boss.query(
-                    "insert into heap select repeat('x', 1000) from generate_series(1, 9999)"
-                )
-            assert other.query("insert into done values (1) returning n") == [(b"1",)]
-            boss.query("insert into heap values ('there is room for this')")
-            boss.query("drop table heap")
-            boss.query("drop tablespace small")
-    finally:
-        subprocess.run(["umount", small], check=True)
-        small.rmdir()

@@ -9,6 +9,7 @@ from dataclasses import replace
 from torpor_api.failures import Failure, Unavailable
 from torpor_api.identity import SessionId
 from torpor_proxy.core import wire
+from torpor_proxy.core.parameters import Pairs
 from torpor_proxy.core.routing import Route
 from torpor_proxy.executor.arrival import Arrival, Steps
 from torpor_proxy.executor.conversation import Backend
@@ -88,7 +89,7 @@ class FakeHost:
         self.cancelled: list[Backend] = []
         self.moves: list[tuple[State, State]] = []
 
-    async def arrive(self, identity: Identity) -> Arrival:
+    async def arrive(self, identity: Identity, defaults: Pairs) -> Arrival:
         await asyncio.sleep(0)
         if self.failure is not None:
             raise self.failure
@@ -140,3 +141,56 @@ async def turns(holds: Callable[[], bool]) -> None:
             return
         await asyncio.sleep(0)
     raise AssertionError("it does not come to that")
+
+
+# --- what is said, and how far it has come ---------------------------------------------
+
+QUERY = wire.message(b"Q", b"select 2\0")
+
+ANSWER = wire.message(b"C", b"SELECT 1\0") + wire.ready_for_query()
+
+NOTHING_FOUND = wire.message(b"C", b"COMMIT\0") + wire.ready_for_query()
+
+NOTIFICATION = wire.message(b"A", b"\0\0\0\7news\0hello\0")
+
+
+def row(kind: str, name: str) -> bytes:
+    columns = (kind.encode(), name.encode().hex().encode())
+    parts = b"".join(len(column).to_bytes(4, "big") + column for column in columns)
+    return wire.message(b"D", b"\0\2" + parts)
+
+
+def dying(kind: str, sqlstate: str, routine: str) -> bytes:
+    fields = f"SFATAL\0VFATAL\0C{sqlstate}\0Mterminating\0R{routine}\0\0"
+    return wire.message(kind.encode(), fields.encode())
+
+
+CRASH = dying("N", "57P02", "quickdie")
+
+
+def state(session: Session) -> State:
+    return session.state
+
+
+async def asked(host: FakeHost, session: Session) -> asyncio.Task[None]:
+    """The session's question is on its way."""
+    host.backend.taken()
+    capturing = asyncio.create_task(session.capture())
+    await turns(lambda: host.backend.written.endswith(wire.SYNC))
+    host.backend.taken()
+    return capturing
+
+
+async def captured(host: FakeHost) -> tuple[Session, FakeStream]:
+    session, client = await attached(host)
+    capturing = await asked(host, session)
+    host.backend.sends(NOTHING_FOUND)
+    await capturing
+    assert session.can_be_let_go
+    return session, client
+
+
+def error_of(client: FakeStream) -> str:
+    """SQLSTATE of the one error that the client was told."""
+    (body,) = [body for kind, body in client.taken() if kind == b"E"]
+    return wire.report_fields(body)["C"]

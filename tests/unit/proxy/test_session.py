@@ -6,63 +6,26 @@ import asyncio
 
 import pytest
 
-from support.fakes.session import FakeHost, FakeStream, attached, new_session, turns
+from support.fakes.session import (
+    ANSWER,
+    NOTHING_FOUND,
+    NOTIFICATION,
+    QUERY,
+    FakeHost,
+    asked,
+    attached,
+    captured,
+    error_of,
+    new_session,
+    row,
+    state,
+    turns,
+)
 from torpor_api.failures import Unavailable
 from torpor_proxy.core import keepalive, probe, wire
 from torpor_proxy.core.wire import Severity
 from torpor_proxy.executor.host import State
-from torpor_proxy.executor.session import PROBE_AGAIN_SECONDS, Session
-
-QUERY = wire.message(b"Q", b"select 2\0")
-
-ANSWER = wire.message(b"C", b"SELECT 1\0") + wire.ready_for_query()
-
-NOTHING_FOUND = wire.message(b"C", b"COMMIT\0") + wire.ready_for_query()
-
-NOTIFICATION = wire.message(b"A", b"\0\0\0\7news\0hello\0")
-
-
-def row(kind: str, name: str) -> bytes:
-    columns = (kind.encode(), name.encode().hex().encode())
-    parts = b"".join(len(column).to_bytes(4, "big") + column for column in columns)
-    return wire.message(b"D", b"\0\2" + parts)
-
-
-def dying(kind: str, sqlstate: str, routine: str) -> bytes:
-    fields = f"SFATAL\0VFATAL\0C{sqlstate}\0Mterminating\0R{routine}\0\0"
-    return wire.message(kind.encode(), fields.encode())
-
-
-CRASH = dying("N", "57P02", "quickdie")
-
-
-def state(session: Session) -> State:
-    return session.state
-
-
-async def asked(host: FakeHost, session: Session) -> asyncio.Task[None]:
-    """The session's question is on its way."""
-    host.backend.taken()
-    capturing = asyncio.create_task(session.capture())
-    await turns(lambda: host.backend.written.endswith(wire.SYNC))
-    host.backend.taken()
-    return capturing
-
-
-async def captured(host: FakeHost) -> tuple[Session, FakeStream]:
-    session, client = await attached(host)
-    capturing = await asked(host, session)
-    host.backend.sends(NOTHING_FOUND)
-    await capturing
-    assert session.can_be_let_go
-    return session, client
-
-
-def error_of(client: FakeStream) -> str:
-    """SQLSTATE of the one error that the client was told."""
-    (body,) = [body for kind, body in client.taken() if kind == b"E"]
-    return wire.report_fields(body)["C"]
-
+from torpor_proxy.executor.session import PROBE_AGAIN_SECONDS
 
 # --- a life -----------------------------------------------------------------------------
 
@@ -247,131 +210,3 @@ async def test_what_could_not_be_read_is_tried_again_later() -> None:
     assert not session.needs_capture
     session.since -= PROBE_AGAIN_SECONDS + 1
     assert session.needs_capture
-
-
-# --- a client that reads late -----------------------------------------------------------
-
-
-async def test_an_answer_that_is_not_read_keeps_it_busy_until_it_is() -> None:
-    host = FakeHost()
-    session, client = await attached(host)
-    client.sends(QUERY)
-    client.fills(True)
-    assert host.backend.is_paused
-    host.backend.is_paused = False  # One more read may come on top, the last one of the answer.
-    host.backend.sends(ANSWER)
-    host.backend.is_paused = True
-    assert session.is_busy and not session.needs_capture
-    report = session.report(session.last_used)
-    assert report is not None and report.reason == "has an answer that its client does not read"
-    client.fills(False)
-    assert not host.backend.is_paused and session.needs_capture
-
-
-async def test_what_fills_the_client_while_it_is_examined_holds_the_server_up_afterwards() -> None:
-    host = FakeHost()
-    session, client = await attached(host)
-    capturing = await asked(host, session)
-    client.fills(True)
-    host.backend.sends(NOTHING_FOUND)
-    await capturing
-    assert host.backend.is_paused
-    client.fills(False)
-    assert not host.backend.is_paused
-
-
-async def test_a_server_that_does_not_read_holds_the_client_up_after_the_question_too() -> None:
-    host = FakeHost()
-    session, client = await attached(host)
-    capturing = await asked(host, session)
-    host.backend.fills(True)
-    client.pause()
-    host.backend.sends(NOTHING_FOUND)
-    await capturing
-    assert client.is_paused
-    host.backend.fills(False)
-    assert not client.is_paused
-
-
-# --- the compute dies -------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "words", [b"", CRASH, dying("N", "57P01", "quickdie"), dying("E", "57P01", "secure_read")]
-)
-async def test_a_captured_session_outlives_its_compute_and_its_client_hears_nothing(
-    words: bytes,
-) -> None:
-    host = FakeHost()
-    session, client = await captured(host)
-    if words:
-        host.backend.sends(words)
-    host.backend.vanishes()
-    assert state(session) is State.PARKED and client.written == b"" and client.is_open
-    client.sends(QUERY)
-    await turns(lambda: len(host.backends) == 2 and host.backend.written == QUERY)
-
-
-async def test_one_that_was_told_to_go_goes() -> None:
-    host = FakeHost()
-    session, client = await captured(host)
-    host.backend.sends(dying("E", "57P01", "ProcessInterrupts"))
-    host.backend.vanishes()
-    assert state(session) is State.ENDED and error_of(client) == "57P01"
-
-
-@pytest.mark.parametrize("words", [b"", CRASH])
-async def test_a_busy_one_gets_one_clear_error(words: bytes) -> None:
-    host = FakeHost()
-    session, client = await captured(host)
-    client.sends(QUERY)
-    if words:
-        host.backend.sends(words)
-    host.backend.vanishes()
-    assert state(session) is State.ENDED and error_of(client) == "08006"
-
-
-async def test_and_not_a_second_one_behind_the_server_s_own() -> None:
-    host = FakeHost()
-    session, client = await captured(host)
-    client.sends(QUERY)
-    host.backend.sends(dying("E", "57P01", "ProcessInterrupts"))
-    host.backend.vanishes()
-    assert state(session) is State.ENDED and error_of(client) == "57P01"
-
-
-async def test_nor_where_the_server_s_own_comes_right_behind_its_last_answer() -> None:
-    host = FakeHost()
-    session, client = await attached(host)
-    capturing = await asked(host, session)
-    host.backend.sends(
-        row("channel", "news") + NOTHING_FOUND + dying("E", "57P01", "ProcessInterrupts")
-    )
-    host.backend.vanishes()
-    await capturing
-    assert state(session) is State.ENDED and error_of(client) == "57P01"
-
-
-async def test_an_error_is_not_put_into_the_middle_of_a_message() -> None:
-    host = FakeHost()
-    session, client = await attached(host)
-    client.sends(QUERY)
-    host.backend.sends(ANSWER[:7])
-    host.backend.vanishes()
-    assert state(session) is State.ENDED and client.written == ANSWER[:7]
-
-
-# --- cancel -----------------------------------------------------------------------------
-
-
-async def test_only_what_runs_is_cancelled() -> None:
-    host = FakeHost()
-    session, client = await captured(host)
-    session.cancel()
-    assert host.cancelled == []
-    client.sends(QUERY)
-    session.cancel()
-    assert [each.process_id for each in host.cancelled] == [101]
-    host.backend.sends(ANSWER)
-    session.cancel()
-    assert len(host.cancelled) == 1

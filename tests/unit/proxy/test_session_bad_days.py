@@ -1,0 +1,149 @@
+"""One session on bad days: slow readers, computes that die, cancel requests that come late."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.fakes.session import (
+    ANSWER,
+    CRASH,
+    NOTHING_FOUND,
+    QUERY,
+    FakeHost,
+    asked,
+    attached,
+    captured,
+    dying,
+    error_of,
+    row,
+    state,
+    turns,
+)
+from torpor_proxy.executor.host import State
+
+# --- a client that reads late -----------------------------------------------------------
+
+
+async def test_an_answer_that_is_not_read_keeps_it_busy_until_it_is() -> None:
+    host = FakeHost()
+    session, client = await attached(host)
+    client.sends(QUERY)
+    client.fills(True)
+    assert host.backend.is_paused
+    host.backend.is_paused = False  # One more read may come on top, the last one of the answer.
+    host.backend.sends(ANSWER)
+    host.backend.is_paused = True
+    assert session.is_busy and not session.needs_capture
+    report = session.report(session.last_used)
+    assert report is not None and report.reason == "has an answer that its client does not read"
+    client.fills(False)
+    assert not host.backend.is_paused and session.needs_capture
+
+
+async def test_what_fills_the_client_while_it_is_examined_holds_the_server_up_afterwards() -> None:
+    host = FakeHost()
+    session, client = await attached(host)
+    capturing = await asked(host, session)
+    client.fills(True)
+    host.backend.sends(NOTHING_FOUND)
+    await capturing
+    assert host.backend.is_paused
+    client.fills(False)
+    assert not host.backend.is_paused
+
+
+async def test_a_server_that_does_not_read_holds_the_client_up_after_the_question_too() -> None:
+    host = FakeHost()
+    session, client = await attached(host)
+    capturing = await asked(host, session)
+    host.backend.fills(True)
+    client.pause()
+    host.backend.sends(NOTHING_FOUND)
+    await capturing
+    assert client.is_paused
+    host.backend.fills(False)
+    assert not client.is_paused
+
+
+# --- the compute dies -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words", [b"", CRASH, dying("N", "57P01", "quickdie"), dying("E", "57P01", "secure_read")]
+)
+async def test_a_captured_session_outlives_its_compute_and_its_client_hears_nothing(
+    words: bytes,
+) -> None:
+    host = FakeHost()
+    session, client = await captured(host)
+    if words:
+        host.backend.sends(words)
+    host.backend.vanishes()
+    assert state(session) is State.PARKED and client.written == b"" and client.is_open
+    client.sends(QUERY)
+    await turns(lambda: len(host.backends) == 2 and host.backend.written == QUERY)
+
+
+async def test_one_that_was_told_to_go_goes() -> None:
+    host = FakeHost()
+    session, client = await captured(host)
+    host.backend.sends(dying("E", "57P01", "ProcessInterrupts"))
+    host.backend.vanishes()
+    assert state(session) is State.ENDED and error_of(client) == "57P01"
+
+
+@pytest.mark.parametrize("words", [b"", CRASH])
+async def test_a_busy_one_gets_one_clear_error(words: bytes) -> None:
+    host = FakeHost()
+    session, client = await captured(host)
+    client.sends(QUERY)
+    if words:
+        host.backend.sends(words)
+    host.backend.vanishes()
+    assert state(session) is State.ENDED and error_of(client) == "08006"
+
+
+async def test_and_not_a_second_one_behind_the_server_s_own() -> None:
+    host = FakeHost()
+    session, client = await captured(host)
+    client.sends(QUERY)
+    host.backend.sends(dying("E", "57P01", "ProcessInterrupts"))
+    host.backend.vanishes()
+    assert state(session) is State.ENDED and error_of(client) == "57P01"
+
+
+async def test_nor_where_the_server_s_own_comes_right_behind_its_last_answer() -> None:
+    host = FakeHost()
+    session, client = await attached(host)
+    capturing = await asked(host, session)
+    host.backend.sends(
+        row("channel", "news") + NOTHING_FOUND + dying("E", "57P01", "ProcessInterrupts")
+    )
+    host.backend.vanishes()
+    await capturing
+    assert state(session) is State.ENDED and error_of(client) == "57P01"
+
+
+async def test_an_error_is_not_put_into_the_middle_of_a_message() -> None:
+    host = FakeHost()
+    session, client = await attached(host)
+    client.sends(QUERY)
+    host.backend.sends(ANSWER[:7])
+    host.backend.vanishes()
+    assert state(session) is State.ENDED and client.written == ANSWER[:7]
+
+
+# --- cancel -----------------------------------------------------------------------------
+
+
+async def test_only_what_runs_is_cancelled() -> None:
+    host = FakeHost()
+    session, client = await captured(host)
+    session.cancel()
+    assert host.cancelled == []
+    client.sends(QUERY)
+    session.cancel()
+    assert [each.process_id for each in host.cancelled] == [101]
+    host.backend.sends(ANSWER)
+    session.cancel()
+    assert len(host.cancelled) == 1
