@@ -16,6 +16,7 @@ from support.agent import VERIFIER, AgentProcess, Agents, agents_in_a_folder
 from support.postgres import IS_ROOT, NOBODY, USER_ID, binaries, postmaster_of, processes_on
 from torpor_api import messages as m
 from torpor_api.facts import LoginFacts, RoleFacts
+from torpor_api.failures import DataDamaged
 from torpor_api.resource import DatabaseSpec
 
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root gives each database a user id")
@@ -195,6 +196,31 @@ async def test_records_and_log_are_out_of_the_tenant_s_reach(agents: Agents) -> 
     assert USER_ID is not None
     for name in ("ownership", "log"):
         assert run_as(USER_ID, "ls", os.path.join(storage.directory, name)).returncode != 0
+
+
+async def test_what_the_tenant_has_replaced_is_not_followed(agents: Agents) -> None:
+    """Where Postgres itself would be started on it: nothing of the other file is said."""
+    storage = agents.volume()
+    secret = Path(storage.directory) / "secret"
+    secret.write_text("root:secret")
+    pid_file = Path(storage.directory) / "data" / "postmaster.pid"
+    pid_file.symlink_to(secret)
+    agent = await agents.agent()
+    with pytest.raises(DataDamaged, match=r"postmaster\.pid can't be used") as refused:
+        await agent.start(storage)
+    assert "root:secret" not in refused.value.message
+    assert pid_file.is_symlink() and secret.read_text() == "root:secret"
+    pid_file.unlink()
+    await (await agents.agent()).start(storage, 2)
+
+
+async def test_a_log_that_is_a_pipe_is_refused(agents: Agents) -> None:
+    storage = agents.volume()
+    log = Path(storage.directory) / "log"
+    log.mkdir()
+    os.mkfifo(log / "postgres.log")
+    with pytest.raises(DataDamaged, match="no regular file"):
+        await (await agents.agent()).start(storage)
 
 
 async def test_verifiers_are_stored_as_they_are_and_never_logged(agents: Agents) -> None:

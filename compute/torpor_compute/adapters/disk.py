@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from torpor_api.failures import DataDamaged, StorageFull
+from torpor_compute.adapters import guarded
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -18,12 +19,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def write_synced(path: Path, text: str) -> None:
     """A file's content on disk; its name is so only after :func:`sync_folder`."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
+    with guarded.file(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as descriptor:
         os.write(descriptor, text.encode())
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def replace_synced(path: Path, text: str) -> None:
@@ -36,22 +34,16 @@ def replace_synced(path: Path, text: str) -> None:
 
 def sync_folder(path: Path) -> None:
     """The names in the folder are on disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    with guarded.folder(path) as descriptor:
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
-def sync_filesystem(path: Path) -> None:
-    """Everything written so far to the file system is on disk. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
+def sync_filesystem(folder: Path) -> None:
+    """Everything written so far to the folder's file system is on disk. Raises OSError."""
+    with guarded.folder(folder) as descriptor:
         if _libc.syncfs(descriptor) != 0:
             code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code), str(path))
-    finally:
-        os.close(descriptor)
+            raise OSError(code, os.strerror(code), str(folder))
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ import ctypes
 import json
 import os
 import signal
+import stat
 import sys
 from typing import Any
 
@@ -49,13 +50,18 @@ def main() -> None:
 
 
 def _redirect(log: str) -> None:
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    """Opened with the agent's rights, so no link is followed and nothing but a file will do."""
+    folder = os.open(os.path.dirname(log), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
+    output = os.open(os.path.basename(log), flags, 0o600, dir_fd=folder)
+    if not stat.S_ISREG(os.fstat(output).st_mode):
+        raise OSError(f"{log} is no regular file")
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    os.close(null)
-    os.close(output)
+    for descriptor in (null, output, folder):
+        os.close(descriptor)
 
 
 def _give_up_rights(user_id: int) -> None:

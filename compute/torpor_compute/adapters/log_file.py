@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from torpor_compute.adapters import guarded
+
 LOG_BYTES_MAX = 16 << 20
 """A log that is larger is moved aside, and one old one is kept: at most twice this much."""
 
@@ -36,25 +38,38 @@ class LogFile:
         if self._size() <= LOG_BYTES_MAX:
             return
         partial = self.path.with_name(self.path.name + ".partial")
-        with self.path.open("rb") as source, partial.open("wb") as target:
-            while os.sendfile(target.fileno(), source.fileno(), None, LOG_BYTES_MAX):
-                pass
-        os.truncate(self.path, 0)
+        with (
+            guarded.file(self.path, os.O_RDWR) as source,
+            guarded.file(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as target,
+        ):
+            _copy_end(source, target)
+            os.ftruncate(source, 0)
         partial.replace(self.path.with_name(self.path.name + ".1"))
         self._begin = 0
 
     def last_lines(self) -> str:
         """The end of what was said since the start, for a message about one that failed."""
         try:
-            with self.path.open("rb") as file:
-                file.seek(max(self._begin, self._size() - _LAST_BYTES))
-                lines = file.read(_LAST_BYTES).decode(errors="replace").splitlines()
+            with guarded.file(self.path) as log:
+                size = os.fstat(log).st_size
+                end = os.pread(log, _LAST_BYTES, max(self._begin, size - _LAST_BYTES))
         except FileNotFoundError:
             return ""
-        return "\n".join(lines[-LAST_LINES:])
+        except OSError as error:
+            return f"(the log can't be read: {error.strerror})"
+        return "\n".join(end.decode(errors="replace").splitlines()[-LAST_LINES:])
 
     def _size(self) -> int:
         try:
-            return self.path.stat().st_size
+            with guarded.file(self.path) as log:
+                return os.fstat(log).st_size
         except FileNotFoundError:
             return 0
+
+
+def _copy_end(source: int, target: int) -> None:
+    """At most as much as a log may have, even while somebody goes on writing."""
+    size = os.fstat(source).st_size
+    at, left = max(0, size - LOG_BYTES_MAX), min(size, LOG_BYTES_MAX)
+    while left > 0 and (copied := os.sendfile(target, source, at, left)):
+        at, left = at + copied, left - copied

@@ -16,13 +16,13 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from torpor_api.failures import Failure, StartFailed, Unavailable
-from torpor_compute.adapters import disk, launcher, proc
+from torpor_api.failures import DataDamaged, Failure, StartFailed, Unavailable
+from torpor_compute.adapters import disk, guarded, launcher, proc
 from torpor_compute.adapters.children import Child, Children
 from torpor_compute.adapters.log_file import LogFile
 from torpor_compute.adapters.watch import FolderWatch
 from torpor_compute.core.postgres_options import PostgresPlaces, command_line
-from torpor_compute.core.readiness import is_begun, is_ready
+from torpor_compute.core.readiness import PID_FILE, PID_FILE_BYTES_MAX, is_begun, is_ready
 from torpor_compute.ports import Launch, StartTimes, Stop
 
 PAUSE_LOOKS_MAX = 1000
@@ -74,15 +74,14 @@ class PostgresProcess:
 
     async def start(self, launch: Launch) -> StartTimes:
         data = Path(launch.storage.directory) / "data"
-        pid_file = data / "postmaster.pid"
         started_at = self._loop.time()
-        before = _text(pid_file)
+        before = _pid_file(data)
         with contextlib.closing(FolderWatch(data, self._stirred.set)):
             child = self._launch(launch, data)
             try:
                 async with asyncio.timeout(self._settings.start_seconds_max):
-                    begun_at = await self._until(is_begun, child, pid_file, before)
-                    ready_at = await self._until(is_ready, child, pid_file, before)
+                    begun_at = await self._until(is_begun, child, data, before)
+                    ready_at = await self._until(is_ready, child, data, before)
             except TimeoutError:
                 raise self._failed("is not ready", data) from None
         self._check_log_later()
@@ -157,12 +156,12 @@ class PostgresProcess:
         )
         return command_line(str(self._settings.program), places, launch.max_cu)
 
-    async def _until(self, holds: _Condition, child: Child, pid_file: Path, before: str) -> float:
+    async def _until(self, holds: _Condition, child: Child, data: Path, before: str) -> float:
         while True:
             self._stirred.clear()
             if child.exit.done():
-                raise self._failed(_how(child.exit.result()), pid_file.parent)
-            if holds(_text(pid_file), before, child.pid):
+                raise self._failed(_how(child.exit.result()), data)
+            if holds(_pid_file(data), before, child.pid):
                 return self._loop.time()
             await self._stirred.wait()
 
@@ -196,15 +195,22 @@ async def _until_paused(child: Child) -> None:
 
 def _let_in(directory: Path, user_id: int) -> None:
     """Postgres may make its socket there; what is ours it may read and not replace (sticky)."""
-    os.chown(directory, -1, user_id)
-    directory.chmod(0o1771)
+    with guarded.folder(directory) as descriptor:
+        os.fchown(descriptor, -1, user_id)
+        os.fchmod(descriptor, 0o1771)
 
 
-def _text(path: Path) -> str:
+def _pid_file(data: Path) -> str:
+    """Its text; empty where there is none. Raises DataDamaged."""
     try:
-        return path.read_text(errors="replace")
+        return guarded.read_head(data, PID_FILE, PID_FILE_BYTES_MAX).decode(errors="replace")
     except FileNotFoundError:
         return ""
+    except OSError as error:
+        raise DataDamaged(
+            f"{data / PID_FILE} can't be used: {error.strerror}",
+            hint="see what has been put there; only Postgres itself may write it",
+        ) from None
 
 
 def _how(status: int) -> str:

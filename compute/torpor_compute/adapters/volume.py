@@ -31,12 +31,13 @@ from pathlib import Path
 
 from torpor_api.failures import DataDamaged, InvalidRequest, StaleEpoch
 from torpor_api.identity import ComputeId, Epoch
-from torpor_compute.adapters import disk
+from torpor_compute.adapters import disk, guarded
 from torpor_compute.core import ownership, readiness
 from torpor_compute.core.ownership import Hold, Record
 from torpor_compute.ports import Taken
 
 _GENERATION_FILE = "generation"
+_GENERATION_BYTES_MAX = 32
 
 
 class FileVolume:
@@ -135,8 +136,8 @@ class FileVolume:
     def _read(self, epoch: Epoch) -> Record:
         path = self._records / ownership.file_name(epoch)
         try:
-            with path.open("rb") as file:
-                text = file.read(ownership.RECORD_BYTES_MAX + 1).decode(errors="replace")
+            with guarded.file(path) as file:
+                text = os.read(file, ownership.RECORD_BYTES_MAX + 1).decode(errors="replace")
         except OSError as error:
             raise ownership.damaged(str(path), f"can't be read: {error.strerror}") from None
         return ownership.parse_record(text, epoch, str(path))
@@ -158,7 +159,9 @@ class FileVolume:
 
     def _refuse_unusable_data(self) -> None:
         try:
-            version = (self._data / "PG_VERSION").read_text().strip()
+            head = guarded.read_head(
+                self._data, readiness.VERSION_FILE, readiness.VERSION_BYTES_MAX
+            )
         except OSError as error:
             missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
             fault = "is missing or empty" if missing else f"can't be used: {error.strerror}"
@@ -166,6 +169,12 @@ class FileVolume:
                 f"the data directory {self._data} {fault}",
                 hint="put it back, or restore it from a backup",
             ) from None
+        version = readiness.version_in(head)
+        if version is None:
+            raise DataDamaged(
+                f"{self._data / readiness.VERSION_FILE} holds no number of a release",
+                hint="restore the data directory from a backup",
+            )
         if version != self._postgres_version:
             raise InvalidRequest(
                 f"{self._data} is of Postgres {version}, this compute runs "
@@ -175,14 +184,14 @@ class FileVolume:
 
     def _control_head(self) -> bytes:
         try:
-            with (self._data / readiness.CONTROL_FILE).open("rb") as file:
-                return file.read(readiness.CONTROL_BYTES)
-        except FileNotFoundError:
-            return b""  # Postgres will say what it thinks of that.
+            return guarded.read_head(self._data, readiness.CONTROL_FILE, readiness.CONTROL_BYTES)
+        except OSError:
+            return b""  # Not stopped cleanly; Postgres will say what it thinks of that.
 
     def _generation(self) -> int:
         """0 where it is missing or unreadable: then the spec is applied once more."""
         try:
-            return int((self._records / _GENERATION_FILE).read_text())
-        except (FileNotFoundError, ValueError):
+            with guarded.file(self._records / _GENERATION_FILE) as file:
+                return int(os.read(file, _GENERATION_BYTES_MAX))
+        except (OSError, ValueError):
             return 0

@@ -15,6 +15,8 @@ from pathlib import Path
 _IN_MODIFY = 0x2
 _IN_MOVED_TO = 0x80
 _IN_CREATE = 0x100
+_IN_ONLYDIR = 0x1000000
+_IN_DONT_FOLLOW = 0x2000000
 
 _EVENTS_BYTES = 1 << 16
 
@@ -65,7 +67,7 @@ def _watch(folder: Path) -> int | None:
     descriptor: int = _libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
     if descriptor < 0:
         return None
-    events = _IN_MODIFY | _IN_CREATE | _IN_MOVED_TO
+    events = _IN_MODIFY | _IN_CREATE | _IN_MOVED_TO | _IN_ONLYDIR | _IN_DONT_FOLLOW
     if _libc.inotify_add_watch(descriptor, os.fsencode(folder), events) < 0:
         os.close(descriptor)
         return None

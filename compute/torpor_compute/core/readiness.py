@@ -6,6 +6,7 @@ by connecting. A clean stop is what ``pg_control`` says.
 
 from __future__ import annotations
 
+import re
 import struct
 
 _STATUS_LINE = 7
@@ -15,6 +16,15 @@ _READY = "ready"
 
 _SHUT_DOWN = (1, 2)
 """``DB_SHUTDOWNED`` and ``DB_SHUTDOWNED_IN_RECOVERY`` of ``pg_control.h``."""
+
+PID_FILE = "postmaster.pid"
+PID_FILE_BYTES_MAX = 8 << 10
+"""Eight short lines, of which two are paths."""
+
+VERSION_FILE = "PG_VERSION"
+VERSION_BYTES_MAX = 16
+
+_VERSION = re.compile(rb"[0-9]{1,3}\n?")
 
 CONTROL_FILE = "global/pg_control"
 CONTROL_BYTES = 20
@@ -40,6 +50,12 @@ def is_ready(pid_file: str, before: str, pid: int) -> bool:
 def is_begun(pid_file: str, before: str, pid: int) -> bool:
     """Whether the postmaster ``pid`` has the data directory; from here on it recovers."""
     return pid_file != before and pid_file.split("\n")[0] == str(pid)
+
+
+def version_in(version_file: bytes) -> str | None:
+    """The release that the data is of; None where the file holds anything else."""
+    found = _VERSION.fullmatch(version_file)
+    return None if found is None else found[0].decode().strip()
 
 
 def was_stopped_cleanly(control_head: bytes) -> bool:

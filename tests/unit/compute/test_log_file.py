@@ -51,5 +51,17 @@ def test_it_is_bounded_while_somebody_writes(log: LogFile, monkeypatch: pytest.M
     assert len(list(log.path.parent.iterdir())) == 2
 
 
+def test_a_link_is_neither_read_nor_emptied(log: LogFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_file, "LOG_BYTES_MAX", 3)
+    secret = log.path.parent / "secret"
+    secret.write_text("root:secret")
+    log.path.symlink_to(secret)
+    assert "secret" not in log.last_lines()
+    for look in (log.begin, log.bound):
+        with pytest.raises(OSError):
+            look()
+    assert secret.read_text() == "root:secret"
+
+
 def test_the_folder_is_the_agent_s_own(log: LogFile) -> None:
     assert log.path.parent.stat().st_mode & 0o777 == 0o700

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -258,6 +259,35 @@ async def test_data_of_another_release_is_left_alone(directory: Path) -> None:
     with pytest.raises(InvalidRequest, match="is of Postgres 17, this compute runs 18"):
         await volume(directory).take(Epoch(1), None)
     assert records(directory) == []
+
+
+SECRETS = ["root:secret\n", "1800\n", "18\nroot:secret\n", "", "18 ", "\u0661\u0668\n"]
+
+
+@pytest.mark.parametrize("content", SECRETS)
+@pytest.mark.parametrize("is_link", [False, True])
+async def test_what_is_no_version_is_never_told(
+    directory: Path, content: str, is_link: bool
+) -> None:
+    """A tenant's superuser can put anything there, a link to a file of root's as well."""
+    file = directory / "data" / "PG_VERSION"
+    if is_link:
+        file.unlink()
+        (directory / "secret").write_text(content)
+        file.symlink_to(directory / "secret")
+    else:
+        file.write_text(content)
+    with pytest.raises(DataDamaged) as refused:
+        await volume(directory).take(Epoch(1), None)
+    assert "secret" not in refused.value.message and "1800" not in refused.value.message
+    assert records(directory) == []
+
+
+async def test_a_link_in_the_place_of_pg_control_is_no_clean_stop(directory: Path) -> None:
+    elsewhere = directory / "pg_control"
+    elsewhere.write_bytes(struct.pack("=QIIi", 1, 1, 1, 1))
+    (directory / "data" / "global" / "pg_control").symlink_to(elsewhere)
+    assert not (await volume(directory).take(Epoch(1), None)).was_stopped_cleanly
 
 
 async def test_the_applied_generation_is_kept(directory: Path) -> None:

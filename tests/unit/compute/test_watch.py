@@ -37,7 +37,9 @@ async def test_without_a_change_a_watch_is_silent(tmp_path: Path) -> None:
     assert told == []
 
 
-async def test_a_folder_that_can_not_be_watched_is_polled(tmp_path: Path) -> None:
-    watching = FolderWatch(tmp_path / "not-there", lambda: None)
+@pytest.mark.parametrize("name", ["not-there", "link"])
+async def test_a_folder_that_can_not_be_watched_is_polled(tmp_path: Path, name: str) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    watching = FolderWatch(tmp_path / name, lambda: None)
     assert watching.is_polling
     watching.close()
