@@ -264,6 +264,17 @@ def test_a_component_that_cannot_start_is_named_with_its_last_words(up: Up, root
     assert up.processes() == []
 
 
+def test_a_log_is_bounded_while_its_component_runs(up: Up, root: Path) -> None:
+    talks = "import os\nfor _ in range(17): os.write(2, b'x' * (1 << 20))\n"
+    (root / "stand_ins" / "torpor_proxy" / "__main__.py").write_text(talks + PROXY)
+    up.start("--warm", "0")
+    up.ready()
+    log = up.state / "logs" / "proxy.log"
+    until(lambda: log.stat().st_size == 0, "it is emptied")
+    assert log.with_name("proxy.log.1").stat().st_size == 16 << 20
+    assert len(up.processes("torpor_proxy")) == 1
+
+
 def test_verbs_without_a_running_one_say_what_to_run(up: Up) -> None:
     for arguments in (["list"], ["status", "shop"], ["uri", "shop"], ["why", "shop"]):
         refused = up.run(*arguments)

@@ -20,17 +20,14 @@ import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 from torpor_cli.local import proc
+from torpor_cli.local.log_files import open_log
 
 log = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-
-LOG_BYTES_MAX = 16 << 20
-"""A log that is larger than this when a process starts is moved aside; one old one is kept."""
 
 ORPHANS_GONE_SECONDS_MAX = 10.0
 """SIGKILL works at once, but for a process that waits for a disk."""
@@ -155,19 +152,3 @@ def _die_with(parent: int) -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
-
-
-def open_log(path: Path) -> BinaryIO:
-    """For appending; one that has grown too large is moved aside first."""
-    with contextlib.suppress(FileNotFoundError):
-        if path.stat().st_size > LOG_BYTES_MAX:
-            path.replace(path.with_name(path.name + ".1"))
-    return open(path, "ab")
-
-
-def last_lines(path: Path, count: int = 5) -> str:
-    """The end of a log, for a message about a process that failed."""
-    with open(path, "rb") as file:
-        file.seek(max(0, path.stat().st_size - 4096))
-        lines = file.read().decode(errors="replace").splitlines()
-    return "\n".join(lines[-count:])

@@ -21,8 +21,9 @@ from pathlib import Path
 
 from torpor_api.failures import DataDamaged, InvalidRequest, StartFailed, StorageFull
 from torpor_cli.local import disk
+from torpor_cli.local.log_files import last_lines
 from torpor_cli.local.postgres_binaries import PostgresBinaries
-from torpor_cli.local.processes import Children, last_lines
+from torpor_cli.local.processes import Children
 
 BOOTSTRAP_SUPERUSER = "torpor_admin"
 

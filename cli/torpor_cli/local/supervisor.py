@@ -25,8 +25,9 @@ from torpor_cli.local.agents import Agents
 from torpor_cli.local.cluster import Cluster
 from torpor_cli.local.cluster_server import Watchers, cluster_handlers
 from torpor_cli.local.keeper import Keeper
+from torpor_cli.local.log_files import keep_bounded, last_lines, open_log
 from torpor_cli.local.postgres_binaries import PostgresBinaries
-from torpor_cli.local.processes import Children, last_lines, open_log
+from torpor_cli.local.processes import Children
 from torpor_cli.local.secrets import Secrets
 from torpor_cli.local.shutdown import stop_databases
 from torpor_cli.local.sockets import Address, free_address, is_listening
@@ -79,13 +80,14 @@ class Supervisor:
     async def run(
         self, announce: Callable[[Address, tuple[ServerlessDatabase, ...]], None]
     ) -> None:
-        """Until SIGINT, SIGTERM or SIGHUP (not under nohup); calls ``announce`` once all is ready."""
+        """Until SIGINT, SIGTERM or SIGHUP (not under nohup); ``announce`` is called once ready."""
         for resource in self._settings.resources:
             rules.refuse_other_versions(resource, postgres_binaries.installed().major)
         asked_to_end = self._listen_to_signals()
         lock = self._take_state_folder()
         listen = await self._free_address()
         async with contextlib.AsyncExitStack() as ending:
+            ending.push_async_callback(_end, asyncio.create_task(keep_bounded(self._folder.logs)))
             starting = asyncio.create_task(self._start(listen, ending))
             await _first_of(starting, asked_to_end)
             if not starting.cancelled():
@@ -255,6 +257,11 @@ async def _first_of(
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     waiting.cancel()
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def _log_to(path: Path) -> None:
