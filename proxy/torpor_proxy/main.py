@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import hmac
 import logging
 import os
 import resource
+import secrets
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,7 +23,7 @@ from torpor_proxy.adapters.compute import SocketComputes
 from torpor_proxy.adapters.fleet import ChannelFleet
 from torpor_proxy.adapters.listener import Listener
 from torpor_proxy.adapters.tls import Certificate
-from torpor_proxy.executor.opening import Door, new_mock_secret, open_session
+from torpor_proxy.executor.opening import Door, open_session
 from torpor_proxy.executor.registry import Registry
 from torpor_proxy.settings import Settings, from_environment
 
@@ -82,6 +84,13 @@ class Hearer:
             endpoint.open_gate(asked.epoch)
 
 
+def mock_secret(key: Path | None) -> bytes:
+    """The same after a restart, where there is a key to derive it from."""
+    if key is None:
+        return secrets.token_bytes(32)
+    return hmac.digest(key.read_bytes(), b"salts of roles that do not exist", "sha256")
+
+
 async def serve(options: Options, settings: Settings) -> None:
     """Until SIGTERM or SIGINT. Raises a Failure where it can't start."""
     asked_to_end = asyncio.Event()
@@ -92,7 +101,7 @@ async def serve(options: Options, settings: Settings) -> None:
         encryption = Certificate(options.certificate, options.key)
     fleet = ChannelFleet(options.autoscaler)
     registry = Registry(settings, fleet, SocketComputes())
-    door = Door(registry, fleet, encryption, options.domain, new_mock_secret())
+    door = Door(registry, fleet, encryption, options.domain, mock_secret(options.key))
     fleet.start(Hearer(registry))
     listener = Listener(settings, lambda stream, client: open_session(door, stream, client))
     watching = asyncio.create_task(_watch(registry, fleet, settings))

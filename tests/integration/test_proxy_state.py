@@ -54,6 +54,17 @@ STATES = {
         "reset shop.cart; drop function pg_temp_set()",
         "has set shop.cart",
     ),
+    "custom setting of a new-style function": (
+        "create function modern() returns text begin atomic "
+        "select set_config('shop.cart', '3', false); end; select modern()",
+        "reset shop.cart; drop function modern()",
+        "may have set a custom setting by modern",
+    ),
+    "custom setting of a view": (
+        "create view cart as select set_config('shop.cart', '3', false); table cart",
+        "reset shop.cart; drop view cart",
+        "may have set a custom setting by cart",
+    ),
     "prepared statement": ("prepare p as select 1", "deallocate p", "has prepared statement p"),
     "channel": ("listen news", "unlisten *", "listens on news"),
     "role": ("set role other", "reset role", "has set its role to other"),
@@ -158,6 +169,40 @@ def test_a_computed_name_pins_for_good(shared: Database) -> None:
     with logged_in(shared) as client:
         client.query("select set_config('a' || '.b', '', false)")
         shared.refuses_to_sleep("custom setting by a computed name")
+
+
+def test_a_statement_that_a_function_puts_together(shared: Database) -> None:
+    with logged_in_as(shared, "boss") as boss, logged_in(shared) as client:
+        boss.query(
+            "create function dynamic() returns void language plpgsql as "
+            "$$ begin execute format('set %I.%I = %L', 'shop', 'cart', '3'); end $$"
+        )
+        client.query("select dynamic()")
+        shared.refuses_to_sleep("may have set a custom setting by dynamic")
+        client.query("reset shop.cart")
+        boss.query("drop function dynamic()")
+    with logged_in(shared):
+        shared.fall_asleep()
+
+
+def test_what_reset_goes_to_stays_as_it_was(shared: Database) -> None:
+    """As in a session that Postgres holds: a changed default counts for new sessions only."""
+    with logged_in_as(shared, "boss") as boss:
+        boss.query("alter role app set work_mem to '1MB'")
+        try:
+            with logged_in(shared) as client:
+                assert client.query("show work_mem") == [(b"1MB",)]
+                boss.query("alter role app set work_mem to '2MB'")
+                for _ in range(2):
+                    shared.fall_asleep()
+                    assert client.query("show work_mem") == [(b"1MB",)]
+                client.query("set work_mem to '3MB'")
+                client.query("reset work_mem")
+                assert client.query("show work_mem") == [(b"1MB",)]
+                with logged_in(shared) as newcomer:
+                    assert newcomer.query("show work_mem") == [(b"2MB",)]
+        finally:
+            boss.query("alter role app reset work_mem")
 
 
 def test_an_unnamed_statement_that_is_too_long_to_be_kept(shared: Database) -> None:

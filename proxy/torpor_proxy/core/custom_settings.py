@@ -20,8 +20,10 @@ _WORD = rb'(?:"[^"]+"|[\w$\x80-\xff]+)'
 _SET = re.compile(rb"\bset\s+(?:session\s+|local\s+)?(" + _WORD + rb"(?:\s*\.\s*" + _WORD + rb")*)")
 _SET_CONFIG = re.compile(rb"""\bset_config"?\s*\(\s*('([^'\\]+)'\s*,)?""")
 _COMPUTED_SET = re.compile(rb"""['$]\s*set\b""")
-_ESCAPED_SET = re.compile(rb"""\bset\s[^;=]*?\bu&\s*["']""")
-"""Names with escapes, which are not read here."""
+_ESCAPED = re.compile(
+    rb"\bset\s+(?:session\s+|local\s+)?(?:" + _WORD + rb'\s*\.\s*)*u&\s*"',
+)
+"""A name with escapes, which are not read here."""
 
 _COMMENT = re.compile(rb"--[^\r\n]*|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/")
 """One that has no other inside."""
@@ -73,7 +75,7 @@ def _scan(folded: bytes) -> tuple[frozenset[str], bool]:
 def _scan_text(folded: bytes) -> tuple[frozenset[str], bool]:
     names = {re.sub(rb'[\s"]', b"", found[1]) for found in _SET.finditer(folded)}
     is_computed = b"execute" in folded and _COMPUTED_SET.search(folded) is not None
-    is_computed |= b"u&" in folded and _ESCAPED_SET.search(folded) is not None
+    is_computed |= _ESCAPED.search(folded) is not None
     for found in _SET_CONFIG.finditer(folded):
         is_computed |= found[2] is None
         names.add(found[2] or b"")

@@ -21,8 +21,15 @@ from torpor_proxy.core.refusals import (
 from torpor_proxy.core.routing import Route
 
 
-def verifier_of(role: RoleFacts | None, wall_clock_s: float) -> tuple[Verifier | None, str]:
-    """What to check the password against, or None (a mock exchange) and why, for the log."""
+def verifier_of(
+    role: RoleFacts | None, allow: Sequence[str], address: str, wall_clock_s: float
+) -> tuple[Verifier | None, str]:
+    """What to check the password against, or None (a mock exchange) and why, for the log.
+
+    Nobody learns from an address that is not allowed whether a password is right.
+    """
+    if not is_allowed(address, allow):
+        return None, f"the address {address} is not in access.allow"
     if role is None:
         return None, "no such role"
     if role.verifier is None:
@@ -39,8 +46,6 @@ def judge(
     route: Route,
     role: RoleFacts,
     databases: Sequence[str] | None,
-    allow: Sequence[str],
-    address: str,
     sessions: int,
 ) -> Refusal | None:
     """Why a client with the right password is refused all the same, or None.
@@ -48,11 +53,6 @@ def judge(
     ``sessions`` are those of the role that are open already. ``databases``: None for an awake
     database, whose Postgres is about to say itself whether it has this one.
     """
-    if not is_allowed(address, allow):
-        return NotPermitted(
-            f"connections from {address} are not allowed",
-            f"spec.access.allow of {route.endpoint} has: {', '.join(allow) or 'nothing'}.",
-        )
     if not role.can_login:
         return NotPermitted(f'role "{role.name}" is not permitted to log in')
     if not role.is_admitted:
@@ -79,6 +79,6 @@ def is_allowed(address: str, allow: Sequence[str]) -> bool:
     return any(client.version == network.version and client in network for network in networks)
 
 
-def failed(route: Route, reason: str) -> Refusal:
-    """The one answer to every login that does not know the password."""
-    return LoginFailed(route.user, reason)
+def failed(route: Route, address: str, reason: str) -> Refusal:
+    """The one answer to every login that does not know the password, or must not use it here."""
+    return LoginFailed(route.user, address, reason)

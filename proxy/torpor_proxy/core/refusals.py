@@ -77,14 +77,15 @@ class EndpointDisagrees(Refusal):
 
 
 class LoginFailed(Refusal):
-    """Wrong password, unknown user, unknown endpoint, expired password: all the same outside."""
+    """Wrong password, unknown user or endpoint, expired, not from there: all the same outside."""
 
     sqlstate = "28P01"
 
-    def __init__(self, user: str, reason: str) -> None:
+    def __init__(self, user: str, address: str, reason: str) -> None:
         super().__init__(
             f'password authentication failed for user "{user}"',
-            "Check endpoint, user and password; `torpor uri NAME` prints all three.",
+            "Check endpoint, user and password; `torpor uri NAME` prints all three. "
+            f"spec.access.allow must have the client's address, {address}.",
             reason=reason,
         )
 
@@ -128,6 +129,15 @@ class EndpointRemoved(Refusal):
         super().__init__(
             f'database "{endpoint}" was deleted', "Its resource does not exist any more."
         )
+
+
+class LoginUnchecked(Refusal):
+    """Whether the password is right can't be found out now; a stranger learns no more than that."""
+
+    sqlstate = "57P03"
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__("the login can not be checked now", "Try again.", reason=failure.message)
 
 
 class CannotWake(Refusal):

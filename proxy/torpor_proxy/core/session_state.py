@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from torpor_proxy.core import custom_settings, idle_words, probe, wire
 from torpor_proxy.core.custom_settings import CustomSettings
 from torpor_proxy.core.exchange import IDLE, Exchange
-from torpor_proxy.core.parameters import NOTHING_TOLD, Parameters
+from torpor_proxy.core.parameters import NOTHING_TOLD, Parameters, parameters_of
 from torpor_proxy.core.probe import NO_PINS, Pins
 
 
@@ -26,6 +26,10 @@ class SessionState:
 
     pins: Pins = NO_PINS
     """What its last probe has found."""
+
+    defaults: Parameters = NOTHING_TOLD
+    """What RESET goes to where the role or the database had a value of its own: it still does when
+    that was changed meanwhile, as in a session that Postgres holds."""
 
     fault: str = ""
     """What was wrong with the client's bytes."""
@@ -50,6 +54,10 @@ class SessionState:
         """Its backend has answered."""
         too_long = (probe.LONG_UNNAMED,) * (self.exchange.unnamed == b"")
         self.pins = Pins(found.reasons + too_long, found.is_passing)
+        # Those that were put back once are the session's own since then and not told again.
+        self.defaults = parameters_of(
+            tuple({**dict(self.defaults.pairs), **dict(found.defaults)}.items())
+        )
 
     @property
     def application(self) -> str:

@@ -26,6 +26,14 @@ class ServerRefused(Exception):
         self.fields = fields
 
     @property
+    def is_of_a_limit(self) -> bool:
+        """Whether a role's or a database's own CONNECTION LIMIT was meant: waiting is in vain.
+
+        Told by the routine that said so; its words are translated.
+        """
+        return self.fields.get("R") in ("InitializeSessionUserId", "CheckMyDatabase")
+
+    @property
     def sqlstate(self) -> str:
         return self.fields.get("C", "")
 

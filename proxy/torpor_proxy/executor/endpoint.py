@@ -12,6 +12,7 @@ from torpor_api.failures import Busy, Failure, StaleEpoch, Unavailable
 from torpor_api.messages import EndpointInfo, EndpointSample, GateClosed, SessionReport
 from torpor_api.resource import Keepalives
 from torpor_proxy.core.gate import Gate
+from torpor_proxy.core.parameters import Pairs
 from torpor_proxy.core.refusals import Refused, TooManySessions
 from torpor_proxy.executor.arrival import Arrival
 from torpor_proxy.executor.conversation import Backend
@@ -83,6 +84,10 @@ class Endpoint:
             self.open_gate(epoch)
             raise
         return GateClosed(parked=len(self.sessions))
+
+    async def wake(self, cause: str) -> None:
+        """Resume the database, whoever needs it. Raises a Failure with the reason."""
+        await self._way.wake(cause)
 
     async def until_changed(self, timeout_s: float) -> None:
         """Until something more is heard of the database, or the time is over."""
@@ -180,12 +185,12 @@ class Endpoint:
     def answers_keepalives(self) -> bool:
         return self.info.keepalives is Keepalives.ANSWER
 
-    async def arrive(self, identity: Identity) -> Arrival:
+    async def arrive(self, identity: Identity, defaults: Pairs) -> Arrival:
         if len(self._waiting) > self.settings.waiting_max:
             raise Refused(
                 TooManySessions(f"{len(self._waiting)} sessions wait for {self.info.name} already")
             )
-        return await self._way.go(identity)
+        return await self._way.go(identity, defaults)
 
     def why_not(self) -> Failure:
         phase = self.info.phase

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 from torpor_api.failures import Failure
 from torpor_api.identity import SessionId
+from torpor_proxy.core.parameters import Pairs
 from torpor_proxy.core.routing import Route
 from torpor_proxy.executor.arrival import Arrival
 from torpor_proxy.executor.conversation import Backend
@@ -54,8 +55,11 @@ class Host(Protocol[SessionT]):
     def answers_keepalives(self) -> bool:
         """Whether a parked session answers ``SELECT 1`` by itself."""
 
-    async def arrive(self, identity: Identity) -> Arrival:
-        """A backend, once the database is awake. Raises Refused, or a Failure with the reason."""
+    async def arrive(self, identity: Identity, defaults: Pairs) -> Arrival:
+        """A backend, once the database is awake. Raises Refused, or a Failure with the reason.
+
+        ``defaults`` are settings that it starts with beside those of its route.
+        """
 
     def why_not(self) -> Failure:
         """Why the database is not awake yet, as far as is known."""

@@ -74,7 +74,8 @@ class Registry:
     def capture_idle(self, now: float) -> None:
         """Begin to examine sessions that have been idle for a while."""
         for endpoint in self.endpoints.values():
-            endpoint.capture_idle(now)
+            if endpoint.attached:
+                endpoint.capture_idle(now)
 
     def examined(self) -> set[str]:
         """Awake databases whose sessions are all idle and known."""

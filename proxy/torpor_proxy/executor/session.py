@@ -181,7 +181,7 @@ class Session:
         notice = asyncio.get_running_loop().call_later(settings.notice_after_s, self._tell_waiting)
         try:
             async with asyncio.timeout(settings.wake_timeout_s):
-                arrival = await self._host.arrive(self.identity)
+                arrival = await self._host.arrive(self.identity, self._state.defaults.pairs)
                 # From here on end() sees to the backend.
                 self._backend = arrival.backend
                 await self._prepare(arrival.backend)

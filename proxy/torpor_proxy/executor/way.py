@@ -11,7 +11,9 @@ from typing import Protocol
 from torpor_api.chain import Chain
 from torpor_api.messages import Awake, EndpointInfo, ResumeSeen
 from torpor_proxy.core.gate import Gate, Standing
+from torpor_proxy.core.parameters import Pairs
 from torpor_proxy.core.refusals import AttachRefused, Refused
+from torpor_proxy.core.routing import Route
 from torpor_proxy.executor.arrival import Arrival, Steps
 from torpor_proxy.executor.conversation import Backend, ServerRefused, log_in
 from torpor_proxy.executor.host import Identity
@@ -70,12 +72,12 @@ class Way:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def go(self, identity: Identity) -> Arrival:
+    async def go(self, identity: Identity, defaults: Pairs) -> Arrival:
         """Raises Refused, or a Failure with the reason; the caller bounds the time."""
         steps, retry_s, is_first = Steps(), RETRY_SECONDS_MIN, False
         while True:
             is_first = await self._until_open(identity.cause, steps) or is_first
-            backend = await self._connect(identity)
+            backend = await self._connect(identity.route, defaults)
             if backend is not None:
                 steps.passed("backend connection")
                 seen = self._resume_seen(identity.cause, backend.epoch) if is_first else None
@@ -93,7 +95,7 @@ class Way:
                 await self._until_gate_moves()
                 continue
             is_first = self._waking is None
-            awake = await self._wake(cause)
+            awake = await self.wake(cause)
             if is_first:
                 _account(steps, awake)
             if awake.endpoint.address is None:
@@ -113,7 +115,7 @@ class Way:
             return False
         return True
 
-    async def _wake(self, cause: str) -> Awake:
+    async def wake(self, cause: str) -> Awake:
         """One question for all who wait. Raises a Failure with the reason."""
         if self._waking is None:
             self._waking = asyncio.get_running_loop().create_task(self._ask(cause))
@@ -133,7 +135,7 @@ class Way:
 
     # --- the connection ---------------------------------------------------------------
 
-    async def _connect(self, identity: Identity) -> Backend | None:
+    async def _connect(self, route: Route, defaults: Pairs) -> Backend | None:
         """A backend, or None where it has to be tried again. Raises Refused."""
         async with self._pace:
             if self.gate.standing(monotonic()) is not Standing.OPEN:
@@ -142,9 +144,9 @@ class Way:
             self._make_room(is_full=False)
             try:
                 async with asyncio.timeout(self._settings.connect_timeout_s):
-                    return await self._log_in(identity, epoch)
+                    return await self._log_in(route, defaults, epoch)
             except ServerRefused as refused:
-                if refused.sqlstate == _NO_ROOM:
+                if refused.sqlstate == _NO_ROOM and not refused.is_of_a_limit:
                     self._make_room(is_full=True)
                 elif refused.sqlstate == _SHUTTING_DOWN:
                     self._unreachable(epoch, "it is shutting down")
@@ -154,12 +156,13 @@ class Way:
                 self._unreachable(epoch, str(error))
         return None
 
-    async def _log_in(self, identity: Identity, epoch: int) -> Backend:
+    async def _log_in(self, route: Route, defaults: Pairs, epoch: int) -> Backend:
         assert self.gate.address is not None
         stream = await self._computes.dial(self.gate.address)
-        route = identity.route
+        # What the client asked for itself stands over the defaults.
+        parameters = tuple((dict(defaults) | dict(route.parameters)).items())
         try:
-            return await log_in(stream, epoch, route.user, route.database, route.parameters)
+            return await log_in(stream, epoch, route.user, route.database, parameters)
         except BaseException:
             stream.abort()
             raise

@@ -47,7 +47,7 @@ def test_nothing_found_is_nothing_that_pins() -> None:
         ("temporary object", "has temporary é"),
         ("login trigger", "would run login event trigger é again"),
         ("custom setting", "has set é"),
-        ("computed setting", "may have set a custom setting in function é"),
+        ("computed setting", "may have set a custom setting by é"),
     ],
 )
 def test_each_kind_of_state_in_words(kind: str, words: str) -> None:
