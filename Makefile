@@ -17,7 +17,7 @@ demo: $(READY) ## Databases that sleep and wake under real clients, in under two
 	@$(BIN)/python tools/demo.py
 
 test: $(READY) ## Run all tests (ARGS="-k word" to choose, WORKERS=0 for one process)
-	@$(BIN)/pytest -n $(WORKERS) $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 check: $(READY) ## Format, lint, types, layers and tidiness, without changing anything
 	@$(MAKE) --no-print-directory --keep-going \
