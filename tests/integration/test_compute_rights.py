@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,7 +17,6 @@ from support.agent import VERIFIER, AgentProcess, Agents, agents_in_a_folder
 from support.postgres import IS_ROOT, NOBODY, USER_ID, binaries, postmaster_of, processes_on
 from torpor_api import messages as m
 from torpor_api.facts import LoginFacts, RoleFacts
-from torpor_api.failures import DataDamaged
 from torpor_api.resource import DatabaseSpec
 
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root gives each database a user id")
@@ -171,10 +171,30 @@ async def test_physical_replication_is_refused(agent: AgentProcess) -> None:
 async def test_another_operating_system_user_is_refused(agent: AgentProcess, role: str) -> None:
     psql = binaries().program("psql")
     argv = [psql, "-h", str(agent.run_directory), "-U", role, "-d", "app", "-c", "SELECT 1"]
-    for user_id in (NOBODY.pw_uid, USER_ID):
+    told = {NOBODY.pw_uid: "Permission denied", USER_ID: "Peer authentication failed"}
+    for user_id, reason in told.items():
         assert user_id is not None
         refused = run_as(user_id, *argv)
-        assert refused.returncode == 2 and "Peer authentication failed" in refused.stderr
+        assert refused.returncode == 2 and reason in refused.stderr
+
+
+async def test_nobody_else_can_take_up_connections(agent: AgentProcess) -> None:
+    """Who can connect at all counts as a client until it is refused, and a stop waits for it."""
+    socket = (agent.run_directory / ".s.PGSQL.5432").stat()
+    assert stat.S_ISSOCK(socket.st_mode) and socket.st_mode & 0o777 == 0o700
+    assert socket.st_uid == (USER_ID if IS_ROOT else os.geteuid())
+
+
+@needs_root
+async def test_an_ordinary_user_s_proxy_comes_in() -> None:
+    """It runs as the same user as the agent and its Postgres: the socket is its own."""
+    async with agents_in_a_folder(NOBODY) as agents:
+        agent = await agents.agent()
+        await agent.start(agents.volume())
+        psql = binaries().program("psql")
+        where = ("-h", str(agent.run_directory), "-U", "app", "-d", "app")
+        asked = run_as(NOBODY.pw_uid, psql, *where, "-Atc", "SELECT current_user")
+        assert (asked.returncode, asked.stdout) == (0, "app\n")
 
 
 @needs_root
@@ -196,31 +216,6 @@ async def test_records_and_log_are_out_of_the_tenant_s_reach(agents: Agents) -> 
     assert USER_ID is not None
     for name in ("ownership", "log"):
         assert run_as(USER_ID, "ls", os.path.join(storage.directory, name)).returncode != 0
-
-
-async def test_what_the_tenant_has_replaced_is_not_followed(agents: Agents) -> None:
-    """Where Postgres itself would be started on it: nothing of the other file is said."""
-    storage = agents.volume()
-    secret = Path(storage.directory) / "secret"
-    secret.write_text("root:secret")
-    pid_file = Path(storage.directory) / "data" / "postmaster.pid"
-    pid_file.symlink_to(secret)
-    agent = await agents.agent()
-    with pytest.raises(DataDamaged, match=r"postmaster\.pid can't be used") as refused:
-        await agent.start(storage)
-    assert "root:secret" not in refused.value.message
-    assert pid_file.is_symlink() and secret.read_text() == "root:secret"
-    pid_file.unlink()
-    await (await agents.agent()).start(storage, 2)
-
-
-async def test_a_log_that_is_a_pipe_is_refused(agents: Agents) -> None:
-    storage = agents.volume()
-    log = Path(storage.directory) / "log"
-    log.mkdir()
-    os.mkfifo(log / "postgres.log")
-    with pytest.raises(DataDamaged, match="no regular file"):
-        await (await agents.agent()).start(storage)
 
 
 async def test_verifiers_are_stored_as_they_are_and_never_logged(agents: Agents) -> None:

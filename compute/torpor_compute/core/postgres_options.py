@@ -22,6 +22,10 @@ RESERVED_CONNECTIONS = 3
 PORT = 5432
 """Only a part of the socket's name."""
 
+SOCKET_PERMISSIONS = "0700"
+"""Agent and proxy run as the socket's own user or as root. Anybody else who could connect would
+take up connections, though ``peer`` lets nobody in, and hold up a stop that waits for clients."""
+
 SHARED_BUFFERS_MIB = 128
 """Of one compute unit; Postgres's own default. Memory is taken when it is first used."""
 
@@ -59,6 +63,7 @@ def places_options(places: PostgresPlaces) -> dict[str, str]:
         "listen_addresses": "",
         "port": str(PORT),
         "unix_socket_directories": _in_list(places.socket_directory),
+        "unix_socket_permissions": SOCKET_PERMISSIONS,
         "hba_file": places.hba_file,
         "ident_file": places.ident_file,
         "max_connections": str(MAX_CONNECTIONS + OWN_CONNECTIONS + RESERVED_CONNECTIONS),
