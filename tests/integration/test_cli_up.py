@@ -203,6 +203,22 @@ def test_after_kill_9_nothing_is_left_and_the_next_one_takes_over(up: Up, root: 
         assert again.ended() == 0
 
 
+def test_passwords_of_an_apply_that_was_cut_off_are_there_at_the_next_start(
+    up: Up, root: Path
+) -> None:
+    up.start("--warm", "0", "-f", str(root / "shop.yaml"))
+    up.ready()
+    up.signal(signal.SIGKILL)
+    up.ended()
+    until(lambda: up.processes("torpor_") == [], "every component ends with it")
+    passwords = up.state / "secrets" / "shop.json"
+    passwords.rename(passwords.with_name("shop.json.partial"))
+    with Up(root) as again:
+        again.start("--warm", "0")
+        again.ready()
+        assert ":s3%20cret%2F@127.0.0.1:" in again.run("uri", "shop").stdout
+
+
 def test_a_second_one_is_refused_and_told_who_holds_the_folder(up: Up) -> None:
     up.start()
     up.ready()

@@ -46,6 +46,7 @@ class Cluster:
         self._postgres_version = postgres_version
         self._state_folder = state_folder
         self._tell = tell
+        secrets.settle({each.name: [role.name for role in each.spec.roles] for each in store.all()})
         self._changing = asyncio.Lock()
         self.agents: Agents | None = None
         """Set before anybody asks; agents ask the store in turn who is claimed."""
@@ -73,9 +74,8 @@ class Cluster:
             new_passwords = self._secrets.would_change(wanted.name, entries)
             await self._provision(wanted.name)
             birth = Birth(uid=str(uuid.uuid4()), at=_now())
-            stored, is_changed = self._store.apply(wanted, birth, new_passwords=new_passwords)
-            if new_passwords:
-                self._secrets.store(wanted.name, entries)
+            with self._secrets.replaced(wanted.name, entries):
+                stored, is_changed = self._store.apply(wanted, birth, new_passwords=new_passwords)
         if is_changed:
             self._tell(ResourceChanged(resource=stored))
         return stored

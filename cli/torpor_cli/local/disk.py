@@ -1,11 +1,16 @@
-"""Copying a folder fast, and making sure that it is on disk."""
+"""Copying a folder fast, making sure that it is on disk, and saying so where it is full."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import errno
 import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
+
+from torpor_api.failures import StorageFull
 
 _FICLONE = 0x40049409
 """Linux's ioctl that shares a file's blocks (Btrfs, XFS): a copy that takes no time and space."""
@@ -54,6 +59,19 @@ def flush_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def full_disk_is_named(place: Path) -> Iterator[None]:
+    """Raises StorageFull, naming the place, in an OSError's stead."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise StorageFull(
+            f"no room for {place}: {error.strerror}", hint="free some space and apply again"
+        ) from None
 
 
 def _copy_file(source: Path, target: Path, owner: int | None) -> None:

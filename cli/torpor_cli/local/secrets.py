@@ -2,22 +2,30 @@
 
 One file per database, 0600, replaced in one step. The verifier is kept beside the password, so
 that an unchanged password keeps its salt and what the proxy has cached stays true.
+
+An apply changes the catalog and a file of passwords, and a crash may come between. So the new file
+is on disk under another name before the catalog is written and takes its place afterwards;
+``settle`` decides at the next start about one that was cut off.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from torpor_api.failures import NotFound
 from torpor_api.resource import Role
 from torpor_api.scram import SALT_BYTES, verifier_of
+from torpor_cli.local.disk import flush_folder, full_disk_is_named
 
 PASSWORD_BYTES = 24
 """Of randomness in a generated password; 32 characters that need no quoting in a URI."""
+
+_PARTIAL = ".json.partial"
 
 Entries = dict[str, dict[str, str]]
 """By role: ``password`` and ``verifier``."""
@@ -37,8 +45,36 @@ class Secrets:
     def would_change(self, name: str, entries: Entries) -> bool:
         return entries != self._load(name)
 
-    def store(self, name: str, entries: Entries) -> None:
-        write_private(self._path(name), json.dumps(entries, indent=2) + "\n")
+    @contextlib.contextmanager
+    def replaced(self, name: str, entries: Entries) -> Iterator[None]:
+        """In force after the block, unless that fails. Raises StorageFull, before the block."""
+        if not self.would_change(name, entries):
+            yield
+            return
+        partial = self._partial(name)
+        try:
+            with full_disk_is_named(partial):
+                _write_private(partial, json.dumps(entries, indent=2) + "\n")
+                flush_folder(self._directory)
+            yield
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        self._put_in_force(partial)
+
+    def settle(self, roles: Mapping[str, Iterable[str]]) -> None:
+        """At a start: decide about what an apply that was cut off has left; nobody was answered.
+
+        ``roles`` are the catalog's, by database. Where one of them has no password otherwise, the
+        catalog was written and the new file belongs to it; else the old one does just as well, and
+        the next apply finds the difference.
+        """
+        for partial in self._directory.glob(f"*{_PARTIAL}"):
+            name = partial.name.removesuffix(_PARTIAL)
+            if set(roles.get(name, ())) <= self._load(name).keys():
+                partial.unlink()
+            else:
+                self._put_in_force(partial)
 
     def verifiers(self, name: str) -> dict[str, str]:
         return {role: entry["verifier"] for role, entry in self._load(name).items()}
@@ -48,6 +84,13 @@ class Secrets:
 
     def _path(self, name: str) -> Path:
         return self._directory / f"{name}.json"
+
+    def _partial(self, name: str) -> Path:
+        return self._directory / f"{name}{_PARTIAL}"
+
+    def _put_in_force(self, partial: Path) -> None:
+        partial.replace(self._path(partial.name.removesuffix(_PARTIAL)))
+        flush_folder(self._directory)
 
     def _load(self, name: str) -> Entries:
         try:
@@ -70,15 +113,13 @@ def password_of(directory: Path, name: str, role: str) -> str:
         ) from None
 
 
-def write_private(path: Path, text: str) -> None:
-    """Replace the file in one step; readable by its owner only; on disk when this returns."""
-    partial = path.with_name(path.name + ".partial")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+def _write_private(path: Path, text: str) -> None:
+    """Readable by its owner only; on disk when this returns."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "w") as file:
         file.write(text)
         file.flush()
         os.fsync(descriptor)
-    partial.replace(path)
 
 
 def _entry(role: Role, known: dict[str, str] | None) -> dict[str, str]:

@@ -11,15 +11,12 @@ Whatever takes more than one step is made under another name and renamed when it
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
 import pwd
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-from torpor_api.failures import DataDamaged, InvalidRequest, StartFailed, StorageFull
+from torpor_api.failures import DataDamaged, InvalidRequest, StartFailed
 from torpor_cli.local import disk
 from torpor_cli.local.log_files import last_lines
 from torpor_cli.local.postgres_binaries import PostgresBinaries
@@ -62,7 +59,7 @@ class Storage:
         partial = self._template.with_name(self._template.name + _PARTIAL)
         shutil.rmtree(partial, ignore_errors=True)
         user = _initdb_user()
-        with _full_disk_is_named(self._template):
+        with disk.full_disk_is_named(self._template):
             partial.mkdir(mode=0o700)
             if user is not None:
                 os.chown(partial, user.pw_uid, user.pw_gid)
@@ -87,7 +84,7 @@ class Storage:
         partial = volume.with_name(name + _PARTIAL)
         shutil.rmtree(partial, ignore_errors=True)
         try:
-            with _full_disk_is_named(volume):
+            with disk.full_disk_is_named(volume):
                 partial.mkdir(mode=0o711)
                 partial.chmod(0o711)
                 (partial / "ownership").mkdir(mode=0o700)
@@ -136,15 +133,3 @@ def _initdb_user() -> pwd.struct_passwd | None:
             "add it to /etc/passwd, or run torpor as another user"
         ) from None
     return None
-
-
-@contextlib.contextmanager
-def _full_disk_is_named(place: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise
-        raise StorageFull(
-            f"no room for {place}: {error.strerror}", hint="free some space and apply again"
-        ) from None

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from torpor_api.failures import NotFound
+from support.limits import files_of_at_most
+from torpor_api.failures import NotFound, StorageFull
 from torpor_api.resource import Role
 from torpor_api.scram import parse_verifier, verifier_of
 from torpor_cli.local.secrets import Secrets, password_of
@@ -19,7 +20,8 @@ def secrets(tmp_path: Path) -> Secrets:
 
 
 def store(secrets: Secrets, *roles: Role) -> None:
-    secrets.store("shop", secrets.plan("shop", roles))
+    with secrets.replaced("shop", secrets.plan("shop", roles)):
+        pass
 
 
 def test_a_generated_password_stays(secrets: Secrets, tmp_path: Path) -> None:
@@ -61,6 +63,63 @@ def test_a_new_role_changes_only_itself(secrets: Secrets) -> None:
 def test_only_the_owner_may_read_them(secrets: Secrets, tmp_path: Path) -> None:
     store(secrets, Role(name="app"))
     assert stat.S_IMODE((tmp_path / "shop.json").stat().st_mode) == 0o600
+
+
+# --- an apply that does not come to its end ------------------------------------------------------
+
+
+def cut_off(secrets: Secrets, tmp_path: Path, *roles: Role) -> None:
+    """As kill -9 leaves it between the catalog and the passwords."""
+    with secrets.replaced("shop", secrets.plan("shop", roles)):
+        staged = {path: path.read_bytes() for path in tmp_path.glob("*.partial")}
+        before = {path: path.read_bytes() for path in tmp_path.glob("*.json")}
+    (tmp_path / "shop.json").unlink()
+    for path, content in (staged | before).items():
+        path.write_bytes(content)
+    assert staged
+
+
+def test_a_failed_apply_leaves_the_old_passwords(secrets: Secrets, tmp_path: Path) -> None:
+    store(secrets, Role(name="app", password="old"))
+    entries = secrets.plan("shop", [Role(name="app", password="new")])
+    with pytest.raises(StorageFull), secrets.replaced("shop", entries):
+        raise StorageFull("the catalog")
+    assert password_of(tmp_path, "shop", "app") == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["shop.json"]
+
+
+def test_a_full_disk_is_told_before_the_catalog_is_written(
+    secrets: Secrets, tmp_path: Path
+) -> None:
+    entries = secrets.plan("shop", [Role(name="app")])
+    with files_of_at_most(10), pytest.raises(StorageFull, match=r"no room for .*shop"):
+        with secrets.replaced("shop", entries):
+            pytest.fail("the catalog would be written")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cut_off_after_the_catalog_a_new_role_has_its_password(
+    secrets: Secrets, tmp_path: Path
+) -> None:
+    store(secrets, Role(name="app", password="old"))
+    cut_off(secrets, tmp_path, Role(name="app", password="old"), Role(name="b", password="new"))
+    secrets.settle({"shop": ["app", "b"]})
+    assert password_of(tmp_path, "shop", "b") == "new"
+    assert secrets.verifiers("shop").keys() == {"app", "b"}
+    assert [path.name for path in tmp_path.iterdir()] == ["shop.json"]
+
+
+@pytest.mark.parametrize("roles", [{"shop": ["app"]}, {}])
+def test_cut_off_before_the_catalog_nothing_has_changed(
+    secrets: Secrets, tmp_path: Path, roles: dict[str, list[str]]
+) -> None:
+    store(secrets, Role(name="app", password="old"))
+    wanted = [Role(name="app", password="new"), Role(name="b")]
+    cut_off(secrets, tmp_path, *wanted)
+    secrets.settle(roles)
+    assert password_of(tmp_path, "shop", "app") == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["shop.json"]
+    assert secrets.would_change("shop", secrets.plan("shop", wanted))
 
 
 def test_an_unknown_name_or_role_is_named(secrets: Secrets, tmp_path: Path) -> None:

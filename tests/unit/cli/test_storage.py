@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import resource
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from support.limits import files_of_at_most
 from torpor_api.failures import DataDamaged, StorageFull
 from torpor_cli.local.postgres_binaries import PostgresBinaries
 from torpor_cli.local.storage import Storage
@@ -25,17 +23,6 @@ def storage(tmp_path: Path) -> Storage:
     (tmp_path / "databases").mkdir()
     binaries = PostgresBinaries(Path("/nowhere"), "18")
     return Storage(tmp_path / "templates", tmp_path / "databases", binaries)
-
-
-@contextmanager
-def files_of_at_most(size_bytes: int) -> Iterator[None]:
-    """Writing more than this to one file fails, like on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_volume_is_a_private_copy(storage: Storage, tmp_path: Path) -> None:
