@@ -42,7 +42,7 @@ DEFECT_PAUSE_S = 1.0
 """Before a database whose plan has a defect lives on: no hot loop."""
 
 ANSWER_S_MAX_OF: dict[type[m.Message], float] = {
-    m.StartCompute: 600.0,  # Crash recovery of a large database; waiting clients give up before.
+    m.StartCompute: 60.0,  # A recovery may take longer: then the agent is asked how it is.
     m.StopCompute: 15.0,  # The grace, and what is left after the checkpoint.
     m.Checkpoint: 120.0,  # As much as shared buffers hold, on a slow disk.
     m.ConfirmGone: 30.0,

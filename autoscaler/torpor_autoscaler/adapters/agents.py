@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from pathlib import Path
 from typing import TypeVar
 
 from torpor_api import messages as m
-from torpor_api.failures import Failure
+from torpor_api.failures import Failure, Unavailable
+from torpor_autoscaler.core.actions import NotAsked
 from torpor_autoscaler.ports import AgentEvent, AgentFacts
 from torpor_channel.client import dial
 from torpor_channel.peer import Handlers, Peer
 
 log = logging.getLogger(__name__)
+
+OUR_OWN_LACK = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""Of open files or memory, here and not at the agent."""
 
 ReplyT = TypeVar("ReplyT", bound=m.Message)
 
@@ -69,11 +74,21 @@ class ChannelAgents:
         async with self._dialling.setdefault(agent.compute, asyncio.Lock()):
             peer = self._peers.get(agent.compute)
             if peer is None or peer.closed.is_set():
-                peer = await dial(Path(agent.address), self._handlers)
+                peer = await self._dial(agent)
                 self._peers[agent.compute] = peer
                 watch = asyncio.create_task(self._watch(agent.compute, peer))
                 self._watches[agent.compute] = watch
             return peer
+
+    async def _dial(self, agent: m.AgentInfo) -> Peer:
+        """Raises Unavailable where nobody listens, NotAsked where it is we who can't call."""
+        try:
+            return await dial(Path(agent.address), self._handlers)
+        except Unavailable as failure:
+            cause = failure.__context__
+            if isinstance(cause, OSError) and cause.errno in OUR_OWN_LACK:
+                raise NotAsked(f"{agent.compute} can't be called: {cause.strerror}") from failure
+            raise
 
     async def _watch(self, compute: str, peer: Peer) -> None:
         try:

@@ -11,7 +11,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from torpor_api.failures import Failure
+from torpor_api.failures import Failure, Unavailable
 from torpor_api.messages import (
     AgentInfo,
     Awake,
@@ -23,6 +23,13 @@ from torpor_api.messages import (
 
 ResultT = TypeVar("ResultT")
 ReplyT = TypeVar("ReplyT", bound=Message)
+
+
+class NotAsked(Unavailable):
+    """The question has not left this process, for want of open files or memory.
+
+    It had no effect, and says nothing of whoever was to be asked.
+    """
 
 
 class Action(Generic[ResultT]):

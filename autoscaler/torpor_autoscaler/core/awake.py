@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torpor_api.chain import Chain
 from torpor_api.failures import Busy, Failure, StaleEpoch
 from torpor_api.messages import ApplySpec, FetchLoginFacts, FetchVerifiers, StoreLoginFacts
@@ -21,8 +23,10 @@ def stay_awake(database: Database, run: Run) -> Plan[None]:
     now, limits = database.world.now, database.world.limits
     if database.doubt:
         yield from verify(database, run)
-    elif run.down_since is not None and now - run.down_since >= limits.restart_s_max:
+    elif run.down_since is not None and now >= run.down_since + limits.start_s_max:
         outcomes.lose(database, "Postgres did not come back", now)
+    elif run.ask_again_at is not None and now >= run.ask_again_at:
+        yield from _ask_after(database, run, now)
     elif database.waiters and run.is_up:
         outcomes.answer_awake(database)
     elif _is_record_due(database, run, now):
@@ -37,7 +41,15 @@ def stay_awake(database: Database, run: Run) -> Plan[None]:
     elif run.is_up:
         yield from _sleep_or_wait(database, run, now)
     else:
-        yield from ask(Wait(run.down_since + limits.restart_s_max if run.down_since else None))
+        yield from ask(Wait(run.ask_again_at))
+
+
+def _ask_after(database: Database, run: Run, now: float) -> Plan[None]:
+    """A crashed Postgres may need long for its recovery; its agent knows whether it goes on."""
+    waiting = replace(run, ask_again_at=now + database.world.limits.restart_s_max)
+    database.run = waiting
+    database.doubt = "Postgres has not come back yet"
+    yield from verify(database, waiting)
 
 
 def store_facts(database: Database, epoch: int) -> Plan[None]:

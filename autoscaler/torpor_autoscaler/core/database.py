@@ -6,7 +6,7 @@ about them the plans decide (:mod:`lifecycle`), each time anew from the whole of
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torpor_api.chain import Chain
 from torpor_api.facts import LoginFacts
@@ -32,10 +32,16 @@ class Run:
     max_connections: int
     down_since: float | None = None
     """Set while its agent starts a crashed Postgres again."""
+    ask_again_at: float | None = None
+    """Set meanwhile: when the agent is asked whether it still does."""
 
     @property
     def is_up(self) -> bool:
         return self.down_since is None
+
+    def down(self, now: float, ask_again_s: float) -> Run:
+        """The same, while its Postgres is being started again."""
+        return replace(self, down_since=now, ask_again_at=now + ask_again_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ def postgres_lost(database: Database, event: PostgresLost, now: float) -> None:
     outcomes.note(database, "postgres_lost", event.reason)
     database.facts_are_exact = False
     if event.restarting:
-        database.run = replace(database.run, down_since=now)
+        database.run = database.run.down(now, database.world.limits.restart_s_max)
     else:
         outcomes.lose(database, event.reason, now)
 
@@ -97,6 +97,7 @@ def postgres_back(database: Database, event: PostgresBack) -> None:
     database.run = replace(
         run,
         down_since=None,
+        ask_again_at=None,
         address=started.address,
         max_connections=started.max_connections,
     )

@@ -33,10 +33,11 @@ class Limits:
     retry_s_min: float = 0.1
     retry_s_max: float = 5.0
     """Between two questions to a cluster that does not answer, or to a fencer that says no."""
-    start_unknown_s_max: float = 120.0
-    """How long an agent that was found starting or stopping may take to make up its mind."""
+    start_s_max: float = 3700.0
+    """How long an agent may be starting or stopping. Recovery replays all that was written since
+    the last checkpoint; the agent gives up by itself after an hour, and says why."""
     restart_s_max: float = 60.0
-    """How long a Postgres may take to come back under its agent before it is looked into."""
+    """How long a Postgres may take to come back under its agent before that is asked about it."""
     resume_seen_s_max: float = 5.0
     """How long the end of the critical chain is waited for."""
     note_s_min: float = 3.0

@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from torpor_api.failures import DataDamaged, Failure, NotFenced, NoWarmCompute
+from torpor_api.failures import DataDamaged, Failure, NotFenced, NoWarmCompute, Unavailable
 from torpor_api.messages import (
     AgentInfo,
+    AskAgentState,
     FetchVerifiers,
     LocateStorage,
     StartCompute,
@@ -22,10 +23,19 @@ from torpor_api.messages import (
 from torpor_api.phases import Phase
 from torpor_api.resource import ServerlessDatabase
 from torpor_autoscaler.core import outcomes
-from torpor_autoscaler.core.actions import Action, AskAgent, AskCluster, Plan, Together, Wait, ask
+from torpor_autoscaler.core.actions import (
+    Action,
+    AskAgent,
+    AskCluster,
+    NotAsked,
+    Plan,
+    Together,
+    Wait,
+    ask,
+)
 from torpor_autoscaler.core.chain import Stopwatch
 from torpor_autoscaler.core.database import Database, HeldBack, OpenResume, Run
-from torpor_autoscaler.core.settle import fence
+from torpor_autoscaler.core.settle import LOOK_AGAIN_S, UNDECIDED, fence, pause, serves
 from torpor_autoscaler.core.writing import write
 
 
@@ -123,8 +133,12 @@ def _start(database: Database, agent: AgentInfo, prepared: Prepared) -> Plan[Sta
         verifiers=prepared.verifiers,
     )
     database.reserved = database.place = None
+    database.blocked_by = Unavailable(
+        f"compute {agent.compute} has not yet started Postgres",
+        "after a crash Postgres first recovers what was written since its last checkpoint",
+    )
     try:
-        started = yield from ask(AskAgent(agent, request))
+        started = yield from _started(database, agent, request)
     except NotFenced:
         database.is_condemned = True
         raise  # No fault of the database: the fencer is asked for as long as somebody waits.
@@ -134,6 +148,37 @@ def _start(database: Database, agent: AgentInfo, prepared: Prepared) -> Plan[Sta
         outcomes.fail_start(database, failure, database.world.now, is_final=is_final)
         return None
     return started
+
+
+def _started(database: Database, agent: AgentInfo, request: StartCompute) -> Plan[Started]:
+    """Raises why it failed. An agent that goes on starting is asked again: the start is the same.
+
+    Recovery takes longer than any answer is waited for, and ending it would make it begin anew.
+    """
+    deadline = database.world.now + database.world.limits.start_s_max
+    while True:
+        try:
+            return (yield from ask(AskAgent(agent, request)))
+        except Unavailable as failure:
+            is_late = database.world.now >= deadline
+            if is_late or not (yield from _may_still_start(database, agent)):
+                raise failure
+        yield from pause(database, LOOK_AGAIN_S)
+
+
+def _may_still_start(database: Database, agent: AgentInfo) -> Plan[bool]:
+    """What an agent says whose answer to StartCompute was not heard."""
+    if not database.is_unsettled:
+        return False  # It is gone, or somebody else has the database.
+    try:
+        state = yield from ask(AskAgent(agent, AskAgentState()))
+    except NotAsked:
+        return True
+    except Failure:
+        return False
+    claim = (database.name, database.status.epoch)
+    is_starting = state.state in UNDECIDED and (state.database, state.epoch) == claim
+    return is_starting or serves(database, state)
 
 
 def _awake(database: Database, agent: AgentInfo, prepared: Prepared, started: Started) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from torpor_api.failures import Failure
 from torpor_api.messages import AgentInfo, AgentState, AskAgentState, ConfirmGone
 from torpor_autoscaler.core import outcomes
-from torpor_autoscaler.core.actions import AskAgent, AskCluster, Plan, Wait, ask
+from torpor_autoscaler.core.actions import AskAgent, AskCluster, NotAsked, Plan, Wait, ask
 from torpor_autoscaler.core.database import Database, Run
 
 RUNNING, UNDECIDED = "running", ("starting", "stopping")
@@ -45,10 +45,14 @@ def fence(database: Database) -> Plan[None]:
 
 
 def verify(database: Database, run: Run) -> Plan[None]:
-    """Ask a compute that is in doubt. It serves, or it is lost."""
+    """Ask a compute that is in doubt. It serves, or it is lost; NotAsked: the doubt stays."""
     why, database.doubt = database.doubt, ""
     try:
         state = yield from ask(AskAgent(run.agent, AskAgentState()))
+    except NotAsked:
+        if database.run is run:
+            database.doubt = why
+        raise
     except Failure as failure:
         if database.run is run:
             outcomes.lose(database, f"{why}; {failure.message}", database.world.now)
@@ -59,7 +63,7 @@ def verify(database: Database, run: Run) -> Plan[None]:
         _adopt(database, run.agent, state)
     elif state.state in UNDECIDED and run.is_up:
         database.facts_are_exact = False
-        database.run = _run(run.agent, state, down_since=database.world.now)
+        database.run = run.down(database.world.now, database.world.limits.restart_s_max)
     elif state.state not in UNDECIDED:
         outcomes.lose(database, f"{why}; it is {state.state}", database.world.now)
 
@@ -76,10 +80,12 @@ def serves(database: Database, state: AgentState) -> bool:
 
 def _final_state(database: Database, agent: AgentInfo) -> Plan[AgentState | None]:
     """What the agent says once it is neither starting nor stopping; None: nothing of use."""
-    deadline = database.world.now + database.world.limits.start_unknown_s_max
+    deadline = database.world.now + database.world.limits.start_s_max
     while True:
         try:
             state = yield from ask(AskAgent(agent, AskAgentState()))
+        except NotAsked:
+            raise  # No reason to have a compute ended that may be sound.
         except Failure as failure:
             outcomes.note(database, "agent_silent", agent.compute, failure.message)
             return None
@@ -99,15 +105,11 @@ def pause(database: Database, pause_s: float) -> Plan[None]:
 
 def _adopt(database: Database, agent: AgentInfo, state: AgentState) -> None:
     was_serving = database.run is not None
-    database.run = _run(agent, state)
+    assert state.address is not None
+    database.run = Run(agent, state.epoch, state.address, state.max_connections)
     database.blocked_by = None
     database.must_return = False
     database.world.pool.bind(database.name, agent.compute)
     if not was_serving:
         database.used_at = database.world.now
         outcomes.note(database, "compute_found", agent.compute)
-
-
-def _run(agent: AgentInfo, state: AgentState, down_since: float | None = None) -> Run:
-    assert state.address is not None
-    return Run(agent, state.epoch, state.address, state.max_connections, down_since)

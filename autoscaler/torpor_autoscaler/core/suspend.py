@@ -17,7 +17,7 @@ from torpor_api.messages import (
 )
 from torpor_api.phases import Phase
 from torpor_autoscaler.core import outcomes
-from torpor_autoscaler.core.actions import AskAgent, AskProxies, Plan, ask
+from torpor_autoscaler.core.actions import AskAgent, AskProxies, NotAsked, Plan, ask
 from torpor_autoscaler.core.database import Database, Run
 from torpor_autoscaler.core.reasons import Weight
 from torpor_autoscaler.core.writing import write
@@ -87,7 +87,7 @@ def _stop(database: Database, run: Run) -> Plan[None]:
     request = StopCompute(epoch=run.epoch, grace_s=database.world.limits.stop_grace_s)
     try:
         stopped = yield from ask(AskAgent(run.agent, request))
-    except Busy as failure:
+    except (Busy, NotAsked) as failure:
         yield from _call_off(database, run, failure)
     except Failure as failure:
         if database.is_served_by(run):

@@ -9,6 +9,8 @@ from torpor_autoscaler.core.database import Database
 WAITERS_SHOWN_MAX = 5
 """Of those who wait; the first are the ones that matter."""
 
+RESTARTING = "Postgres has crashed and is being started again"
+
 
 def lines(database: Database, now: float) -> tuple[str, ...]:
     """Nothing for a database that sleeps and that nobody wants."""
@@ -36,7 +38,7 @@ def _awake(database: Database, now: float) -> tuple[str, ...]:
     if database.doubt:
         found.insert(0, f"in doubt: {database.doubt}")
     if database.run is not None and not database.run.is_up:
-        found.insert(0, "Postgres has crashed and is being started again")
+        found.insert(0, RESTARTING)
     if database.spec_failure is not None:
         found.append(f"the spec could not be applied: {database.spec_failure.message}")
     return tuple(found)
@@ -44,7 +46,9 @@ def _awake(database: Database, now: float) -> tuple[str, ...]:
 
 def _failures(database: Database) -> list[Failure]:
     """What it waits for now first, then why the last attempts failed."""
-    found = []
+    found: list[Failure] = []
+    if database.run is not None and not database.run.is_up:
+        found.append(Unavailable(RESTARTING))
     if database.blocked_by is not None:
         found.append(database.blocked_by)
     if database.trouble is not None and database.trouble.failure is not database.blocked_by:

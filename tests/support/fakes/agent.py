@@ -213,7 +213,7 @@ class FakeAgent:
         state = m.AgentState(
             compute=self.compute, state=self.state, database=self.database, epoch=self.epoch
         )
-        if self.state == "warm":
+        if not self.is_serving:
             return state
         return state.model_copy(
             update={"address": self.address, "max_connections": MAX_CONNECTIONS}

@@ -148,6 +148,10 @@ class Story:
             case _:
                 return None
 
+    def asks(self, kind: type[m.Message]) -> bool:
+        """Whether this is asked at this moment."""
+        return isinstance(self.request, kind)
+
     def until(self, kind: type[RequestT], **fields: Any) -> RequestT:
         """Let all go well until this is asked; it waits for its outcome."""
         for _ in range(STEPS_MAX):

@@ -167,14 +167,6 @@ def test_a_postgres_that_is_given_up_is_fenced() -> None:
     assert story.record.status.epoch == 2
 
 
-def test_a_postgres_that_does_not_come_back_is_given_up() -> None:
-    story = awake(limits=Limits(restart_s_max=60.0, start_grace_s=0.0)).sample()
-    story.fact(facts.postgres_lost, lost(restarting=True), 101.0)
-    assert story.rest().until == 161.0
-    story.at(161.0)
-    story.until(m.ConfirmGone)
-
-
 def test_news_of_the_restart_that_was_missed_is_asked_for() -> None:
     story = awake()
     story.fact(facts.postgres_lost, lost(restarting=True), 101.0)
@@ -231,7 +223,7 @@ def test_one_that_was_found_starting_is_waited_for() -> None:
 
 def test_one_that_starts_for_ever_is_not() -> None:
     starting = running("c1", 5).model_copy(update={"state": "starting"})
-    story = found(Phase.RESUMING, starting, limits=Limits(start_unknown_s_max=2.0))
+    story = found(Phase.RESUMING, starting, limits=Limits(start_s_max=2.0))
     story.let_time_pass(lambda: story.phase() is Phase.SUSPENDED)
     assert [gone.compute for gone in story.all(m.ConfirmGone)] == ["c1"]
 

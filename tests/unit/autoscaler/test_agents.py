@@ -1,0 +1,61 @@
+"""Calling an agent: who can't be reached, and when it is we who can't call."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from torpor_api import messages as m
+from torpor_api.failures import Unavailable
+from torpor_autoscaler.adapters.agents import ChannelAgents
+from torpor_autoscaler.core.actions import NotAsked
+
+FILES_LEFT = 64
+"""Above what the test itself has open."""
+
+
+@contextlib.contextmanager
+def no_file_to_open() -> Iterator[None]:
+    """Every file that this process may open is open."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + FILES_LEFT, before[1]))
+    opened: list[int] = []
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                opened.append(os.open(os.devnull, os.O_RDONLY))
+        yield
+    finally:
+        for file in opened:
+            os.close(file)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def agent_at(path: Path) -> m.AgentInfo:
+    return m.AgentInfo(compute="c1", address=str(path), postgres_version="18")
+
+
+async def test_an_agent_that_does_not_listen_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable) as caught:
+        await ChannelAgents().ask(agent_at(tmp_path / "no"), m.AskAgentState(), timeout_s=5.0)
+    assert not isinstance(caught.value, NotAsked)
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_without_an_open_file_it_has_not_been_asked(
+    tmp_path: Path, loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    async def ask() -> None:
+        with no_file_to_open(), pytest.raises(NotAsked, match="c1 can't be called: "):
+            await ChannelAgents().ask(agent_at(tmp_path / "no"), m.AskAgentState(), timeout_s=5.0)
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(ask())
