@@ -104,8 +104,8 @@ class Desk:
                 facts.withdraw(entry.database, id)
 
     def why(self, name: str) -> m.WhyReply:
-        database = self._fleet.entry(name).database
-        lines = why.lines(database, self._executor.tick())
+        database, now = self._fleet.entry(name).database, self._executor.tick()
+        lines = why.lines(database, now) + why.inside(database, now)
         return m.WhyReply(name=name, phase=database.phase, reasons=lines)
 
     @asynccontextmanager

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 
 from torpor_api import messages as m
-from torpor_api.facts import LoginFacts
+from torpor_api.facts import Activity, LoginFacts
 from torpor_api.failures import NotFound
 from torpor_api.phases import Phase
 from torpor_api.resource import ServerlessDatabase
@@ -53,9 +53,13 @@ class Fleet:
     def unknown(self) -> tuple[str, ...]:
         return tuple(sorted(self._unknown))
 
+    def awake(self) -> tuple[Entry, ...]:
+        """Those that a compute serves."""
+        return tuple(self._awake.values())
+
     def poke_awake(self) -> None:
         """Something has changed that any awake database may be waiting for."""
-        for entry in list(self._awake.values()):
+        for entry in self.awake():
             self._executor.poke(entry)
 
     # --- from the cluster ------------------------------------------------------------------
@@ -141,6 +145,10 @@ class Fleet:
                 facts.postgres_back(entry.database, event)
             case m.LoginFactsChanged():
                 facts.facts_changed(entry.database, event.epoch, event.facts)
+        self._executor.poke(entry)
+
+    def looked_inside(self, entry: Entry, epoch: int, activity: Activity) -> None:
+        facts.looked_inside(entry.database, epoch, activity, self._executor.tick())
         self._executor.poke(entry)
 
     # --- inside ----------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from torpor_autoscaler.core.world import World
 from torpor_autoscaler.desk import Desk
 from torpor_autoscaler.executor import Entry, Executor
 from torpor_autoscaler.fleet import Fleet
+from torpor_autoscaler.looks import Looks
 from torpor_autoscaler.pool_word import PoolWord
 from torpor_autoscaler.ports import Agents, Clock, Cluster, Proxies
 from torpor_autoscaler.settings import Settings
@@ -64,6 +65,7 @@ class Autoscaler:
             suspend_deadline_s=settings.suspend_deadline_s,
         )
         self._word = PoolWord(self.world.pool, cluster)
+        self._looks = Looks(self.fleet, agents, self.world.limits.activity_every_s)
         self._executor.after_step = self._stepped
 
     def _stepped(self, entry: Entry) -> None:
@@ -71,10 +73,12 @@ class Autoscaler:
         self._word.say_if_changed()
 
     def begin(self) -> None:
-        """The cluster is there: say how many agents shall wait."""
+        """The cluster is there: say how many agents shall wait, and look into what is awake."""
         self._word.say_if_changed()
+        self._looks.start()
 
     async def close(self) -> None:
+        await self._looks.close()
         await self._word.close()
         await self._executor.close()
 

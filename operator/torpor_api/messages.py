@@ -518,7 +518,10 @@ class WhyReply(Message):
 
 
 class Why(Request[WhyReply]):
-    """Why the database is awake, or why it can't wake; one line a reason."""
+    """Why the database is awake, or why it can't wake; one line a reason.
+
+    Of an awake one the last line is what its agent said of connections, queries and memory.
+    """
 
     reply: ClassVar = WhyReply
     name: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from torpor_api.chain import Chain
-from torpor_api.facts import LoginFacts
+from torpor_api.facts import Activity, LoginFacts
 from torpor_api.failures import Failure
 from torpor_api.messages import AgentInfo, ComputeAddress, StoragePlace
 from torpor_api.phases import Phase
@@ -74,6 +74,16 @@ class OpenResume:
 
 
 @dataclass(frozen=True, slots=True)
+class Inside:
+    """What an agent last said of what goes on in its Postgres."""
+
+    activity: Activity
+    at: float
+    since: tuple[tuple[str, float], ...]
+    """Each thing that runs, and the first of the looks in a row that saw it."""
+
+
+@dataclass(frozen=True, slots=True)
 class HeldBack:
     """A suspend was forbidden late; the next try waits."""
 
@@ -124,6 +134,7 @@ class Database:
     """Why it was last decided to keep it awake; a decision is logged when its reasons change."""
     used_at: float = 0.0
     """The latest moment at which somebody is known to have used it."""
+    inside: Inside | None = None
     held_back: HeldBack = HeldBack()
     is_suspending: bool = False
     is_gate_closed: bool = False
@@ -200,7 +211,7 @@ class Database:
 
     def decide(self, now: float) -> idle.Decision:
         """Whether it may sleep, and what speaks against that."""
-        views = self.world.proxies.views(self.name, now)
+        views, limits = self.world.proxies.views(self.name, now), self.world.limits
         self.used_at = idle.last_use(views, self.used_at)
         sight = idle.Sight(
             spec=self.resource.spec,
@@ -208,8 +219,10 @@ class Database:
             views=views,
             used_at=self.used_at,
             waiters=len(self.waiters),
+            inside=self.inside.since if self.inside else (),
+            inside_until=self.inside.at + limits.activity_age_s_max if self.inside else 0.0,
             held_back_until=self.held_back.until,
             held_back_reason=self.held_back.reason,
             blind_until=self.world.blind_until,
         )
-        return idle.decide(sight, self.world.limits, now)
+        return idle.decide(sight, limits, now)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from torpor_api.chain import Chain
-from torpor_api.facts import LoginFacts
+from torpor_api.facts import Activity, LoginFacts
 from torpor_api.failures import Refused, Unavailable
 from torpor_api.messages import PostgresBack, PostgresLost
 from torpor_api.resource import ServerlessDatabase
 from torpor_autoscaler.core import outcomes, reasons
 from torpor_autoscaler.core.actions import AnswerWakes
-from torpor_autoscaler.core.database import AT_REST, Database, Waiter
+from torpor_autoscaler.core.database import AT_REST, Database, Inside, Waiter
 
 
 def wake(database: Database, id: int, cause: str, lost_epoch: int, now: float) -> None:
@@ -83,7 +83,7 @@ def postgres_lost(database: Database, event: PostgresLost, now: float) -> None:
     if database.run is None or event.epoch != database.run.epoch:
         return
     outcomes.note(database, "postgres_lost", event.reason)
-    database.facts_are_exact = False
+    database.facts_are_exact, database.inside = False, None
     if event.restarting:
         database.run = database.run.down(now, database.world.limits.restart_s_max)
     else:
@@ -109,6 +109,14 @@ def postgres_back(database: Database, event: PostgresBack) -> None:
 def facts_changed(database: Database, epoch: int, facts: LoginFacts) -> None:
     if database.run is not None and epoch == database.run.epoch:
         outcomes.learn(database, facts, are_exact=database.is_up)
+
+
+def looked_inside(database: Database, epoch: int, activity: Activity, now: float) -> None:
+    if not database.is_up or database.run is None or epoch != database.run.epoch:
+        return
+    before = dict(database.inside.since) if database.inside is not None else {}
+    since = tuple((what, before.get(what, now)) for what in activity.busy)
+    database.inside = Inside(activity, now, since)
 
 
 def resume_seen(database: Database, epoch: int, rest: Chain) -> None:

@@ -26,6 +26,10 @@ class Sight:
     waiters: int = 0
     held_back_until: float = 0.0
     held_back_reason: str = ""
+    inside: tuple[tuple[str, float], ...] = ()
+    """What ran inside at the last look, and since when."""
+    inside_until: float = 0.0
+    """How long that look counts."""
     blind_until: float = 0.0
     """Until then proxies may exist that have not registered."""
 
@@ -65,11 +69,14 @@ def decide(sight: Sight, limits: Limits, now: float) -> Decision:
         found.append(reasons.waiting(sight.waiters))
     for view in sight.views:
         found += _of_proxy(view, sight.epoch, limits, now)
+    if sight.inside_until > now:
+        found += [reasons.inside(what, now - since) for what, since in sight.inside]
     if not found or found[0].weight is not Weight.KEPT:
         found += _of_time(sight, now)
     moments = (
         sight.blind_until,
         sight.held_back_until,
+        sight.inside_until if sight.inside else 0.0,
         sight.used_at + sight.spec.idle_timeout,
         *(view.forget_at for view in sight.views if view.forget_at is not None),
     )

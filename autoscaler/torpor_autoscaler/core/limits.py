@@ -38,6 +38,11 @@ class Limits:
     the last checkpoint; the agent gives up by itself after an hour, and says why."""
     restart_s_max: float = 60.0
     """How long a Postgres may take to come back under its agent before that is asked about it."""
+    activity_every_s: float = 2.0
+    """Between two looks into an awake database, each some milliseconds of its Postgres: so old may
+    login facts be when it is lost, and so late is it known that nothing runs inside any more."""
+    activity_age_s_max: float = 10.0
+    """What an agent said longer ago keeps no database awake; a suspend takes its own look."""
     resume_seen_s_max: float = 5.0
     """How long the end of the critical chain is waited for."""
     note_s_min: float = 3.0

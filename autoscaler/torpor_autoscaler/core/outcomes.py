@@ -42,7 +42,7 @@ def lose(database: Database, reason: str, now: float) -> None:
 def end_run(database: Database) -> None:
     """No compute serves the database any more, as far as we are concerned."""
     close_resume(database, Chain())
-    database.run = None
+    database.run = database.inside = None
     database.doubt = ""
     database.is_gate_closed = False
     database.is_suspending = False

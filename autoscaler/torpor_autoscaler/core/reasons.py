@@ -24,6 +24,8 @@ class Weight(Enum):
     """Only time has to pass; a person who asks for a suspend need not wait for it."""
     UNKNOWN = "unknown"
     """Somebody has not reported: nothing is decided, not even for a person."""
+    INSIDE = "inside"
+    """At the last look something ran inside. It may have ended: a person's wish looks again."""
     IN_USE = "in use"
     """Somebody would be harmed."""
     KEPT = "kept"
@@ -72,6 +74,11 @@ def pinned(report: SessionReport) -> Reason:
     )
     is_passing = report.since_s < PASSING_S
     return Reason(Weight.IN_USE, words, f" for {duration(report.since_s)}", is_passing)
+
+
+def inside(what: str, for_s: float) -> Reason:
+    """As the agent says it: a query, an open transaction, an autovacuum, an index build."""
+    return Reason(Weight.INSIDE, what, f" for {duration(for_s)}", for_s < PASSING_S)
 
 
 def busy(count: int) -> Reason:

@@ -22,6 +22,19 @@ def lines(database: Database, now: float) -> tuple[str, ...]:
     return tuple(found)
 
 
+def inside(database: Database, now: float) -> tuple[str, ...]:
+    """No reason, but what a person who asks for reasons wants to know next."""
+    if database.inside is None:
+        return ()
+    activity, ago_s = database.inside.activity, now - database.inside.at
+    return (
+        f"inside, {reasons.duration(ago_s)} ago: connections {activity.backends},"
+        f" queries running {activity.active_queries},"
+        f" memory {activity.memory_bytes >> 20} MiB,"
+        f" working set {activity.working_set_bytes >> 20} MiB",
+    )
+
+
 def unanswered(database: Database, waited_s: float) -> Failure:
     """For a wake whose time is up: what the database has been waiting for."""
     failures = _failures(database)

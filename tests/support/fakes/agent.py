@@ -60,7 +60,10 @@ class FakeAgent:
         self._request: m.StartCompute | None = None
         self._starting: asyncio.Task[m.Started] | None = None
         self._facts = LoginFacts()
+        self._untold_facts = False
         self._has_started = False
+        self.looks = 0
+        """How often it was asked what goes on inside."""
 
     @property
     def compute(self) -> str:
@@ -100,13 +103,29 @@ class FakeAgent:
                 self._apply(request.spec, request.generation, request.verifiers)
                 return m.LoginFactsReply(facts=self._facts)
             case m.AskActivity():
-                return m.ActivityReply(activity=self.activity)
+                return self._look()
             case m.AskAgentState():
                 return self._state()
             case _:
                 raise InvalidRequest(f"{type(request).__name__} is not for this fake")
 
+    def _look(self) -> m.ActivityReply:
+        """Whoever has the answer has been told of every role that was changed before it."""
+        self.looks += 1
+        if not self.is_serving:
+            raise Unavailable(f"{self.compute} is {self.state}")
+        if self._untold_facts and self.database is not None:
+            self._untold_facts = False
+            self.tell(
+                m.LoginFactsChanged(database=self.database, epoch=self.epoch, facts=self._facts)
+            )
+        return m.ActivityReply(activity=self.activity)
+
     # --- what befalls it -------------------------------------------------------------------
+
+    def change_facts(self, facts: LoginFacts) -> None:
+        """A client changes roles: told at the next look."""
+        self._facts, self._untold_facts = facts, True
 
     def crash_postgres(self, *, restarts: bool) -> None:
         """Postgres dies; the agent waits until nothing of it is left, and may start it again."""

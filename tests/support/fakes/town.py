@@ -28,7 +28,7 @@ from torpor_channel.server import Server
 
 DEADLINE_S = 20.0
 
-LIMITS = Limits(start_grace_s=0.05)
+LIMITS = Limits(start_grace_s=0.05, activity_every_s=0.05)
 
 
 class Town:

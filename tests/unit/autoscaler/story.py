@@ -118,6 +118,12 @@ class Story:
         self.world.proxies.sampled(proxy, [told], self.world.now)
         return self.fact(lambda database: None)
 
+    def look(self, *busy: str, **activity: Any) -> Story:
+        """The agent says what goes on inside."""
+        seen = Activity(busy=busy, **activity)
+        epoch = self.database.status.epoch
+        return self.fact(facts.looked_inside, epoch, seen, self.world.now)
+
     def change(self, **spec: Any) -> Story:
         """A person applies another spec."""
         wanted = resource(**spec).spec
