@@ -12,13 +12,7 @@ from collections import deque
 from collections.abc import Callable
 
 from torpor_api.facts import Activity, LoginFacts, RoleFacts
-from torpor_api.failures import (
-    Conflict,
-    Failure,
-    NotFound,
-    StartFailed,
-    Unavailable,
-)
+from torpor_api.failures import Conflict, Failure, NotFound, StartFailed, Unavailable
 from torpor_api.identity import ComputeId
 from torpor_api.messages import (
     AgentState,
@@ -84,6 +78,7 @@ class Agent:
         self._is_ending = False
         self._superusers: frozenset[str] = frozenset()
         self._facts: LoginFacts | None = None
+        """Those last told; None after a start that had no need to read them."""
         self._changes: int | None = None
 
     async def start(self, wanted: StartCompute) -> Started:
@@ -117,18 +112,19 @@ class Agent:
         return await (await self._serving()).sql.role(name, self._superusers)
 
     async def activity(self) -> Activity:
+        """One sample. Whoever has its answer has been told of every role changed before it."""
         sample, changes = await (await self._serving()).sql.activity()
-        if changes != self._changes:
+        if changes != self._changes and await self._look_for_new_facts():
             self._changes = changes
-            self._tasks.run(self._look_for_new_facts())
         return sample.model_copy(update={"memory_bytes": self._postgres.memory_bytes()})
 
     def state(self) -> AgentState:
         claim, is_running = self._claim, self._state is State.RUNNING
+        # For whoever waits, a restart is a start.
+        state = State.STARTING if self._state is State.RESTARTING else self._state
         return AgentState(
             compute=self._compute,
-            # For whoever waits, a restart is a start.
-            state=State.STARTING if self._state is State.RESTARTING else self._state,
+            state=state,
             database=None if claim is None else claim.database,
             epoch=0 if claim is None else claim.epoch,
             address=self._address if is_running else None,
@@ -159,7 +155,7 @@ class Agent:
             await self._clear_away()
             await self._give_back()
             raise
-        self._serves()
+        self._serves(started)
         return started
 
     async def _watch(self) -> None:
@@ -191,10 +187,9 @@ class Agent:
         assert self._claim is not None and self._hold is not None
         await self._clear_away()
         started = await self._hold.again()
-        self._serves()
-        self._tell(
-            PostgresBack(database=self._claim.database, epoch=self._claim.epoch, started=started)
-        )
+        self._serves(started)
+        claim = self._claim
+        self._tell(PostgresBack(database=claim.database, epoch=claim.epoch, started=started))
         return started
 
     async def _stop(self, request: StopCompute) -> Stopped:
@@ -226,20 +221,27 @@ class Agent:
         self._facts = await hold.sql.facts(self._superusers)
         return self._facts
 
-    async def _look_for_new_facts(self) -> None:
+    async def _look_for_new_facts(self) -> bool:
+        """Tells what is not as it was last told. False: it could not look.
+
+        A first look after a clean start tells in any case: what woke the database may have been
+        a client that changes a role, before we could look.
+        """
         if self._claim is None or self._hold is None:
-            return
+            return False
         try:
             facts = await self._hold.sql.facts(self._superusers)
         except Failure as failure:
             log.warning("facts_unread", extra={"reason": failure.message})
-            return
+            return False
         before, self._facts = self._facts, facts
-        if before is not None and before != facts:
+        if before != facts:
             claim = self._claim
             self._tell(LoginFactsChanged(database=claim.database, epoch=claim.epoch, facts=facts))
+        return True
 
-    def _serves(self) -> None:
+    def _serves(self, started: Started) -> None:
+        self._facts = started.facts
         self._happens(Happening.READY)
         self._tasks.run(self._watch())
         self._tasks.run(self._warm_up())
@@ -285,13 +287,9 @@ class Agent:
             raise StartFailed("the agent has been told to end")
 
     def _tell_lost(self, reason: str, *, restarting: bool) -> None:
-        claim = self._claim
-        assert claim is not None
-        self._tell(
-            PostgresLost(
-                database=claim.database, epoch=claim.epoch, restarting=restarting, reason=reason
-            )
-        )
+        assert self._claim is not None
+        name, epoch = self._claim.database, self._claim.epoch
+        self._tell(PostgresLost(database=name, epoch=epoch, restarting=restarting, reason=reason))
 
     def _happens(self, happening: Happening) -> None:
         self._state = after(self._state, happening)

@@ -241,17 +241,6 @@ async def test_databases_get_their_owners(agent: AgentProcess) -> None:
     assert await sql(agent, owner) == "b"
 
 
-async def test_a_change_of_a_role_is_told(agent: AgentProcess) -> None:
-    await agent.ask(m.AskActivity())
-    await sql(agent, "CREATE ROLE fresh LOGIN")
-    told = None
-    while told is None:
-        await agent.ask(m.AskActivity())
-        told = None if agent.heard.empty() else agent.heard.get_nowait()
-    assert isinstance(told, m.LoginFactsChanged) and told.epoch == 1
-    assert "fresh" in {role.name for role in told.facts.roles}
-
-
 async def test_what_runs_inside_is_named(agent: AgentProcess) -> None:
     connection = await agent.connect()
     await connection.execute("SET application_name = 'worker'; BEGIN")

@@ -1,7 +1,4 @@
-"""The SQL of the agent's questions; ``search_path`` is ``pg_catalog`` and nothing else.
-
-Counters for changes: ``pg_authid`` (1260), ``pg_auth_members`` (1261), ``pg_database`` (1262).
-"""
+"""The SQL of the agent's questions; ``search_path`` is ``pg_catalog`` and nothing else."""
 
 from __future__ import annotations
 
@@ -63,11 +60,16 @@ SELECT sum(xact_commit + xact_rollback)::float8 AS transactions,
        current_setting('block_size')::int AS block_bytes,
        (SELECT setting::int FROM pg_settings WHERE name = 'shared_buffers') AS shared_buffers,
        (SELECT array_agg(subname::text) FROM pg_subscription WHERE subenabled) AS subscriptions,
-       (SELECT sum(pg_stat_get_tuples_inserted(c) + pg_stat_get_tuples_updated(c)
-                   + pg_stat_get_tuples_deleted(c))::bigint
-        FROM unnest(ARRAY[1260, 1261, 1262]::oid[]) c) AS changes,
+       (SELECT bit_xor(one) FROM (
+          SELECT hash_record_extended(r, 1) FROM pg_authid r
+          UNION ALL
+          SELECT hash_record_extended((m.roleid, m.member), 2) FROM pg_auth_members m
+          UNION ALL
+          SELECT hash_record_extended((d.datname, d.datallowconn), 3) FROM pg_database d
+        ) AS every (one)) AS changes,
        (SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_extension e
           ON e.extname = 'pg_buffercache' AND e.extnamespace = p.pronamespace
         WHERE p.proname = 'pg_buffercache_summary') AS buffercache
 FROM pg_stat_database
 """
+"""``changes`` is of the rows themselves: Postgres's statistics of them lag by up to a minute."""

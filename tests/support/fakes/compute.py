@@ -27,6 +27,9 @@ class FakeCompute:
         """How each start ends; well once it is used up."""
         self.take_fails: Failure | None = None
         self.taken = Taken(facts_are_stored=True, generation=1, was_stopped_cleanly=True)
+        self.login_facts = FACTS
+        self.changes = 0
+        self.facts_fail: Failure | None = None
         self.start_may_end = asyncio.Event()
         self.start_may_end.set()
         self.is_running = False
@@ -86,10 +89,12 @@ class FakeCompute:
         return RoleFacts(name=name)
 
     async def facts(self, superusers: Collection[str]) -> LoginFacts:
-        return FACTS
+        if self.facts_fail is not None:
+            raise self.facts_fail
+        return self.login_facts
 
     async def activity(self) -> tuple[Activity, int]:
-        return Activity(), 0
+        return Activity(), self.changes
 
     async def clients(self) -> Clients:
         found = self.clients_by_look.pop(0) if self.clients_by_look else ()

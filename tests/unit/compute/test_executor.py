@@ -10,6 +10,7 @@ import pytest
 
 from support.fakes.compute import FakeCompute
 from torpor_api import messages as m
+from torpor_api.facts import LoginFacts, RoleFacts
 from torpor_api.failures import Conflict, NotFenced, NotFound, StartFailed, Unavailable
 from torpor_api.identity import ComputeId
 from torpor_api.resource import DatabaseSpec
@@ -173,6 +174,49 @@ async def test_restarts_that_fail_come_to_an_end(
     assert not any(word.startswith("release") for word in world.story), "the record stays held"
     with pytest.raises(StartFailed, match="still broken"):
         await agent.role("app")
+
+
+def alter_role(world: FakeCompute) -> LoginFacts:
+    world.changes += 1
+    role = RoleFacts(name="app", valid_until_s=float(world.changes))
+    world.login_facts = LoginFacts(roles=(role,))
+    return world.login_facts
+
+
+@pytest.mark.parametrize("generation", [1, 2])
+async def test_a_changed_role_is_told_before_the_answer(
+    agent: Agent, world: FakeCompute, told: list[m.Event], generation: int
+) -> None:
+    await agent.start(claim(generation))
+    for times in (1, 2):
+        facts = alter_role(world)
+        await agent.activity()
+        await agent.activity()
+        assert [e.facts for e in told if isinstance(e, m.LoginFactsChanged)][times - 1 :] == [facts]
+
+
+async def test_a_role_that_is_as_the_start_said_is_not_told_again(
+    agent: Agent, world: FakeCompute, told: list[m.Event]
+) -> None:
+    started = await agent.start(claim(generation=2))
+    assert started.facts == world.login_facts
+    await agent.activity()
+    world.changes += 1
+    await agent.activity()
+    assert told == []
+
+
+async def test_a_change_that_could_not_be_read_is_told_at_the_next_question(
+    agent: Agent, world: FakeCompute, told: list[m.Event]
+) -> None:
+    await agent.start(claim(generation=2))
+    facts = alter_role(world)
+    world.facts_fail = Unavailable("no answer")
+    await agent.activity()
+    assert told == []
+    world.facts_fail = None
+    await agent.activity()
+    assert [e.facts for e in told if isinstance(e, m.LoginFactsChanged)] == [facts]
 
 
 async def test_a_postgres_that_dies_in_its_stop_is_no_loss(
