@@ -189,6 +189,11 @@ async def test_a_killed_agent_leaves_nothing_and_the_fencer_s_word_is_needed(
         await second.start(storage, 2)
     started = await second.start(storage, 2, fenced_epoch=1)
     assert started.was_recovery and started.facts is not None
+    log = (Path(storage.directory) / "log" / "postgres.log").read_text()
+    assert "automatic recovery in progress" in log
+    connection = await second.connect()
+    assert await connection.fetchval("SHOW recovery_init_sync_method") == "syncfs"
+    await connection.close()
     assert "recovery of postgres" in {step.name for step in started.steps}
     await writer.check(second)
 
