@@ -8,9 +8,18 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 
-from support.up import Database, Up, a_database, running_up, until
+from support.up import (
+    WAIT_SECONDS_MAX,
+    Database,
+    Up,
+    a_database,
+    command_line,
+    running_up,
+    until,
+)
 from support.wire_client import (
     HungUp,
     Reported,
@@ -274,3 +283,44 @@ def can_connect(up: Up) -> bool:
             return True
     except ConnectionRefusedError:
         return False
+
+
+@pytest.mark.parametrize("kill", [kill_postmaster, kill_agent])
+def test_a_password_that_was_changed_before_a_crash_is_the_new_one(
+    place: Database, kill: Kill
+) -> None:
+    """Nothing was exported any more: a login waits for what the recovered Postgres says."""
+    with logged_in(place) as client:
+        client.query("alter role app password 'another'")
+        kill(place, client)
+    with connected(place.up) as stranger:
+        stranger.start(place, user="app", options=f"endpoint={place.name}")
+        stranger.message()
+        stranger.prove(place.password)
+        assert error_of([stranger.message()])["C"] == "28P01"
+    with psycopg.connect(place.uri(), password="another") as again:
+        assert again.execute("select 1").fetchone() == (1,)
+
+
+LONG_STOP_SECONDS = 6.0
+"""Longer than any answer that a client is owed while a database is awake or asleep."""
+
+
+def test_a_newcomer_during_a_long_stop_is_served_afterwards(place: Database) -> None:
+    with logged_in(place) as held, ThreadPoolExecutor(2) as threads:
+        held.query("select 1")
+        (writer,) = [pid for pid in place.postgres if "walwriter" in command_line(pid)]
+        os.kill(writer, signal.SIGSTOP)
+        try:
+            asleep = threads.submit(place.fall_asleep)
+            until(lambda: place.status["phase"] == "Suspending", "the stop has begun")
+            newcomer = threads.submit(lambda: psycopg.connect(place.uri()))
+            with pytest.raises(TimeoutError):
+                newcomer.result(LONG_STOP_SECONDS)
+        finally:
+            os.kill(writer, signal.SIGCONT)
+        with newcomer.result(WAIT_SECONDS_MAX) as connection:
+            assert connection.execute("select 2").fetchone() == (2,)
+        with contextlib.suppress(AssertionError):
+            asleep.result(WAIT_SECONDS_MAX)  # The newcomer may have woken it before it was seen.
+        assert held.query("select 3") == [(b"3",)]
