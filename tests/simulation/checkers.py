@@ -38,10 +38,26 @@ class Checkers:
         self._computes_serve_once()
         self._statuses_are_legal()
         self._commits_are_there()
+        self._facts_are_exact()
         if self._town.stops_behind_open_gates:
             raise Broken("a Postgres was asked to stop while a gate to it was open")
         if self._town.longest_wake_s > WAKE_DEADLINE_S + ROUNDING_S:
             raise Broken(f"a wake waited for {self._town.longest_wake_s:.1f} s")
+
+    def _facts_are_exact(self) -> None:
+        """Where proxies judge logins of a database without a compute, nobody had changed them."""
+        if self._town.life.ended.is_set():
+            return
+        for name, resource in self._town.cluster.resources.items():
+            entry = self._town.life.autoscaler.fleet.find(name)
+            truth = self._town.cluster.volumes[name].facts
+            is_carried_out = resource.metadata.generation <= resource.status.observed_generation
+            if entry is None or truth is None or not is_carried_out:
+                continue
+            known = entry.database
+            is_judged_by = known.run is None and known.facts_are_exact and entry.told is not None
+            if is_judged_by and known.facts != truth:
+                raise Broken(f"{name} has exact facts {known.facts}, and in truth {truth}")
 
     def _one_writer(self) -> None:
         for name, volume in self._town.cluster.volumes.items():

@@ -27,6 +27,8 @@ class Weather:
     conflict_s: float = float("inf")
     """Somebody else writes the resource: a label, or another spec."""
     fail_start_s: float = float("inf")
+    change_role_s: float = float("inf")
+    """Not a fault: a client changes who may log in, and only its Postgres knows of it."""
     person_s: float = float("inf")
     """Not a fault, but as untimely: somebody asks for a suspend, or for the reasons."""
 
@@ -57,4 +59,5 @@ def stormy(random: Random) -> Weather:
         conflict_s=every(2.0),
         fail_start_s=every(10.0),
         person_s=every(3.0),
+        change_role_s=every(0.5),
     )

@@ -10,6 +10,7 @@ from simulation.clients import keep_proxy_alive
 from simulation.faults import CALM, Weather
 from simulation.town import SUSPEND_DEADLINE_S, Life, Town
 from support.fakes.agent import FakeAgent
+from torpor_api.facts import LoginFacts, RoleFacts
 from torpor_api.failures import DataDamaged, Failure, StartFailed, StorageFull
 
 
@@ -35,6 +36,7 @@ class Storm:
             (weather.conflict_s, self._conflict),
             (weather.fail_start_s, self._fail_start),
             (weather.person_s, self._person),
+            (weather.change_role_s, self._change_role),
         ]
         for mean_s, blow in blows:
             if mean_s < float("inf"):
@@ -127,6 +129,12 @@ class Storm:
         agent = self._some_agent("warm")
         if agent is not None:
             agent.fail_next_start = _failure(failure)
+
+    async def _change_role(self) -> None:
+        agents = [a for a in self._town.cluster.agents.values() if a.is_serving and a.clients]
+        if agents:
+            made = RoleFacts(name=f"made{self._random.randint(1, 9)}")
+            self._random.choice(agents).change_facts(LoginFacts(roles=(made,)))
 
     async def _person(self) -> None:
         """Answered or refused in time, unless the autoscaler ends meanwhile."""

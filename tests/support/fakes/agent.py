@@ -59,7 +59,6 @@ class FakeAgent:
         self.volume: Volume | None = None
         self._request: m.StartCompute | None = None
         self._starting: asyncio.Task[m.Started] | None = None
-        self._facts = LoginFacts()
         self._untold_facts = False
         self._has_started = False
         self.looks = 0
@@ -76,6 +75,11 @@ class FakeAgent:
     @property
     def epoch(self) -> int:
         return 0 if self._request is None else self._request.epoch
+
+    @property
+    def _facts(self) -> LoginFacts:
+        assert self.volume is not None and self.volume.facts is not None
+        return self.volume.facts
 
     @property
     def is_serving(self) -> bool:
@@ -125,7 +129,8 @@ class FakeAgent:
 
     def change_facts(self, facts: LoginFacts) -> None:
         """A client changes roles: told at the next look."""
-        self._facts, self._untold_facts = facts, True
+        assert self.volume is not None
+        self.volume.facts, self._untold_facts = facts, True
 
     def crash_postgres(self, *, restarts: bool) -> None:
         """Postgres dies; the agent waits until nothing of it is left, and may start it again."""
@@ -189,7 +194,8 @@ class FakeAgent:
             raise
         self.state = "running"
         is_new = request.generation > volume.generation
-        self._apply(request.spec, request.generation, request.verifiers)
+        if is_new:
+            self._apply(request.spec, request.generation, request.verifiers)
         started = self._started(not was_clean)
         return started if is_new or not was_clean else started.model_copy(update={"facts": None})
 
@@ -221,7 +227,7 @@ class FakeAgent:
     def _apply(self, spec: Any, generation: int, verifiers: dict[str, str]) -> None:
         assert self.volume is not None
         self.volume.generation = max(self.volume.generation, generation)
-        self._facts = LoginFacts(
+        self.volume.facts = LoginFacts(
             roles=tuple(
                 RoleFacts(name=role.name, verifier=verifiers.get(role.name)) for role in spec.roles
             ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from torpor_api.facts import LoginFacts
 from torpor_api.failures import NotFenced, StaleEpoch
 
 
@@ -29,6 +30,8 @@ class Volume:
     commits: list[str] = field(default_factory=list)
     generation: int = 0
     """Of the spec that roles were last made to match."""
+    facts: LoginFacts | None = None
+    """Who may log in, as its roles are now; None before the first start."""
     is_damaged: bool = False
 
     def take(self, epoch: int, compute: str, fenced_epoch: int | None) -> None:
