@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 
-from support.agent import Agents, agents_in_a_folder
+from support.agent import AgentProcess, Agents, agents_in_a_folder
+from support.postgres import IS_ROOT, postmaster_of
+from torpor_api import messages as m
 from torpor_api.failures import DataDamaged
 
 
@@ -41,3 +45,30 @@ async def test_a_log_that_is_a_pipe_is_refused(agents: Agents) -> None:
     os.mkfifo(log / "postgres.log")
     with pytest.raises(DataDamaged, match="no regular file"):
         await (await agents.agent()).start(storage)
+
+
+async def replace_socket(agent: AgentProcess, target: AgentProcess) -> None:
+    """What a tenant's superuser can try: a program that runs as its Postgres does."""
+    own, other = (str(each.run_directory / ".s.PGSQL.5432") for each in (agent, target))
+    connection = await agent.connect("boss")
+    with pytest.raises(asyncpg.ExternalRoutineError, match="failed"):
+        await connection.execute(f"COPY (SELECT 1) TO PROGRAM 'ln -sf {other} {own}'")
+    await connection.close()
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root keeps databases apart by user id")
+async def test_a_socket_can_not_be_replaced_by_a_link_to_another_database_s(
+    agents: Agents,
+) -> None:
+    """Agent and proxy, who are let in by who they are, would be led into that one."""
+    storage = agents.volume()
+    agent, other = await agents.agent(), await agents.agent()
+    roles = [{"name": "app"}, {"name": "boss", "superuser": True}]
+    await agent.start(storage, roles=roles)
+    await other.start(agents.volume())
+    await replace_socket(agent, other)
+    os.kill(postmaster_of(Path(storage.directory)), signal.SIGKILL)
+    while not isinstance(await agent.hears(), m.PostgresBack):
+        pass
+    await replace_socket(agent, other)
+    await agent.stop()

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torpor_api.failures import DataDamaged, Failure, StartFailed, Unavailable
-from torpor_compute.adapters import disk, guarded, launcher, proc
+from torpor_compute.adapters import disk, guarded, launcher, proc, socket_folder
 from torpor_compute.adapters.children import Child, Children
 from torpor_compute.adapters.log_file import LogFile
 from torpor_compute.adapters.watch import FolderWatch
@@ -84,6 +84,8 @@ class PostgresProcess:
                     ready_at = await self._until(is_ready, child, data, before)
             except TimeoutError:
                 raise self._failed("is not ready", data) from None
+        if launch.storage.user_id is not None:
+            socket_folder.shut(self._settings.socket_directory, launch.storage.user_id)
         self._check_log_later()
         return StartTimes((begun_at - started_at) * 1e3, (ready_at - begun_at) * 1e3)
 
@@ -129,7 +131,7 @@ class PostgresProcess:
     def _launch(self, launch: Launch, data: Path) -> Child:
         user_id = launch.storage.user_id
         if user_id is not None:
-            _let_in(self._settings.socket_directory, user_id)
+            socket_folder.let_in(self._settings.socket_directory, user_id)
         self._log = LogFile(data.parent)
         with disk.writing_to(data.parent):
             self._log.begin()
@@ -191,13 +193,6 @@ async def _until_paused(child: Child) -> None:
             return
         await asyncio.sleep(_PAUSE_LOOK_SECONDS)
     raise Unavailable(f"the postmaster {child.pid} can't be paused: it waits for a disk")
-
-
-def _let_in(directory: Path, user_id: int) -> None:
-    """Postgres may make its socket there; what is ours it may read and not replace (sticky)."""
-    with guarded.folder(directory) as descriptor:
-        os.fchown(descriptor, -1, user_id)
-        os.fchmod(descriptor, 0o1771)
 
 
 def _pid_file(data: Path) -> str:
