@@ -313,7 +313,7 @@ def test_a_newcomer_during_a_long_stop_is_served_afterwards(place: Database) -> 
         os.kill(writer, signal.SIGSTOP)
         try:
             asleep = threads.submit(place.fall_asleep)
-            until(lambda: place.status["phase"] == "Suspending", "the stop has begun")
+            until(lambda: place.is_stopping, "the stop can't be called off any more")
             newcomer = threads.submit(lambda: psycopg.connect(place.uri()))
             with pytest.raises(TimeoutError):
                 newcomer.result(LONG_STOP_SECONDS)

@@ -179,6 +179,14 @@ class Database:
         return int((self.folder / "data" / "postmaster.pid").read_text().split("\n")[0])
 
     @property
+    def is_stopping(self) -> bool:
+        """Whether Postgres has been told to stop and has not ended yet."""
+        file = self.folder / "data" / "postmaster.pid"
+        with contextlib.suppress(FileNotFoundError):
+            return file.read_text().split()[-1] == "stopping"
+        return False
+
+    @property
     def agent(self) -> int:
         """The process id of the agent that holds it."""
         (pid,) = self.up.processes(f"--compute {self.status['compute']}")
