@@ -112,6 +112,7 @@ def _argv(folder: Path, port: int, *, tcp: bool) -> list[str]:
         "unix_socket_directories": str(folder / "socket"),
         "hba_file": str(folder / "hba.conf"),
         "ident_file": "/dev/null",
+        "unix_socket_permissions": "0777",  # PgBouncer may be another user's.
         "listen_addresses": "127.0.0.1" if tcp else "",
         "port": str(port),
     }
