@@ -185,7 +185,7 @@ class Agent:
 
     async def _restart(self) -> Started:
         assert self._claim is not None and self._hold is not None
-        await self._clear_away()
+        await self._clear_away(starts_again=True)
         started = await self._hold.again()
         self._serves(started)
         claim = self._claim
@@ -251,12 +251,12 @@ class Agent:
         await asyncio.sleep(WARM_UP_SECONDS)
         await self._look_for_new_facts()
 
-    async def _clear_away(self) -> None:
+    async def _clear_away(self, *, starts_again: bool = False) -> None:
         """No process of Postgres is left after this, and what it wrote is on disk."""
         if self._hold is not None:
             await self._hold.sql.close()
         self._postgres.signal(Stop.IMMEDIATE)
-        await self._postgres.gone()
+        await self._postgres.gone(starts_again=starts_again)
         if self._hold is not None:
             await self._hold.volume.flush()
 

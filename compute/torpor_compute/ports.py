@@ -101,8 +101,11 @@ class Postgres(Protocol):
         """Waits for the end of the postmaster; how it ended, for a person."""
         ...
 
-    async def gone(self) -> None:
-        """Waits for the end of the postmaster, kills what it left, waits until nothing is left."""
+    async def gone(self, *, starts_again: bool = False) -> None:
+        """Waits for the end of the postmaster, kills what it left, waits until nothing is left.
+
+        ``starts_again``: another start follows, and may be prepared from that moment on.
+        """
         ...
 
     def signal(self, stop: Stop) -> None:

@@ -19,7 +19,7 @@ from torpor_compute.adapters import proc
 
 _PR_SET_CHILD_SUBREAPER = 36
 
-_LOOK_SECONDS = 0.01
+_LOOK_SECONDS = 0.002
 """Between two looks for leftovers: a killed process's own children come to us one by one."""
 
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -93,13 +93,13 @@ class PostgresProcess:
         assert self._child is not None
         return _how(await asyncio.shield(self._child.exit))
 
-    async def gone(self) -> None:
+    async def gone(self, *, starts_again: bool = False) -> None:
         if self._log_timer is not None:
             self._log_timer.cancel()
         if self._child is not None:
             await asyncio.shield(self._child.exit)
         await self._children.none_left()
-        self._spare = None
+        self._spare = self._spawn_launcher() if starts_again else None
 
     def signal(self, stop: Stop) -> None:
         if self._child is not None:

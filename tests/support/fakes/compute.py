@@ -55,7 +55,7 @@ class FakeCompute:
         await self._end.wait()
         return self._reason
 
-    async def gone(self) -> None:
+    async def gone(self, *, starts_again: bool = False) -> None:
         if self.is_running:
             await self._end.wait()
         self.story.append("gone")
