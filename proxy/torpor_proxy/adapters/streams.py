@@ -126,8 +126,12 @@ class PlainStream(Connection):
 
     def write_eof(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write_eof()
             self.write = _drop
+            try:
+                self._transport.write_eof()
+            except OSError:
+                # The other side has reset the connection, which the loop is yet to notice.
+                self._transport.abort()
 
     def close(self) -> None:
         super().close()

@@ -41,7 +41,7 @@ def remember_server_name(
 class TlsStream(Connection):
     """The server's side of TLS over the connection of a plain stream."""
 
-    __slots__ = ("_handshake", "_incoming", "_outgoing", "_ssl")
+    __slots__ = ("_handshake", "_has_ended", "_incoming", "_outgoing", "_ssl")
 
     def __init__(self, context: ssl.SSLContext) -> None:
         super().__init__()
@@ -50,6 +50,7 @@ class TlsStream(Connection):
         made = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._ssl = cast(NamedSslObject, made)
         self._handshake: asyncio.Future[None] | None = None
+        self._has_ended = False
 
     # --- as a stream ------------------------------------------------------------------
 
@@ -80,7 +81,8 @@ class TlsStream(Connection):
             self._handshake = None
 
     def write(self, data: bytes) -> None:
-        if self._transport is not None:
+        # After a close nothing can be encrypted any more, which must not abort what is being sent.
+        if self._transport is not None and not self._transport.is_closing():
             rest = memoryview(data)
             try:
                 while rest:
@@ -92,6 +94,13 @@ class TlsStream(Connection):
 
     def write_eof(self) -> None:
         self.close()
+
+    def resume(self) -> None:
+        was_paused = self._is_paused
+        super().resume()
+        if was_paused and (self._incoming.pending or self._ssl.pending()):
+            # What came before the pause, in the loop's next turn: no sink is called from within.
+            asyncio.get_running_loop().call_soon(self.data_received, b"")
 
     def close(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -119,7 +128,8 @@ class TlsStream(Connection):
     def eof_received(self) -> bool:
         if self._handshake is not None and not self._handshake.done():
             return False
-        return super().eof_received()
+        self._end()
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._handshake is not None and not self._handshake.done():
@@ -127,16 +137,25 @@ class TlsStream(Connection):
         super().connection_lost(exc)
 
     def _read(self) -> None:
-        """Raises SSLWantReadError where all that came is decrypted, as it always ends."""
-        while data := self._ssl.read(_READ_BYTES):
+        """Raises SSLWantReadError where all that came is decrypted, as it mostly ends."""
+        while self.is_open and not self._is_paused:
+            data = self._ssl.read(_READ_BYTES)
+            if not data:
+                self._end()
+                return
             self._sink.received(data)
-        self._sink.ended()
+
+    def _end(self) -> None:
+        """TLS says it, and TCP says it again."""
+        if not self._has_ended:
+            self._has_ended = True
+            self._sink.ended()
 
     def _broken(self, error: ssl.SSLError) -> None:
         if self._handshake is not None and not self._handshake.done():
             self._handshake.set_exception(error)
         elif isinstance(error, ssl.SSLZeroReturnError | ssl.SSLEOFError):
-            self._sink.ended()
+            self._end()
         else:
             self.abort()
 
