@@ -18,9 +18,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("name", choices=BENCHMARKS, help="what to measure")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures in a file")
-    parser.add_argument(
-        "--rounds", type=int, metavar="N", help="fewer, for a quick look"
-    )
+    parser.add_argument("--rounds", type=int, metavar="N", help="fewer, for a quick look")
     chosen = parser.parse_args()
     bench = BENCHMARKS[chosen.name]
     found_on = machine.description()
