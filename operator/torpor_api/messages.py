@@ -16,6 +16,7 @@ agent        claim, start, stop, facts
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -428,6 +429,15 @@ class Wake(Request[Awake]):
     """The epoch at which the proxy could not reach the compute; 0: it did not try."""
 
 
+class SessionStanding(StrEnum):
+    """Where a session is, in a word."""
+
+    ATTACHED = "attached"
+    PARKED = "parked"
+    PINNED = "pinned"
+    WAITING = "waiting"
+
+
 class SessionReport(Message):
     """A session that keeps its database awake, and why."""
 
@@ -491,6 +501,9 @@ class CloseGate(Request[GateClosed]):
     name: str
     epoch: int
     hold_s: float
+    patience_s: float = 0.0
+    """How long sessions that are busy may take to reach a safe point, each of which is parked there
+    while its client's next bytes wait. 0: a busy session is Busy at once."""
 
 
 class OpenGate(Request[Done]):
@@ -501,6 +514,41 @@ class OpenGate(Request[Done]):
     epoch: int
 
 
+class SessionInfo(Message):
+    """One session, for a person."""
+
+    session: int
+    user: str
+    dbname: str
+    """The database within the Postgres cluster."""
+    application: str
+    client: str
+    """Address and port."""
+    state: SessionStanding
+    since_s: float
+    """Seconds for which it has been in that state."""
+    reason: str = ""
+    """What it is pinned by, runs or waits for."""
+    process_id: int = 0
+    """As its client was told it."""
+    backend_process_id: int = 0
+    """Of the backend that it is attached to; 0: none."""
+
+
+class SessionList(Message):
+    sessions: tuple[SessionInfo, ...] = ()
+    total: int = 0
+    """How many there are; ``sessions`` is cut at the limit that was asked for."""
+
+
+class ListSessions(Request[SessionList]):
+    """Every session of the database in this proxy, those that keep it awake first."""
+
+    reply: ClassVar = SessionList
+    name: str
+    limit: Annotated[int, Field(ge=1, le=100_000)] = 1000
+
+
 # --- autoscaler, asked by people -------------------------------------------------------------
 
 
@@ -509,6 +557,36 @@ class Suspend(Request[Done]):
 
     reply: ClassVar = Done
     name: str
+
+
+class Sessions(Request[SessionList]):
+    """Every session of the database, over all proxies (each asked by ``ListSessions``)."""
+
+    reply: ClassVar = SessionList
+    name: str
+    limit: Annotated[int, Field(ge=1, le=100_000)] = 1000
+
+
+class SwitchedOver(Message):
+    """The database has another compute."""
+
+    epoch: int
+    pause_ms: float
+    """From the moment when the gate began to close to the one when it was open again: the longest
+    that a client's query waited."""
+    steps: tuple[Step, ...] = ()
+
+
+class Switchover(Request[SwitchedOver]):
+    """Move an awake database to a fresh compute, with its spec as it is now.
+
+    Sessions are parked at their safe points and attached again. Busy, with nothing changed, where
+    one of them is pinned or does not reach a safe point within ``patience_s``.
+    """
+
+    reply: ClassVar = SwitchedOver
+    name: str
+    patience_s: Annotated[float, Field(gt=0, le=300)] = 10.0
 
 
 class WhyReply(Message):
