@@ -5,21 +5,37 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 from torpor_api import messages as m
-from torpor_api.failures import Busy
-from torpor_autoscaler.core import facts, why
+from torpor_api.failures import Busy, Failure, Unavailable
+from torpor_autoscaler.core import facts, sessions, why
 from torpor_autoscaler.core.world import World
 from torpor_autoscaler.executor import Executor
 from torpor_autoscaler.fleet import Fleet
+from torpor_autoscaler.ports import Proxies
 
 log = logging.getLogger(__name__)
 
 KNOWN_S_MAX = 20.0
 """How long a proxy that registers waits for the facts of all databases, at the very start."""
+
+TOLD_S_MAX = 10.0
+"""How long a person who has applied a resource waits for proxies to be told of it."""
+
+HEARD_S_MAX = 5.0
+"""For proxies to say that they have heard it; a millisecond, unless one stalls."""
+
+SWITCHOVER_S_MAX = 60.0
+"""For a warm compute, a checkpoint, a stop and a start; what sessions are given comes on top."""
+
+SESSIONS_S_MAX = 3.0
+"""For a proxy to say who is there; one that stalls must not keep a person waiting."""
+
+PINNED_MAX = 20
+"""Sessions that a reason names, of each proxy: as many as a sample has."""
 
 
 class Desk:
@@ -30,6 +46,7 @@ class Desk:
         world: World,
         executor: Executor,
         fleet: Fleet,
+        proxies: Proxies,
         *,
         wake_deadline_s: float,
         suspend_deadline_s: float,
@@ -37,6 +54,7 @@ class Desk:
         self._world = world
         self._executor = executor
         self._fleet = fleet
+        self._proxies = proxies
         self._wake_deadline_s = wake_deadline_s
         self._suspend_deadline_s = suspend_deadline_s
         self._ids = itertools.count(1)
@@ -103,10 +121,48 @@ class Desk:
             finally:
                 facts.withdraw(entry.database, id)
 
-    def why(self, name: str) -> m.WhyReply:
-        database, now = self._fleet.entry(name).database, self._executor.tick()
+    async def known(self, name: str, generation: int) -> None:
+        try:
+            async with asyncio.timeout(TOLD_S_MAX):
+                await self._fleet.told(name, generation)
+        except TimeoutError:
+            words = f"{name} is not known to the proxies after {TOLD_S_MAX:g} s"
+            raise Unavailable(words, f"see `torpor why {name}`") from None
+        await self._proxies.ask_all(m.HaveHeard(), timeout_s=HEARD_S_MAX)
+
+    async def switchover(self, asked: m.Switchover) -> m.SwitchedOver:
+        entry, deadline_s = self._fleet.entry(asked.name), asked.patience_s + SWITCHOVER_S_MAX
+        async with self._question(entry.answer_switchover) as (id, answer):
+            self._executor.tick()
+            facts.ask_switchover(entry.database, id, asked.patience_s)
+            self._executor.poke(entry)
+            try:
+                async with asyncio.timeout(deadline_s):
+                    moved: m.SwitchedOver = await answer
+                    return moved
+            except TimeoutError:
+                raise why.unmoved(entry.database, deadline_s) from None
+            finally:
+                self._executor.tick()
+                facts.withdraw_switchover(entry.database, id)
+
+    async def sessions(self, asked: m.Sessions) -> m.SessionList:
+        self._fleet.entry(asked.name)
+        return sessions.merged(await self._lists(asked.name, asked.limit), asked.limit)
+
+    async def why(self, name: str) -> m.WhyReply:
+        database = self._fleet.entry(name).database
+        if database.run is not None:
+            for proxy, told in (await self._lists(name, PINNED_MAX)).items():
+                if isinstance(told, m.SessionList):
+                    self._world.proxies.looked_at(proxy, name, sessions.pinned(told))
+        now = self._executor.tick()
         lines = why.lines(database, now) + why.inside(database, now)
         return m.WhyReply(name=name, phase=database.phase, reasons=lines)
+
+    async def _lists(self, name: str, limit: int) -> Mapping[str, m.SessionList | Failure]:
+        request = m.ListSessions(name=name, limit=limit)
+        return await self._proxies.ask_each(request, timeout_s=SESSIONS_S_MAX)
 
     @asynccontextmanager
     async def _question(

@@ -18,6 +18,7 @@ from torpor_autoscaler.core import endpoints
 from torpor_autoscaler.core.actions import (
     Action,
     AnswerSuspends,
+    AnswerSwitchover,
     AnswerWakes,
     AskAgent,
     AskCluster,
@@ -56,7 +57,15 @@ ANSWER_S_MAX_OF: dict[type[m.Message], float] = {
 class Entry:
     """One database as the executor sees it."""
 
-    __slots__ = ("answer_suspend", "answer_wake", "database", "lifecycle", "task", "told")
+    __slots__ = (
+        "answer_suspend",
+        "answer_switchover",
+        "answer_wake",
+        "database",
+        "lifecycle",
+        "task",
+        "told",
+    )
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -65,6 +74,7 @@ class Entry:
         self.told: m.EndpointInfo | None = None
         self.answer_wake: dict[int, asyncio.Future[m.Awake]] = {}
         self.answer_suspend: dict[int, asyncio.Future[None]] = {}
+        self.answer_switchover: dict[int, asyncio.Future[m.SwitchedOver]] = {}
 
 
 class Executor:
@@ -193,6 +203,8 @@ class Executor:
             case AnswerSuspends(refusal, wishes):
                 for id in wishes:
                     _resolve(entry.answer_suspend.get(id), refusal)
+            case AnswerSwitchover(answer, asker):
+                _resolve(entry.answer_switchover.get(asker), answer)
             case Note(event, reasons):
                 fields = {"database": entry.database.name, "reasons": reasons}
                 log.info(event, extra=fields)
@@ -224,6 +236,8 @@ class Executor:
 
 
 def _patience_s(request: m.Request[Any]) -> float:
+    if isinstance(request, m.CloseGate):
+        return ANSWER_S_MAX + request.patience_s
     return ANSWER_S_MAX_OF.get(type(request), ANSWER_S_MAX)
 
 
@@ -238,7 +252,6 @@ def _resolve(future: asyncio.Future[Any] | None, answer: object) -> None:
 
 
 def _answer_everybody(entry: Entry, failure: Failure) -> None:
-    for wake in entry.answer_wake.values():
-        _resolve(wake, failure)
-    for suspend in entry.answer_suspend.values():
-        _resolve(suspend, failure)
+    for answers in (entry.answer_wake, entry.answer_suspend, entry.answer_switchover):
+        for answer in answers.values():
+            _resolve(answer, failure)

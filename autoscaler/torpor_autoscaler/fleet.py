@@ -29,6 +29,8 @@ class Fleet:
         self._awake: dict[str, Entry] = {}
         self._unknown: set[str] = set()
         """Databases whose login facts have not been read yet."""
+        self._awaiting: set[asyncio.Event] = set()
+        """Of those who wait for a database to be told; each is set when any has taken a step."""
         self.all_known = asyncio.Event()
 
     # --- what is there ---------------------------------------------------------------------
@@ -49,6 +51,17 @@ class Fleet:
             if entry.told is not None and entry.database.is_gate_closed:
                 entry.told = endpoints.info(entry.database)
         return tuple(e.told for e in self._entries.values() if e.told is not None)
+
+    async def told(self, name: str, generation: int) -> None:
+        """Until proxies were told of the database as it is at this generation."""
+        step = asyncio.Event()
+        self._awaiting.add(step)
+        try:
+            while not self._is_told(self.find(name), generation):
+                step.clear()
+                await step.wait()
+        finally:
+            self._awaiting.discard(step)
 
     def unknown(self) -> tuple[str, ...]:
         return tuple(sorted(self._unknown))
@@ -86,6 +99,7 @@ class Fleet:
         self._executor.tick()
         facts.observe(entry.database, resource)
         self._executor.poke(entry)
+        self._stir()
 
     def resource_deleted(self, name: str) -> None:
         entry = self._entries.pop(name, None)
@@ -96,6 +110,7 @@ class Fleet:
         self._world.pool.unbind(name)
         self._world.pool.stop_waiting(name)
         self._executor.end(entry, NotFound(f"database {name!r} was deleted"))
+        self._serve_waiting()
         self._proxies.tell(m.EndpointRemoved(name=name))
         self._see_if_all_known()
 
@@ -116,8 +131,7 @@ class Fleet:
         now = self._executor.tick()
         if not agent.is_gone:
             self._agents.expect(agent)
-            for name in pool.waiting:
-                self._executor.poke(self._entries[name])
+            self._serve_waiting()
             return
         self._agents.forget(agent.compute)
         if user is not None:
@@ -151,6 +165,11 @@ class Fleet:
         facts.looked_inside(entry.database, epoch, activity, self._executor.tick())
         self._executor.poke(entry)
 
+    def _serve_waiting(self) -> None:
+        """A compute may have become free."""
+        for name in self._world.pool.waiting:
+            self._executor.poke(self._entries[name])
+
     # --- inside ----------------------------------------------------------------------------
 
     def _add(self, resource: ServerlessDatabase) -> None:
@@ -177,6 +196,16 @@ class Fleet:
         if entry.told is not None and name in self._unknown:
             self._unknown.discard(name)
             self._see_if_all_known()
+        if self._world.pool.collect_returned():
+            self._serve_waiting()
+        self._stir()
+
+    def _is_told(self, entry: Entry | None, generation: int) -> bool:
+        return entry is not None and endpoints.is_up_to_date(entry.database, entry.told, generation)
+
+    def _stir(self) -> None:
+        for step in self._awaiting:
+            step.set()
 
     def _see_if_all_known(self) -> None:
         if not self._unknown:

@@ -61,6 +61,7 @@ class Autoscaler:
             self.world,
             self._executor,
             self.fleet,
+            proxies,
             wake_deadline_s=settings.wake_deadline_s,
             suspend_deadline_s=settings.suspend_deadline_s,
         )

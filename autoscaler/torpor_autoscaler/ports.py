@@ -8,15 +8,17 @@ means that the outcome is unknown.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol, TypeAlias, TypeVar
 
+from torpor_api.failures import Failure
 from torpor_api.messages import (
     AgentInfo,
     Awake,
     CloseGate,
     Endpoints,
     Event,
+    HaveHeard,
     LoginFactsChanged,
     Message,
     OpenGate,
@@ -25,6 +27,10 @@ from torpor_api.messages import (
     ProxySample,
     Request,
     ResumeSeen,
+    SessionList,
+    Sessions,
+    SwitchedOver,
+    Switchover,
     Wake,
     WhyReply,
 )
@@ -58,8 +64,13 @@ class Agents(Protocol):
 class Proxies(Protocol):
     """Those that are registered at this moment."""
 
-    async def ask_all(self, request: CloseGate | OpenGate, *, timeout_s: float) -> None:
+    async def ask_all(self, request: CloseGate | OpenGate | HaveHeard, *, timeout_s: float) -> None:
         """Answered when all have; raises one of the failures, when all have answered or failed."""
+
+    async def ask_each(
+        self, request: Request[ReplyT], *, timeout_s: float
+    ) -> Mapping[str, ReplyT | Failure]:
+        """What each answers, or why it does not, by the proxy's name. Never raises."""
 
     def tell(self, event: Event) -> None:
         """To every one of them, in the order of the calls; lost where a connection is."""
@@ -123,4 +134,13 @@ class PeopleDesk(Protocol):
     async def suspend(self, name: str) -> None:
         """Raises Busy or Refused with the reason."""
 
-    def why(self, name: str) -> WhyReply: ...
+    async def known(self, name: str, generation: int) -> None:
+        """Until every proxy serves it as it is at this generation. Raises Unavailable."""
+
+    async def switchover(self, asked: Switchover) -> SwitchedOver:
+        """Raises Busy, with nothing changed, Refused where it sleeps, or why it did not start."""
+
+    async def sessions(self, asked: Sessions) -> SessionList:
+        """Of all proxies that answer in time; the others are named."""
+
+    async def why(self, name: str) -> WhyReply: ...

@@ -229,6 +229,8 @@ class ComputeAddress(Message):
     port: int = 5432
     agent: str = ""
     """The agent's control channel."""
+    user_id: int | None = None
+    """As whom its Postgres runs: whoever else listens at its socket is not it. None: not known."""
 
 
 class Started(Message):
@@ -514,6 +516,12 @@ class OpenGate(Request[Done]):
     epoch: int
 
 
+class HaveHeard(Request[Done]):
+    """Answered once all that was told before on this connection is known and counts."""
+
+    reply: ClassVar = Done
+
+
 class SessionInfo(Message):
     """One session, for a person."""
 
@@ -533,12 +541,16 @@ class SessionInfo(Message):
     """As its client was told it."""
     backend_process_id: int = 0
     """Of the backend that it is attached to; 0: none."""
+    proxy: str = ""
+    """Which proxy holds it; told by the autoscaler, for a proxy knows only its own."""
 
 
 class SessionList(Message):
     sessions: tuple[SessionInfo, ...] = ()
     total: int = 0
     """How many there are; ``sessions`` is cut at the limit that was asked for."""
+    missing: tuple[str, ...] = ()
+    """Proxies that did not answer in time: their sessions are not among these."""
 
 
 class ListSessions(Request[SessionList]):
@@ -559,6 +571,17 @@ class Suspend(Request[Done]):
     name: str
 
 
+class AwaitKnown(Request[Done]):
+    """Answered once every proxy serves the database as its resource says at this generation.
+
+    So who has just applied it can connect. Unavailable where one does not say so in time.
+    """
+
+    reply: ClassVar = Done
+    name: str
+    generation: int
+
+
 class Sessions(Request[SessionList]):
     """Every session of the database, over all proxies (each asked by ``ListSessions``)."""
 
@@ -571,6 +594,7 @@ class SwitchedOver(Message):
     """The database has another compute."""
 
     epoch: int
+    compute: str = ""
     pause_ms: float
     """From the moment when the gate began to close to the one when it was open again: the longest
     that a client's query waited."""

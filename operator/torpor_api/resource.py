@@ -26,7 +26,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from torpor_api.brief import brief
-from torpor_api.chain import Chain
+from torpor_api.chain import Chain, Milliseconds, Step
 from torpor_api.identity import DATABASE_NAME_LENGTH_MAX, is_database_name
 from torpor_api.phases import Phase
 from torpor_api.postgres_names import inner_database_name, role_name
@@ -257,6 +257,17 @@ class LastResume(Chain):
     cause: str = ""
 
 
+class LastSwitchover(ApiModel):
+    """The latest move to another compute, and where the time went that clients waited."""
+
+    at: str = ""
+    epoch: int
+    """Of the compute that it led to."""
+    pause_ms: Milliseconds
+    """From the moment when the gate began to close to the one when it was open again."""
+    steps: Annotated[tuple[Step, ...], Field(max_length=32)] = ()
+
+
 class DatabaseStatus(ApiModel):
     """What is so. Written by Torpor only."""
 
@@ -269,6 +280,7 @@ class DatabaseStatus(ApiModel):
     """The generation of ``spec`` that roles and databases were last made to match."""
     conditions: tuple[Condition, ...] = ()
     last_resume: LastResume | None = None
+    last_switchover: LastSwitchover | None = None
     why_awake: tuple[str, ...] = ()
     """Each reason why the database is not asleep, for a person; empty while it is."""
 

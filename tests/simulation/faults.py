@@ -27,10 +27,14 @@ class Weather:
     conflict_s: float = float("inf")
     """Somebody else writes the resource: a label, or another spec."""
     fail_start_s: float = float("inf")
+    slow_stop_s: float = float("inf")
+    """A stop takes longer than its answer is waited for: the disk is slow at its checkpoint."""
     change_role_s: float = float("inf")
     """Not a fault: a client changes who may log in, and only its Postgres knows of it."""
     person_s: float = float("inf")
     """Not a fault, but as untimely: somebody asks for a suspend, or for the reasons."""
+    switchover_s: float = float("inf")
+    """Nor a fault: somebody moves a database to a fresh compute, under load."""
 
 
 CALM = Weather()
@@ -58,6 +62,8 @@ def stormy(random: Random) -> Weather:
         restart_proxy_s=every(20.0),
         conflict_s=every(2.0),
         fail_start_s=every(10.0),
+        slow_stop_s=every(10.0),
         person_s=every(3.0),
         change_role_s=every(0.5),
+        switchover_s=every(0.5),
     )

@@ -9,9 +9,15 @@ from collections.abc import Awaitable, Callable
 from simulation.clients import keep_proxy_alive
 from simulation.faults import CALM, Weather
 from simulation.town import SUSPEND_DEADLINE_S, Life, Town
-from support.fakes.agent import FakeAgent
+from support.fakes.agent import FakeAgent, Pace
+from torpor_api import messages as m
 from torpor_api.facts import LoginFacts, RoleFacts
 from torpor_api.failures import DataDamaged, Failure, StartFailed, StorageFull
+from torpor_api.phases import Phase
+from torpor_autoscaler.desk import SESSIONS_S_MAX, SWITCHOVER_S_MAX
+
+STOP_S_MAX = 40.0
+"""More than twice as long as the answer to a stop is waited for."""
 
 
 class Storm:
@@ -35,8 +41,10 @@ class Storm:
             (weather.restart_proxy_s, self._restart_proxy),
             (weather.conflict_s, self._conflict),
             (weather.fail_start_s, self._fail_start),
+            (weather.slow_stop_s, self._slow_stop),
             (weather.person_s, self._person),
             (weather.change_role_s, self._change_role),
+            (weather.switchover_s, self._switch_over),
         ]
         for mean_s, blow in blows:
             if mean_s < float("inf"):
@@ -56,6 +64,7 @@ class Storm:
         if self._town.life.ended.is_set():
             await self._town.restart_autoscaler(0.0)
         for agent in list(self._town.cluster.agents.values()):
+            agent.pace = Pace()
             if agent.state == "starting" and agent.is_down:
                 agent.restart_postgres()
 
@@ -130,6 +139,11 @@ class Storm:
         if agent is not None:
             agent.fail_next_start = _failure(failure)
 
+    async def _slow_stop(self) -> None:
+        agent = self._some_agent("running")
+        if agent is not None:
+            agent.pace = Pace(stop_s=self._random.uniform(1.0, STOP_S_MAX))
+
     async def _change_role(self) -> None:
         agents = [a for a in self._town.cluster.agents.values() if a.is_serving and a.clients]
         if agents:
@@ -141,13 +155,36 @@ class Storm:
         life = self._town.life
         name = self._random.choice(sorted(self._town.cluster.resources))
         wish = self._town.network.background(_wish(life, name))
-        await asyncio.wait({wish}, timeout=SUSPEND_DEADLINE_S + 1.0)
+        await asyncio.wait({wish}, timeout=SUSPEND_DEADLINE_S + 2 * SESSIONS_S_MAX + 1.0)
         assert wish.done() or life.ended.is_set(), f"nobody answered a suspend of {name}"
+
+    async def _switch_over(self) -> None:
+        """Likewise; and whoever is told that it has happened finds it so."""
+        life, resources = self._town.life, self._town.cluster.resources
+        awake = [name for name in resources if resources[name].status.phase is Phase.ACTIVE]
+        name = self._random.choice(sorted(awake or resources))
+        asked = m.Switchover(name=name, patience_s=self._random.uniform(0.1, 5.0))
+        work = self._town.network.background(_switch_over(self._town, life, asked))
+        await asyncio.wait({work}, timeout=asked.patience_s + SWITCHOVER_S_MAX + 1.0)
+        assert work.done() or life.ended.is_set(), f"nobody answered a switchover of {name}"
+        if work.done() and not work.cancelled():
+            work.result()
+
+
+async def _switch_over(town: Town, life: Life, asked: m.Switchover) -> None:
+    before, asked_at = town.cluster.resources[asked.name].status, town.clock.now()
+    with contextlib.suppress(Failure):
+        moved = await life.autoscaler.desk.switchover(asked)
+        served = town.starts[town.lives, moved.compute]
+        assert moved.epoch > before.epoch and (asked.name, moved.epoch) in served
+        assert 0 < moved.pause_ms <= (town.clock.now() - asked_at) * 1000 + 1
+        town.switchovers += 1
 
 
 async def _wish(life: Life, name: str) -> None:
     with contextlib.suppress(Failure):
-        life.autoscaler.desk.why(name)
+        await life.autoscaler.desk.why(name)
+        await life.autoscaler.desk.sessions(m.Sessions(name=name))
         await life.autoscaler.desk.suspend(name)
 
 

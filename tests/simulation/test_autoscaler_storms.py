@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -14,7 +16,7 @@ import pytest
 from simulation import virtual_time
 from simulation.checkers import Broken, Checkers
 from simulation.clients import Client, Ledger, keep_proxy_alive
-from simulation.faults import stormy
+from simulation.faults import CALM, Weather, stormy
 from simulation.storm import Storm
 from simulation.town import Town
 from torpor_api.phases import Phase
@@ -43,12 +45,23 @@ def test_a_storm(seed: int) -> None:
         raise AssertionError(f"{type(error).__name__}: {error}\nagain: {command}") from error
 
 
+def test_switchovers_in_calm_weather_are_nobodys_loss() -> None:
+    """Under load, and again and again: clients wait, and nothing of theirs fails."""
+    run = Run(1, lambda _: replace(CALM, switchover_s=1.0))
+    run.run()
+    assert run.switchovers > 20 and run.ledger.commits > 500
+    assert (run.ledger.refusals, run.ledger.broken_queries) == (0, 0)
+
+
 class Run:
     """One seed, from the first wake to the last sleep."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, weather: Callable[[Random], Weather] = stormy) -> None:
         self._random = Random(seed)
+        self._weather = weather
         self._checkers: Checkers | None = None
+        self.ledger = Ledger()
+        self.switchovers = 0
 
     def run(self) -> None:
         virtual_time.run(self._live(), self._check)
@@ -58,10 +71,10 @@ class Run:
             self._checkers.check()
 
     async def _live(self) -> None:
-        town, ledger = Town(self._random), Ledger()
+        town, ledger = Town(self._random), self.ledger
         self._checkers = Checkers(town, ledger)
         clients = self._populate(town, ledger)
-        storm = Storm(town, stormy(self._random))
+        storm = Storm(town, self._weather(self._random))
         storm.begin()
         await self._pass(STORM_S)
         await storm.end()
@@ -71,6 +84,7 @@ class Run:
             client.cancel()
         await asyncio.gather(*clients, return_exceptions=True)
         await self._everything_sleeps(town)
+        self.switchovers = town.switchovers
         await town.life.end()
         await town.network.close()
 
@@ -116,5 +130,5 @@ class Run:
         for name, resource in town.cluster.resources.items():
             expected = Phase.ACTIVE if resource.spec.keep_awake else Phase.SUSPENDED
             if resource.status.phase is not expected:
-                why = town.life.autoscaler.desk.why(name).reasons
+                why = (await town.life.autoscaler.desk.why(name)).reasons
                 raise Broken(f"{name} is {resource.status.phase}, not {expected}: {why}")

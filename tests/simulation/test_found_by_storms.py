@@ -67,7 +67,8 @@ def test_late_news_of_a_dead_agent_does_not_make_it_warm_again() -> None:
         wake = asyncio.create_task(_wake(town))
         await asyncio.sleep(1.0)
         assert town.starts == {}
-        assert town.life.autoscaler.desk.why("shop").reasons[0].startswith("NoWarmCompute")
+        why = await town.life.autoscaler.desk.why("shop")
+        assert why.reasons[0].startswith("NoWarmCompute")
         await wake
         await town.life.end()
         await town.network.close()

@@ -91,14 +91,15 @@ class Life:
         self._town.asked_agent(agent, request)
         return await self._network.ask(agent.answer, request, timeout_s=timeout_s, lost=agent.gone)
 
-    async def ask_proxies(self, request: m.Request[Any], timeout_s: float) -> None:
+    async def ask_proxies(self, request: m.Request[Any], timeout_s: float) -> dict[str, Any]:
+        """What each answers, or why it does not."""
+        asked = dict(self.registered)
         questions = [
             self._network.ask(proxy.answer, request, timeout_s=timeout_s)
-            for proxy in self.registered.values()
+            for proxy in asked.values()
         ]
-        for outcome in await asyncio.gather(*questions, return_exceptions=True):
-            if isinstance(outcome, BaseException):
-                raise outcome
+        answers = await asyncio.gather(*questions, return_exceptions=True)
+        return dict(zip(asked, answers, strict=True))
 
     def tell_proxies(self, event: m.Event) -> None:
         for proxy in self.registered.values():
@@ -152,8 +153,15 @@ class _ProxiesPort:
     def __init__(self, life: Life) -> None:
         self._life = life
 
-    async def ask_all(self, request: m.CloseGate | m.OpenGate, *, timeout_s: float) -> None:
-        await self._life.ask_proxies(request, timeout_s)
+    async def ask_all(
+        self, request: m.CloseGate | m.OpenGate | m.HaveHeard, *, timeout_s: float
+    ) -> None:
+        for answer in (await self._life.ask_proxies(request, timeout_s)).values():
+            if isinstance(answer, BaseException):
+                raise answer
+
+    async def ask_each(self, request: m.Request[Any], *, timeout_s: float) -> dict[str, Any]:
+        return await self._life.ask_proxies(request, timeout_s)
 
     def tell(self, event: m.Event) -> None:
         self._life.tell_proxies(event)
@@ -174,6 +182,8 @@ class Town:
         """What each compute was asked to serve, by each life of the autoscaler."""
         self.stops_behind_open_gates = 0
         self.longest_wake_s = 0.0
+        self.switchovers = 0
+        """Those that have come to their end."""
         self.lives = 1
         self.life = Life(self)
 
@@ -213,7 +223,7 @@ class Town:
 
     def asked_agent(self, agent: FakeAgent, request: m.Request[Any]) -> None:
         agent.tell = self._told_by_agent
-        if isinstance(request, m.StopCompute):
+        if isinstance(request, m.StopCompute) and agent.is_serving:  # Else it has the order.
             self.stops_behind_open_gates += self._open_gates(agent)
         if isinstance(request, m.StartCompute):
             life = self.starts.setdefault((self.lives, agent.compute), set())

@@ -49,8 +49,18 @@ class Listener:
             await people.suspend(asked.name)
             return m.Done()
 
+        async def known(_: Peer, asked: m.AwaitKnown) -> m.Done:
+            await people.known(asked.name, asked.generation)
+            return m.Done()
+
+        async def switchover(_: Peer, asked: m.Switchover) -> m.SwitchedOver:
+            return await people.switchover(asked)
+
+        async def sessions(_: Peer, asked: m.Sessions) -> m.SessionList:
+            return await people.sessions(asked)
+
         async def why(_: Peer, asked: m.Why) -> m.WhyReply:
-            return people.why(asked.name)
+            return await people.why(asked.name)
 
         return {
             m.RegisterProxy: self._register,
@@ -58,6 +68,9 @@ class Listener:
             m.ProxySample: sampled,
             m.ResumeSeen: seen,
             m.Suspend: suspend,
+            m.AwaitKnown: known,
+            m.Switchover: switchover,
+            m.Sessions: sessions,
             m.Why: why,
         }
 

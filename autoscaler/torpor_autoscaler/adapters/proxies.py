@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, TypeVar
 
 from torpor_api import messages as m
-from torpor_api.failures import Busy
+from torpor_api.failures import Busy, Failure
 from torpor_channel.peer import Peer
+
+ReplyT = TypeVar("ReplyT", bound=m.Message)
 
 
 class ChannelProxies:
@@ -25,15 +28,31 @@ class ChannelProxies:
         del self._peers[proxy]
         return True
 
-    async def ask_all(self, request: m.CloseGate | m.OpenGate, *, timeout_s: float) -> None:
-        questions = [peer.ask(request, timeout_s=timeout_s) for peer in self._peers.values()]
-        outcomes = await asyncio.gather(*questions, return_exceptions=True)
-        failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    async def ask_all(
+        self, request: m.CloseGate | m.OpenGate | m.HaveHeard, *, timeout_s: float
+    ) -> None:
+        question: m.Request[Any] = request
+        answers = await self.ask_each(question, timeout_s=timeout_s)
+        failures = [answer for answer in answers.values() if isinstance(answer, Failure)]
         # Busy names a session and its state: of more use to a person than a lost connection.
         failures.sort(key=lambda failure: not isinstance(failure, Busy))
         if failures:
             raise failures[0]
 
+    async def ask_each(
+        self, request: m.Request[ReplyT], *, timeout_s: float
+    ) -> dict[str, ReplyT | Failure]:
+        peers = dict(self._peers)
+        answers = [_answer(peer, request, timeout_s) for peer in peers.values()]
+        return dict(zip(peers, await asyncio.gather(*answers), strict=True))
+
     def tell(self, event: m.Event) -> None:
         for peer in self._peers.values():
             peer.tell(event)
+
+
+async def _answer(peer: Peer, request: m.Request[ReplyT], timeout_s: float) -> ReplyT | Failure:
+    try:
+        return await peer.ask(request, timeout_s=timeout_s)
+    except Failure as failure:
+        return failure

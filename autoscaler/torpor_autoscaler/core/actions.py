@@ -19,6 +19,7 @@ from torpor_api.messages import (
     Message,
     OpenGate,
     Request,
+    SwitchedOver,
 )
 
 ResultT = TypeVar("ResultT")
@@ -96,6 +97,14 @@ class AnswerSuspends:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerSwitchover:
+    """Whoever asked for a switchover gets this answer."""
+
+    answer: SwitchedOver | Failure
+    asker: int
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """For the log: what was decided or has happened, and why."""
 
@@ -103,4 +112,4 @@ class Note:
     reasons: tuple[str, ...] = ()
 
 
-Effect: TypeAlias = AnswerWakes | AnswerSuspends | Note
+Effect: TypeAlias = AnswerWakes | AnswerSuspends | AnswerSwitchover | Note

@@ -10,11 +10,12 @@ from torpor_api.messages import ApplySpec, FetchLoginFacts, FetchVerifiers, Stor
 from torpor_api.phases import Phase
 from torpor_autoscaler.core import outcomes, status
 from torpor_autoscaler.core.actions import AskAgent, AskCluster, Plan, Wait, ask
-from torpor_autoscaler.core.database import Database, Run
+from torpor_autoscaler.core.database import Database, Run, Switching
 from torpor_autoscaler.core.idle import Decision
 from torpor_autoscaler.core.reasons import Weight
 from torpor_autoscaler.core.settle import verify
 from torpor_autoscaler.core.suspend import suspend
+from torpor_autoscaler.core.switchover import switch_over
 from torpor_autoscaler.core.writing import write
 
 
@@ -121,6 +122,8 @@ def _sleep_or_wait(database: Database, run: Run, now: float) -> Plan[None]:
     _log_if_new(database, decision)
     if database.wishes:
         yield from _grant_wish(database, run, decision)
+    elif database.switching is not None:
+        yield from _switch_over_or_wait(database, run, database.switching, decision)
     elif decision.sleeps:
         yield from suspend(database, run)
     else:
@@ -147,6 +150,17 @@ def _grant_wish(database: Database, run: Run, decision: Decision) -> Plan[None]:
         yield from ask(Wait(_next_look(database, decision)))
     else:
         yield from suspend(database, run)
+
+
+def _switch_over_or_wait(
+    database: Database, run: Run, switching: Switching, decision: Decision
+) -> Plan[None]:
+    """The fresh compute comes first: nobody shall wait for one behind closed gates."""
+    version = database.resource.spec.postgres_version
+    if database.world.pool.reserve(database.name, version) is None:
+        yield from ask(Wait(_next_look(database, decision)))
+    else:
+        yield from switch_over(database, run, switching)
 
 
 def _next_look(database: Database, decision: Decision) -> float | None:

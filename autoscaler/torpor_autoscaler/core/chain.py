@@ -14,6 +14,10 @@ STEP_MS_MIN = 0.005
 """Shorter ones are left out: they are noise, and a chain has a bounded number of steps."""
 
 
+STEPS_MAX = 32
+"""As many as a :class:`Chain` may have."""
+
+
 class Stopwatch:
     """Laps since the first request."""
 
@@ -23,13 +27,15 @@ class Stopwatch:
         self._lapped_at = started_at
         self._steps: list[Step] = []
 
-    def lap(self, name: str, now: float, inner: tuple[Step, ...] = ()) -> None:
+    def lap(
+        self, name: str, now: float, inner: tuple[Step, ...] = (), *, where: str = WHERE
+    ) -> None:
         """The time since the last lap: another component's steps in it, and the rest."""
         ms = (now - self._lapped_at) * 1000.0 - sum(step.ms for step in inner)
         self._lapped_at = now
         self._steps += inner
         if ms >= STEP_MS_MIN:
-            self._steps.append(Step(name=name, where=WHERE, ms=round(ms, 3)))
+            self._steps.append(Step(name=name, where=where, ms=round(ms, 3)))
 
     @property
     def chain(self) -> Chain:
@@ -40,5 +46,4 @@ def completed(chain: Chain, rest: Chain) -> Chain:
     """With what the proxy saw; it may have sent the whole, steps that it was told included."""
     if chain.steps and rest.steps[: len(chain.steps)] == chain.steps:
         return rest
-    room = 32 - len(chain.steps)
-    return chain.then(*rest.steps[:room])
+    return chain.then(*rest.steps[: STEPS_MAX - len(chain.steps)])

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from torpor_api.chain import Chain
+from torpor_api.chain import Chain, Step
 from torpor_api.facts import Activity, LoginFacts
 from torpor_api.failures import Failure
 from torpor_api.messages import AgentInfo, ComputeAddress, StoragePlace
 from torpor_api.phases import Phase
-from torpor_api.resource import DatabaseStatus, LastResume, ServerlessDatabase
+from torpor_api.resource import (
+    DatabaseStatus,
+    LastResume,
+    LastSwitchover,
+    ServerlessDatabase,
+)
 from torpor_autoscaler.core import idle
 from torpor_autoscaler.core.actions import Effect
 from torpor_autoscaler.core.world import World
@@ -64,6 +69,20 @@ class Waiter:
 
 
 @dataclass(frozen=True, slots=True)
+class Switching:
+    """A switchover: asked for, and once its old compute has stopped on the way to a fresh one."""
+
+    asker: int
+    patience_s: float
+    closed_at: float = 0.0
+    """When the gates began to close."""
+    left_at: float | None = None
+    """When the old compute had stopped: from then on there is no way back."""
+    steps: tuple[Step, ...] = ()
+    """Between these two moments."""
+
+
+@dataclass(frozen=True, slots=True)
 class OpenResume:
     """The latest resume, as long as the end of its critical chain may still be heard of."""
 
@@ -105,6 +124,8 @@ class Database:
     waiters: dict[int, Waiter] = field(default_factory=dict)
     wishes: dict[int, float] = field(default_factory=dict)
     """People who asked for its sleep, and when."""
+    switching: Switching | None = None
+    """Asked for by somebody. Without a run only one that is on its way to a fresh compute."""
     effects: list[Effect] = field(default_factory=list)
     idle_turns: int = 0
     """Steps of the plan since its last action; a plan that only turns has a defect."""
@@ -152,12 +173,14 @@ class Database:
     """When the cluster is asked for them again, after it did not answer."""
     last_resume: LastResume | None = None
     open_resume: OpenResume | None = None
+    last_switchover: LastSwitchover | None = None
     noted_at: float = float("-inf")
     """When ``whyAwake`` was last written."""
 
     def __post_init__(self) -> None:
         self.observed_generation = self.status.observed_generation
         self.last_resume = self.status.last_resume
+        self.last_switchover = self.status.last_switchover
         self.facts_are_exact = self.status.compute is None
 
     @property

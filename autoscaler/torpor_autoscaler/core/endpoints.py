@@ -25,6 +25,17 @@ def info(database: Database) -> EndpointInfo:
     )
 
 
+def is_up_to_date(database: Database, told: EndpointInfo | None, generation: int) -> bool:
+    """Whether what proxies were told, and what a compute has carried out, is of this generation."""
+    is_carried_out = database.observed_generation >= generation or database.spec_failure is not None
+    return (
+        database.resource.metadata.generation >= generation
+        and not database.has_stale_facts
+        and (database.run is None or is_carried_out)
+        and told == info(database)
+    )
+
+
 def _phase(database: Database) -> Phase:
     """A suspend is nobody's affair before its gates are closed: it may still be called off."""
     if database.run is not None:

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from torpor_api.chain import Chain
 from torpor_api.facts import Activity, LoginFacts
-from torpor_api.failures import Refused, Unavailable
+from torpor_api.failures import Busy, Failure, Refused, Unavailable
 from torpor_api.messages import PostgresBack, PostgresLost
 from torpor_api.resource import ServerlessDatabase
 from torpor_autoscaler.core import outcomes, reasons
-from torpor_autoscaler.core.actions import AnswerWakes
-from torpor_autoscaler.core.database import AT_REST, Database, Inside, Waiter
+from torpor_autoscaler.core.actions import AnswerSwitchover, AnswerWakes
+from torpor_autoscaler.core.database import AT_REST, Database, Inside, Switching, Waiter
 
 
 def wake(database: Database, id: int, cause: str, lost_epoch: int, now: float) -> None:
@@ -46,6 +46,36 @@ def wish_asleep(database: Database, id: int, now: float) -> None:
 
 def withdraw(database: Database, id: int) -> None:
     database.wishes.pop(id, None)
+
+
+def ask_switchover(database: Database, id: int, patience_s: float) -> None:
+    """Somebody wants it on a fresh compute. Refused where there is nothing to move."""
+    refusal = _why_no_switchover(database)
+    if refusal is None:
+        database.switching = Switching(id, patience_s)
+    else:
+        database.effects.append(AnswerSwitchover(refusal, id))
+
+
+def withdraw_switchover(database: Database, id: int) -> None:
+    """Whoever asked has hung up, or has waited for too long; behind its stop it goes on."""
+    switching = database.switching
+    if switching is not None and switching.asker == id and switching.left_at is None:
+        database.switching = None
+        database.world.pool.stop_waiting(database.name)
+
+
+def _why_no_switchover(database: Database) -> Failure | None:
+    name, phase = database.name, database.phase
+    if database.switching is not None:
+        return Busy(f"{name} is being moved to another compute already")
+    if database.run is not None:
+        return None
+    if phase in AT_REST:
+        words = f"{name} is {phase}: there is no compute to move it from"
+        return Refused(words, "nothing to do: its next wake starts a fresh one with today's spec")
+    words = f"{name} has no compute at this moment: it is {phase}"
+    return Busy(words, "ask again once it is awake")
 
 
 def observe(database: Database, resource: ServerlessDatabase) -> None:

@@ -36,6 +36,9 @@ class Limits:
     start_s_max: float = 3700.0
     """How long an agent may be starting or stopping. Recovery replays all that was written since
     the last checkpoint; the agent gives up by itself after an hour, and says why."""
+    stop_s_max: float = 660.0
+    """How long an agent that says it is stopping is waited for. It gives the checkpoint of the
+    shutdown 600 s, then ends Postgres at once and brings to disk what was written."""
     restart_s_max: float = 60.0
     """How long a Postgres may take to come back under its agent before that is asked about it."""
     activity_every_s: float = 2.0
@@ -49,6 +52,9 @@ class Limits:
     """Between two writes that only change ``whyAwake``: each is an fsync."""
     gate_hold_s: float = 10.0
     """After this the gates open by themselves; a stop that takes longer is refused by the agent."""
+    switchover_hold_s: float = 30.0
+    """The same in a switchover, on top of what sessions are given to reach a safe point: for a
+    stop and a start, of a tenth of a second each unless the machine is overloaded."""
     stop_grace_s: float = 1.0
     """For clients that are not a proxy's to leave; then the agent says Busy."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from torpor_api.chain import Chain
+from torpor_api.chain import Chain, Step
 from torpor_api.facts import LoginFacts
-from torpor_api.failures import Failure
-from torpor_api.messages import Awake
-from torpor_api.resource import LastResume
+from torpor_api.failures import Busy, Failure, Unavailable
+from torpor_api.messages import Awake, SwitchedOver
+from torpor_api.resource import LastResume, LastSwitchover
 from torpor_autoscaler.core import chain, endpoints
-from torpor_autoscaler.core.actions import AnswerSuspends, AnswerWakes, Note
+from torpor_autoscaler.core.actions import AnswerSuspends, AnswerSwitchover, AnswerWakes, Note
 from torpor_autoscaler.core.database import Database, HeldBack, Trouble
 from torpor_autoscaler.core.limits import backoff_s
 
@@ -21,18 +21,21 @@ def note(database: Database, event: str, *reasons: str) -> None:
 
 
 def learn(database: Database, facts: LoginFacts, *, are_exact: bool) -> None:
-    """New login facts: told to proxies, and to be stored.
+    """What an agent says of who may log in: told to proxies and to be stored, if it is new.
 
     ``are_exact``: nothing can have changed since that we would not hear of.
     """
-    database.facts = facts
     database.facts_are_exact = are_exact
-    database.has_unstored_facts = True
+    if facts != database.facts:
+        database.facts = facts
+        database.has_unstored_facts = True
 
 
 def lose(database: Database, reason: str, now: float) -> None:
     """The compute serves no more and is to be fenced; sessions that it had get another one."""
     note(database, "compute_lost", reason)
+    words = f"{database.name} has lost its compute: {reason}"
+    answer_switchover(database, Unavailable(words, "who needs it gets a fresh one all the same"))
     database.must_return = database.world.proxies.sessions(database.name, now) > 0
     database.is_condemned = True
     database.facts_are_exact = False
@@ -42,6 +45,8 @@ def lose(database: Database, reason: str, now: float) -> None:
 def end_run(database: Database) -> None:
     """No compute serves the database any more, as far as we are concerned."""
     close_resume(database, Chain())
+    if database.switching is not None and database.switching.left_at is None:
+        answer_switchover(database, Busy(f"{database.name} was stopped before it could be moved"))
     database.run = database.inside = None
     database.doubt = ""
     database.is_gate_closed = False
@@ -63,6 +68,7 @@ def fail_start(database: Database, failure: Failure, now: float, *, is_final: bo
     if is_final:
         database.must_return = False
         answer_wakes(database, failure)
+        answer_switchover(database, failure)
 
 
 def hold_back(database: Database, reason: str, now: float) -> None:
@@ -89,6 +95,26 @@ def answer_suspends(database: Database, refusal: Failure | None) -> None:
     if database.wishes:
         database.effects.append(AnswerSuspends(refusal, tuple(database.wishes)))
         database.wishes.clear()
+
+
+def answer_switchover(database: Database, answer: SwitchedOver | Failure) -> None:
+    """It has come to its end, this one or another."""
+    if database.switching is not None:
+        database.effects.append(AnswerSwitchover(answer, database.switching.asker))
+        database.switching = None
+
+
+def end_switchover(database: Database, compute: str, steps: tuple[Step, ...]) -> None:
+    """The gate is open again; ``steps``: those since the old compute had stopped."""
+    switching, epoch = database.switching, database.status.epoch
+    assert switching is not None
+    pause_ms = round((database.world.now - switching.closed_at) * 1000.0, 3)
+    whole = (switching.steps + steps)[: chain.STEPS_MAX]
+    at = timestamp(database.world.wall_s)
+    database.last_switchover = LastSwitchover(at=at, epoch=epoch, pause_ms=pause_ms, steps=whole)
+    note(database, "switched_over", f"{compute}, {pause_ms:g} ms")
+    answer = SwitchedOver(epoch=epoch, compute=compute, pause_ms=pause_ms, steps=whole)
+    answer_switchover(database, answer)
 
 
 def close_resume(database: Database, rest: Chain) -> None:

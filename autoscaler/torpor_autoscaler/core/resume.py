@@ -53,8 +53,7 @@ def resume(database: Database) -> Plan[None]:
 
     Raises what the cluster or the fencer answered; nothing is started then.
     """
-    asked_at = min((w.since for w in database.waiters.values()), default=database.world.now)
-    watch, cause = Stopwatch(asked_at), _cause(database)
+    watch, cause = Stopwatch(_waited_since(database)), _cause(database)
     watch.lap("last compute ends", database.world.now)
     yield from fence(database)
     watch.lap("confirm it is gone", database.world.now)
@@ -75,6 +74,13 @@ def resume(database: Database) -> Plan[None]:
         watch.lap("tell the agent", database.world.now, started.steps)
         _awake(database, agent, prepared, started)
         _answer(database, watch, cause)
+
+
+def _waited_since(database: Database) -> float:
+    """When the first who waits began to; in a switchover everybody waits from the stop on."""
+    if database.switching is not None and database.switching.left_at is not None:
+        return database.switching.left_at
+    return min((w.since for w in database.waiters.values()), default=database.world.now)
 
 
 def _cause(database: Database) -> str:
@@ -195,7 +201,10 @@ def _awake(database: Database, agent: AgentInfo, prepared: Prepared, started: St
 
 def _answer(database: Database, watch: Stopwatch, cause: str) -> None:
     world = database.world
-    until = world.now + world.limits.resume_seen_s_max
-    database.open_resume = OpenResume(watch.chain, cause, world.wall_s, until)
-    outcomes.note(database, "awake", cause)
+    if database.switching is not None and database.run is not None:
+        outcomes.end_switchover(database, database.run.agent.compute, watch.chain.steps)
+    else:
+        until = world.now + world.limits.resume_seen_s_max
+        database.open_resume = OpenResume(watch.chain, cause, world.wall_s, until)
+        outcomes.note(database, "awake", cause)
     outcomes.answer_awake(database)

@@ -113,3 +113,5 @@ def _adopt(database: Database, agent: AgentInfo, state: AgentState) -> None:
     if not was_serving:
         database.used_at = database.world.now
         outcomes.note(database, "compute_found", agent.compute)
+        if database.switching is not None:
+            outcomes.end_switchover(database, agent.compute, ())

@@ -15,6 +15,8 @@ READY_MESSAGES = {
     Phase.SUSPENDING: "falling asleep; the first query wakes it",
 }
 
+MOVING_MESSAGE = "moving to another compute; its sessions wait for a moment"
+
 REASON_CHARACTERS_MAX = 1000
 """Of a failure's message: the last lines of a log are enough in a resource."""
 
@@ -31,6 +33,7 @@ def rendered(database: Database, phase: Phase, epoch: int, compute: str | None) 
         observed_generation=database.observed_generation,
         conditions=_conditions(database, phase),
         last_resume=database.last_resume,
+        last_switchover=database.last_switchover,
         why_awake=_why_awake(database, phase),
     )
 
@@ -47,20 +50,21 @@ def _conditions(database: Database, phase: Phase) -> tuple[Condition, ...]:
     trouble = database.trouble.failure if database.trouble else None
     if phase is Phase.FAILED and trouble is None:
         return database.status.conditions  # Failed before our start: the reason stands there.
-    found = [_ready(phase, trouble)]
+    is_moving = database.switching is not None and phase is not Phase.ACTIVE
+    found = [_ready(phase, trouble, is_moving=is_moving)]
     if database.spec_failure is not None:
         found.append(_refused("SpecApplied", database.spec_failure))
     return tuple(_since(each, database) for each in found)
 
 
-def _ready(phase: Phase, trouble: Failure | None) -> Condition:
+def _ready(phase: Phase, trouble: Failure | None, *, is_moving: bool) -> Condition:
     if trouble is not None and phase is not Phase.ACTIVE:
         return _refused("Ready", trouble)
     return Condition(
         type="Ready",
         status="Unknown" if phase is Phase.RESUMING else "True",
         reason=phase.value,
-        message=READY_MESSAGES[phase],
+        message=MOVING_MESSAGE if is_moving else READY_MESSAGES[phase],
     )
 
 

@@ -6,9 +6,10 @@ whose outcome is unknown can't: then the fencer decides (:mod:`settle`).
 
 from __future__ import annotations
 
-from torpor_api.failures import Busy, Failure
+from torpor_api.failures import Busy, Failure, Unavailable
 from torpor_api.messages import (
     AskActivity,
+    AskAgentState,
     Checkpoint,
     CloseGate,
     OpenGate,
@@ -20,7 +21,11 @@ from torpor_autoscaler.core import outcomes
 from torpor_autoscaler.core.actions import AskAgent, AskProxies, NotAsked, Plan, ask
 from torpor_autoscaler.core.database import Database, Run
 from torpor_autoscaler.core.reasons import Weight
+from torpor_autoscaler.core.settle import LOOK_AGAIN_S, pause
 from torpor_autoscaler.core.writing import write
+
+STILL_STOPPING = ("stopping", "stopped")
+"""What an agent says of itself that has the order, and may be asked for the answer again."""
 
 
 def suspend(database: Database, run: Run) -> Plan[None]:
@@ -31,12 +36,14 @@ def suspend(database: Database, run: Run) -> Plan[None]:
         yield from write(database, Phase.SUSPENDING, run.epoch, run.agent.compute)
         yield from ask(AskAgent(run.agent, Checkpoint(epoch=run.epoch)))
         _refuse_if_used(database, run)
-        yield from _close_gates(database, run)
+        yield from close_gates(database, run, database.world.limits.gate_hold_s)
         _refuse_if_used(database, run)
+        stopped = yield from stop(database, run)
     except Failure as failure:
         yield from _call_off(database, run, failure)
         return
-    yield from _stop(database, run)
+    if stopped is not None:
+        released(database, run, stopped)
 
 
 def lay_down(database: Database) -> Plan[None]:
@@ -53,6 +60,10 @@ def lay_down(database: Database) -> Plan[None]:
         compute = None if is_released else status.compute
         yield from write(database, Phase.SUSPENDED, status.epoch, compute)
         outcomes.note(database, "suspended")
+    if database.switching is not None:
+        database.must_return = False
+        words = f"{database.name} was put to sleep before its fresh compute was started"
+        outcomes.answer_switchover(database, Busy(words))
     database.blocked_by = None
     database.world.pool.unbind(database.name)
     outcomes.answer_suspends(database, None)
@@ -76,46 +87,93 @@ def _refuse_if_used(database: Database, run: Run) -> None:
         raise Busy("; ".join(reason.line for reason in against))
 
 
-def _close_gates(database: Database, run: Run) -> Plan[None]:
-    database.is_gate_closed = True
-    hold_s = database.world.limits.gate_hold_s
-    request = CloseGate(name=database.name, epoch=run.epoch, hold_s=hold_s)
+def close_gates(database: Database, run: Run, hold_s: float, patience_s: float = 0.0) -> Plan[None]:
+    """Every session is parked, or this raises why one can't be; then :func:`open_gates`."""
+    database.is_gate_closed = database.is_suspending = True
+    request = CloseGate(name=database.name, epoch=run.epoch, hold_s=hold_s, patience_s=patience_s)
     yield from ask(AskProxies(request))
 
 
-def _stop(database: Database, run: Run) -> Plan[None]:
-    request = StopCompute(epoch=run.epoch, grace_s=database.world.limits.stop_grace_s)
-    try:
-        stopped = yield from ask(AskAgent(run.agent, request))
-    except (Busy, NotAsked) as failure:
-        yield from _call_off(database, run, failure)
-    except Failure as failure:
-        if database.is_served_by(run):
-            outcomes.lose(database, f"its stop: {failure.message}", database.world.now)
-    else:
-        _stopped(database, run, stopped)
-
-
-def _stopped(database: Database, run: Run, stopped: Stopped) -> None:
-    database.released_epoch = database.gone_epoch = run.epoch
-    database.is_condemned = database.must_return = False
-    outcomes.learn(database, stopped.facts, are_exact=True)
-    outcomes.end_run(database)
-
-
-def _call_off(database: Database, run: Run, failure: Failure) -> Plan[None]:
-    """Everybody goes on as if nothing had been; the phase is written by whoever stays awake."""
+def open_gates(database: Database, run: Run, why: Failure) -> Plan[None]:
+    """Sessions attach again to the compute that they had; it is asked, unless it is just busy."""
     if database.is_gate_closed and database.is_served_by(run):
         try:
             yield from ask(AskProxies(OpenGate(name=database.name, epoch=run.epoch)))
         except Failure as closed:
             outcomes.note(database, "gate_opens_by_itself", closed.message)
     database.is_gate_closed = database.is_suspending = False
+    database.blocked_by = None
+    if database.run is not None and not isinstance(why, Busy):
+        database.doubt = f"its compute was not stopped: {why.message}"
+
+
+def stop(database: Database, run: Run) -> Plan[Stopped | None]:
+    """Raises why it was not stopped, with nothing changed. None: who knows; it is lost."""
+    try:
+        return (yield from _answer_to_stop(database, run))
+    except (Busy, NotAsked):
+        raise
+    except Failure as failure:
+        if database.is_served_by(run):
+            outcomes.lose(database, f"its stop: {failure.message}", database.world.now)
+        return None
+
+
+def _answer_to_stop(database: Database, run: Run) -> Plan[Stopped]:
+    """Raises NotAsked only where nothing was asked. An agent that goes on stopping is asked again.
+
+    The checkpoint of a shutdown takes as long as its disk does. Ending it would lose the login
+    facts, and make the next start recover what the checkpoint was about to write.
+    """
+    limits = database.world.limits
+    request = StopCompute(epoch=run.epoch, grace_s=limits.stop_grace_s)
+    try:
+        return (yield from ask(AskAgent(run.agent, request)))
+    except NotAsked:
+        raise
+    except Unavailable as unheard:
+        failure = unheard
+    deadline = database.world.now + limits.stop_s_max
+    database.blocked_by = Unavailable(f"compute {run.agent.compute} is still stopping Postgres")
+    while database.world.now < deadline and (yield from _is_stopping(database, run)):
+        try:
+            return (yield from ask(AskAgent(run.agent, request)))
+        except Unavailable as unheard:
+            failure = unheard
+        yield from pause(database, LOOK_AGAIN_S)
+    database.blocked_by = None
+    raise Unavailable(failure.message)
+
+
+def _is_stopping(database: Database, run: Run) -> Plan[bool]:
+    """What an agent says whose answer to StopCompute was not heard."""
+    if not database.is_served_by(run):
+        return False  # It is gone, or somebody else has the database.
+    try:
+        state = yield from ask(AskAgent(run.agent, AskAgentState()))
+    except NotAsked:
+        return True
+    except Failure:
+        return False
+    claim = (state.database, state.epoch)
+    return state.state in STILL_STOPPING and claim == (database.name, run.epoch)
+
+
+def released(database: Database, run: Run, stopped: Stopped) -> None:
+    """Its compute has given the data back, and has said who may log in."""
+    database.released_epoch = database.gone_epoch = run.epoch
+    database.is_condemned = database.must_return = False
+    outcomes.learn(database, stopped.facts, are_exact=True)
+    database.has_unstored_facts = True  # Known or not: a suspend is complete when they are kept.
+    outcomes.end_run(database)
+
+
+def _call_off(database: Database, run: Run, failure: Failure) -> Plan[None]:
+    """Everybody goes on as if nothing had been; the phase is written by whoever stays awake."""
+    yield from open_gates(database, run, failure)
     outcomes.answer_suspends(database, Busy(f"{database.name}: {failure.message}"))
     if database.run is None:
         return
-    if not isinstance(failure, Busy):
-        database.doubt = f"a suspend failed: {failure.message}"
     if database.waiters:
         database.used_at = database.world.now
         outcomes.note(database, "suspend_called_off", "woken")

@@ -23,13 +23,19 @@ class WarmPool:
         """The latest that are gone: late news of them must not bring them back."""
         self._waiting: dict[str, None] = {}
         self._bound: dict[str, str] = {}
+        self._reserved: dict[str, str] = {}
+        """Kept for a database that may yet need none: not taken, and given to no other."""
+        self._has_returned = False
         self.revision = 0
         """Grows whenever the cluster should hear of ``size_wanted`` or ``claimed`` again."""
 
     @property
     def size_wanted(self) -> int:
-        """With a pool of 0 an agent is started only when somebody waits for one."""
-        return max(self._size, 1 if self._waiting else 0)
+        """With a pool of 0 an agent is started only when somebody waits for one.
+
+        A reserved one is still warm, and none that others could have.
+        """
+        return max(self._size, 1 if self._waiting else 0) + len(self._reserved)
 
     @property
     def waiting(self) -> tuple[str, ...]:
@@ -44,7 +50,7 @@ class WarmPool:
             self._agents[agent.compute] = agent
 
     def _bury(self, compute: str) -> None:
-        self._agents.pop(compute, None)
+        self.forget(compute)
         self._taken.discard(compute)
         self._gone[compute] = None
         if len(self._gone) > GONE_REMEMBERED_MAX:
@@ -67,6 +73,7 @@ class WarmPool:
 
     def unbind(self, database: str) -> None:
         """No compute serves the database; the one that did is of no more use."""
+        self.release(database)
         if self._bound.pop(database, None) is not None:
             self.revision += 1
 
@@ -77,6 +84,8 @@ class WarmPool:
     def forget(self, compute: str) -> None:
         """The cluster does not speak of it any more."""
         self._agents.pop(compute, None)
+        for database in [name for name, kept in self._reserved.items() if kept == compute]:
+            self.release(database)
 
     def find(self, compute: str) -> AgentInfo | None:
         return self._agents.get(compute)
@@ -85,19 +94,52 @@ class WarmPool:
         return tuple(self._agents)
 
     def take(self, database: str, postgres_version: str | None) -> AgentInfo | None:
-        """The agent that has been warm for longest, for good; None: the database waits."""
+        """The agent that has been warm for longest, for good; None: the database waits.
+
+        One that was reserved for the database comes first.
+        """
+        agent = self.reserve(database, postgres_version)
+        if agent is not None:
+            del self._reserved[database]
+            self.bind(database, agent.compute)
+        return agent
+
+    def reserve(self, database: str, postgres_version: str | None) -> AgentInfo | None:
+        """As :meth:`take`, but it can be released; the same one however often this is asked."""
+        kept = self._agents.get(self._reserved.get(database, ""))
+        if kept is not None and _is_of(kept, postgres_version):
+            return kept
+        self.release(database)
         for compute, agent in self._agents.items():
-            if compute in self._taken or postgres_version not in (None, agent.postgres_version):
-                continue
-            self.bind(database, compute)
-            self.stop_waiting(database)
-            return agent
+            if self._is_free(compute) and _is_of(agent, postgres_version):
+                self._reserved[database] = compute
+                self.revision += 1
+                self.stop_waiting(database)
+                return agent
         if database not in self._waiting:
             self._waiting[database] = None
             self.revision += 1
         return None
 
+    def release(self, database: str) -> None:
+        """What was reserved for it was never claimed: it is warm for whoever comes next."""
+        if self._reserved.pop(database, None) is not None:
+            self._has_returned = True
+            self.revision += 1
+
+    def collect_returned(self) -> bool:
+        """Whether agents were released since this was last asked: those who wait look again."""
+        has_returned, self._has_returned = self._has_returned, False
+        return has_returned
+
+    def _is_free(self, compute: str) -> bool:
+        return compute not in self._taken and compute not in self._reserved.values()
+
     def stop_waiting(self, database: str) -> None:
         if database in self._waiting:
             del self._waiting[database]
             self.revision += 1
+
+
+def _is_of(agent: AgentInfo, postgres_version: str | None) -> bool:
+    return postgres_version in (None, agent.postgres_version)

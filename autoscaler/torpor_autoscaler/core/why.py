@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from torpor_api.failures import Failure, Unavailable
+from torpor_api.failures import Busy, Failure, NoWarmCompute, Unavailable
 from torpor_autoscaler.core import reasons
 from torpor_autoscaler.core.database import Database
 
 WAITERS_SHOWN_MAX = 5
 """Of those who wait; the first are the ones that matter."""
 
+MOVING = "it is being moved to another compute"
+
 RESTARTING = "Postgres has crashed and is being started again"
 
 
 def lines(database: Database, now: float) -> tuple[str, ...]:
     """Nothing for a database that sleeps and that nobody wants."""
-    if database.run is not None:
-        return _awake(database, now)
+    moving = (MOVING,) if database.switching is not None else ()
+    return moving + (_awake(database, now) if database.run is not None else _absent(database, now))
+
+
+def _absent(database: Database, now: float) -> tuple[str, ...]:
     found = [_in_words(failure) for failure in _failures(database)]
     waiters = list(database.waiters.values())[:WAITERS_SHOWN_MAX]
     found += [f"wanted by {w.cause} for {reasons.duration(now - w.since)}" for w in waiters]
@@ -44,6 +49,18 @@ def unanswered(database: Database, waited_s: float) -> Failure:
     last = failures[0]
     words = f"{database.name} did not wake within {waited_s:g} s: {last.message}"
     return type(last)(words, last.hint or hint)
+
+
+def unmoved(database: Database, waited_s: float) -> Failure:
+    """For a switchover whose time is up: how far it has come."""
+    words = f"{database.name} was not moved within {waited_s:g} s"
+    if database.run is None:
+        found = _failures(database)
+        reason = found[0].message if found else "its fresh compute is being started"
+        return Unavailable(f"{words}: {reason}", "it goes on; see `torpor status`")
+    if database.name in database.world.pool.waiting:
+        return NoWarmCompute(f"{words}: it waits for a warm compute", "nothing was changed")
+    return Busy(f"{words}", "see `torpor why`")
 
 
 def _awake(database: Database, now: float) -> tuple[str, ...]:

@@ -59,6 +59,7 @@ class FakeAgent:
         self.volume: Volume | None = None
         self._request: m.StartCompute | None = None
         self._starting: asyncio.Task[m.Started] | None = None
+        self._stop_lock = asyncio.Lock()
         self._untold_facts = False
         self._has_started = False
         self.looks = 0
@@ -210,7 +211,11 @@ class FakeAgent:
 
     async def _stop(self, request: m.StopCompute) -> m.Stopped:
         self._refuse_other_epoch(request.epoch)
-        if self.state not in ("running", "stopping", "stopped") or self.volume is None:
+        async with self._stop_lock:
+            return await self._stop_once(request)
+
+    async def _stop_once(self, request: m.StopCompute) -> m.Stopped:
+        if self.state not in ("running", "stopped") or self.volume is None:
             raise StartFailed(f"{self.compute} is {self.state}")
         if self.state == "running":
             self.state = "stopping"

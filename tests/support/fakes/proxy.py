@@ -14,6 +14,9 @@ from torpor_api.failures import Busy, InvalidRequest, NotFound, StaleEpoch, Unav
 
 FIRST_ROW_MS = 1.0
 
+LOOK_S = 0.005
+"""Between two looks at sessions that are busy while the gate is closing."""
+
 RETRY_S = 0.05
 """Between two attempts to reach a compute that is said to be fine."""
 
@@ -73,12 +76,16 @@ class FakeProxy:
     async def answer(self, request: m.Request[Any]) -> m.Message:
         match request:
             case m.CloseGate():
-                return self._close_gate(request)
+                return await self._close_gate(request)
+            case m.ListSessions():
+                return self._list_sessions(request)
             case m.OpenGate():
                 gate = self.gates.get(request.name)
                 if gate is not None and gate.info.epoch == request.epoch:
                     gate.closed_until = None
                     self._wake_up()
+                return m.Done()
+            case m.HaveHeard():
                 return m.Done()
             case _:
                 raise InvalidRequest(f"{type(request).__name__} is not for a proxy")
@@ -103,18 +110,43 @@ class FakeProxy:
         gate.info = info
         self._wake_up()
 
-    def _close_gate(self, request: m.CloseGate) -> m.GateClosed:
+    async def _close_gate(self, request: m.CloseGate) -> m.GateClosed:
         gate = self.gates.get(request.name)
         if gate is None:
             raise NotFound(f"no endpoint {request.name!r}")
         if gate.info.epoch != request.epoch or gate.info.address is None:
             raise StaleEpoch(f"{self.name} knows epoch {gate.info.epoch}, not {request.epoch}")
-        for session in gate.sessions:
-            if session.is_busy or session.pinned:
-                raise Busy(f"session {session.number}: {session.pinned or 'a query is running'}")
-        self._park(gate)
         gate.closed_until = self._now() + request.hold_s
+        try:
+            await self._park_all(gate, request.epoch, self._now() + request.patience_s)
+        except Busy:
+            gate.closed_until = None
+            self._wake_up()
+            raise
         return m.GateClosed(parked=len(gate.sessions))
+
+    async def _park_all(self, gate: FakeGate, epoch: int, patient_until: float) -> None:
+        """Each at its safe point; the others wait meanwhile."""
+        while True:
+            for session in gate.sessions:
+                if session.pinned:
+                    raise Busy(f"session {session.number}: {session.pinned}")
+                if not session.is_busy:
+                    _detach(session)
+            busy = [session for session in gate.sessions if session.is_busy]
+            if not busy:
+                return
+            if self._now() >= patient_until or gate.info.epoch != epoch:
+                raise Busy(f"session {busy[0].number}: a query is running")
+            await asyncio.sleep(LOOK_S)
+
+    def _list_sessions(self, request: m.ListSessions) -> m.SessionList:
+        gate = self.gates.get(request.name)
+        if gate is None:
+            raise NotFound(f"no endpoint {request.name!r}")
+        held = sorted(gate.sessions, key=lambda session: not session.pinned)
+        infos = tuple(map(_info, held[: request.limit]))
+        return m.SessionList(sessions=infos, total=len(held))
 
     def _park(self, gate: FakeGate) -> None:
         for session in gate.sessions:
@@ -219,6 +251,20 @@ def _detach(session: FakeSession) -> None:
     if session.backend is not None:
         session.backend.clients.discard(session)
         session.backend = None
+
+
+def _info(session: FakeSession) -> m.SessionInfo:
+    state = m.SessionStanding.ATTACHED if session.is_attached else m.SessionStanding.PARKED
+    return m.SessionInfo(
+        session=session.number,
+        user="app",
+        dbname="app",
+        application="worker",
+        client="10.0.0.7",
+        state=m.SessionStanding.PINNED if session.pinned else state,
+        since_s=180.0,
+        reason=session.pinned or ("a query is running" if session.is_busy else ""),
+    )
 
 
 def _report(session: FakeSession) -> m.SessionReport:

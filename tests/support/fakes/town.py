@@ -91,7 +91,7 @@ class Town:
 
     async def register(self, name: str = "proxy-1") -> FakeProxy:
         proxy = FakeProxy(name, asyncio.get_running_loop().time)
-        gates = handlers_of(proxy.answer, m.CloseGate, m.OpenGate)
+        gates = handlers_of(proxy.answer, m.CloseGate, m.OpenGate, m.HaveHeard, m.ListSessions)
 
         async def hear(_: Peer, event: m.Event) -> None:
             proxy.hear(event)

@@ -18,6 +18,7 @@ from torpor_autoscaler.core import facts
 from torpor_autoscaler.core.actions import (
     Action,
     AnswerSuspends,
+    AnswerSwitchover,
     AnswerWakes,
     AskAgent,
     AskCluster,
@@ -216,6 +217,9 @@ class Story:
 
     def refusals(self) -> list[Failure | None]:
         return [e.refusal for e in self.effects if isinstance(e, AnswerSuspends)]
+
+    def moves(self) -> list[m.SwitchedOver | Failure]:
+        return [e.answer for e in self.effects if isinstance(e, AnswerSwitchover)]
 
     def notes(self) -> list[str]:
         return [e.event for e in self.effects if isinstance(e, Note)]

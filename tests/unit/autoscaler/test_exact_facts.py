@@ -98,6 +98,8 @@ def test_a_stop_of_unknown_outcome_leaves_them_inexact_and_a_start_without_facts
     story.at(120.0).sample(idle_s=20.0)
     story.until(m.StopCompute)
     story.do_and_fail(Unavailable("the connection was lost"))
+    assert story.asks(m.AskAgentState)
+    story.fail(Unavailable("nobody answers"))
     assert not is_exact(story)
     story.wake()
     story.until(m.StartCompute)
@@ -105,6 +107,32 @@ def test_a_stop_of_unknown_outcome_leaves_them_inexact_and_a_start_without_facts
     assert not is_exact(story)
     story.fact(facts.facts_changed, story.database.status.epoch, FACTS)
     assert is_exact(story)
+
+
+def test_facts_that_are_known_already_are_neither_told_nor_stored() -> None:
+    """An agent tells once after each clean start, because what woke it may have changed a role."""
+    story = awake()
+    story.fact(facts.facts_changed, 1, FACTS).rest()
+    before, known = len(story.asked), endpoints.info(story.database)
+    story.fact(facts.facts_changed, 1, FACTS.model_copy(deep=True)).rest()
+    assert len(story.asked) == before and endpoints.info(story.database) == known
+
+
+def test_the_same_facts_make_them_exact_again() -> None:
+    story = awake()
+    story.fact(facts.facts_changed, 1, FACTS).rest()
+    story.fact(facts.postgres_lost, lost(restarting=True), 101.0)
+    back = m.PostgresBack(database="shop", epoch=1, started=started(FACTS))
+    story.fact(facts.postgres_back, back).rest()
+    assert is_exact(story) and len(story.all(m.StoreLoginFacts)) == 1
+
+
+def test_a_suspend_stores_what_it_exports_known_or_not() -> None:
+    story = awake()
+    story.fact(facts.facts_changed, 1, FACTS).rest()
+    story.fact(facts.wish_asleep, 7, story.world.now).rest()
+    assert story.phase() is Phase.SUSPENDED
+    assert [stored.facts for stored in story.all(m.StoreLoginFacts)] == [FACTS, FACTS]
 
 
 def test_a_clean_stop_leaves_exact_ones() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from torpor_autoscaler.core import warm_pool
@@ -94,3 +96,46 @@ def test_asking_again_and_again_is_no_news_to_the_cluster() -> None:
     agents.take("a", None)
     agents.unbind("a")
     assert agents.revision == revision
+
+
+def test_what_is_reserved_is_warm_but_no_others() -> None:
+    agents = pool(2)
+    assert agents.reserve("a", None) == agents.reserve("a", None) == agent(1)
+    assert (agents.claimed, agents.size_wanted, agents.database_of("c1")) == ((), 3, None)
+    assert agents.take("b", None) == agent(2)
+    assert agents.take("c", None) is None
+
+
+def test_what_was_reserved_is_taken_first() -> None:
+    agents = pool(2)
+    agents.reserve("a", None)
+    agents.take("b", None)
+    assert agents.take("a", None) == agent(1)
+    assert (agents.claimed, agents.size_wanted) == (("c1", "c2"), 2)
+
+
+@pytest.mark.parametrize("give_back", [WarmPool.release, WarmPool.unbind])
+def test_what_was_reserved_may_be_given_back(give_back: Callable[[WarmPool, str], None]) -> None:
+    agents = pool(1)
+    agents.reserve("a", None)
+    assert agents.take("b", None) is None and not agents.collect_returned()
+    give_back(agents, "a")
+    assert agents.collect_returned() and not agents.collect_returned()
+    assert agents.take("b", None) == agent(1)
+
+
+def test_what_was_reserved_and_dies_is_replaced() -> None:
+    agents = pool(2)
+    agents.reserve("a", None)
+    agents.learn(agent(1).model_copy(update={"is_gone": True}))
+    assert agents.size_wanted == 2
+    assert agents.reserve("a", None) == agent(2)
+    agents.forget("c2")
+    assert agents.take("a", None) is None and agents.waiting == ("a",)
+
+
+def test_another_postgres_than_was_reserved_may_be_needed() -> None:
+    agents = pool(1)
+    agents.reserve("a", "18")
+    assert agents.take("a", "17") is None
+    assert agents.take("b", "18") == agent(1)
