@@ -21,24 +21,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from struct import Struct
 
+from torpor_proxy.core.unnamed import Change, Sent, Unnamed
 from torpor_proxy.core.wire import HEAD_BYTES
 
 MESSAGE_BYTES_MAX = (1 << 30) - 2
 """Postgres's own bound (``PQ_LARGE_MESSAGE_LIMIT``): a longer one is garbage."""
 
 INSPECTED_BYTES_MAX = 64 << 10
-"""A message that has to be read whole (an unnamed Parse, a setting's report) is kept up to here."""
+"""A message that has to be read whole (a Parse, a setting's report) is kept up to here."""
 
 _head = Struct(">BI").unpack_from
 
-_QUERY, _SYNC, _CALL, _PARSE, _TERMINATE, _COPY_DATA = b"QSFPXd"
-_BOUND_KINDS = frozenset(b"BDECH")
-"""With Parse: the extended query protocol."""
+_QUERY, _SYNC, _CALL, _PARSE, _CLOSE, _TERMINATE, _COPY_DATA = b"QSFPCXd"
+_BOUND_KINDS = frozenset(b"BDEH")
+"""With Parse and Close: the extended query protocol."""
 
 _CLIENT_KINDS = frozenset(b"QSFPBDECHXdcf")
 
-_READY, _ERROR, _COPY_IN, _COPY_BOTH, _PARAMETER = b"ZEGWS"
+_CLOSE_BYTES_READ = HEAD_BYTES + 2
+"""What is closed, and the first byte of its name."""
+
+_READY, _ERROR, _COPY_IN, _COPY_BOTH, _PARAMETER, _PARSED = b"ZEGWS1"
 _PLAIN_SERVER_KINDS = frozenset(b"DTC123ntsINHdcAVKR")
+_PLAIN_WHILE_PARSING = _PLAIN_SERVER_KINDS - {_PARSED}
 _INSPECTED_KINDS = frozenset((_READY, _PARAMETER))
 """Of these the body is read, so they are waited for until they are whole."""
 
@@ -66,6 +71,7 @@ class Exchange:
         "_server_left",
         "_server_part",
         "_skips_to_sync",
+        "_unnamed",
         "has_failed",
         "in_copy",
         "is_terminated",
@@ -73,7 +79,6 @@ class Exchange:
         "promises",
         "queries",
         "status",
-        "unnamed",
     )
 
     def __init__(self) -> None:
@@ -84,17 +89,14 @@ class Exchange:
         self.in_copy = False
         self.is_terminated = False
         """The client said Terminate: what it sent before is still to be answered."""
-        self.unnamed: bytes | None = None
-        """The whole last unnamed Parse that no simple query has superseded.
-
-        b"" where it was too long to be kept.
-        """
         self.has_failed = False
         """An ErrorResponse came after the last ReadyForQuery."""
         self.promises = b""
         """What the server still owes, a letter each; see the table above."""
         self.is_unclear = False
         """Which answer belongs to which question can't be told any more: never parked again."""
+        self._unnamed: Unnamed | None = None
+        """None before the first Parse: who never sends one need not pay for it."""
         self._skips_to_sync = False
         self._has_passed_sync = False
         """A Sync was sent that the copy has passed over, or was not read before it failed."""
@@ -138,6 +140,30 @@ class Exchange:
         """Whether a message of the proxy's own may be put into the stream to the client."""
         return not self._server_left and not self._server_part
 
+    @property
+    def unnamed(self) -> bytes | None:
+        """The whole Parse of the unnamed statement; None where there is surely none.
+
+        b"" where its text is not known: it was too long to be kept. Exact at a safe point.
+        """
+        if self._unnamed is None:
+            return None
+        self._unnamed.settle(self.queries)
+        return self._unnamed.candidate
+
+    @property
+    def unnamed_is_sure(self) -> bool:
+        """False: an error has left open whether the statement exists; ask the server."""
+        if self._unnamed is None:
+            return True
+        self._unnamed.settle(self.queries)
+        return self._unnamed.is_sure
+
+    def unnamed_found(self, *, exists: bool) -> None:
+        """The server was asked for it, at a safe point."""
+        if self._unnamed is not None:
+            self._unnamed.found(exists=exists)
+
     # --- client to server -------------------------------------------------------------
 
     def client_sent(self, data: bytes) -> bool:
@@ -163,14 +189,19 @@ class Exchange:
                 self._sync()
             elif kind == _PARSE:
                 has_sql = True
-                if not self._keep_unnamed(data, position, position + 1 + length):
+                if not self._parse(data, position, position + 1 + length):
                     return True
                 is_open = is_open or self._promise(b"x")
             elif kind == _QUERY:
+                if self._unnamed is not None:
+                    self._changes_unnamed(Change.DROP)
                 self._promise(b"Q")
                 is_open = is_open and self._skips_to_sync
-                self.unnamed = None
                 has_sql = True
+            elif kind == _CLOSE:
+                if not self._close(data, position, position + 1 + length):
+                    return has_sql
+                is_open = is_open or self._promise(b"x")
             elif kind != _COPY_DATA:
                 self._take_rare(kind, length)
                 is_open = self.promises[-1:] == b"x"
@@ -206,20 +237,43 @@ class Exchange:
         elif self.promises:
             self.promises += b"c"
 
-    def _keep_unnamed(self, data: bytes, start: int, end: int) -> bool:
-        """Remember an unnamed Parse; False where it has to be waited for."""
+    def _parse(self, data: bytes, start: int, end: int) -> bool:
+        """False where it has to be waited for."""
+        is_long = end - start > INSPECTED_BYTES_MAX
         size = len(data)
-        is_known = size - start > HEAD_BYTES
-        if is_known and data[start + HEAD_BYTES] != 0:
-            return True
-        if is_known and end - start > INSPECTED_BYTES_MAX:
-            self.unnamed = b""
-            return True
-        if end > size:
+        if end > size and not (is_long and size - start > HEAD_BYTES):
             self._client_part = data[start:]
             return False
-        self.unnamed = data[start:end]
+        if data[start + HEAD_BYTES] != 0:
+            self._changes_unnamed(Change.NONE)
+        else:
+            self._changes_unnamed(b"" if is_long else data[start:end])
         return True
+
+    def _close(self, data: bytes, start: int, end: int) -> bool:
+        """False where it has to be waited for."""
+        read_end = min(start + _CLOSE_BYTES_READ, end)
+        if read_end > len(data):
+            self._client_part = data[start:]
+            return False
+        if self._unnamed is not None and data[start + HEAD_BYTES : read_end] == b"S\0":
+            self._changes_unnamed(Change.DROP)
+        return True
+
+    def _changes_unnamed(self, what: Sent) -> None:
+        """Once the server has executed it."""
+        if self._skips_to_sync:
+            return
+        unnamed = self._unnamed
+        if unnamed is None:
+            unnamed = self._unnamed = Unnamed()
+        unnamed.settle(self.queries)
+        if what is Change.DROP and not unnamed.is_there:
+            self._unnamed = None
+            return
+        # Before its answer: as many ReadyForQuery as came, and as are still owed.
+        owed = len(self.promises.translate(None, b"xc")) if self.promises else 0
+        unnamed.sent(self.queries + owed, what)
 
     # --- server to client -------------------------------------------------------------
 
@@ -234,9 +288,11 @@ class Exchange:
         was_ready = False
         size = len(data)
         last_head = size - HEAD_BYTES
+        is_parsing = self._unnamed is not None and self._unnamed.open
+        plain_kinds = _PLAIN_WHILE_PARSING if is_parsing else _PLAIN_SERVER_KINDS
         while position <= last_head:
             kind, length = _head(data, position)
-            if kind in _PLAIN_SERVER_KINDS:
+            if kind in plain_kinds:
                 position += 1 + length
                 continue
             end = position + 1 + length
@@ -245,6 +301,9 @@ class Exchange:
             if kind == _READY:
                 self._ready(data[position + HEAD_BYTES])
                 was_ready = True
+            elif kind == _PARSED:
+                assert self._unnamed is not None
+                self._unnamed.confirmed(self.queries)
             elif kind == _PARAMETER:
                 if on_parameter is not None:
                     on_parameter(data[position:end])
@@ -280,6 +339,8 @@ class Exchange:
 
     def _failed(self) -> None:
         self.has_failed = True
+        if self._unnamed is not None:
+            self._unnamed.failed(self.queries)
         self.is_unclear |= self._has_passed_sync
         promises = self.promises.lstrip(b"c")
         self.in_copy = False
@@ -298,5 +359,8 @@ class Exchange:
         """The server now reads copy data and passes over each Sync before the copy's end."""
         before, end, after = self.promises.partition(b"c")
         self.in_copy = not end
-        self._has_passed_sync = b"S" in before
+        syncs = before.count(b"S")
+        self._has_passed_sync = syncs > 0
+        if self._unnamed is not None:
+            self._unnamed.passed_over(self.queries, syncs)
         self.promises = before.replace(b"S", b"") + after

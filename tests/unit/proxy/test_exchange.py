@@ -174,30 +174,39 @@ def test_each_parameter_status_is_told_whole_wherever_it_is_cut() -> None:
         assert told == messages
 
 
-PARSE = wire.parse("", "select 1")
+PARSE, READY = wire.parse("", "select 1"), wire.ready_for_query()
 
 
 @pytest.mark.parametrize(
     ("sent", "kept"),
     [
         (PARSE, PARSE),
-        (PARSE + wire.SYNC + wire.bind("") + wire.execute() + wire.SYNC, PARSE),
+        (PARSE + wire.SYNC + wire.bind("") + wire.execute(), PARSE),
         (wire.parse("named", "select 1"), None),
         (PARSE + wire.parse("named", "select 2"), PARSE),
         (wire.parse("", "select 0") + PARSE, PARSE),
-        (PARSE + client("Q"), None),
-        (client("Q") + PARSE, PARSE),
+        (PARSE + wire.close_statement(""), None),
+        (PARSE + wire.close_statement("named"), PARSE),
+        (PARSE + wire.message(b"C", b"P\0"), PARSE),
+        (wire.close_statement("") + PARSE, PARSE),
         (wire.parse("", "x" * INSPECTED_BYTES_MAX), b""),
         (wire.parse("", "x" * INSPECTED_BYTES_MAX) + PARSE, PARSE),
         (wire.parse("named", "x" * INSPECTED_BYTES_MAX), None),
     ],
 )
 @pytest.mark.parametrize("size", [1, 5, 6, 7, 1000, 1 << 20])
-def test_the_unnamed_statement(sent: bytes, kept: bytes | None, size: int) -> None:
+def test_the_unnamed_statement_wherever_its_parse_is_cut(
+    sent: bytes, kept: bytes | None, size: int
+) -> None:
+    """What failures do to it: ``test_unnamed.py``."""
     exchange = Exchange()
+    sent += wire.SYNC
     for start in range(0, len(sent), size):
         exchange.client_sent(sent[start : start + size])
-    assert exchange.unnamed == kept
+    answers = {b"P": b"1", b"B": b"2", b"E": b"C", b"C": b"3"}
+    for kind, _ in wire.split(sent)[0]:
+        exchange.server_sent(READY if kind == b"S" else wire.message(answers[kind]))
+    assert (exchange.is_safe, exchange.unnamed, exchange.unnamed_is_sure) == (True, kept, True)
 
 
 @pytest.mark.parametrize("kind", ["Q", "P"])
