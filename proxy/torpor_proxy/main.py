@@ -23,6 +23,7 @@ from torpor_proxy.adapters.compute import SocketComputes
 from torpor_proxy.adapters.fleet import ChannelFleet
 from torpor_proxy.adapters.listener import Listener
 from torpor_proxy.adapters.tls import Certificate
+from torpor_proxy.executor.host import Chaos
 from torpor_proxy.executor.opening import Door, open_session
 from torpor_proxy.executor.registry import Registry
 from torpor_proxy.settings import Settings, from_environment
@@ -43,6 +44,7 @@ class Options:
     certificate: Path | None
     key: Path | None
     domain: str
+    chaos: Chaos
 
 
 def parse_options(arguments: Sequence[str]) -> Options:
@@ -53,14 +55,20 @@ def parse_options(arguments: Sequence[str]) -> Options:
     parser.add_argument("--tls-cert", type=Path, metavar="FILE")
     parser.add_argument("--tls-key", type=Path, metavar="FILE")
     parser.add_argument("--domain", default="localhost", help="NAME.DOMAIN names an endpoint")
+    parser.add_argument("--park-every-safe-point", action="store_true")
+    parser.add_argument("--restart-every", type=int, default=0, metavar="PARKS")
     given = parser.parse_args(arguments)
     host, colon, port = given.listen.rpartition(":")
     if not colon or not port.isdigit():
         raise InvalidRequest(f"--listen {given.listen!r}: write HOST:PORT, like 127.0.0.1:6432")
     if (given.tls_cert is None) != (given.tls_key is None):
         raise InvalidRequest("--tls-cert and --tls-key belong together")
+    if given.restart_every < 0 or (given.restart_every and not given.park_every_safe_point):
+        raise InvalidRequest("--restart-every N belongs to --park-every-safe-point; N is above 0")
     host = host.removeprefix("[").removesuffix("]")
-    return Options(given.autoscaler, host, int(port), given.tls_cert, given.tls_key, given.domain)
+    chaos = Chaos(given.park_every_safe_point, given.restart_every)
+    files = given.tls_cert, given.tls_key
+    return Options(given.autoscaler, host, int(port), *files, given.domain, chaos)
 
 
 class Hearer:
@@ -76,7 +84,7 @@ class Hearer:
         endpoint = self._registry.endpoints.get(asked.name)
         if endpoint is None:
             raise NotFound(f"no endpoint {asked.name!r}")
-        return await endpoint.close_gate(asked.epoch, asked.hold_s)
+        return await endpoint.close_gate(asked.epoch, asked.hold_s, asked.patience_s)
 
     def open_gate(self, asked: m.OpenGate) -> None:
         endpoint = self._registry.endpoints.get(asked.name)
@@ -100,7 +108,7 @@ async def serve(options: Options, settings: Settings) -> None:
     if options.certificate is not None and options.key is not None:
         encryption = Certificate(options.certificate, options.key)
     fleet = ChannelFleet(options.autoscaler)
-    registry = Registry(settings, fleet, SocketComputes())
+    registry = Registry(settings, fleet, SocketComputes(), options.chaos)
     door = Door(registry, fleet, encryption, options.domain, mock_secret(options.key))
     fleet.start(Hearer(registry))
     listener = Listener(settings, lambda stream, client: open_session(door, stream, client))

@@ -48,7 +48,7 @@ class Settings:
     capture_after_s: float = 0.1
     """A session that has been idle for this long is asked whether it has any state."""
 
-    probe_timeout_s: float = 5.0
+    capture_timeout_s: float = 5.0
     """Then it is cancelled and the session keeps its compute; it takes a millisecond otherwise."""
 
     sample_every_s: float = 1.0

@@ -1,4 +1,4 @@
-"""Sessions with state: each kind keeps its database awake and is named; without it they sleep."""
+"""Sessions with state: each kind lives through a sleep, or keeps its database awake, by name."""
 
 from __future__ import annotations
 
@@ -35,25 +35,49 @@ def logged_in_as(database: Database, user: str) -> Iterator[WireClient]:
         yield client
 
 
-STATES = {
-    "setting": ("set work_mem to '1MB'", "reset work_mem", "has set work_mem"),
+MOVED = {
+    "setting": ("set work_mem to '1MB'", "show work_mem", "1MB", "reset work_mem"),
     "several settings": (
         "set work_mem to '1MB'; set enable_seqscan to off",
+        "select current_setting('work_mem') || current_setting('enable_seqscan')",
+        "1MBoff",
         "reset all",
-        "has set enable_seqscan, has set work_mem",
     ),
-    "custom setting": ("set app.tenant = '7'", "reset app.tenant", "has set app.tenant"),
+    "empty setting": ("set search_path to ''", "show search_path", '""', "reset search_path"),
+    "list": ('set search_path to "a,b", c', "show search_path", '"a,b", c', "reset all"),
+    "timeout": ("set statement_timeout to 5", "show statement_timeout", "5ms", "reset all"),
+    "custom setting": ("set app.tenant = '7'", "show app.tenant", "7", "reset app.tenant"),
     "quoted custom setting": (
-        "set \"app.tenant\" = '7'",
+        "set \"app.tenant\" = 'é€'",
+        "show app.tenant",
+        "é€",
         "reset app.tenant",
-        "has set app.tenant",
+    ),
+    "custom setting that ended with its transaction": (
+        "begin; set local app.local = '1'; commit",
+        "select current_setting('app.local', true) is not null",
+        "t",
+        "select 1",
     ),
     "custom setting of a function": (
-        "create function pg_temp_set() returns text language sql as "
-        "$$ select set_config('shop.cart', '3', false) $$; select pg_temp_set()",
-        "reset shop.cart; drop function pg_temp_set()",
-        "has set shop.cart",
+        "create function sets() returns text language sql as "
+        "$$ select set_config('shop.cart', '3', false) $$; select sets()",
+        "show shop.cart",
+        "3",
+        "reset shop.cart; drop function sets()",
     ),
+    "prepared statement": ("prepare p as select 'é' as x", "execute p", "é", "deallocate p"),
+    "role": ("set role other", "select current_user", "other", "reset role"),
+    "role that is none": ("reset role", "show role", "none", "select 1"),
+    "idle_session_timeout": (
+        "set idle_session_timeout to '1h'",
+        "show idle_session_timeout",
+        "1h",
+        "reset idle_session_timeout",
+    ),
+}
+
+PINNED = {
     "custom setting of a new-style function": (
         "create function modern() returns text begin atomic "
         "select set_config('shop.cart', '3', false); end; select modern()",
@@ -65,9 +89,11 @@ STATES = {
         "reset shop.cart; drop view cart",
         "may have set a custom setting by cart",
     ),
-    "prepared statement": ("prepare p as select 1", "deallocate p", "has prepared statement p"),
-    "channel": ("listen news", "unlisten *", "listens on news"),
-    "role": ("set role other", "reset role", "has set its role to other"),
+    "several statements in a text": (
+        "prepare p as select 1; select 2",
+        "deallocate p",
+        "has prepared statement p in a text of several statements",
+    ),
     "advisory lock": (
         "select pg_advisory_lock(42)",
         "select pg_advisory_unlock(42)",
@@ -98,18 +124,26 @@ STATES = {
         "drop function pg_temp.f()",
         "has temporary function pg_temp",
     ),
-    "idle_session_timeout": (
-        "set idle_session_timeout to '1h'",
-        "reset idle_session_timeout",
-        "has an idle_session_timeout",
-    ),
     "transaction": ("begin", "commit", "is idle in a transaction"),
 }
 
 
-@pytest.mark.parametrize("kind", STATES)
-def test_each_kind_of_state(shared: Database, kind: str) -> None:
-    begin, end, words = STATES[kind]
+@pytest.mark.parametrize("kind", MOVED)
+def test_each_kind_of_state_lives_through_a_sleep(shared: Database, kind: str) -> None:
+    begin, look, value, end = MOVED[kind]
+    with logged_in(shared) as client:
+        client.ask(query(begin))
+        for _ in range(2):
+            shared.fall_asleep()
+            epoch = shared.epoch
+            assert client.query(look) == [(value.encode(),)]
+            assert shared.epoch == epoch + 1
+        client.ask(query(end))
+
+
+@pytest.mark.parametrize("kind", PINNED)
+def test_each_kind_of_state_that_pins(shared: Database, kind: str) -> None:
+    begin, end, words = PINNED[kind]
     with logged_in(shared, application_name="tester") as client:
         client.ask(query(begin))
         shared.refuses_to_sleep(words)
@@ -136,33 +170,78 @@ def test_a_failed_transaction(shared: Database) -> None:
 
 def test_a_state_is_untouched_by_the_attempts_to_sleep(shared: Database) -> None:
     with logged_in(shared) as client:
-        client.query("set search_path to other; prepare p as select 'kept'; listen news")
+        client.query("set search_path to other")
+        client.query("prepare p as select 'kept'")
         client.query("create temporary table scratch as select 7 as n")
         client.ask(wire.parse("", "select 'unnamed'") + wire.SYNC)
         for _ in range(3):
-            shared.refuses_to_sleep("listens on news")
+            shared.refuses_to_sleep("has temporary table scratch")
         said = client.ask(wire.bind("") + wire.execute() + wire.SYNC)
         assert rows_of(said) == [(b"unnamed",)]
         assert client.query("execute p") == [(b"kept",)]
         assert client.query("select n from scratch") == [(b"7",)]
-        said = client.ask(query("notify news, 'hello'"))
-        assert [kind for kind, _ in said].count(b"A") == 1
+        assert client.query("show search_path") == [(b"other",)]
 
 
-def test_a_protocol_level_statement(shared: Database) -> None:
+def test_protocol_level_statements_and_their_types(shared: Database) -> None:
+    int8, text = 20, 25
     with logged_in(shared) as client:
-        client.ask(wire.parse("named", "select 7") + wire.SYNC)
-        shared.refuses_to_sleep("has prepared statement named")
-        client.ask(wire.close_statement("named") + wire.SYNC)
+        client.ask(wire.parse("named", "select $1::int8 + 1, $2") + wire.SYNC)
+        before = client.ask(wire.describe_statement("named") + wire.SYNC)
+        client.ask(wire.parse("", "select 'unnamed'") + wire.SYNC)
         shared.fall_asleep()
+        said = client.ask(wire.bind("") + wire.execute() + wire.SYNC)
+        assert rows_of(said) == [(b"unnamed",)]
+        assert client.ask(wire.describe_statement("named") + wire.SYNC) == before
+        types = b"".join(oid.to_bytes(4, "big") for oid in (int8, text))
+        assert (b"t", b"\0\2" + types) in before
+        said = client.ask(wire.bind("named", (b"41", b"x")) + wire.execute() + wire.SYNC)
+        assert rows_of(said) == [(b"42", b"x")]
+
+
+def test_an_unnamed_statement_that_is_gone_is_not_put_back(shared: Database) -> None:
+    with logged_in(shared) as client:
+        client.ask(wire.parse("", "select 'first'") + wire.SYNC)
+        client.ask(wire.parse("", "select nonsense") + wire.SYNC)
+        shared.fall_asleep()
+        said = client.ask(wire.bind("") + wire.execute() + wire.SYNC)
+        assert [wire.report_fields(body)["C"] for kind, body in said if kind == b"E"] == ["26000"]
 
 
 def test_session_authorization(shared: Database) -> None:
     with logged_in_as(shared, "boss") as client:
-        client.query("set session authorization other")
-        shared.refuses_to_sleep("has set its session authorization to other")
-        client.query("reset session authorization")
+        client.query("set session authorization app")
+        client.query("set role other")
         shared.fall_asleep()
+        assert client.query("select session_user, current_user") == [(b"app", b"other")]
+        client.query("reset session authorization")
+        assert client.query("select session_user, current_user") == [(b"boss", b"boss")]
+
+
+def test_a_right_that_was_revoked_meanwhile_ends_the_session(shared: Database) -> None:
+    with logged_in_as(shared, "boss") as boss, logged_in(shared) as client:
+        client.query("set role other")
+        boss.query("revoke other from app")
+        try:
+            shared.fall_asleep()
+            with pytest.raises(Reported, match=r"42501.*can not go on.*set role"):
+                client.query("select current_user")
+            assert client.rest() == b""
+        finally:
+            boss.query("grant other to app")
+
+
+def test_a_default_role_that_was_given_meanwhile_is_for_new_sessions(shared: Database) -> None:
+    with logged_in_as(shared, "boss") as boss, logged_in(shared) as client:
+        client.query("select 1")
+        boss.query("alter role app set role to other")
+        try:
+            shared.fall_asleep()
+            assert client.query("select current_user") == [(b"app",)]
+            with logged_in(shared) as newcomer:
+                assert newcomer.query("select current_user") == [(b"other",)]
+        finally:
+            boss.query("alter role app reset role")
 
 
 def test_a_computed_name_pins_for_good(shared: Database) -> None:
@@ -225,12 +304,12 @@ def test_a_login_event_trigger(up: Up) -> None:
         database.fall_asleep()
 
 
-def test_the_states_of_several_sessions_are_all_named(shared: Database) -> None:
+def test_the_pins_of_several_sessions_are_all_named(shared: Database) -> None:
     with logged_in(shared) as one, logged_in(shared) as two:
-        one.query("listen one")
-        two.query("listen two")
-        shared.refuses_to_sleep("listens on one")
-        shared.refuses_to_sleep("listens on two")
+        one.query("select pg_advisory_lock(1)")
+        two.query("select pg_advisory_lock(2)")
+        shared.refuses_to_sleep("holds advisory lock 1")
+        shared.refuses_to_sleep("holds advisory lock 2")
 
 
 # --- whatever a client has set, the question is understood --------------------------------
@@ -275,11 +354,15 @@ def test_the_question_is_understood_whatever_is_set(shared: Database, kind: str)
     setup, name, value = STRANGE[kind]
     with logged_in(shared) as client:
         client.query(setup)
+        client.ask(wire.parse("s", "select 'prepared'") + wire.SYNC)
         client.query(f"set {name} to {value if ',' in value else repr(value)}")
-        shared.refuses_to_sleep(f"has set {name}")
+        (before,) = client.query(f"show {name}")
+        shared.fall_asleep()
+        assert client.query(f"show {name}") == [before]
+        said = client.ask(wire.bind("s") + wire.execute() + wire.SYNC)
+        assert rows_of(said) == [(b"prepared",)]
         client.query("reset all")
         client.query("drop schema if exists traps cascade")
-        shared.fall_asleep()
 
 
 def test_strange_settings_of_the_startup_packet(shared: Database) -> None:
@@ -311,7 +394,8 @@ def test_names_that_are_no_identifiers(shared: Database) -> None:
     quoted = name.replace('"', '""')
     with logged_in(shared) as client:
         client.query(f'prepare "{quoted}" as select 1')
-        shared.refuses_to_sleep(f"has prepared statement {name}")
+        shared.fall_asleep()
+        assert client.query(f'execute "{quoted}"') == [(b"1",)]
 
 
 # --- where the question meets something in its way -------------------------------------------
@@ -335,5 +419,5 @@ def test_a_question_that_waits_for_a_lock_harms_nobody(up_in_a_hurry: Up) -> Non
 
 @pytest.fixture(scope="module")
 def up_in_a_hurry() -> Iterator[Up]:
-    with running_up(TORPOR_PROXY_PROBE_TIMEOUT_S="0.2") as up:
+    with running_up(TORPOR_PROXY_CAPTURE_TIMEOUT_S="0.2") as up:
         yield up

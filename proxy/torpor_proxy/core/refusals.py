@@ -178,3 +178,21 @@ class AttachRefused(Refusal):
 
     def as_report(self) -> bytes:
         return wire.report(self.severity, self.state, self.message, hint=self.hint)
+
+
+class RestoreRefused(AttachRefused):
+    """Postgres does not give the session back what it had: a right was revoked meanwhile."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        super().__init__(fields)
+        self.message = f"the session can not go on: {self.message}"
+        self.hint = self.hint or "Something that it had set is not allowed any more; connect again."
+
+
+class IdleSessionTimeout(Refusal):
+    """The session's own setting, in Postgres's own words."""
+
+    sqlstate = "57P05"
+
+    def __init__(self) -> None:
+        super().__init__("terminating connection due to idle-session timeout")

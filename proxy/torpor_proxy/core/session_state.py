@@ -1,14 +1,16 @@
-"""What is known of a session from the bytes that have passed and from its last probe. Pure."""
+"""What is known of a session from the bytes that have passed and its last capture. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from torpor_proxy.core import custom_settings, idle_words, probe, wire
+from torpor_proxy.core import capture, custom_settings, idle_words, wire
+from torpor_proxy.core.capture import NO_PINS, Captured, Pins
 from torpor_proxy.core.custom_settings import CustomSettings
 from torpor_proxy.core.exchange import IDLE, Exchange
-from torpor_proxy.core.parameters import NOTHING_TOLD, Parameters, parameters_of
-from torpor_proxy.core.probe import NO_PINS, Pins
+from torpor_proxy.core.held import NOTHING_HELD, STATEMENTS, Held, Kind
+from torpor_proxy.core.parameters import NOTHING_TOLD, Pairs, Parameters, parameters_of
+from torpor_proxy.core.restore import Restore
 
 
 @dataclass(slots=True)
@@ -24,8 +26,20 @@ class SessionState:
     custom: CustomSettings = custom_settings.NONE
     """Settings that it may have, by name."""
 
+    held: Held = NOTHING_HELD
+    """What its last capture has found, to be put back."""
+
     pins: Pins = NO_PINS
-    """What its last probe has found."""
+    """What its last capture has found that can't be moved."""
+
+    idle_session_timeout_s: float = 0.0
+    """Its own ``idle_session_timeout``; 0: none."""
+
+    escapes_are_mixed: bool = False
+    """``standard_conforming_strings`` was changed: a kept text may mean something else now."""
+
+    broken: dict[bytes, bytes] | None = None
+    """Prepared statements that could not be put back, with the report that their use brings."""
 
     defaults: Parameters = NOTHING_TOLD
     """What RESET goes to where the role or the database had a value of its own: it still does when
@@ -40,7 +54,9 @@ class SessionState:
 
     def saw_parameter(self, message: bytes) -> None:
         """A whole ParameterStatus has gone to the client."""
-        self.parameters = self.parameters.with_one(*wire.pair(message[wire.HEAD_BYTES :]))
+        name, value = wire.pair(message[wire.HEAD_BYTES :])
+        self.escapes_are_mixed |= name == "standard_conforming_strings"
+        self.parameters = self.parameters.with_one(name, value)
 
     def saw_garbage(self, reason: str) -> None:
         """The client's bytes are no messages. Postgres has them already and will hang up."""
@@ -50,13 +66,47 @@ class SessionState:
         """The server speaks though it owes nothing; what of it the client shall hear."""
         return data if self.pins else idle_words.for_client(data)
 
-    def probed(self, found: Pins) -> None:
+    def answered_here(self, question: bytes | bytearray) -> None:
+        """The proxy has answered a keep-alive: a simple query ends the unnamed statement."""
+        if question.startswith(b"Q"):
+            self.exchange.unnamed_found(exists=False)
+
+    def captured(self, found: Captured) -> None:
         """Its backend has answered."""
-        too_long = (probe.LONG_UNNAMED,) * (self.exchange.unnamed == b"")
-        self.pins = Pins(found.reasons + too_long, found.is_passing)
+        if found.has_unnamed is not None:
+            self.exchange.unnamed_found(exists=found.has_unnamed)
+        too_long = (capture.LONG_UNNAMED,) * (self.exchange.unnamed == b"")
+        listens = tuple(f"listens on {c.decode(errors='replace')}" for c in found.held.channels)
+        self.pins = Pins(found.pins.reasons + too_long + listens, found.pins.is_passing)
+        if not self.pins.is_passing:
+            self._keep(found.held)
+            self.idle_session_timeout_s = found.idle_session_timeout_s
         # Those that were put back once are the session's own since then and not told again.
         self.defaults = parameters_of(
             tuple({**dict(self.defaults.pairs), **dict(found.defaults)}.items())
+        )
+
+    def _keep(self, found: Held) -> None:
+        """A statement that is broken is not in the backend, but still the session's own."""
+        if self.broken:
+            there = {entry.name for entry in found.of(*STATEMENTS)}
+            self.broken = {n: body for n, body in self.broken.items() if n not in there} or None
+        self.held = found.with_those(self.held, self.broken) if self.broken else found
+
+    @property
+    def startup_defaults(self) -> Pairs:
+        """Settings that a fresh backend starts with beside those of its login."""
+        if self.parameters is NOTHING_TOLD or self.held.of(Kind.ROLE):
+            return self.defaults.pairs
+        # A default role that was given meanwhile counts for new sessions only.
+        return (*self.defaults.pairs, ("role", "none"))
+
+    def to_restore(self, server_encoding: str, *, with_unnamed: bool) -> Restore:
+        """What a fresh backend has to be given."""
+        return Restore(
+            self.held,
+            self.exchange.unnamed if with_unnamed else None,
+            encoding="SQL_ASCII" if server_encoding == "SQL_ASCII" else "UTF8",
         )
 
     @property
@@ -73,5 +123,5 @@ class SessionState:
         if is_unread:
             return "has an answer that its client does not read"
         if self.exchange.is_unclear:
-            return probe.UNCLEAR
+            return capture.UNCLEAR
         return ", ".join(self.pins.reasons)

@@ -85,10 +85,17 @@ def report(
     severity: Severity, sqlstate: str, words: str, *, hint: str = "", detail: str = ""
 ) -> bytes:
     """An ErrorResponse, or a NoticeResponse for the severity NOTICE."""
+    body = report_body(severity, sqlstate, words, hint=hint, detail=detail)
+    return message(b"N" if severity is Severity.NOTICE else b"E", body)
+
+
+def report_body(
+    severity: Severity, sqlstate: str, words: str, *, hint: str = "", detail: str = ""
+) -> bytes:
+    """Of an ErrorResponse or NoticeResponse."""
     fields = [(b"S", severity), (b"V", severity), (b"C", sqlstate), (b"M", words)]
     fields += [(b"D", detail)] * bool(detail) + [(b"H", hint)] * bool(hint)
-    body = b"".join(code + text(value) for code, value in fields) + b"\0"
-    return message(b"N" if severity is Severity.NOTICE else b"E", body)
+    return b"".join(code + text(value) for code, value in fields) + b"\0"
 
 
 # --- client to server (the proxy is the client of a compute) --------------------------
@@ -113,18 +120,41 @@ def parse(name: str, sql: str) -> bytes:
     return message(b"P", text(name) + text(sql) + b"\0\0")
 
 
-def bind(statement: str, parameters: Iterable[bytes | None] = ()) -> bytes:
-    """Into the unnamed portal, parameters and results as text."""
+def bind(
+    statement: str, parameters: Iterable[bytes | None] = (), *, is_binary: bool = False
+) -> bytes:
+    """Into the unnamed portal; parameters and results all as text, or all in their binary form."""
     values = list(parameters)
-    parts = [b"\0", text(statement), b"\0\0", struct.pack(">H", len(values))]
+    formats = b"\0\1\0\1" if is_binary else b"\0\0"
+    parts = [b"\0", text(statement), formats, struct.pack(">H", len(values))]
     for value in values:
         parts += [b"\xff\xff\xff\xff"] if value is None else [_length.pack(len(value)), value]
-    return message(b"B", b"".join(parts) + b"\0\0")
+    return message(b"B", b"".join(parts) + formats)
+
+
+def bytea_array(values: Iterable[bytes]) -> bytes:
+    """A one-dimensional ``bytea[]`` in its binary form."""
+    items = list(values)
+    head = struct.pack(">IIIII", 1 if items else 0, 0, _BYTEA, len(items), 1)
+    body = b"".join(_length.pack(len(item)) + item for item in items)
+    return head + body if items else head[:12]
+
+
+_BYTEA = 17
 
 
 def execute() -> bytes:
     """All rows of the unnamed portal."""
     return message(b"E", b"\0" + _length.pack(0))
+
+
+def query(sql: str | bytes) -> bytes:
+    """A simple query; ``bytes``: in the encoding that the server expects."""
+    return message(b"Q", sql + b"\0") if isinstance(sql, bytes) else message(b"Q", text(sql))
+
+
+def describe_statement(name: str) -> bytes:
+    return message(b"D", b"S" + text(name))
 
 
 def close_statement(name: str) -> bytes:

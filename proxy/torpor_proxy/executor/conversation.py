@@ -57,7 +57,7 @@ class Conversation:
     parameters belong to the client, whenever they come.
     """
 
-    __slots__ = ("_answer", "_buffer", "_messages", "_on_own_words", "_stream")
+    __slots__ = ("_answer", "_buffer", "_messages", "_on_own_words", "_readies", "_stream")
 
     def __init__(self, stream: Stream, on_own_words: Callable[[bytes], None] | None = None) -> None:
         self._stream = stream
@@ -65,11 +65,16 @@ class Conversation:
         self._buffer = b""
         self._messages: Messages = []
         self._answer: asyncio.Future[Messages] | None = None
+        self._readies = 0
         stream.sink = self
 
-    async def ask(self, question: bytes) -> Messages:
-        """The answer up to its ReadyForQuery, which comes last. Raises BackendLost."""
+    async def ask(self, question: bytes, readies: int = 1) -> Messages:
+        """The answer up to its ReadyForQuery, which comes last, or to the last of several.
+
+        Raises BackendLost, or ServerRefused where the answer is the end.
+        """
         self._messages = []
+        self._readies = readies
         self._answer = asyncio.get_running_loop().create_future()
         self._stream.write(question)
         return await self._answer
@@ -113,7 +118,9 @@ class Conversation:
         if is_fatal:
             self._answer.set_exception(ServerRefused(wire.report_fields(body)))
         elif kind == b"Z":
-            self._answer.set_result(self._messages)
+            self._readies -= 1
+            if not self._readies:
+                self._answer.set_result(self._messages)
 
     def _fail(self, reason: str) -> None:
         if self._answer is not None and not self._answer.done():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 from collections.abc import Callable, Coroutine
 from itertools import islice
@@ -16,18 +17,24 @@ from torpor_proxy.core.parameters import Pairs
 from torpor_proxy.core.refusals import Refused, TooManySessions
 from torpor_proxy.executor.arrival import Arrival
 from torpor_proxy.executor.conversation import Backend
-from torpor_proxy.executor.host import Identity, State
+from torpor_proxy.executor.host import Chaos, Identity, State
 from torpor_proxy.executor.session import Session
+from torpor_proxy.executor.visit import Catalogs
 from torpor_proxy.executor.way import Way
 from torpor_proxy.ports import Computes, Fleet
 from torpor_proxy.settings import Settings
 
-PROBES_AT_ONCE = 16
+CAPTURES_AT_ONCE = 16
 """Sessions of one database that are examined at a time; each keeps a backend busy for 1 ms."""
 
 ROOM_KEPT = 8
 """Backends that are let go ahead of need, where a compute's connections run short: the end of one
 takes some milliseconds, in which a newcomer would be refused."""
+
+CLEAR_AGAIN_SECONDS = 0.05
+"""Between two looks at the sessions that have not come to a safe point, if none of them moves."""
+
+NO_CHAOS = Chaos()
 
 REPORTS_MAX = 20
 """Sessions that are named in one sample."""
@@ -44,21 +51,28 @@ class Endpoint:
         computes: Computes,
         new_key: Callable[[Session, int], tuple[int, bytes]],
         forget: Callable[[Session], None],
+        chaos: Chaos = NO_CHAOS,
     ) -> None:
         self.info = info
         self.settings = settings
         self.sessions: set[Session] = set()
         self.attached: set[Session] = set()
-        """Those with a backend, being probed or not."""
+        """Those with a backend, being captured or not."""
         self.new_key = new_key
         self._way = Way(info.name, settings, fleet, computes, self._make_room)
         self._way.told(info)
         self._computes = computes
         self._forget = forget
-        self._probes = asyncio.Semaphore(PROBES_AT_ONCE)
+        self._chaos = chaos
+        self._is_clearing = False
+        """The gate closes, and sessions are parked as they reach their safe points."""
+        self._moved = asyncio.Event()
+        self._captures = asyncio.Semaphore(CAPTURES_AT_ONCE)
         self._examining = asyncio.Lock()
         self._waiting: set[Session] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._catalogs: dict[str, Catalogs] = {}
+        """By database; there are as many as sessions can log in to."""
         self._last_used = monotonic()
         self._queries = 0
         """Of the sessions that are not attached now."""
@@ -74,12 +88,15 @@ class Endpoint:
         if self._way.told(info):
             self.info = info
 
-    async def close_gate(self, epoch: int, hold_s: float) -> GateClosed:
+    async def close_gate(self, epoch: int, hold_s: float, patience_s: float) -> GateClosed:
         """Park every session, or raise Busy and leave everything as it was."""
         if not self.gate.close(epoch, monotonic() + hold_s):
             raise StaleEpoch(f"{self.info.name}: epoch {epoch} after {self.gate.epoch}")
         try:
-            await self._park_all()
+            if patience_s:
+                await self._clear(monotonic() + patience_s)
+            else:
+                await self._park_all()
         except Busy:
             self.open_gate(epoch)
             raise
@@ -106,6 +123,26 @@ class Endpoint:
             raise Busy("a session was used at the last moment")
         for session in list(self.attached):
             session.let_go()
+
+    async def _clear(self, deadline: float) -> None:
+        """Park each session where it comes to a safe point. Raises Busy at the deadline."""
+        self._watch(True)
+        try:
+            while there := [session for session in self.sessions if session.has_backend]:
+                if any(session.is_pinned for session in there) or monotonic() > deadline:
+                    self._refuse_if_busy()
+                self._moved.clear()
+                for session in there:
+                    self._start(session.park())
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._moved.wait(), CLEAR_AGAIN_SECONDS)
+        finally:
+            self._watch(False)
+
+    def _watch(self, is_clearing: bool) -> None:
+        self._is_clearing = is_clearing
+        for session in self.attached:
+            session.watch(self.waits_for_safe_points)
 
     def _refuse_if_busy(self) -> None:
         reports = self._reports(monotonic())
@@ -155,7 +192,7 @@ class Endpoint:
 
     async def _capture(self, sessions: list[Session]) -> None:
         async def one(session: Session) -> None:
-            async with self._probes:
+            async with self._captures:
                 if session.needs_capture:
                     await session.capture()
 
@@ -192,6 +229,23 @@ class Endpoint:
             )
         return await self._way.go(identity, defaults)
 
+    def catalogs(self, dbname: str) -> Catalogs:
+        return self._catalogs.setdefault(dbname, Catalogs())
+
+    @property
+    def waits_for_safe_points(self) -> bool:
+        return self._is_clearing or self._chaos.parks_every_safe_point
+
+    def at_safe_point(self, session: Session) -> None:
+        if session.needs_capture:
+            # The client's next bytes are not to pass: it begins now, not at the task's first turn.
+            self._start(self._park(session, session.capture(then_park=True)))
+
+    async def _park(self, session: Session, capture: Coroutine[None, None, None]) -> None:
+        await capture
+        if self._chaos.parks_every_safe_point and session.state is State.PARKED:
+            session.come_back()
+
     def why_not(self) -> Failure:
         phase = self.info.phase
         return Unavailable(self.info.reason or f"it is {phase} and did not answer in time")
@@ -210,11 +264,12 @@ class Endpoint:
         return task
 
     def moved(self, session: Session, before: State, after: State) -> None:
+        self._moved.set()
         if after is State.WAITING:
             self._waiting.add(session)
         elif before is State.WAITING:
             self._waiting.discard(session)
-        is_attached = after in (State.ATTACHED, State.PROBED)
+        is_attached = after in (State.ATTACHED, State.CAPTURING)
         if is_attached and session not in self.attached:
             self.attached.add(session)
             self._queries -= session.queries

@@ -13,6 +13,7 @@ from torpor_proxy.core.parameters import Pairs
 from torpor_proxy.core.routing import Route
 from torpor_proxy.executor.arrival import Arrival
 from torpor_proxy.executor.conversation import Backend
+from torpor_proxy.executor.visit import Catalogs
 from torpor_proxy.settings import Settings
 
 SessionT = TypeVar("SessionT", contravariant=True)
@@ -24,7 +25,7 @@ class State(Enum):
     PARKED = "parked"
     WAITING = "waiting"
     ATTACHED = "attached"
-    PROBED = "being probed"
+    CAPTURING = "being captured"
     ENDED = "ended"
 
 
@@ -61,6 +62,9 @@ class Host(Protocol[SessionT]):
         ``defaults`` are settings that it starts with beside those of its route.
         """
 
+    def catalogs(self, dbname: str) -> Catalogs:
+        """What is known of the catalog of one database within it; shared by its sessions."""
+
     def why_not(self) -> Failure:
         """Why the database is not awake yet, as far as is known."""
 
@@ -70,5 +74,21 @@ class Host(Protocol[SessionT]):
     def cancel(self, backend: Backend) -> asyncio.Future[None]:
         """Ask the compute to cancel what the backend runs; done once the signal is sent."""
 
+    @property
+    def waits_for_safe_points(self) -> bool:
+        """Whether ``at_safe_point`` is to be called."""
+
+    def at_safe_point(self, session: SessionT) -> None:
+        """The session has just reached one."""
+
     def moved(self, session: SessionT, before: State, after: State) -> None:
         """The session has changed its state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chaos:
+    """For whoever doubts: sessions are parked far more often than anybody would."""
+
+    parks_every_safe_point: bool = False
+    restart_every: int = 0
+    """Parks after which the database is moved to a fresh compute; 0: never."""

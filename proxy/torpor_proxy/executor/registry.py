@@ -13,8 +13,8 @@ from torpor_api.messages import EndpointInfo, EndpointSample
 from torpor_proxy.core.interning import Interner
 from torpor_proxy.core.refusals import EndpointRemoved, Refusal, ShuttingDown, TooManySessions
 from torpor_proxy.core.routing import Route
-from torpor_proxy.executor.endpoint import Endpoint
-from torpor_proxy.executor.host import Identity, State
+from torpor_proxy.executor.endpoint import NO_CHAOS, Endpoint
+from torpor_proxy.executor.host import Chaos, Identity, State
 from torpor_proxy.executor.session import Session
 from torpor_proxy.ports import Computes, Fleet, Stream
 from torpor_proxy.settings import Settings
@@ -29,8 +29,11 @@ _DRAIN_POLL_SECONDS = 0.02
 class Registry:
     """Who is there."""
 
-    def __init__(self, settings: Settings, fleet: Fleet, computes: Computes) -> None:
+    def __init__(
+        self, settings: Settings, fleet: Fleet, computes: Computes, chaos: Chaos = NO_CHAOS
+    ) -> None:
         self.settings = settings
+        self._chaos = chaos
         self.endpoints: dict[str, Endpoint] = {}
         self._fleet = fleet
         self._computes = computes
@@ -48,7 +51,13 @@ class Registry:
             known.told(info)
         else:
             self.endpoints[info.name] = Endpoint(
-                info, self.settings, self._fleet, self._computes, self._new_key, self._left
+                info,
+                self.settings,
+                self._fleet,
+                self._computes,
+                self._new_key,
+                self._left,
+                self._chaos,
             )
 
     def removed(self, name: str) -> None:

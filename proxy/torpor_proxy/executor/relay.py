@@ -12,6 +12,7 @@ they will be answered, whether or not the answer has come already.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 from typing import Protocol
 
@@ -48,13 +49,15 @@ class Relayed(Protocol):
 class Relay:
     """One attachment of a session: what passes in it, and the walk over that."""
 
-    __slots__ = ("_sql_tail", "from_client", "from_server", "session", "state")
+    __slots__ = ("_sql_tail", "at_safe_point", "from_client", "from_server", "session", "state")
 
     def __init__(
         self, session: Relayed, state: SessionState, client: Stream, server: Stream
     ) -> None:
         self.session = session
         self.state = state
+        self.at_safe_point: Callable[[], None] | None = None
+        """Called whenever a safe point is reached; None, for speed, where nobody waits for one."""
         self._sql_tail = b""
         self.from_client = FromClient(self, server)
         self.from_server = FromServer(self, client)
@@ -72,6 +75,11 @@ class Relay:
                 state.exchange.server_sent(b"".join(answered), state.saw_parameter)
                 answered.clear()
         return self.state.exchange
+
+    def look(self) -> None:
+        """The server has said something, and somebody waits for a safe point."""
+        if self.at_safe_point is not None and self.exchange().is_safe:
+            self.at_safe_point()
 
     def _walk_client(self, data: bytes) -> None:
         exchange = self.state.exchange
@@ -141,6 +149,8 @@ class FromServer:
         passed.append(data)
         if len(passed) >= BUFFERS_MAX or len(data) > BUFFER_BYTES_MAX:
             self._relay.exchange()
+        if self._relay.at_safe_point is not None:
+            self._relay.look()
 
     def ended(self) -> None:
         self._session.backend_ended()

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from time import monotonic
 from typing import assert_never
 
 from torpor_api.failures import Failure
 from torpor_api.messages import SessionReport
 from torpor_proxy.core import idle_words, parked, wire
+from torpor_proxy.core.capture import Captured
 from torpor_proxy.core.exchange import Exchange
 from torpor_proxy.core.parameters import NOTHING_TOLD, parameters_of
 from torpor_proxy.core.refusals import (
@@ -23,7 +25,9 @@ from torpor_proxy.core.refusals import (
     ProtocolViolation,
     Refusal,
     Refused,
+    RestoreRefused,
 )
+from torpor_proxy.core.restore import RestoreFailed
 from torpor_proxy.core.session_state import SessionState
 from torpor_proxy.core.wire import Severity
 from torpor_proxy.executor import visit
@@ -35,8 +39,11 @@ from torpor_proxy.ports import NOBODY, Stream
 
 log = logging.getLogger(__name__)
 
-PROBE_AGAIN_SECONDS = 10.0
+CAPTURE_AGAIN_SECONDS = 10.0
 """After a question that failed for a passing reason, like a lock on the server's catalog."""
+
+ARRIVE_AGAIN_SECONDS = 0.05
+"""After a compute was lost while a session was put back on it."""
 
 
 class Session:
@@ -63,7 +70,7 @@ class Session:
         self.state = State.PARKED
         self.since = self.last_used = monotonic()
         self.is_captured = False
-        """Examined since the client's last message; what was found is in the pins."""
+        """Captured since the client's last message; what was found is in the pins."""
         self._stream = stream
         self._host = host
         self._state = SessionState()
@@ -88,11 +95,19 @@ class Session:
         return self.is_captured and not self._state.pins and not self.is_busy
 
     @property
+    def has_backend(self) -> bool:
+        return self._backend is not None
+
+    @property
+    def is_pinned(self) -> bool:
+        return self.is_captured and bool(self._state.pins)
+
+    @property
     def needs_capture(self) -> bool:
         if self.state is not State.ATTACHED or self.is_busy:
             return False
         return not self.is_captured or (
-            self._state.pins.is_passing and monotonic() - self.since > PROBE_AGAIN_SECONDS
+            self._state.pins.is_passing and monotonic() - self.since > CAPTURE_AGAIN_SECONDS
         )
 
     @property
@@ -160,6 +175,7 @@ class Session:
             case parked.Goodbye():
                 self.end()
             case parked.Answered(answer):
+                self._state.answered_here(self._pending)
                 self._pending = None
                 self._stream.write(answer)
             case parked.Needed():
@@ -181,20 +197,17 @@ class Session:
         notice = asyncio.get_running_loop().call_later(settings.notice_after_s, self._tell_waiting)
         try:
             async with asyncio.timeout(settings.wake_timeout_s):
-                arrival = await self._host.arrive(self.identity, self._state.defaults.pairs)
-                # From here on end() sees to the backend.
-                self._backend = arrival.backend
-                await self._prepare(arrival.backend)
-            self._attach(arrival)
+                is_attached = False
+                while not is_attached:
+                    is_attached = await self._arrive()
         except Refused as refused:
             self.refuse(refused.refusal)
         except Failure as failure:
             self.refuse(CannotWake(name, failure))
         except TimeoutError:
             self.refuse(CannotWake(name, self._host.why_not()))
-        except visit.FAILED as error:
-            log.warning("attach_failed", extra={**self._log_keys, "reason": str(error)})
-            self.refuse(ComputeLost(name, in_flight=False))
+        except RestoreFailed as failed:
+            self.refuse(RestoreRefused(failed.fields))
         except Exception:
             # A defect is that of one session: its client must not wait for ever.
             log.exception("session_defect", extra=self._log_keys)
@@ -203,23 +216,45 @@ class Session:
             notice.cancel()
             self._task = None
 
-    async def _prepare(self, backend: Backend) -> None:
-        """Put back what the session had. Nothing of the client passes before this is done."""
-        unnamed = self._exchange.unnamed
-        if unnamed and not parked.replaces_unnamed(self._pending):
-            await visit.restore_unnamed(Conversation(backend.stream, self._heard), unnamed)
+    async def _arrive(self) -> bool:
+        """Once; whether the session is attached. Raises what ends it."""
+        arrival = await self._host.arrive(self.identity, self._state.startup_defaults)
+        # From here on end() sees to the backend.
+        backend = self._backend = arrival.backend
+        words = visit.OwnWords(backend.parameters)
+        conversation = Conversation(backend.stream, words.heard)
+        try:
+            await self._put_back(conversation, backend)
+        except visit.FAILED as error:
+            log.warning("attach_failed", extra={**self._log_keys, "reason": str(error)})
+            self._backend = None
+            visit.hang_up(backend.stream)
+            # The compute was lost in between; nothing of the client has passed.
+            await asyncio.sleep(ARRIVE_AGAIN_SECONDS)
+            return False
+        self._attach(arrival, words, conversation)
+        return True
 
-    def _attach(self, arrival: Arrival) -> None:
+    async def _put_back(self, conversation: Conversation, backend: Backend) -> None:
+        """What the session had. Nothing of the client passes before this is done."""
+        with_unnamed = not parked.replaces_unnamed(self._pending)
+        encoding = dict(backend.parameters).get("server_encoding", "")
+        wanted = self._state.to_restore(encoding, with_unnamed=with_unnamed)
+        await visit.restore(conversation, wanted)
+        self._state.broken = wanted.broken or None
+
+    def _attach(self, arrival: Arrival, words: visit.OwnWords, conversation: Conversation) -> None:
         backend = arrival.backend
         is_first = self._state.parameters is NOTHING_TOLD
-        self._stream.write(self._state.parameters.difference(backend.parameters))
-        self._state.parameters = parameters_of(backend.parameters)
+        self._stream.write(self._state.parameters.difference(words.parameters))
+        self._state.parameters = parameters_of(words.parameters)
         if is_first:
             key = self.identity.key = self._host.new_key(self, backend.process_id)
             self._stream.write(wire.backend_key_data(*key) + wire.ready_for_query())
         self._enter(State.ATTACHED)
         relay = self._relay = Relay(self, self._state, self._stream, backend.stream)
-        backend.stream.sink = arrival.watched(relay.from_server)
+        self.watch(self._host.waits_for_safe_points)
+        conversation.hand_over(arrival.watched(relay.from_server))
         self._go_on(backend, relay)
 
     def _go_on(self, backend: Backend, relay: Relay) -> None:
@@ -244,60 +279,100 @@ class Session:
             wire.report(Severity.NOTICE, "00000", words, detail=self._host.why_not().message)
         )
 
-    # --- probing and letting go -------------------------------------------------------
+    # --- capturing and parking --------------------------------------------------------
 
-    async def capture(self) -> None:
-        """Find out whether it has state that would be lost. Only where ``needs_capture``."""
+    def capture(self, *, then_park: bool = False) -> Coroutine[None, None, None]:
+        """Find out what it would lose. Only where ``needs_capture``; to be awaited.
+
+        ``then_park``: let its backend go, where that loses nothing, before its client is heard.
+        From this call on, not only from its first turn, the client's bytes wait.
+        """
         backend, relay = self._backend, self._relay
         assert backend is not None and relay is not None and self.needs_capture
-        self._enter(State.PROBED)
+        self._enter(State.CAPTURING)
         self._stream.sink = self
-        conversation = Conversation(backend.stream, self._heard)
-        user = self.identity.route.user
+        return self._capture(backend, relay, Conversation(backend.stream, self._heard), then_park)
+
+    async def _capture(
+        self, backend: Backend, relay: Relay, conversation: Conversation, then_park: bool
+    ) -> None:
+        found = await self._read_state(backend, conversation)
+        if found is None or self.state is not State.CAPTURING:
+            return
+        self._state.captured(found)
+        self.is_captured = True
+        if then_park and not self._state.pins:
+            self._part(backend)
+            return
+        self._enter(State.ATTACHED)
+        conversation.hand_over(relay.from_server)
+        self._go_on(backend, relay)
+
+    async def _read_state(self, backend: Backend, conversation: Conversation) -> Captured | None:
+        """None where the backend was lost instead."""
+        route = self.identity.route
         cancels: list[asyncio.Future[None]] = []
-        impatience = asyncio.create_task(self._cancel_late_probe(backend, cancels))
+        impatience = asyncio.create_task(self._cancel_late_capture(backend, cancels))
         try:
-            found = await visit.ask_pins(conversation, user, self._state.custom)
+            catalogs = self._host.catalogs(route.database)
+            found = await visit.read_state(conversation, route.user, self._state, catalogs)
         except visit.FAILED as error:
-            if self.state is State.PROBED:
-                log.warning("probe_failed", extra={**self._log_keys, "reason": str(error)})
+            if self.state is State.CAPTURING:
+                log.warning("capture_failed", extra={**self._log_keys, "reason": str(error)})
                 self._enter(State.ATTACHED)
                 self.backend_lost()
-            return
+            return None
         finally:
             impatience.cancel()
         if cancels:
             # One that is still on its way must not hit the client's next query.
             await asyncio.wait(cancels)
-        if self.state is State.PROBED:
-            self._state.probed(found)
-            self.is_captured = True
-            self._enter(State.ATTACHED)
-            conversation.hand_over(relay.from_server)
-            self._go_on(backend, relay)
+        return found
 
-    async def _cancel_late_probe(
+    async def _cancel_late_capture(
         self, backend: Backend, cancels: list[asyncio.Future[None]]
     ) -> None:
         """A question that waits for a lock would make the client wait; failing, it only pins."""
         while True:
-            await asyncio.sleep(self._host.settings.probe_timeout_s)
-            log.warning("probe_late", extra=self._log_keys)
+            await asyncio.sleep(self._host.settings.capture_timeout_s)
+            log.warning("capture_late", extra=self._log_keys)
             cancels.append(self._host.cancel(backend))
 
     def _heard(self, message: bytes) -> None:
-        """Said by the server on its own account while it was being probed."""
+        """Said by the server on its own account while it was being captured."""
         message = idle_words.for_client(message)
         self._exchange.server_sent(message, self._state.saw_parameter)
         self._stream.write(message)
 
     def let_go(self) -> None:
         """Park: hang up on the backend. Only where ``can_be_let_go``."""
-        backend = self._backend
-        assert backend is not None and self.can_be_let_go
+        assert self._backend is not None and self.can_be_let_go
+        self._part(self._backend)
+
+    async def park(self) -> None:
+        """Detach it, where that is possible now and loses nothing."""
+        if self.can_be_let_go:
+            self.let_go()
+        elif self.needs_capture:
+            await self.capture(then_park=True)
+
+    def watch(self, is_watched: bool) -> None:
+        """Whether its host wants to know of each safe point that it reaches."""
+        if self._relay is not None:
+            self._relay.at_safe_point = self._at_safe_point if is_watched else None
+
+    def _at_safe_point(self) -> None:
+        if self.state is State.ATTACHED:
+            self._host.at_safe_point(self)
+
+    def _part(self, backend: Backend) -> None:
         self._detach()
         self._enter(State.PARKED)
         visit.hang_up(backend.stream)
+        if self._pending is not None:
+            self._consider_pending()
+        elif self._client_has_ended:
+            self.end()
 
     def _detach(self) -> None:
         """There is no backend any more; what comes from the client comes here."""

@@ -2,27 +2,107 @@
 
 from __future__ import annotations
 
-from torpor_proxy.core import probe, wire
-from torpor_proxy.core.custom_settings import CustomSettings
-from torpor_proxy.core.probe import Pins
-from torpor_proxy.executor.conversation import Conversation, ServerRefused
+from dataclasses import dataclass
+
+from torpor_proxy.core import capture, wire
+from torpor_proxy.core.capture import UNKNOWN, Captured, Catalog
+from torpor_proxy.core.parameters import Pairs
+from torpor_proxy.core.restore import Restore, RestoreFailed
+from torpor_proxy.core.session_state import SessionState
+from torpor_proxy.executor.conversation import Conversation, Messages, ServerRefused
 from torpor_proxy.ports import NOBODY, BackendLost, Stream
+
+
+@dataclass(slots=True)
+class Catalogs:
+    """What is known of one database's catalog; all its sessions share it."""
+
+    of_now: Catalog = UNKNOWN
+
 
 FAILED = (BackendLost, ServerRefused)
 """The ways in which a visit ends with the backend being of no more use."""
 
+__all__ = ["FAILED", "OwnWords", "RestoreFailed", "hang_up", "read_state", "restore"]
 
-async def ask_pins(conversation: Conversation, user: str, custom: CustomSettings) -> Pins:
-    """Why the session can't be let go. Raises one of FAILED; no other harm is done."""
-    messages = await conversation.ask(probe.question(user, custom))
+
+async def read_state(
+    conversation: Conversation, user: str, state: SessionState, catalogs: Catalogs
+) -> Captured:
+    """All that the session would lose. Raises one of FAILED; no other harm is done."""
+    found = await _ask(conversation, user, state, catalogs)
+    if found.pins.is_passing or found.snapshot == catalogs.of_now.snapshot:
+        return found
+    before = catalogs.of_now
+    catalogs.of_now = capture.read_catalog(await _asked(conversation, capture.catalog_question()))
+    if catalogs.of_now.names <= before.names and catalogs.of_now.pins == before.pins:
+        return found
+    return await _ask(conversation, user, state, catalogs)
+
+
+async def _ask(
+    conversation: Conversation, user: str, state: SessionState, catalogs: Catalogs
+) -> Captured:
+    asks_unnamed = bool(state.exchange.unnamed) and not state.exchange.unnamed_is_sure
+    catalog = catalogs.of_now
+    question = capture.question(user, state.custom, catalog, asks_unnamed=asks_unnamed)
+    readies = capture.answers(asks_unnamed=asks_unnamed)
+    messages = await _asked(conversation, question, readies)
+    mixed = state.escapes_are_mixed
+    return capture.read(messages, state.custom, catalog, escapes_are_mixed=mixed)
+
+
+async def _asked(conversation: Conversation, question: bytes, readies: int = 1) -> Messages:
+    messages = await conversation.ask(question, readies)
     if messages[-1] != (b"Z", b"I"):
-        await conversation.ask(probe.withdrawal())
-    return probe.pins_of(messages, custom)
+        await conversation.ask(capture.withdrawal())
+    return messages
 
 
-async def restore_unnamed(conversation: Conversation, parse: bytes) -> None:
-    """Put back the unnamed statement; where that fails there is none, as after any failed Parse."""
-    await conversation.ask(parse + wire.SYNC)
+async def restore(conversation: Conversation, wanted: Restore) -> None:
+    """Put back what is held. Raises RestoreFailed, or one of FAILED."""
+    script = wanted.first()
+    if not script:
+        return
+    messages = await conversation.ask(script.data, len(script.parts))
+    if not wanted.read_first(script, messages):
+        script = wanted.careful()
+        messages = await conversation.ask(script.data, len(script.parts))
+        wanted.read_careful(script, messages)
+    await _withdraw(conversation, wanted)
+
+
+async def restore_again(conversation: Conversation, wanted: Restore) -> None:
+    """Try once more what could not be put back. Raises one of FAILED."""
+    script = wanted.again()
+    wanted.read_again(script, await conversation.ask(script.data, len(script.parts)))
+    await _withdraw(conversation, wanted)
+
+
+async def _withdraw(conversation: Conversation, wanted: Restore) -> None:
+    if withdrawal := wanted.withdrawn():
+        await conversation.ask(withdrawal)
+
+
+class OwnWords:
+    """What a fresh backend says on its own account while a session is put back on it."""
+
+    def __init__(self, told: Pairs) -> None:
+        self._parameters = dict(told)
+        self.notifications: list[bytes] = []
+
+    def heard(self, message: bytes) -> None:
+        """One whole message."""
+        if message.startswith(b"S"):
+            name, value = wire.pair(message[wire.HEAD_BYTES :])
+            self._parameters[name] = value
+        elif message.startswith(b"A"):
+            self.notifications.append(message)
+
+    @property
+    def parameters(self) -> Pairs:
+        """What it reports by now."""
+        return tuple(self._parameters.items())
 
 
 def hang_up(backend: Stream) -> None:

@@ -17,6 +17,7 @@ from torpor_proxy.core.routing import Route
 from torpor_proxy.executor.arrival import Arrival, Steps
 from torpor_proxy.executor.conversation import Backend, ServerRefused, log_in
 from torpor_proxy.executor.host import Identity
+from torpor_proxy.executor.visit import hang_up
 from torpor_proxy.ports import BackendLost, Computes, Fleet
 from torpor_proxy.settings import Settings
 
@@ -144,7 +145,10 @@ class Way:
             self._make_room(is_full=False)
             try:
                 async with asyncio.timeout(self._settings.connect_timeout_s):
-                    return await self._log_in(route, defaults, epoch)
+                    backend = await self._log_in(route, defaults, epoch)
+                if self.gate.standing(monotonic()) is Standing.OPEN and self.gate.epoch == epoch:
+                    return backend
+                hang_up(backend.stream)
             except ServerRefused as refused:
                 if refused.sqlstate == _NO_ROOM and not refused.is_of_a_limit:
                     self._make_room(is_full=True)

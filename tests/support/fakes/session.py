@@ -15,6 +15,7 @@ from torpor_proxy.executor.arrival import Arrival, Steps
 from torpor_proxy.executor.conversation import Backend
 from torpor_proxy.executor.host import Identity, State
 from torpor_proxy.executor.session import Session
+from torpor_proxy.executor.visit import Catalogs
 from torpor_proxy.ports import NOBODY, Sink
 from torpor_proxy.settings import Settings
 
@@ -87,6 +88,7 @@ class FakeHost:
         """Raised instead of an arrival."""
         self.backends: list[FakeStream] = []
         self.cancelled: list[Backend] = []
+        self._catalogs = Catalogs()
         self.moves: list[tuple[State, State]] = []
 
     async def arrive(self, identity: Identity, defaults: Pairs) -> Arrival:
@@ -98,6 +100,16 @@ class FakeHost:
         return Arrival(
             Backend(self.backends[-1], number, 100 + number, b"key", PARAMETERS), Steps()
         )
+
+    def catalogs(self, dbname: str) -> Catalogs:
+        return self._catalogs
+
+    @property
+    def waits_for_safe_points(self) -> bool:
+        return False
+
+    def at_safe_point(self, session: Session) -> None:
+        raise AssertionError("nobody waits for it")
 
     def why_not(self) -> Failure:
         return Unavailable("it takes its time")
@@ -154,10 +166,12 @@ NOTHING_FOUND = wire.message(b"C", b"COMMIT\0") + wire.ready_for_query()
 NOTIFICATION = wire.message(b"A", b"\0\0\0\7news\0hello\0")
 
 
-def row(kind: str, name: str) -> bytes:
-    columns = (kind.encode(), name.encode().hex().encode())
-    parts = b"".join(len(column).to_bytes(4, "big") + column for column in columns)
-    return wire.message(b"D", b"\0\2" + parts)
+def row(*columns: str) -> bytes:
+    """Of the answer to a capture."""
+    columns += ("",) * (4 - len(columns))
+    parts = (column.encode() for column in columns)
+    body = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return wire.message(b"D", b"\0\4" + body)
 
 
 def dying(kind: str, sqlstate: str, routine: str) -> bytes:

@@ -22,10 +22,10 @@ from support.fakes.session import (
     turns,
 )
 from torpor_api.failures import Unavailable
-from torpor_proxy.core import keepalive, probe, wire
+from torpor_proxy.core import capture, keepalive, wire
 from torpor_proxy.core.wire import Severity
 from torpor_proxy.executor.host import State
-from torpor_proxy.executor.session import PROBE_AGAIN_SECONDS
+from torpor_proxy.executor.session import CAPTURE_AGAIN_SECONDS
 
 # --- a life -----------------------------------------------------------------------------
 
@@ -140,10 +140,10 @@ async def test_what_was_found_pins_it_and_is_reported() -> None:
     session, _ = await attached(host)
     assert session.report(session.last_used) is None and session.needs_capture
     capturing = await asked(host, session)
-    host.backend.sends(row("channel", "news") + NOTHING_FOUND)
+    host.backend.sends(row("x", "cursor", "c") + NOTHING_FOUND)
     await capturing
     report = session.report(session.last_used + 5)
-    assert report is not None and (report.reason, report.since_s) == ("listens on news", 5)
+    assert report is not None and (report.reason, report.since_s) == ("has cursor c with hold", 5)
     assert not session.can_be_let_go and not session.needs_capture
 
 
@@ -181,17 +181,17 @@ async def test_a_client_that_vanishes_ends_the_question_at_once() -> None:
 
 
 async def test_a_question_that_takes_too_long_is_cancelled_and_pins() -> None:
-    host = FakeHost(probe_timeout_s=0.01)
+    host = FakeHost(capture_timeout_s=0.01)
     session, client = await attached(host)
     capturing = await asked(host, session)
     client.sends(QUERY)
     while not host.cancelled:
         await asyncio.sleep(0.005)
-    assert state(session) is State.PROBED and client.is_open
+    assert state(session) is State.CAPTURING and client.is_open
     error = wire.report(Severity.ERROR, "57014", "canceling statement")
     host.backend.sends(error + wire.ready_for_query(b"E"))
     await turns(lambda: host.backend.written != b"")
-    assert host.backend.taken() == wire.split(probe.withdrawal())[0]
+    assert host.backend.taken() == wire.split(capture.withdrawal())[0]
     host.backend.sends(ANSWER)
     await capturing
     assert host.backend.written == QUERY and client.kinds() == b""
@@ -208,5 +208,5 @@ async def test_what_could_not_be_read_is_tried_again_later() -> None:
     report = session.report(session.last_used)
     assert report is not None and "could not be read: a lock" in report.reason
     assert not session.needs_capture
-    session.since -= PROBE_AGAIN_SECONDS + 1
+    session.since -= CAPTURE_AGAIN_SECONDS + 1
     assert session.needs_capture

@@ -117,7 +117,7 @@ async def test_nor_where_the_server_s_own_comes_right_behind_its_last_answer() -
     session, client = await attached(host)
     capturing = await asked(host, session)
     host.backend.sends(
-        row("channel", "news") + NOTHING_FOUND + dying("E", "57P01", "ProcessInterrupts")
+        row("x", "cursor", "c") + NOTHING_FOUND + dying("E", "57P01", "ProcessInterrupts")
     )
     host.backend.vanishes()
     await capturing

@@ -32,7 +32,7 @@ def test_all_faults_are_told_at_once() -> None:
         PREFIX + "WAKE_TIMEOUT_S": "0",
         PREFIX + "SESSIONS_MAX": "-1",
         PREFIX + "WAITING_MAX": "nan",
-        PREFIX + "PROBE_TIMEOUT_S": "inf",
+        PREFIX + "CAPTURE_TIMEOUT_S": "inf",
         PREFIX + "CONECTS": "1",
         PREFIX + "DRAIN_TIMEOUT_S": "5",
     }

@@ -1,0 +1,110 @@
+"""The statements of a capture. How they travel: :mod:`torpor_proxy.core.capture`.
+
+Every row is a kind (a letter, see :mod:`torpor_proxy.core.held`) and three values in UTF-8, as
+``bytea``. Custom settings can't be listed, so everything in the database that may set one is looked
+through (``CATALOG``): sources of functions by their text, and what is stored as a tree (views,
+rules, defaults, policies, checks, new-style functions) for a call of ``set_config``, whose object
+id is 2078 in every release.
+"""
+
+from __future__ import annotations
+
+import re
+
+BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY NOT DEFERRABLE"
+
+# Only after the settings were read: they would be seen as the session's own.
+NO_TIMEOUTS = "SET LOCAL statement_timeout = 0", "SET LOCAL transaction_timeout = 0"
+
+
+def _expanded(sql: str) -> str:
+    """``«x»`` is the text ``x`` as UTF-8, and ``==`` stands for the qualified operator."""
+    sql = re.sub(r"«(.*?)»", r"pg_catalog.convert_to(\1, 'UTF8')", sql, flags=re.DOTALL)
+    sql = sql.replace("==", "OPERATOR(pg_catalog.=)").replace("~~", "OPERATOR(pg_catalog.~~)")
+    return sql.replace("≠", "OPERATOR(pg_catalog.<>)").replace("≥", "OPERATOR(pg_catalog.>=)")
+
+
+# One pass: listing the settings is the most expensive part.
+SETTINGS = _expanded("""
+SELECT CASE s.source WHEN 'session' THEN 's' ELSE 'd' END, «s.name»,
+ «CASE s.source WHEN 'session' THEN s.setting ELSE s.reset_val END»,
+ CASE WHEN s.context == 'user' OR pg_catalog.has_parameter_privilege(SESSION_USER, s.name, 'SET')
+  THEN '' ELSE 'forbidden' END::pg_catalog.bytea
+FROM pg_catalog.pg_show_all_settings() s
+WHERE (s.source == 'session' OR s.context == 'user' AND s.source == ANY (
+  ARRAY['database', 'user', 'database user']::pg_catalog.text[])) AND s.name ≠ ALL (
+  ARRAY['transaction_isolation', 'transaction_read_only', 'transaction_deferrable'
+  ]::pg_catalog.text[])
+ AND NOT pg_catalog.starts_with(s.name, 'tcp_')
+UNION ALL
+SELECT 'i', '', «pg_catalog.date_part('epoch', t::pg_catalog.interval)::pg_catalog.text», ''
+FROM pg_catalog.current_setting('idle_session_timeout') t WHERE t ≠ '0'
+""")
+
+STATE = _expanded("""
+SELECT CASE WHEN p.from_sql THEN 'q' ELSE 'p' END, «p.name», «p.statement», «pg_catalog.concat(
+  p.parameter_types::pg_catalog.oid[]::pg_catalog.text, '|',
+  p.result_types::pg_catalog.oid[]::pg_catalog.text)»
+ FROM pg_catalog.pg_prepared_statements p WHERE NOT pg_catalog.starts_with(p.name, '_torpor_')
+UNION ALL SELECT 'l', «c», '', '' FROM pg_catalog.pg_listening_channels() c
+UNION ALL SELECT 'r', '', «pg_catalog.current_setting('role')», ''
+ WHERE pg_catalog.current_setting('role') ≠ 'none'
+UNION ALL SELECT 'a', '', «SESSION_USER::pg_catalog.text», ''
+ WHERE SESSION_USER::pg_catalog.text ≠
+  pg_catalog.convert_from($2::pg_catalog.bytea, 'UTF8')
+UNION ALL SELECT 'c', h, «pg_catalog.current_setting(n.name, true)», ''
+ FROM pg_catalog.unnest($1::pg_catalog.bytea[]) h
+ CROSS JOIN LATERAL pg_catalog.convert_from(h, 'UTF8') n(name)
+ WHERE pg_catalog.current_setting(n.name, true) IS NOT NULL
+UNION ALL SELECT 'n', '', «pg_catalog.pg_current_snapshot()::pg_catalog.text», ''
+UNION ALL SELECT 'x', «v.kind», «v.name», '' FROM (
+SELECT 'advisory lock' AS kind, CASE l.objsubid
+  WHEN 1 THEN ((l.classid::pg_catalog.int8 OPERATOR(pg_catalog.<<) 32)
+   OPERATOR(pg_catalog.|) l.objid::pg_catalog.int8)::pg_catalog.text
+  ELSE pg_catalog.concat(l.classid::pg_catalog.text, ', ', l.objid::pg_catalog.text) END AS name
+ FROM pg_catalog.pg_locks l WHERE l.pid == pg_catalog.pg_backend_pid()
+  AND l.locktype == 'advisory'
+UNION ALL SELECT 'cursor', c.name FROM pg_catalog.pg_cursors c WHERE c.is_holdable
+UNION ALL SELECT 'temporary object', pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid)
+ FROM pg_catalog.pg_depend d WHERE d.refclassid == 2615::pg_catalog.oid
+  AND d.refobjid == pg_catalog.pg_my_temp_schema()
+  AND pg_catalog.pg_my_temp_schema() ≠ 0::pg_catalog.oid
+UNION ALL SELECT 'replication slot', r.slot_name::pg_catalog.text
+ FROM pg_catalog.pg_replication_slots r
+ WHERE r.temporary AND r.active_pid == pg_catalog.pg_backend_pid()
+) v
+""")
+
+# Of the whole database: asked again only when anything was written in the cluster since.
+CATALOG = _expanded("""
+SELECT 'c', «pg_catalog.lower(m.found[1])», '', '' FROM pg_catalog.pg_proc p
+ CROSS JOIN LATERAL pg_catalog.regexp_matches(p.prosrc,
+  '[[:<:]]set(?:_config[[:space:]]*[(][[:space:]]*''|[[:space:]]+(?:session[[:space:]]+|local'
+  '[[:space:]]+)?)([[:alnum:]_$]+[.][[:alnum:]_$.]+)', 'gi') AS m(found)
+ WHERE p.oid ≥ 16384::pg_catalog.oid
+UNION ALL SELECT 'n', '', «pg_catalog.pg_current_snapshot()::pg_catalog.text», ''
+UNION ALL SELECT 'x', «v.kind», «v.name», '' FROM (
+SELECT 'login trigger' AS kind, e.evtname::pg_catalog.text AS name
+ FROM pg_catalog.pg_event_trigger e
+ WHERE e.evtevent == 'login' AND e.evtenabled ≠ 'D'
+UNION ALL SELECT 'computed setting', p.proname::pg_catalog.text FROM pg_catalog.pg_proc p
+ WHERE p.oid ≥ 16384::pg_catalog.oid AND (
+  p.prosrc OPERATOR(pg_catalog.~*) '[[:<:]]set_config[[:space:]]*[(][[:space:]]*[^''[:space:]]'
+  OR p.prosrc OPERATOR(pg_catalog.~*) '[[:<:]]execute[[:>:]]'
+   AND p.prosrc OPERATOR(pg_catalog.~*) '["''$][[:space:]]*set[[:>:]]'
+  OR p.prosqlbody::pg_catalog.text ~~ '%:funcid 2078 %')
+UNION ALL SELECT 'computed setting', w.ev_class::pg_catalog.regclass::pg_catalog.text
+ FROM pg_catalog.pg_rewrite w WHERE w.oid ≥ 16384::pg_catalog.oid
+  AND (w.ev_action::pg_catalog.text ~~ '%:funcid 2078 %'
+   OR w.ev_qual::pg_catalog.text ~~ '%:funcid 2078 %')
+UNION ALL SELECT 'computed setting', a.adrelid::pg_catalog.regclass::pg_catalog.text
+ FROM pg_catalog.pg_attrdef a WHERE a.adbin::pg_catalog.text ~~ '%:funcid 2078 %'
+UNION ALL SELECT 'computed setting', y.polrelid::pg_catalog.regclass::pg_catalog.text
+ FROM pg_catalog.pg_policy y WHERE pg_catalog.concat(y.polqual, y.polwithcheck)
+  ~~ '%:funcid 2078 %'
+UNION ALL SELECT 'computed setting', k.conname::pg_catalog.text
+ FROM pg_catalog.pg_constraint k WHERE k.conbin::pg_catalog.text ~~ '%:funcid 2078 %'
+UNION ALL SELECT 'computed setting', g.tgname::pg_catalog.text
+ FROM pg_catalog.pg_trigger g WHERE g.tgqual::pg_catalog.text ~~ '%:funcid 2078 %'
+) v
+""")

@@ -1,0 +1,99 @@
+"""What a session had when it was last captured, kept while it is parked. Pure.
+
+Kept as its backend said it, row by row: that is compact, sessions that have the same share it, and
+two captures are equal where their bytes are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from torpor_proxy.core import wire
+from torpor_proxy.core.interning import Interner
+
+CUT_CHANNEL = b"_torpor_cut"
+"""On which the marks between two ways of a session's notifications travel."""
+
+
+class Kind(Enum):
+    """Of a row of a capture."""
+
+    SETTING = b"s"
+    """Set in the session: name, value, and ``forbidden`` where its login may not set it."""
+    CUSTOM = b"c"
+    """A setting that Postgres can't list: name and value."""
+    SQL_STATEMENT = b"q"
+    """Of PREPARE: name, the whole text, parameter types and result types."""
+    PROTOCOL_STATEMENT = b"p"
+    """Of a Parse: the same."""
+    CHANNEL = b"l"
+    AUTHORIZATION = b"a"
+    """Of SET SESSION AUTHORIZATION, where it is not the login's."""
+    ROLE = b"r"
+    """Of SET ROLE."""
+
+
+STATEMENTS = (Kind.SQL_STATEMENT, Kind.PROTOCOL_STATEMENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of what is held."""
+
+    kind: Kind
+    name: bytes
+    value: bytes
+    extra: bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Held:
+    """All that has to be put back; equal ones are one object."""
+
+    rows: bytes = b""
+
+    def __bool__(self) -> bool:
+        return bool(self.rows)
+
+    def entries(self) -> Iterator[Entry]:
+        """In the order in which the backend told them."""
+        return map(_entry, self._bodies())
+
+    def _bodies(self) -> Iterator[bytes]:
+        return (body for _, body in wire.split(self.rows)[0])
+
+    def of(self, *kinds: Kind) -> list[Entry]:
+        """Those of some kinds."""
+        return [entry for entry in self.entries() if entry.kind in kinds]
+
+    def with_those(self, before: Held, names: Container[bytes]) -> Held:
+        """With some statements that were held before."""
+        kept = [
+            body
+            for body in before._bodies()
+            if (entry := _entry(body)).kind in STATEMENTS and entry.name in names
+        ]
+        return held_of([*self._bodies(), *kept])
+
+    @property
+    def channels(self) -> tuple[bytes, ...]:
+        """That it listens on."""
+        return tuple(entry.name for entry in self.of(Kind.CHANNEL) if entry.name != CUT_CHANNEL)
+
+
+def _entry(body: bytes) -> Entry:
+    kind, name, value, extra = (column or b"" for column in wire.row(body))
+    return Entry(Kind(kind), name, value, extra)
+
+
+_interner: Interner[bytes, Held] = Interner()
+
+NOTHING_HELD = Held()
+
+
+def held_of(bodies: Iterable[bytes]) -> Held:
+    """Of DataRow bodies. One object for equal ones."""
+    rows = b"".join(wire.message(b"D", body) for body in bodies)
+    return _interner.one(rows, Held(rows)) if rows else NOTHING_HELD
