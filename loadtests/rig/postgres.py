@@ -87,10 +87,10 @@ class BarePostgres:
 
 
 @contextlib.contextmanager
-def copy_of(data: Path, *, tcp: bool = False) -> Iterator[BarePostgres]:
-    """A bare Postgres on a copy of a sleeping database."""
+def copy_of(data: Path, *, tcp: bool = False, parent: str = "/tmp") -> Iterator[BarePostgres]:
+    """A bare Postgres on a copy of a sleeping database, in a new folder below ``parent``."""
     user = user_of(data)
-    folder = Path(tempfile.mkdtemp(prefix="postgres-bench-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="postgres-bench-", dir=parent))
     folder.chmod(0o711)
     subprocess.run(["cp", "-a", str(data), str(folder / "data")], check=True)
     (folder / "socket").mkdir()
