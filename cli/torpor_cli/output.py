@@ -66,6 +66,7 @@ def resource_story(resource: Json, now: datetime) -> str:
         ("Databases", ", ".join(database["name"] for database in spec["databases"])),
         ("Age", ago(metadata.get("creationTimestamp", ""), now)),
         ("Last resume", last_resume(status.get("lastResume"), now)),
+        ("Last switchover", last_switchover(status.get("lastSwitchover"), now)),
     ]
     width = max(len(name) for name, _ in facts) + 1
     lines = [f"{name + ':':<{width}}  {value}" for name, value in facts]
@@ -82,15 +83,43 @@ def chain_table(name: str, chain: Json | None, now: datetime) -> str:
     if chain is None:
         return f"{name} has not been resumed yet"
     total_ms = chain["totalMs"] if "totalMs" in chain else chain["total_ms"]
+    cause = f", for {chain['cause']}" if chain.get("cause") else ""
+    head = f"{name} was resumed {ago(chain.get('at', ''), now)} ago{cause}"
+    return f"{head}\n\n{steps_table(chain['steps'], total_ms)}"
+
+
+def steps_table(steps: Sequence[Json], total_ms: float) -> str:
+    """One line a step, and their total."""
     rows, passed_ms = [], 0.0
-    for step in chain["steps"]:
+    for step in steps:
         bar = _bar(passed_ms, step["ms"], max(total_ms, 0.001))
         rows.append([step["name"], step["where"], f"{step['ms']:.1f}", bar])
         passed_ms += step["ms"]
     rows.append(["total", "", f"{total_ms:.1f}", ""])
-    cause = f", for {chain['cause']}" if chain.get("cause") else ""
-    head = f"{name} was resumed {ago(chain.get('at', ''), now)} ago{cause}"
-    return f"{head}\n\n{table(['STEP', 'WHERE', 'MS', ''], rows, right=[2])}"
+    return table(["STEP", "WHERE", "MS", ""], rows, right=[2])
+
+
+def session_table(sessions: Sequence[Json], *, is_wide: bool = False) -> str:
+    """One line a session."""
+    header = ["SESSION", "USER", "DATABASE", "APPLICATION", "CLIENT", "STATE", "SINCE", "REASON"]
+    wide = ["PROXY", "PROCESS ID", "BACKEND"]
+    rows = []
+    for session in sessions:
+        row = [
+            str(session["session"]),
+            session["user"],
+            session["dbname"],
+            session["application"] or "-",
+            session["client"],
+            session["state"],
+            age(session["since_s"]),
+        ]
+        if is_wide:
+            row += [session["proxy"], str(session["process_id"])]
+            row.append(str(session["backend_process_id"] or "-"))
+        rows.append([_printable(cell) for cell in (*row, session["reason"])])
+    columns = header[:-1] + wide + header[-1:] if is_wide else header
+    return table(columns, rows, right=[0, 8, 9] if is_wide else [0])
 
 
 def last_resume(chain: Json | None, now: datetime) -> str:
@@ -101,6 +130,14 @@ def last_resume(chain: Json | None, now: datetime) -> str:
     return f"{total_ms:.0f} ms, {ago(chain.get('at', ''), now)} ago"
 
 
+def last_switchover(move: Json | None, now: datetime) -> str:
+    """How long clients waited for at most, when it was, and to which epoch it led."""
+    if move is None:
+        return "-"
+    pause = f"{move['pauseMs']:.0f} ms pause"
+    return f"{pause}, {ago(move.get('at', ''), now)} ago, to epoch {move['epoch']}"
+
+
 def endpoint(value: Json | None) -> str:
     return "-" if value is None else f"{value['host']}:{value['port']}"
 
@@ -109,7 +146,12 @@ def ago(timestamp: str, now: datetime) -> str:
     """The age of a time in its largest unit, as kubectl shows it."""
     if not timestamp:
         return "?"
-    seconds = max(0, int((now - datetime.fromisoformat(timestamp)).total_seconds()))
+    return age((now - datetime.fromisoformat(timestamp)).total_seconds())
+
+
+def age(seconds: float) -> str:
+    """In the largest unit, rounded down."""
+    seconds = max(0, int(seconds))
     for unit, unit_seconds in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= 2 * unit_seconds:
             return f"{seconds // unit_seconds}{unit}"
@@ -135,6 +177,11 @@ def _reasons(status: Json) -> str:
 
 def _shortened(text: str) -> str:
     return text if len(text) <= REASON_CHARACTERS_MAX else text[: REASON_CHARACTERS_MAX - 1] + "…"
+
+
+def _printable(text: str) -> str:
+    """Clients choose their names: what would move the cursor or break the line is replaced."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _block(title: str, lines: Sequence[str]) -> list[str]:

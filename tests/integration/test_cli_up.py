@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.stand_ins import MANIFEST, PROXY, PYTHON_OF_OTHERS, Up, folder_with_stand_ins
-from support.up import until
+from support.up import command_line, until
 
 
 @pytest.fixture
@@ -143,6 +143,27 @@ def test_a_log_is_bounded_while_its_component_runs(up: Up, root: Path) -> None:
     until(lambda: log.stat().st_size == 0, "it is emptied")
     assert log.with_name("proxy.log.1").stat().st_size == 16 << 20
     assert len(up.processes("torpor_proxy")) == 1
+
+
+def test_chaos_is_the_proxys_affair(up: Up) -> None:
+    up.start("--warm", "0", "--park-every-safe-point", "--restart-every", "50")
+    up.ready()
+    (proxy,) = up.processes("torpor_proxy")
+    assert command_line(proxy).endswith(" --park-every-safe-point --restart-every 50 ")
+    assert "chaos mode" in up.output
+
+
+def test_without_chaos_the_proxy_hears_nothing_of_it(up: Up) -> None:
+    up.start("--warm", "0")
+    up.ready()
+    (proxy,) = up.processes("torpor_proxy")
+    assert "--park" not in command_line(proxy) and "chaos" not in up.output
+
+
+def test_restarts_without_parks_are_refused(up: Up) -> None:
+    refused = up.run("up", "--restart-every", "50")
+    assert refused.returncode == 2 and "--park-every-safe-point" in refused.stderr
+    assert not up.state.exists()
 
 
 def test_under_nohup_it_outlives_its_terminal(up: Up) -> None:

@@ -26,7 +26,8 @@ def up(root: Path) -> Iterator[Up]:
 
 
 def test_verbs_without_a_running_one_say_what_to_run(up: Up) -> None:
-    for arguments in (["list"], ["status", "shop"], ["uri", "shop"], ["why", "shop"]):
+    about_one = ("status", "uri", "why", "sessions", "switchover", "suspend")
+    for arguments in (["list"], *([verb, "shop"] for verb in about_one)):
         refused = up.run(*arguments)
         assert refused.returncode == 1
         assert "no `torpor up` is running" in refused.stderr and "`torpor up`" in refused.stderr

@@ -9,15 +9,16 @@ import os
 import pwd
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from torpor_api.failures import Refused, StartFailed
+from torpor_api.failures import Failure, Refused, StartFailed
 from torpor_api.logs import JsonLines
-from torpor_api.messages import AgentChanged
+from torpor_api.messages import AgentChanged, AwaitKnown
 from torpor_api.resource import ServerlessDatabase
+from torpor_channel.client import dialled
 from torpor_channel.server import Server
 from torpor_cli.files import document_of
 from torpor_cli.local import postgres_binaries, rules, state_folder, tls
@@ -46,6 +47,9 @@ READY_SECONDS_MAX = 60.0
 FAILED_STARTS_MAX = 3
 """A component that ends this often before all are ready will not get better."""
 
+KNOWN_SECONDS_MAX = 20.0
+"""For the proxy to know what was applied; some milliseconds."""
+
 PROXY_DRAIN_SECONDS_MAX = 15.0
 AUTOSCALER_STOP_SECONDS_MAX = 5.0
 
@@ -64,6 +68,17 @@ class Settings:
     warm: int
     resources: tuple[ServerlessDatabase, ...] = ()
     """Of every ``-f``; with the passwords that they give."""
+    parks_every_safe_point: bool = False
+    """For those who doubt that parking shows: it happens as often as it can."""
+    restart_every: int = 0
+    """Then also a switchover of the database after so many parks; 0: none."""
+
+    @property
+    def chaos_options(self) -> tuple[str, ...]:
+        """The proxy's part of the command line."""
+        park = ("--park-every-safe-point",) if self.parks_every_safe_point else ()
+        restart = ("--restart-every", str(self.restart_every)) if self.restart_every else ()
+        return park + restart
 
 
 class Supervisor:
@@ -157,10 +172,12 @@ class Supervisor:
         ending.push_async_callback(self._stop_agents, cluster, agents)
         agents.set_size(self._settings.warm)
         self._start_components(listen, children, ending)
+        applied = list[ServerlessDatabase]()
         for resource in self._settings.resources:
             self._say(f"applying {resource.name}")
-            await cluster.apply(document_of(resource))
+            applied.append(await cluster.apply(document_of(resource)))
         await self._ready(listen, agents)
+        await self._known(applied)
         return cluster.list()
 
     def _agents_of(
@@ -198,6 +215,8 @@ class Supervisor:
             *("--advertise", str(listen.for_clients)),
         )
         ending.push_async_callback(autoscaler.stop, grace_s=AUTOSCALER_STOP_SECONDS_MAX)
+        if self._settings.parks_every_safe_point:
+            self._say("chaos mode: every session is parked whenever it can be")
         certificates = tls.ensure(self._folder.tls, listen.host, datetime.now(UTC))
         proxy = self._keep(
             children,
@@ -207,6 +226,7 @@ class Supervisor:
             *("--tls-cert", str(certificates.certificate)),
             *("--tls-key", str(certificates.key)),
             *("--domain", DOMAIN),
+            *self._settings.chaos_options,
         )
         ending.push_async_callback(proxy.stop, grace_s=PROXY_DRAIN_SECONDS_MAX)
         ending.callback(self._say, "closing the proxy: transactions in flight may finish")
@@ -239,6 +259,19 @@ class Supervisor:
                     hint=f"see the logs in {self._folder.logs}",
                 )
             await asyncio.sleep(_POLL_SECONDS)
+
+    async def _known(self, applied: Sequence[ServerlessDatabase]) -> None:
+        """Whoever reads that it is ready may connect at once to what was applied."""
+        for resource in applied:
+            generation = resource.metadata.generation
+            asked = AwaitKnown(name=resource.name, generation=generation)
+            try:
+                async with dialled(self._folder.autoscaler_socket) as autoscaler:
+                    await autoscaler.ask(asked, timeout_s=KNOWN_SECONDS_MAX)
+            except Failure as failure:
+                log.warning(
+                    "not_known_yet", extra={"database": resource.name, "reason": failure.message}
+                )
 
     def _refuse_failed_starts(self) -> None:
         for keeper in self._keepers:

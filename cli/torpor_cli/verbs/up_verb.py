@@ -37,7 +37,26 @@ WARM_MAX = 100
     metavar="N",
     help="How many started agents wait for a database.",
 )
-def command(files: tuple[Path, ...], folder: StateFolder, listen: str, warm: int) -> None:
+@click.option(
+    "--park-every-safe-point",
+    "parks",
+    is_flag=True,
+    help="Chaos mode: park every session whenever it can be parked, as if it had to sleep.",
+)
+@click.option(
+    "--restart-every",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="With it: move the database to a fresh compute after every N parks.",
+)
+def command(
+    files: tuple[Path, ...],
+    folder: StateFolder,
+    listen: str,
+    warm: int,
+    parks: bool,
+    restart_every: int | None,
+) -> None:
     """Run Torpor on this machine until Ctrl-C."""
     import asyncio
 
@@ -46,7 +65,16 @@ def command(files: tuple[Path, ...], folder: StateFolder, listen: str, warm: int
     from torpor_cli.local.supervisor import Settings, Supervisor
     from torpor_cli.local.welcome import welcome
 
-    settings = Settings(folder, parse_address(listen), warm, read_manifests(files))
+    if restart_every and not parks:
+        raise click.UsageError("--restart-every N counts parks: add --park-every-safe-point")
+    settings = Settings(
+        folder,
+        parse_address(listen),
+        warm,
+        read_manifests(files),
+        parks_every_safe_point=parks,
+        restart_every=restart_every or 0,
+    )
     flag = flag_for(folder)
     supervisor = Supervisor(settings, click.echo)
     asyncio.run(

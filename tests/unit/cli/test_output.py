@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from torpor_api.chain import Step
+from torpor_api.messages import SessionInfo, SessionStanding
 from torpor_api.phases import Phase
 from torpor_api.resource import (
     Condition,
     DatabaseStatus,
     Endpoint,
     LastResume,
+    LastSwitchover,
     ServerlessDatabase,
 )
 from torpor_cli import output
@@ -95,6 +97,51 @@ def test_each_step_of_a_chain_begins_where_the_one_before_ended() -> None:
 
 def test_a_database_that_was_never_resumed() -> None:
     assert output.chain_table("shop", None, NOW) == "shop has not been resumed yet"
+
+
+def test_the_last_switchover_is_in_the_story() -> None:
+    moved = LastSwitchover(at="2026-01-01T11:58:00Z", epoch=7, pause_ms=81.4)
+    story = output.resource_story(resource(last_switchover=moved), NOW)
+    assert "Last switchover:  81 ms pause, 2m ago, to epoch 7" in story
+    assert "Last switchover:  -" in output.resource_story(resource(), NOW)
+
+
+def session(**fields: Any) -> dict[str, Any]:
+    info = {
+        "session": 17,
+        "user": "app",
+        "dbname": "shop",
+        "application": "worker",
+        "client": "10.0.0.7:5000",
+        "state": SessionStanding.PINNED,
+        "since_s": 190.0,
+        "reason": "holds advisory lock 42",
+        "process_id": 4711,
+        "proxy": "proxy-1",
+    }
+    return SessionInfo.model_validate(info | fields).model_dump(mode="json")
+
+
+def test_a_session_is_one_line() -> None:
+    header, line = output.session_table([session()]).splitlines()
+    assert header.split() == [
+        *("SESSION", "USER", "DATABASE", "APPLICATION", "CLIENT", "STATE", "SINCE", "REASON")
+    ]
+    words = ["17", "app", "shop", "worker", "10.0.0.7:5000", "pinned", "3m"]
+    assert line.split() == [*words, "holds", "advisory", "lock", "42"]
+
+
+def test_wide_shows_where_a_session_is() -> None:
+    rows = [session(), session(backend_process_id=99, application="", reason="")]
+    header, parked, attached = output.session_table(rows, is_wide=True).splitlines()
+    assert header.index("PROXY") < header.index("PROCESS ID") < header.index("REASON")
+    assert parked.split()[7:10] == ["proxy-1", "4711", "-"]
+    assert attached.split()[3] == "-" and attached.split()[-2:] == ["4711", "99"]
+
+
+def test_what_clients_call_themselves_can_not_spoil_the_table() -> None:
+    text = output.session_table([session(application="a\nb\x1b[31m", user="ü")])
+    assert len(text.splitlines()) == 2 and "a?b?[31m" in text and "ü" in text
 
 
 def test_ages_take_their_largest_unit() -> None:

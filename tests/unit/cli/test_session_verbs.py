@@ -1,0 +1,129 @@
+"""`torpor switchover` and `torpor sessions`: what they ask over the wire, and what they print."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from torpor_api import messages as m
+from torpor_api.chain import Step
+from torpor_api.failures import Busy, Failure
+from torpor_channel.peer import Peer
+from torpor_channel.server import Server
+from torpor_cli.local.state_folder import StateFolder
+from torpor_cli.main import torpor
+
+MOVED = m.SwitchedOver(
+    epoch=8,
+    compute="c0ffee",
+    pause_ms=81.4,
+    steps=(
+        Step(name="park every session", where="proxy", ms=40.0),
+        Step(name="start of postgres", where="postgres", ms=41.4),
+    ),
+)
+
+PINNED = m.SessionInfo(
+    session=17,
+    user="app",
+    dbname="shop",
+    application="worker",
+    client="10.0.0.7:5000",
+    state=m.SessionStanding.PINNED,
+    since_s=190.0,
+    reason="holds advisory lock 42",
+)
+
+
+class Autoscaler:
+    """Answers as the test says, on the socket where a running `torpor up` has its own."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.asked: list[m.Message] = []
+        self.switchover: m.SwitchedOver | Failure = MOVED
+        self.sessions = m.SessionList()
+
+    async def answer(self, _: Peer, asked: m.Message) -> m.Message:
+        self.asked.append(asked)
+        if isinstance(asked, m.Sessions):
+            return self.sessions
+        if isinstance(self.switchover, Failure):
+            raise self.switchover
+        return self.switchover
+
+    async def torpor(self, *arguments: str) -> Result:
+        argv = [*arguments, "--state", str(self._root)]
+        return await asyncio.to_thread(CliRunner().invoke, torpor, argv)
+
+
+@pytest.fixture
+async def autoscaler(tmp_path: Path) -> AsyncIterator[Autoscaler]:
+    fake = Autoscaler(tmp_path)
+    server = Server({m.Switchover: fake.answer, m.Sessions: fake.answer})
+    path = StateFolder(tmp_path).autoscaler_socket
+    path.parent.mkdir(parents=True)
+    await server.listen(path)
+    yield fake
+    await server.close()
+
+
+async def test_a_switchover_tells_where_to_how_long_and_why_so_long(
+    autoscaler: Autoscaler,
+) -> None:
+    result = await autoscaler.torpor("switchover", "shop")
+    assert result.exit_code == 0, result.output
+    assert autoscaler.asked == [m.Switchover(name="shop", patience_s=10.0)]
+    lines = result.stdout.splitlines()
+    assert lines[0] == "shop moved to compute c0ffee, epoch 8: clients waited at most 81 ms"
+    assert lines[2].split() == ["STEP", "WHERE", "MS"]
+    assert lines[-1].split() == ["total", "81.4"]
+    assert result.stderr == "moving shop to a fresh compute …\n"
+
+
+async def test_a_switchover_for_programs(autoscaler: Autoscaler) -> None:
+    result = await autoscaler.torpor("switchover", "shop", "--patience", "1500ms", "-o", "json")
+    assert autoscaler.asked == [m.Switchover(name="shop", patience_s=1.5)]
+    assert m.SwitchedOver.model_validate_json(result.stdout) == MOVED
+
+
+async def test_a_refused_switchover_is_a_failure_of_the_verb(autoscaler: Autoscaler) -> None:
+    autoscaler.switchover = Busy("shop stays on its compute: session 17 holds advisory lock 42")
+    result = await autoscaler.torpor("switchover", "shop")
+    assert isinstance(result.exception, Busy) and "session 17" in str(result.exception)
+
+
+@pytest.mark.parametrize("patience", ["0s", "301s", "soon", "5"])
+async def test_a_patience_that_can_not_be(autoscaler: Autoscaler, patience: str) -> None:
+    result = await autoscaler.torpor("switchover", "shop", "--patience", patience)
+    assert result.exit_code == 2 and patience in result.stderr
+    assert autoscaler.asked == []
+
+
+async def test_sessions_are_a_table(autoscaler: Autoscaler) -> None:
+    autoscaler.sessions = m.SessionList(sessions=(PINNED,), total=3, missing=("proxy-2",))
+    result = await autoscaler.torpor("sessions", "shop")
+    assert autoscaler.asked == [m.Sessions(name="shop", limit=1000)]
+    header, line, more = result.stdout.splitlines()
+    assert header.startswith("SESSION") and line.endswith("holds advisory lock 42")
+    assert more == "and 2 more"
+    assert result.stderr == "proxy-2 did not answer: its sessions are not shown\n"
+
+
+async def test_sessions_for_programs(autoscaler: Autoscaler) -> None:
+    autoscaler.sessions = m.SessionList(sessions=(PINNED,), total=1)
+    result = await autoscaler.torpor("sessions", "shop", "-o", "json")
+    told = json.loads(result.stdout)
+    assert m.SessionList.model_validate(told) == autoscaler.sessions
+    (session,) = told["sessions"]
+    assert (session["process_id"], session["backend_process_id"]) == (0, 0)
+
+
+async def test_nobody_is_nobody(autoscaler: Autoscaler) -> None:
+    result = await autoscaler.torpor("sessions", "shop")
+    assert result.stdout == "nobody is connected to shop\n"
