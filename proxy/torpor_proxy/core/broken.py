@@ -1,0 +1,106 @@
+"""Prepared statements that could not be put back, and the error that their next use shall see.
+
+Pure. A table may be gone that a statement reads, or its result may have changed. The session's own
+Postgres would say so when the statement is used. The new one only says that there is no such
+statement (26000), so that answer is replaced by the one that was kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from struct import Struct
+
+from torpor_proxy.core import wire
+from torpor_proxy.core.wire import HEAD_BYTES, Severity
+
+HELD_BYTES_MAX = 64 << 10
+"""Of an ErrorResponse in parts; a longer one is no complaint about a statement's name."""
+
+_NAME_BYTES_MAX = 63
+"""Postgres keeps so much of a name and shows it as it was asked for."""
+
+_ERROR = ord("E")
+_NO_SUCH_STATEMENT = b"26000"
+_POSITIONS = frozenset(b"Ppq")
+"""Fields that point into a text which the client has not just sent."""
+
+_QUOTE = rb"""["'`\x80-\xff]"""
+"""Words are translated, so the quotes are "these", «these» or 『these』, in any encoding."""
+
+_head = Struct(">BI").unpack_from
+
+RESULT_CHANGED = wire.report(Severity.ERROR, "0A000", "cached plan must not change result type")[
+    HEAD_BYTES:
+]
+"""The body for a statement that returns other columns than before."""
+
+
+def remembered(body: bytes) -> bytes:
+    """What is kept of the body of the ErrorResponse that the attempt to put it back got."""
+    fields = (field for field in body.split(b"\0") if field and field[0] not in _POSITIONS)
+    return b"".join(field + b"\0" for field in fields) + b"\0"
+
+
+def mentions(data: bytes, names: Iterable[bytes]) -> bool:
+    """Whether a client's bytes could use one of the statements, by the protocol or by EXECUTE.
+
+    A name on both sides of where two buffers meet is the caller's: the last bytes of one belong
+    before the next.
+    """
+    folded = data.lower()
+    return any(
+        name in data or name in folded or name.replace(b'"', b'""') in data for name in names
+    )
+
+
+class ErrorFilter:
+    """Walks the server's stream from a message's begin and replaces what would be wrong."""
+
+    __slots__ = ("_broken", "_held", "_left")
+
+    def __init__(self, broken: Mapping[bytes, bytes]) -> None:
+        self._broken = broken
+        """The body of the error to be told, by the statement's name. Asked at every error."""
+        self._held = b""
+        self._left = 0
+        """Of the message that is passing."""
+
+    @property
+    def is_between_messages(self) -> bool:
+        """Whether nothing is held and the next byte begins a message."""
+        return not self._held and not self._left
+
+    def feed(self, data: bytes) -> bytes:
+        """What the client shall hear now. Only an error, or the head of a message, waits."""
+        data, self._held = self._held + data, b""
+        position, self._left = self._left, 0
+        passed, begin, size = [], 0, len(data)
+        while position + HEAD_BYTES <= size:
+            kind, length = _head(data, position)
+            end = position + 1 + length
+            if kind == _ERROR and length <= HELD_BYTES_MAX:
+                if end > size:
+                    break
+                if (instead := self._instead(data[position + HEAD_BYTES : end])) is not None:
+                    passed += [data[begin:position], wire.message(b"E", instead)]
+                    begin = end
+            position = end
+        passed.append(data[begin:position])
+        if position < size:
+            self._held = data[position:]
+        else:
+            self._left = position - size
+        return b"".join(passed)
+
+    def _instead(self, body: bytes) -> bytes | None:
+        fields = {field[:1]: field[1:] for field in body.split(b"\0")}
+        if fields.get(b"C") != _NO_SUCH_STATEMENT:
+            return None
+        words = fields.get(b"M", b"")
+        return next((error for name, error in self._broken.items() if _names(words, name)), None)
+
+
+def _names(words: bytes, name: bytes) -> bool:
+    close = b"" if len(name) >= _NAME_BYTES_MAX else b" ?" + _QUOTE
+    return re.search(_QUOTE + b" ?" + re.escape(name) + close, words) is not None
