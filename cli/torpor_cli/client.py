@@ -33,7 +33,7 @@ def ask_cluster(
 def ask_autoscaler(
     folder: StateFolder, request: str, *, timeout_s: float = SLOW_SECONDS_MAX, **body: Any
 ) -> Json:
-    """Ask for a wake, a suspend or a reason."""
+    """Ask for a wake, a suspend or a reason, or until something is known."""
     return _ask(folder, folder.autoscaler_socket, request, body, timeout_s)
 
 

@@ -89,6 +89,7 @@ class Agent:
             raise Conflict(f"compute {self._compute} is {self._state}: claim another one")
         if self._start_task is None or self._state is State.REFUSED:
             self._claim = claim
+            self._address = _address_as(self._address, wanted.storage.user_id)
             self._superusers = superusers(wanted)
             self._happens(Happening.CLAIMED)
             self._start_task = self._tasks.run(self._start(wanted))
@@ -296,3 +297,8 @@ class Agent:
         database = None if self._claim is None else self._claim.database
         fields = {"state": self._state, "happening": happening, "database": database}
         log.info("agent_state", extra=fields)
+
+
+def _address_as(own: ComputeAddress, user_id: int | None) -> ComputeAddress:
+    """With the user that owns the volume, whom Postgres runs as; None: the agent's own."""
+    return own if user_id is None else own.model_copy(update={"user_id": user_id})

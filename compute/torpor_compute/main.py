@@ -48,7 +48,10 @@ async def run(settings: Settings) -> None:
     agent = Agent(
         settings.compute,
         ComputeAddress(
-            socket_directory=str(settings.run_directory), port=PORT, agent=str(settings.listen)
+            socket_directory=str(settings.run_directory),
+            port=PORT,
+            agent=str(settings.listen),
+            user_id=os.geteuid(),
         ),
         postgres,
         sql_of=lambda: AdminSql(settings.run_directory),

@@ -15,8 +15,8 @@ from torpor_cli.options import file_option, state_option
 @state_option
 def command(files: tuple[Path, ...], folder: StateFolder) -> None:
     """Create or change the databases of a YAML file."""
-    from torpor_api.failures import NotFound
-    from torpor_cli.client import SLOW_SECONDS_MAX, ask_cluster
+    from torpor_api.failures import Failure, NotFound
+    from torpor_cli.client import SLOW_SECONDS_MAX, ask_autoscaler, ask_cluster
     from torpor_cli.files import document_of, read_manifests
 
     if not files:
@@ -33,6 +33,12 @@ def command(files: tuple[Path, ...], folder: StateFolder) -> None:
             resource=document_of(resource),
         )["resource"]
         click.echo(f"{resource.name} {_outcome(before, after)}")
+        try:
+            # Whoever connects next shall find what was just applied.
+            generation = after["metadata"]["generation"]
+            ask_autoscaler(folder, "AwaitKnown", name=resource.name, generation=generation)
+        except Failure as failure:
+            click.echo(f"{resource.name} counts a little later: {failure.message}", err=True)
 
 
 def _outcome(

@@ -70,6 +70,9 @@ class ChannelFleet:
             hearer.open_gate(asked)
             return m.Done()
 
+        async def have_heard(_: Peer, asked: m.HaveHeard) -> m.Done:
+            return m.Done()  # What was told before it has been heard before it.
+
         async def register(peer: Peer) -> None:
             self._told_meanwhile = set()
             request = m.RegisterProxy(proxy=self._name)
@@ -86,6 +89,7 @@ class ChannelFleet:
             m.EndpointRemoved: removed,
             m.CloseGate: close_gate,
             m.OpenGate: open_gate,
+            m.HaveHeard: have_heard,
         }
         self._link = Link(self._path, handlers, register)
         self._link.start()

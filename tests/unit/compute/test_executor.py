@@ -70,6 +70,26 @@ async def test_a_clean_start_asks_postgres_nothing(agent: Agent, world: FakeComp
     assert agent.state().state == "running"
 
 
+@pytest.mark.parametrize(("owner", "told"), [(51_000, 51_000), (None, 7)])
+async def test_its_address_names_the_user_that_postgres_runs_as(
+    world: FakeCompute, owner: int | None, told: int
+) -> None:
+    agent = Agent(
+        ComputeId("c1"),
+        m.ComputeAddress(agent="/run/c1.sock", user_id=7),
+        world,
+        sql_of=lambda: world,
+        volume_of=lambda storage: world,
+        tell=lambda event: None,
+    )
+    storage = m.StoragePlace(directory="/v", user_id=owner)
+    started = await agent.start(claim().model_copy(update={"storage": storage}))
+    state = agent.state()
+    assert started.address.user_id == told
+    assert state.address == started.address
+    await agent.end()
+
+
 async def test_a_newer_generation_is_noted_after_it_was_applied(
     agent: Agent, world: FakeCompute
 ) -> None:
