@@ -141,6 +141,12 @@ class Fleet(Protocol):
     ) -> RoleFacts | None:
         """The facts of a role of an awake database as they are now. Raises a Failure."""
 
+    async def switch_over(self, name: str, *, patience_s: float) -> None:
+        """Move the database to a fresh compute. Raises a Failure with the reason, Busy among them.
+
+        On the way the gate is closed, and sessions have ``patience_s`` to reach their safe points.
+        """
+
     def report(self, samples: Sequence[EndpointSample]) -> None:
         """Tell what the sessions are doing; lost where nobody listens."""
 

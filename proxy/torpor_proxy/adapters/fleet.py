@@ -16,6 +16,9 @@ from torpor_channel.peer import ConnectionLost, Handlers, Peer
 REGISTER_SECONDS_MAX = 30.0
 """With 10,000 endpoints the answer is some megabytes."""
 
+SWITCHOVER_SECONDS_MAX = 90.0
+"""For what follows once the sessions are parked; the autoscaler gives up before."""
+
 WAKE_RETRY_SECONDS = 0.02
 """Until the link has noticed that its connection is gone, and looks for another one."""
 
@@ -122,6 +125,10 @@ class ChannelFleet:
         agent = await self._agent(address.agent)
         reply = await agent.ask(m.AskRoleFacts(role=role), timeout_s=timeout_s)
         return reply.role
+
+    async def switch_over(self, name: str, *, patience_s: float) -> None:
+        request = m.Switchover(name=name, patience_s=patience_s)
+        await self._linked.ask(request, timeout_s=patience_s + SWITCHOVER_SECONDS_MAX)
 
     def report(self, samples: Sequence[m.EndpointSample]) -> None:
         self._linked.tell(m.ProxySample(proxy=self._name, samples=tuple(samples)))

@@ -10,7 +10,7 @@ import pytest
 
 from torpor_api import messages as m
 from torpor_api.facts import RoleFacts
-from torpor_api.failures import StartFailed, Unavailable
+from torpor_api.failures import Busy, StartFailed, Unavailable
 from torpor_api.phases import Phase
 from torpor_channel.peer import Peer
 from torpor_channel.server import Server
@@ -45,6 +45,7 @@ class Autoscaler:
     def __init__(self) -> None:
         self.answers: list[m.Awake | Exception | None] = []
         self.asked = 0
+        self.switchovers: list[m.Switchover] = []
 
     async def wake(self, peer: Peer, request: m.Wake) -> m.Awake:
         self.asked += 1
@@ -57,6 +58,12 @@ class Autoscaler:
         assert answer is not None
         return answer
 
+    async def switch_over(self, _: Peer, request: m.Switchover) -> m.SwitchedOver:
+        self.switchovers.append(request)
+        if len(self.switchovers) > 1:
+            raise Busy("shop is being moved to another compute already")
+        return m.SwitchedOver(epoch=2, pause_ms=80.0)
+
     async def register(self, _: Peer, request: m.RegisterProxy) -> m.Endpoints:
         return m.Endpoints(endpoints=(AWAKE.endpoint,))
 
@@ -64,7 +71,13 @@ class Autoscaler:
 @pytest.fixture
 async def autoscaler(tmp_path: Path) -> AsyncIterator[Autoscaler]:
     made = Autoscaler()
-    server = Server({m.Wake: made.wake, m.RegisterProxy: made.register})
+    server = Server(
+        {
+            m.Wake: made.wake,
+            m.Switchover: made.switch_over,
+            m.RegisterProxy: made.register,
+        }
+    )
     await server.listen(tmp_path / "a.sock")
     yield made
     await server.close()
@@ -93,6 +106,15 @@ async def test_a_reason_is_not_asked_again(fleet: ChannelFleet, autoscaler: Auto
         with pytest.raises(type(failure), match=failure.message):
             await fleet.wake("shop", "a test", 0, timeout_s=10)
     assert autoscaler.asked == 2
+
+
+async def test_a_switchover_is_asked_once_and_a_refusal_is_heard(
+    fleet: ChannelFleet, autoscaler: Autoscaler
+) -> None:
+    await fleet.switch_over("shop", patience_s=5.0)
+    with pytest.raises(Busy, match="already"):
+        await fleet.switch_over("shop", patience_s=5.0)
+    assert autoscaler.switchovers == [m.Switchover(name="shop", patience_s=5.0)] * 2
 
 
 async def test_logins_that_come_at_once_share_an_agent_s_connection(
