@@ -23,6 +23,7 @@ from torpor_proxy.adapters.compute import SocketComputes
 from torpor_proxy.adapters.fleet import ChannelFleet
 from torpor_proxy.adapters.listener import Listener
 from torpor_proxy.adapters.tls import Certificate
+from torpor_proxy.executor.endpoint import Endpoint
 from torpor_proxy.executor.host import Chaos
 from torpor_proxy.executor.opening import Door, open_session
 from torpor_proxy.executor.registry import Registry
@@ -81,10 +82,17 @@ class Hearer:
         self._registry = registry
 
     async def close_gate(self, asked: m.CloseGate) -> m.GateClosed:
-        endpoint = self._registry.endpoints.get(asked.name)
-        if endpoint is None:
-            raise NotFound(f"no endpoint {asked.name!r}")
+        endpoint = self._endpoint(asked.name)
         return await endpoint.close_gate(asked.epoch, asked.hold_s, asked.patience_s)
+
+    def list_sessions(self, asked: m.ListSessions) -> m.SessionList:
+        return self._endpoint(asked.name).list_sessions(asked.limit)
+
+    def _endpoint(self, name: str) -> Endpoint:
+        endpoint = self._registry.endpoints.get(name)
+        if endpoint is None:
+            raise NotFound(f"no endpoint {name!r}")
+        return endpoint
 
     def open_gate(self, asked: m.OpenGate) -> None:
         endpoint = self._registry.endpoints.get(asked.name)

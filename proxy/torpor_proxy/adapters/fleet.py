@@ -44,6 +44,9 @@ class Told(Protocol):
     def open_gate(self, asked: m.OpenGate) -> None:
         """Let sessions attach again."""
 
+    def list_sessions(self, asked: m.ListSessions) -> m.SessionList:
+        """Every session of a database. Raises NotFound."""
+
 
 class ChannelFleet:
     """One link to the autoscaler, made again whenever it is lost."""
@@ -73,6 +76,9 @@ class ChannelFleet:
             hearer.open_gate(asked)
             return m.Done()
 
+        async def list_sessions(_: Peer, asked: m.ListSessions) -> m.SessionList:
+            return hearer.list_sessions(asked)
+
         async def have_heard(_: Peer, asked: m.HaveHeard) -> m.Done:
             return m.Done()  # What was told before it has been heard before it.
 
@@ -92,6 +98,7 @@ class ChannelFleet:
             m.EndpointRemoved: removed,
             m.CloseGate: close_gate,
             m.OpenGate: open_gate,
+            m.ListSessions: list_sessions,
             m.HaveHeard: have_heard,
         }
         self._link = Link(self._path, handlers, register)

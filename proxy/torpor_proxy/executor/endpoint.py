@@ -10,7 +10,7 @@ from itertools import islice
 from time import monotonic
 
 from torpor_api.failures import Busy, Failure, StaleEpoch, Unavailable
-from torpor_api.messages import EndpointInfo, EndpointSample, GateClosed, SessionReport
+from torpor_api.messages import EndpointInfo, EndpointSample, GateClosed, SessionList, SessionReport
 from torpor_api.resource import Keepalives
 from torpor_proxy.core.gate import Gate
 from torpor_proxy.core.parameters import Pairs
@@ -18,6 +18,7 @@ from torpor_proxy.core.refusals import Refused, TooManySessions
 from torpor_proxy.executor.arrival import Arrival
 from torpor_proxy.executor.conversation import Backend
 from torpor_proxy.executor.host import Chaos, Identity, State
+from torpor_proxy.executor.listing import list_of, report_of
 from torpor_proxy.executor.session import Session
 from torpor_proxy.executor.visit import Catalogs
 from torpor_proxy.executor.way import Way
@@ -128,7 +129,7 @@ class Endpoint:
         """Park each session where it comes to a safe point. Raises Busy at the deadline."""
         self._watch(True)
         try:
-            while there := [session for session in self.sessions if session.has_backend]:
+            while there := [session for session in self.sessions if session.backend]:
                 if any(session.is_pinned for session in there) or monotonic() > deadline:
                     self._refuse_if_busy()
                 self._moved.clear()
@@ -170,8 +171,12 @@ class Endpoint:
             pinned=tuple(self._reports(now)),
         )
 
+    def list_sessions(self, limit: int) -> SessionList:
+        """For a person."""
+        return list_of(self.sessions, monotonic(), limit)
+
     def _reports(self, now: float) -> list[SessionReport]:
-        found = (session.report(now) for session in (*self._waiting, *self.attached))
+        found = (report_of(session, now) for session in (*self._waiting, *self.attached))
         return list(islice((report for report in found if report is not None), REPORTS_MAX))
 
     @property

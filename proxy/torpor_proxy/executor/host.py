@@ -46,6 +46,11 @@ class Identity:
         """For a person who asks what woke the database."""
         return f"session {self.number} of {self.route.user} from {self.client}"
 
+    @property
+    def log_keys(self) -> dict[str, object]:
+        """What each line about it in the log has."""
+        return {"endpoint": self.route.endpoint, "session": self.number}
+
 
 class Host(Protocol[SessionT]):
     """What a session needs of its endpoint."""

@@ -123,7 +123,7 @@ class Registry:
         endpoint.joined(session)
         session.come_back()
         if pending:
-            session.received(pending)
+            stream.sink.received(pending)
 
     def cancel(self, process_id: int, secret: bytes) -> None:
         """Find the session of a cancel key; an unknown key does nothing, as in Postgres."""

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Protocol
 
-from torpor_proxy.core.custom_settings import OVERLAP_BYTES, may_set
 from torpor_proxy.core.exchange import Exchange, Malformed
 from torpor_proxy.core.session_state import SessionState
+from torpor_proxy.core.sql_watch import SqlWatch
 from torpor_proxy.ports import Stream
 
 BUFFERS_MAX = 32
@@ -58,7 +58,7 @@ class Relay:
         self.state = state
         self.at_safe_point: Callable[[], None] | None = None
         """Called whenever a safe point is reached; None, for speed, where nobody waits for one."""
-        self._sql_tail = b""
+        self._watch = SqlWatch(state)
         self.from_client = FromClient(self, server)
         self.from_server = FromServer(self, client)
 
@@ -84,17 +84,10 @@ class Relay:
     def _walk_client(self, data: bytes) -> None:
         exchange = self.state.exchange
         try:
-            has_sql = exchange.client_sent(data)
+            exchange.client_sent(data, self._watch)
         except Malformed as error:
             exchange.is_unclear = True
             self.state.saw_garbage(str(error))
-            return
-        if has_sql:
-            sql = self._sql_tail + data
-            if may_set(sql):
-                self.state.saw_setting(sql)
-            # A name may stand on both sides of where a text was split.
-            self._sql_tail = sql[-OVERLAP_BYTES:] if exchange.is_within_client_message else b""
 
 
 class FromClient:

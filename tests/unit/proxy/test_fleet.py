@@ -38,6 +38,9 @@ class Hearer:
 
     def open_gate(self, asked: m.OpenGate) -> None: ...
 
+    def list_sessions(self, asked: m.ListSessions) -> m.SessionList:
+        return m.SessionList()
+
 
 class Autoscaler:
     """Answers wakes by what the test has put into ``answers``; None hangs up instead."""

@@ -25,6 +25,7 @@ from torpor_api.failures import Unavailable
 from torpor_proxy.core import capture, keepalive, wire
 from torpor_proxy.core.wire import Severity
 from torpor_proxy.executor.host import State
+from torpor_proxy.executor.listing import report_of
 from torpor_proxy.executor.session import CAPTURE_AGAIN_SECONDS
 
 # --- a life -----------------------------------------------------------------------------
@@ -138,11 +139,11 @@ async def test_the_unnamed_statement_is_put_back_first() -> None:
 async def test_what_was_found_pins_it_and_is_reported() -> None:
     host = FakeHost()
     session, _ = await attached(host)
-    assert session.report(session.last_used) is None and session.needs_capture
+    assert report_of(session, session.last_used) is None and session.needs_capture
     capturing = await asked(host, session)
     host.backend.sends(row("x", "cursor", "c") + NOTHING_FOUND)
     await capturing
-    report = session.report(session.last_used + 5)
+    report = report_of(session, session.last_used + 5)
     assert report is not None and (report.reason, report.since_s) == ("has cursor c with hold", 5)
     assert not session.can_be_let_go and not session.needs_capture
 
@@ -205,8 +206,8 @@ async def test_what_could_not_be_read_is_tried_again_later() -> None:
     capturing = await asked(host, session)
     host.backend.sends(wire.report(Severity.ERROR, "55P03", "a lock") + wire.ready_for_query())
     await capturing
-    report = session.report(session.last_used)
+    report = report_of(session, session.last_used)
     assert report is not None and "could not be read: a lock" in report.reason
     assert not session.needs_capture
-    session.since -= CAPTURE_AGAIN_SECONDS + 1
+    session.captured_at -= CAPTURE_AGAIN_SECONDS + 1
     assert session.needs_capture

@@ -20,6 +20,7 @@ from support.fakes.session import (
     turns,
 )
 from torpor_proxy.executor.host import State
+from torpor_proxy.executor.listing import report_of
 
 # --- a client that reads late -----------------------------------------------------------
 
@@ -34,7 +35,7 @@ async def test_an_answer_that_is_not_read_keeps_it_busy_until_it_is() -> None:
     host.backend.sends(ANSWER)
     host.backend.is_paused = True
     assert session.is_busy and not session.needs_capture
-    report = session.report(session.last_used)
+    report = report_of(session, session.last_used)
     assert report is not None and report.reason == "has an answer that its client does not read"
     client.fills(False)
     assert not host.backend.is_paused and session.needs_capture

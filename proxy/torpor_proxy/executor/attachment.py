@@ -1,0 +1,101 @@
+"""A session's time on one backend: it is put back on it, relayed over it, and captured from it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from torpor_proxy.core.capture import Captured
+from torpor_proxy.core.parameters import Pairs
+from torpor_proxy.core.session_state import SessionState
+from torpor_proxy.executor import visit
+from torpor_proxy.executor.conversation import Backend, Conversation
+from torpor_proxy.executor.host import Identity
+from torpor_proxy.executor.relay import Relay, Relayed
+from torpor_proxy.executor.visit import Catalogs
+from torpor_proxy.ports import Sink, Stream
+
+log = logging.getLogger(__name__)
+
+
+class Attachment:
+    """Ends when the session lets its backend go, or loses it."""
+
+    __slots__ = ("_conversation", "_state", "backend", "relay")
+
+    def __init__(
+        self, session: Relayed, state: SessionState, client: Stream, backend: Backend
+    ) -> None:
+        self.backend = backend
+        self.relay = Relay(session, state, client, backend.stream)
+        self._state = state
+        self._conversation: Conversation | None = None
+
+    @property
+    def stream(self) -> Stream:
+        """To the backend."""
+        return self.backend.stream
+
+    async def put_back(self, *, with_unnamed: bool) -> Pairs:
+        """Give the backend what the session had; what it reports by now.
+
+        Nothing of the client may pass before. Raises RestoreFailed, or one of ``visit.FAILED``.
+        """
+        words = visit.OwnWords(self.backend.parameters)
+        self._conversation = Conversation(self.stream, words.heard)
+        encoding = dict(self.backend.parameters).get("server_encoding", "")
+        wanted = self._state.to_restore(encoding, with_unnamed=with_unnamed)
+        await visit.restore(self._conversation, wanted)
+        self._state.broken = wanted.broken or None
+        return words.parameters
+
+    def begin_visit(self, heard: Callable[[bytes], None]) -> None:
+        """From now on the proxy talks with the backend, and not the client.
+
+        ``heard``: takes what the server says on its own account meanwhile.
+        """
+        self._conversation = Conversation(self.stream, heard)
+
+    async def read_state(
+        self, identity: Identity, catalogs: Catalogs, patience_s: float, cancel: Cancel
+    ) -> Captured:
+        """What the session would lose. Raises one of ``visit.FAILED``; no other harm is done."""
+        assert self._conversation is not None, "begin_visit comes before"
+        cancels: list[asyncio.Future[None]] = []
+        impatience = asyncio.create_task(self._cancel_late(identity, patience_s, cancel, cancels))
+        try:
+            user = identity.route.user
+            return await visit.read_state(self._conversation, user, self._state, catalogs)
+        finally:
+            impatience.cancel()
+            if cancels:
+                # One that is still on its way must not hit the client's next query.
+                await asyncio.wait(cancels)
+
+    async def _cancel_late(
+        self,
+        identity: Identity,
+        patience_s: float,
+        cancel: Cancel,
+        cancels: list[asyncio.Future[None]],
+    ) -> None:
+        """A question that waits for a lock would make the client wait; failing, it only pins."""
+        while True:
+            await asyncio.sleep(patience_s)
+            log.warning("capture_late", extra=identity.log_keys)
+            cancels.append(cancel(self.backend))
+
+    def end_visit(self, sink: Sink) -> None:
+        """The talk is over: ``sink`` takes what the backend says, what came already first."""
+        conversation, self._conversation = self._conversation, None
+        assert conversation is not None
+        conversation.hand_over(sink)
+
+    def hang_up(self) -> None:
+        """As a client does that is done."""
+        visit.hang_up(self.stream)
+
+
+Cancel = Callable[[Backend], "asyncio.Future[None]"]
+"""Asks the compute to cancel what a backend runs; done once the signal is sent."""

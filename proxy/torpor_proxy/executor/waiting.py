@@ -1,0 +1,100 @@
+"""What a client sends while its session has no compute, or while the proxy talks with it."""
+
+from __future__ import annotations
+
+from typing import Protocol, assert_never
+
+from torpor_proxy.core import parked
+from torpor_proxy.ports import Stream
+from torpor_proxy.settings import Settings
+
+
+class Waiter(Protocol):
+    """What is told to the session."""
+
+    @property
+    def is_parked(self) -> bool: ...
+
+    def come_back(self) -> None:
+        """Only the database can answer."""
+
+    def answer_itself(self, question: bytes, answer: bytes) -> None:
+        """The proxy answers, and the database sleeps on."""
+
+    def refuse_garbage(self, reason: str) -> None:
+        """No message of the protocol begins like this."""
+
+    def end(self) -> None:
+        """The client takes its leave."""
+
+    def client_lost(self) -> None: ...
+
+
+class Habits(Protocol):
+    """Of its endpoint."""
+
+    settings: Settings
+
+    @property
+    def answers_keepalives(self) -> bool: ...
+
+
+class Waiting:
+    """The sink of the client's stream in every state but attached. Bytes are kept, bounded."""
+
+    __slots__ = ("_host", "_session", "_stream", "has_ended", "pending")
+
+    def __init__(self, session: Waiter, stream: Stream, host: Habits) -> None:
+        self.pending: bytearray | None = None
+        """To be served in order; None: nothing was sent."""
+        self.has_ended = False
+        """The client will send nothing more, but may still read."""
+        self._session = session
+        self._stream = stream
+        self._host = host
+
+    def received(self, data: bytes) -> None:
+        if self.pending is None:
+            self.pending = bytearray()
+        self.pending += data
+        if len(self.pending) > self._host.settings.pending_bytes_max:
+            self._stream.pause()
+        if self._session.is_parked:
+            self.consider()
+
+    def ended(self) -> None:
+        self.has_ended = True
+        if self._session.is_parked:
+            self._session.end()
+
+    def lost(self) -> None:
+        self._session.client_lost()
+
+    def writable(self, may_write: bool) -> None:
+        pass  # What the proxy itself says is short.
+
+    def take(self) -> bytes:
+        """What was kept, which is nobody's business here any more."""
+        pending, self.pending = self.pending, None
+        return bytes(pending or b"")
+
+    def consider(self) -> None:
+        """The session is parked: is the database needed for what its client has sent?"""
+        if self.pending is None:
+            if self.has_ended:
+                self._session.end()
+            return
+        verdict = parked.judge(self.pending, answers_keepalives=self._host.answers_keepalives)
+        match verdict:
+            case parked.Incomplete():
+                pass
+            case parked.Broken(reason):
+                self._session.refuse_garbage(reason)
+            case parked.Goodbye():
+                self._session.end()
+            case parked.Answered(answer):
+                self._session.answer_itself(self.take(), answer)
+            case parked.Needed():
+                self._session.come_back()
+            case _:
+                assert_never(verdict)
