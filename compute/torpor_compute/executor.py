@@ -59,8 +59,10 @@ class Agent:
         sql_of: Callable[[], Sql],
         volume_of: Callable[[StoragePlace], Volume],
         tell: Callable[[Event], None],
+        max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         self._compute = compute
+        self._max_connections = max_connections
         self._address = address
         self._postgres = postgres
         self._sql_of = sql_of
@@ -129,7 +131,7 @@ class Agent:
             database=None if claim is None else claim.database,
             epoch=0 if claim is None else claim.epoch,
             address=self._address if is_running else None,
-            max_connections=MAX_CONNECTIONS if is_running else 0,
+            max_connections=self._max_connections if is_running else 0,
         )
 
     async def end(self) -> None:
@@ -141,7 +143,14 @@ class Agent:
         await self._give_back()
 
     async def _start(self, wanted: StartCompute) -> Started:
-        starting = Starting(wanted, self._address, self._volume_of, self._postgres, self._sql_of)
+        starting = Starting(
+            wanted,
+            self._address,
+            self._volume_of,
+            self._postgres,
+            self._sql_of,
+            self._max_connections,
+        )
         try:
             taken = await starting.take()
         except BaseException:

@@ -29,7 +29,7 @@ from torpor_compute.settings import Settings
 
 def main(argv: Sequence[str]) -> int:
     try:
-        settings = settings_of.parse(argv)
+        settings = settings_of.parse(argv, os.environ)
     except InvalidRequest as refused:
         sys.stderr.write(refused.message + "\n")
         return 2
@@ -59,6 +59,7 @@ async def run(settings: Settings) -> None:
             Path(storage.directory), settings.compute, settings.postgres_version
         ),
         tell=listeners.tell,
+        max_connections=settings.max_connections,
     )
     # The first use of a thread takes 2 ms, which the claim shall not have to wait for.
     await asyncio.to_thread(os.getpid)

@@ -17,6 +17,7 @@ from torpor_api.facts import Activity, LoginFacts, RoleFacts
 from torpor_api.identity import Epoch
 from torpor_api.messages import StoragePlace
 from torpor_api.resource import DatabaseSpec
+from torpor_compute.core.postgres_options import MAX_CONNECTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,8 @@ class Launch:
 
     storage: StoragePlace
     max_cu: Decimal
+    max_connections: int = MAX_CONNECTIONS
+    """For ordinary roles."""
 
 
 @dataclass(frozen=True, slots=True)

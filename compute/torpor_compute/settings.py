@@ -5,20 +5,31 @@ from __future__ import annotations
 import argparse
 import os
 import pwd
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from torpor_api.failures import InvalidRequest
 from torpor_api.identity import ComputeId
+from torpor_compute.core.postgres_options import MAX_CONNECTIONS
 
 SOCKET_PATH_BYTES_MAX = 107
 """``sun_path`` of Linux less its terminating zero."""
 
 SOCKET_FILE = ".s.PGSQL.5432"
 
+MAX_CONNECTIONS_VARIABLE = "TORPOR_COMPUTE_MAX_CONNECTIONS"
+"""In the environment of `torpor up`: for every compute that it starts."""
+
+MAX_CONNECTIONS_MAX = 10_000
+"""Each takes memory from the start on, used or not; an idle session needs none."""
+
 START_SECONDS_MAX = 3600.0
 """A database that was busy writing when it was killed may recover for minutes."""
+
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +44,15 @@ class Settings:
     postgres_version: str
     proxy_user: str
     start_seconds_max: float
+    max_connections: int
+    """For ordinary roles."""
 
     @property
     def agent_user(self) -> str:
         return pwd.getpwuid(os.geteuid()).pw_name
 
 
-def parse(argv: Sequence[str]) -> Settings:
+def parse(argv: Sequence[str], environment: Mapping[str, str] = NOTHING) -> Settings:
     """Raises InvalidRequest with one line for each fault."""
     given = _parser().parse_args(argv)
     settings = Settings(
@@ -50,6 +63,7 @@ def parse(argv: Sequence[str]) -> Settings:
         postgres_version=given.postgres_version,
         proxy_user=given.proxy_user,
         start_seconds_max=given.start_seconds_max,
+        max_connections=_number(environment.get(MAX_CONNECTIONS_VARIABLE)),
     )
     faults = [fault for fault in _faults(settings) if fault]
     if faults:
@@ -79,6 +93,7 @@ def _faults(settings: Settings) -> list[str]:
         _of_own_user(),
         "" if settings.compute else "--compute is empty: give the compute an id",
         _of_seconds(settings.start_seconds_max),
+        _of_connections(settings.max_connections),
     ]
 
 
@@ -113,3 +128,16 @@ def _of_seconds(value: float) -> str:
     if value > 0:
         return ""
     return f"--start-seconds-max {value:g} must be more than 0"
+
+
+def _number(text: str | None) -> int:
+    """0 where it is none, which is refused like any other that is out of range."""
+    if text is None:
+        return MAX_CONNECTIONS
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def _of_connections(number: int) -> str:
+    if 1 <= number <= MAX_CONNECTIONS_MAX:
+        return ""
+    return f"{MAX_CONNECTIONS_VARIABLE}: write a whole number from 1 to {MAX_CONNECTIONS_MAX}"

@@ -8,7 +8,6 @@ from torpor_api.facts import LoginFacts
 from torpor_api.identity import Epoch
 from torpor_api.messages import ApplySpec, ComputeAddress, StartCompute, Started, StoragePlace
 from torpor_compute.chain import AGENT, POSTGRES, StepClock
-from torpor_compute.core.postgres_options import MAX_CONNECTIONS
 from torpor_compute.ports import Launch, Postgres, Sql, Taken, Volume
 
 
@@ -22,11 +21,13 @@ class Starting:
         volume_of: Callable[[StoragePlace], Volume],
         postgres: Postgres,
         sql_of: Callable[[], Sql],
+        max_connections: int,
     ) -> None:
         self._wanted = wanted
         self._address = address
         self._postgres = postgres
         self._sql_of = sql_of
+        self._max_connections = max_connections
         self.volume = volume_of(wanted.storage)
         self.sql = sql_of()
         """Of the Postgres that was started last."""
@@ -62,7 +63,8 @@ class Starting:
         return self._started(await self._read_facts(), was_recovery=True)
 
     async def _start_postgres(self, *, was_recovery: bool) -> None:
-        launch = Launch(storage=self._wanted.storage, max_cu=self._wanted.spec.max_cu)
+        max_cu = self._wanted.spec.max_cu
+        launch = Launch(self._wanted.storage, max_cu, self._max_connections)
         times = await self._postgres.start(launch)
         self._chain.took("exec of postgres", POSTGRES, times.begin_ms)
         name = "recovery of postgres" if was_recovery else "start of postgres"
@@ -78,7 +80,7 @@ class Starting:
             address=self._address,
             steps=self._chain.steps,
             facts=facts,
-            max_connections=MAX_CONNECTIONS,
+            max_connections=self._max_connections,
             was_recovery=was_recovery,
         )
 

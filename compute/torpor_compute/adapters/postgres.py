@@ -156,7 +156,8 @@ class PostgresProcess:
             hba_file=str(self._settings.hba_file),
             ident_file=str(self._settings.ident_file),
         )
-        return command_line(str(self._settings.program), places, launch.max_cu)
+        program = str(self._settings.program)
+        return command_line(program, places, launch.max_cu, launch.max_connections)
 
     async def _until(self, holds: _Condition, child: Child, data: Path, before: str) -> float:
         while True:

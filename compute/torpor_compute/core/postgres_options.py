@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 MAX_CONNECTIONS = 100
-"""For ordinary roles; Postgres's own default."""
+"""For ordinary roles, where nothing else is wished; Postgres's own default."""
 
 OWN_CONNECTIONS = 2
 """Of the agent: one that is kept and one at work. They take nothing from the ordinary roles."""
@@ -54,9 +54,14 @@ class PostgresPlaces:
     ident_file: str
 
 
-def command_line(postgres: str, places: PostgresPlaces, max_cu: Decimal) -> list[str]:
-    """``argv`` of the postmaster."""
-    options = places_options(places) | size_options(max_cu)
+def command_line(
+    postgres: str,
+    places: PostgresPlaces,
+    max_cu: Decimal,
+    max_connections: int = MAX_CONNECTIONS,
+) -> list[str]:
+    """``argv`` of the postmaster. ``max_connections``: for ordinary roles."""
+    options = places_options(places) | size_options(max_cu) | _connections(max_connections)
     argv = [postgres, "-D", places.data]
     for name, value in options.items():
         argv += ["-c", f"{name}={value}"]
@@ -71,11 +76,16 @@ def places_options(places: PostgresPlaces) -> dict[str, str]:
         "unix_socket_permissions": SOCKET_PERMISSIONS,
         "hba_file": places.hba_file,
         "ident_file": places.ident_file,
-        "max_connections": str(MAX_CONNECTIONS + OWN_CONNECTIONS + RESERVED_CONNECTIONS),
-        "superuser_reserved_connections": str(RESERVED_CONNECTIONS),
         "recovery_init_sync_method": RECOVERY_SYNC,
         "log_destination": "stderr",
         "logging_collector": "off",
+    }
+
+
+def _connections(ordinary: int) -> dict[str, str]:
+    return {
+        "max_connections": str(ordinary + OWN_CONNECTIONS + RESERVED_CONNECTIONS),
+        "superuser_reserved_connections": str(RESERVED_CONNECTIONS),
     }
 
 

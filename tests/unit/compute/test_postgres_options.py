@@ -33,6 +33,11 @@ def test_ordinary_roles_get_the_promised_connections() -> None:
     assert int(found["max_connections"]) - reserved - own == options.MAX_CONNECTIONS == 100
 
 
+def test_as_many_connections_as_are_wished() -> None:
+    found = settings_of(command_line("postgres", PLACES, Decimal(1), 45))
+    assert found["max_connections"] == "50"
+
+
 @pytest.mark.parametrize(
     ("cu", "buffers", "cache", "workers"),
     [

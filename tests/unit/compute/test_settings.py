@@ -52,6 +52,18 @@ def test_a_fault_is_named(binaries: Path, changes: dict[str, str], words: str) -
         settings.parse(argv(binaries, **changes))
 
 
+@pytest.mark.parametrize("text", ["", "0", "-1", "many", "10001"])
+def test_a_number_of_connections_that_is_none_is_refused(binaries: Path, text: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"TORPOR_COMPUTE_MAX_CONNECTIONS: .* 1 to 10000"):
+        settings.parse(argv(binaries), {"TORPOR_COMPUTE_MAX_CONNECTIONS": text})
+
+
+def test_the_number_of_connections(binaries: Path) -> None:
+    assert settings.parse(argv(binaries)).max_connections == 100
+    found = settings.parse(argv(binaries), {"TORPOR_COMPUTE_MAX_CONNECTIONS": "45"})
+    assert found.max_connections == 45
+
+
 def test_all_faults_are_named_at_once(binaries: Path) -> None:
     with pytest.raises(InvalidRequest) as refused:
         settings.parse(argv(binaries, listen="/" + "x" * 107, postgres="/nowhere"))
