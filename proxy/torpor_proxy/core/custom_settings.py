@@ -2,13 +2,17 @@
 
 Postgres can't list them, so they are found where they are written: ``SET app.x = …`` and
 ``set_config('app.x', …)``. A name too many costs nothing, since the server is asked whether it has
-a value; a name that is computed can't be asked for and keeps the session on its compute.
+a value; a name that is computed can't be asked for and keeps the session on its compute. One that
+is a parameter, ``set_config($1, …)``, is found in each Bind of its statement.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from torpor_proxy.core import bound_names
+from torpor_proxy.core.bound_names import UNNAMED, Bound
 
 NAMES_MAX = 64
 """Of one session; more count as computed."""
@@ -18,7 +22,17 @@ OVERLAP_BYTES = 256
 
 _WORD = rb'(?:"[^"]+"|[\w$\x80-\xff]+)'
 _SET = re.compile(rb"\bset\s+(?:session\s+|local\s+)?(" + _WORD + rb"(?:\s*\.\s*" + _WORD + rb")*)")
-_SET_CONFIG = re.compile(rb"""\bset_config"?\s*\(\s*('([^'\\]+)'\s*,)?""")
+_TEXT_TYPE = rb"(?:pg_catalog\s*\.\s*)?(?:text|varchar|character\s+varying)"
+_SET_CONFIG = re.compile(
+    rb"""\bset_config"?\s*\(\s*(?:'([^'\\]+)'\s*,|\$(\d{1,5})\s*(?:::\s*"""
+    + _TEXT_TYPE
+    + rb"""\s*)?,)?"""
+)
+"""The name as a literal, or as the parameter of a statement."""
+
+_NOT_ITS_OWN = re.compile(rb"\b(?:create|prepare|execute)\b")
+"""Where such a word stands, a parameter in the text may be that of something within."""
+
 _COMPUTED_SET = re.compile(rb"""['$]\s*set\b""")
 _ESCAPED = re.compile(
     rb"\bset\s+(?:session\s+|local\s+)?(?:" + _WORD + rb'\s*\.\s*)*u&\s*"',
@@ -38,16 +52,52 @@ class CustomSettings:
 
     names: frozenset[str] = frozenset()
     is_computed: bool = False
+    bound: Bound = ()
+    """Statements whose Binds name more."""
 
     def with_those_of(self, sql: bytes) -> CustomSettings:
         """``sql``: any bytes that hold the text; what else they hold does no harm."""
-        names, is_computed = _scan(sql.lower())
+        found = _scan(sql.lower())
+        return self._with(found.names, found.is_computed or bool(found.parameters))
+
+    def with_parse(self, message: bytes) -> CustomSettings:
+        """A whole Parse: the parameters of its text are told by its Binds."""
+        statement, text = bound_names.statement_of_parse(message)
+        # One with a name can't be parsed again before it was closed.
+        now = self.with_closed(UNNAMED) if statement == UNNAMED else self
+        if not may_set(text):
+            return now
+        folded = text.lower()
+        found = _scan(folded)
+        if not found.parameters:
+            return now._with(found.names, found.is_computed)
+        bound = bound_names.with_statement(now.bound, statement, found.parameters)
+        if bound is None or _NOT_ITS_OWN.search(folded):
+            return now._with(found.names, is_computed=True)
+        return replace(now, bound=bound)._with(found.names, found.is_computed)
+
+    def with_bind(self, message: bytes, *, in_doubt: bool) -> CustomSettings:
+        """A Bind, or the beginning of a long one."""
+        found = bound_names.names_in_bind(self.bound, message, in_doubt=in_doubt)
+        return self._with(found.names, found.is_unclear)
+
+    def with_close(self, message: bytes) -> CustomSettings:
+        """A whole Close."""
+        return self.with_closed(bound_names.statement_of_close(message))
+
+    def with_closed(self, statement: bytes | None) -> CustomSettings:
+        if not any(one.statement == statement and not one.is_closed for one in self.bound):
+            return self
+        assert statement is not None
+        return replace(self, bound=bound_names.closed(self.bound, statement))
+
+    def _with(self, names: frozenset[str], is_computed: bool) -> CustomSettings:
         if is_computed <= self.is_computed and names <= self.names:
             return self
         every = self.names | names
         if len(every) > NAMES_MAX:
-            return CustomSettings(self.names, is_computed=True)
-        return CustomSettings(every, self.is_computed or is_computed)
+            return replace(self, is_computed=True)
+        return replace(self, names=every, is_computed=self.is_computed or is_computed)
 
 
 NONE = CustomSettings()
@@ -58,28 +108,52 @@ def may_set(sql: bytes) -> bool:
     return b"set" in sql.lower()
 
 
-def _scan(folded: bytes) -> tuple[frozenset[str], bool]:
-    names, is_computed = _scan_text(folded)
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """In one text."""
+
+    names: frozenset[str]
+    is_computed: bool
+    parameters: frozenset[int]
+    """Those that are a name."""
+
+    def __or__(self, other: _Found) -> _Found:
+        return _Found(
+            self.names | other.names,
+            self.is_computed or other.is_computed,
+            self.parameters | other.parameters,
+        )
+
+
+_TOO_NESTED = _Found(frozenset(), True, frozenset())
+
+
+def _scan(folded: bytes) -> _Found:
+    found = _scan_text(folded)
     plain, nesting = folded, 0
     while b"--" in plain or b"/*" in plain:
         # What looks like a comment may stand in a literal: the text is read with it and without.
         plain, count = _COMMENT.subn(b" ", plain)
-        more, is_also_computed = _scan_text(plain)
         nesting += 1
-        names, is_computed = names | more, is_computed or is_also_computed or nesting > _NESTING_MAX
-        if not count or nesting > _NESTING_MAX:
+        found |= _scan_text(plain)
+        if nesting > _NESTING_MAX:
+            return found | _TOO_NESTED
+        if not count:
             break
-    return names, is_computed
+    return found
 
 
-def _scan_text(folded: bytes) -> tuple[frozenset[str], bool]:
+def _scan_text(folded: bytes) -> _Found:
     names = {re.sub(rb'[\s"]', b"", found[1]) for found in _SET.finditer(folded)}
+    parameters = set()
     is_computed = b"execute" in folded and _COMPUTED_SET.search(folded) is not None
     is_computed |= _ESCAPED.search(folded) is not None
     for found in _SET_CONFIG.finditer(folded):
-        is_computed |= found[2] is None
-        names.add(found[2] or b"")
+        is_computed |= found[0][-1:] != b","
+        names.add(found[1] or b"")
+        parameters |= {int(found[2])} if found[2] else set()
     custom = [name for name in names if b"." in name]
     # The bytes of other letters depend on the client's encoding.
     is_computed |= not all(name.isascii() for name in custom)
-    return frozenset(name.decode() for name in custom if name.isascii()), is_computed
+    named = frozenset(name.decode() for name in custom if name.isascii())
+    return _Found(named, is_computed, frozenset(parameters))

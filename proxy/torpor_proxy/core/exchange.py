@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from struct import Struct
+from typing import Protocol
 
 from torpor_proxy.core.unnamed import Change, Sent, Unnamed
 from torpor_proxy.core.wire import HEAD_BYTES
@@ -49,6 +50,14 @@ _INSPECTED_KINDS = frozenset((_READY, _PARAMETER))
 
 IDLE, IN_TRANSACTION = b"IT"
 """ReadyForQuery's states; the third, ``E``, is a failed transaction."""
+
+
+class Watch(Protocol):
+    """Looks at texts of SQL: :class:`torpor_proxy.core.sql_watch.SqlWatch`."""
+
+    inspects_binds: bool
+
+    def walked(self, data: bytes, start: int, end: int, *, in_doubt: bool) -> int: ...
 
 
 class Malformed(Exception):
@@ -166,14 +175,14 @@ class Exchange:
 
     # --- client to server -------------------------------------------------------------
 
-    def client_sent(self, data: bytes) -> bool:
-        """Walk a buffer; whether a text of SQL began or went on in it.
+    def client_sent(self, data: bytes, watch: Watch | None = None) -> None:
+        """Walk a buffer; ``watch`` is shown any SQL in it.
 
         Raises Malformed for an unknown kind or an impossible length.
         """
         if self._client_part:
             data, self._client_part = self._client_part + data, b""
-        position, self._client_left = self._client_left, 0
+        start = position = self._client_left
         has_sql = position > 0 and not self.in_copy
         size = len(data)
         last_head = size - HEAD_BYTES
@@ -188,9 +197,9 @@ class Exchange:
                 is_open = is_open and self.in_copy
                 self._sync()
             elif kind == _PARSE:
-                has_sql = True
                 if not self._parse(data, position, position + 1 + length):
-                    return True
+                    break
+                has_sql = True
                 is_open = is_open or self._promise(b"x")
             elif kind == _QUERY:
                 if self._unnamed is not None:
@@ -199,18 +208,20 @@ class Exchange:
                 is_open = is_open and self._skips_to_sync
                 has_sql = True
             elif kind == _CLOSE:
-                if not self._close(data, position, position + 1 + length):
-                    return has_sql
+                if self._unnamed is not None and not self._close(data, position, length):
+                    break
                 is_open = is_open or self._promise(b"x")
             elif kind != _COPY_DATA:
                 self._take_rare(kind, length)
                 is_open = self.promises[-1:] == b"x"
             position += 1 + length
+        if watch is not None and (has_sql or watch.inspects_binds):
+            in_doubt = watch.inspects_binds and not self.unnamed_is_sure
+            position = watch.walked(data, start, position, in_doubt=in_doubt)
         if position < size:
-            self._client_part = data[position:]
+            self._client_part, self._client_left = data[position:], 0
         else:
             self._client_left = position - size
-        return has_sql
 
     def _promise(self, kind: bytes) -> bool:
         """Whether the server will answer: what it skips, it does not."""
@@ -242,7 +253,6 @@ class Exchange:
         is_long = end - start > INSPECTED_BYTES_MAX
         size = len(data)
         if end > size and not (is_long and size - start > HEAD_BYTES):
-            self._client_part = data[start:]
             return False
         if data[start + HEAD_BYTES] != 0:
             self._changes_unnamed(Change.NONE)
@@ -250,13 +260,12 @@ class Exchange:
             self._changes_unnamed(b"" if is_long else data[start:end])
         return True
 
-    def _close(self, data: bytes, start: int, end: int) -> bool:
+    def _close(self, data: bytes, start: int, length: int) -> bool:
         """False where it has to be waited for."""
-        read_end = min(start + _CLOSE_BYTES_READ, end)
-        if read_end > len(data):
-            self._client_part = data[start:]
+        end = start + min(_CLOSE_BYTES_READ, 1 + length)
+        if end > len(data):
             return False
-        if self._unnamed is not None and data[start + HEAD_BYTES : read_end] == b"S\0":
+        if data[start + HEAD_BYTES : end] == b"S\0":
             self._changes_unnamed(Change.DROP)
         return True
 

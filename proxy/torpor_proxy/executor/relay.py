@@ -49,7 +49,7 @@ class Relayed(Protocol):
 class Relay:
     """One attachment of a session: what passes in it, and the walk over that."""
 
-    __slots__ = ("_sql_tail", "at_safe_point", "from_client", "from_server", "session", "state")
+    __slots__ = ("_watch", "at_safe_point", "from_client", "from_server", "session", "state")
 
     def __init__(
         self, session: Relayed, state: SessionState, client: Stream, server: Stream

@@ -209,17 +209,6 @@ def test_the_unnamed_statement_wherever_its_parse_is_cut(
     assert (exchange.is_safe, exchange.unnamed, exchange.unnamed_is_sure) == (True, kept, True)
 
 
-@pytest.mark.parametrize("kind", ["Q", "P"])
-def test_sql_is_seen_where_it_begins_and_where_it_goes_on(kind: str) -> None:
-    text = wire.message(kind.encode(), b"n\0select 1\0\0\0")
-    exchange = Exchange()
-    assert not exchange.client_sent(text[:3])
-    assert exchange.client_sent(text[3:8])
-    assert exchange.client_sent(text[8:10])
-    assert exchange.client_sent(text[10:] + wire.SYNC)
-    assert not exchange.client_sent(client("BES"))
-
-
 def test_the_server_hanging_up_surprises_nobody_after_an_error_or_a_farewell() -> None:
     assert not played("C:Q").is_over
     assert played("C:Q S:E").is_over

@@ -1,0 +1,79 @@
+"""Looks through what a client sends for names of custom settings. Pure.
+
+The :class:`~torpor_proxy.core.exchange.Exchange` calls it for bytes in which there is SQL, after it
+has walked them; whole messages as far as that is possible. Most texts are dismissed at once. Only
+in a session that has a statement which takes a setting's name as its parameter it is called for
+all bytes, since then each Bind may bring a name.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Protocol
+
+from torpor_proxy.core.custom_settings import OVERLAP_BYTES, CustomSettings, may_set
+from torpor_proxy.core.exchange import INSPECTED_BYTES_MAX
+
+_head = Struct(">BI").unpack_from
+_QUERY, _PARSE, _BIND, _CLOSE = b"QPBC"
+
+
+class HasCustom(Protocol):
+    """Where what is found is kept: it outlives an attachment."""
+
+    custom: CustomSettings
+
+
+class SqlWatch:
+    """Of one attachment."""
+
+    __slots__ = ("_kept", "_tail", "inspects_binds")
+
+    def __init__(self, kept: HasCustom) -> None:
+        self._kept = kept
+        self._tail: bytes | None = None
+        """Of a text that goes on in the next bytes: a name may stand on both sides."""
+        self.inspects_binds = bool(kept.custom.bound)
+        """Whether it has to see everything from now on."""
+
+    def walked(self, data: bytes, start: int, end: int, *, in_doubt: bool) -> int:
+        """The messages from ``start`` on were walked; before it an earlier one goes on.
+
+        ``end``: where the last one ends, be it behind the data. ``in_doubt``: whether it is not
+        sure which unnamed statement there is. Returns up to where it was looked at: a message that
+        begins there is to come again with more of its bytes.
+        """
+        if self._tail is not None:
+            self._read(self._tail + data[:start], is_open=start > len(data))
+        elif end <= len(data) and not self.inspects_binds and not may_set(data):
+            return end
+        while start < min(end, len(data)):
+            kind, length = _head(data, start)
+            message_end = start + 1 + length
+            if not self._take(kind, data[start:message_end], 1 + length, in_doubt=in_doubt):
+                return start
+            start = message_end
+        return end
+
+    def _take(self, kind: int, message: bytes, length: int, *, in_doubt: bool) -> bool:
+        """A message, or the begin of it; False where more has to be seen."""
+        custom = self._kept.custom
+        is_whole = len(message) == length
+        if kind == _QUERY or (kind == _PARSE and not is_whole):
+            self._read(message, is_open=not is_whole)
+        elif kind == _PARSE:
+            self._kept.custom = custom.with_parse(message)
+            self.inspects_binds = bool(self._kept.custom.bound)
+        elif kind == _BIND and custom.bound:
+            if len(message) < min(length, INSPECTED_BYTES_MAX):
+                return False
+            beginning = message[:INSPECTED_BYTES_MAX]
+            self._kept.custom = custom.with_bind(beginning, in_doubt=in_doubt)
+        elif kind == _CLOSE and is_whole and custom.bound:
+            self._kept.custom = custom.with_close(message)
+        return True
+
+    def _read(self, text: bytes, *, is_open: bool) -> None:
+        if may_set(text):
+            self._kept.custom = self._kept.custom.with_those_of(text)
+        self._tail = text[-OVERLAP_BYTES:] if is_open else None
