@@ -12,7 +12,7 @@ from support.fakes.town import DEADLINE_S, Town, apply, opened_town, sampling
 from torpor_api import messages as m
 from torpor_api.failures import Busy, NotFound, Refused, StartFailed, Unavailable
 from torpor_api.phases import Phase
-from torpor_autoscaler import desk
+from torpor_autoscaler import desk, executor
 from torpor_channel.client import dial
 from torpor_channel.peer import Peer
 
@@ -39,6 +39,15 @@ async def awake(town: Town, proxy: FakeProxy) -> None:
 
 def is_closed(proxy: FakeProxy) -> bool:
     return proxy.gates["shop"].closed_until is not None
+
+
+async def waiting_wake(town: Town, name: str) -> asyncio.Task[m.Awake]:
+    """Somebody wants it awake, and no compute is warm."""
+    waking = asyncio.create_task(town.person(m.Wake(name=name, cause="a person")))
+    async with asyncio.timeout(DEADLINE_S):
+        while "NoWarmCompute" not in str((await town.person(m.Why(name=name))).reasons):
+            await asyncio.sleep(0.005)
+    return waking
 
 
 async def test_it_waits_for_safe_points_and_every_proxy_has_the_fresh_compute(town: Town) -> None:
@@ -131,6 +140,54 @@ async def test_without_a_warm_compute_nothing_is_closed_until_one_is_there(town:
     assert (await asking).compute == THIRD
 
 
+async def test_its_answer_is_waited_for_as_long_as_sessions_are_given(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "ANSWER_S_MAX", 0.2)
+    proxy = await town.register()
+    await awake(town, proxy)
+    session = proxy.gates["shop"].sessions[0]
+    session.is_busy = True
+    asking = asyncio.create_task(town.person(SHOP))
+    await town.until("the gate closes", lambda: is_closed(proxy))
+    await asyncio.sleep(0.4)  # Longer than any other question is waited for.
+    session.is_busy = False
+    assert (await asking).epoch == 2
+
+
+async def test_a_compute_that_was_not_needed_is_for_whoever_waits(town: Town) -> None:
+    proxy = await town.register()
+    await awake(town, proxy)
+    session = proxy.gates["shop"].sessions[0]
+    session.is_busy = True
+    asking = asyncio.create_task(town.person(SHOP))
+    await town.until("the gate closes", lambda: is_closed(proxy))
+    apply(town, "other")
+    await town.until("known", lambda: "other" in proxy.gates)
+    waking = await waiting_wake(town, "other")
+    session.pinned = "holds advisory lock 42"
+    with pytest.raises(Busy):
+        await asking
+    awoken = await waking
+    assert awoken.endpoint.address == town.cluster.agents[SECOND].address
+
+
+async def test_a_database_that_is_deleted_gives_back_what_it_had_reserved(town: Town) -> None:
+    proxy = await town.register()
+    await awake(town, proxy)
+    proxy.gates["shop"].sessions[0].is_busy = True
+    asking = asyncio.create_task(town.person(SHOP))
+    await town.until("the gate closes", lambda: is_closed(proxy))
+    apply(town, "other")
+    await town.until("known", lambda: "other" in proxy.gates)
+    waking = await waiting_wake(town, "other")
+    town.cluster.tell(m.ResourceDeleted(name="shop"))
+    with pytest.raises(NotFound, match="'shop' was deleted"):
+        await asking
+    awoken = await waking
+    assert awoken.endpoint.address == town.cluster.agents[SECOND].address
+
+
 async def test_who_hangs_up_leaves_it_where_it_was(town: Town) -> None:
     proxy = await town.register()
     await awake(town, proxy)
@@ -161,6 +218,9 @@ async def test_sessions_of_all_proxies_those_first_that_keep_it_awake(town: Town
     assert (told.total, told.missing) == (3, ())
     cut: m.SessionList = await town.person(m.Sessions(name="shop", limit=1))
     assert [s.reason for s in cut.sessions] == ["listens on jobs"] and cut.total == 3
+    del proxy.gates["shop"]
+    one: m.SessionList = await town.person(m.Sessions(name="shop"))
+    assert (one.total, one.missing) == (1, ()), "who does not know it has nobody of it"
     with pytest.raises(NotFound, match="ghost"):
         await town.person(m.Sessions(name="ghost"))
 

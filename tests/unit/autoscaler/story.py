@@ -130,12 +130,12 @@ class Story:
         wanted = resource(**spec).spec
         metadata = self.record.metadata
         bumped = metadata.model_copy(update={"generation": metadata.generation + 1})
-        self._store(self.record.model_copy(update={"spec": wanted, "metadata": bumped}))
+        self.store(self.record.model_copy(update={"spec": wanted, "metadata": bumped}))
         return self.fact(facts.observe, self.record)
 
     def touch(self) -> Story:
         """Somebody writes a label; we have not heard of it yet."""
-        self._store(self.record)
+        self.store(self.record)
         return self
 
     # --- actions ---------------------------------------------------------------------------
@@ -269,7 +269,7 @@ class Story:
                 if version != self.record.metadata.resource_version:
                     raise Conflict("written in between")
                 self.written.append(status)
-                self._store(self.record.model_copy(update={"status": status}))
+                self.store(self.record.model_copy(update={"status": status}))
                 return m.Stored(resource=self.record)
             case m.GetResource():
                 return m.Stored(resource=self.record)
@@ -298,7 +298,8 @@ class Story:
             case _:
                 return m.Done()
 
-    def _store(self, record: ServerlessDatabase) -> None:
+    def store(self, record: ServerlessDatabase) -> None:
+        """Somebody writes the record; we have not heard of it yet."""
         version = str(int(self.record.metadata.resource_version) + 1)
         metadata = record.metadata.model_copy(update={"resource_version": version})
         self.record = record.model_copy(update={"metadata": metadata})

@@ -1,4 +1,4 @@
-"""To a fresh compute under load: in order, or back to where it was, or on as an ordinary resume."""
+"""To a fresh compute under load: in order, or back to where it was with nothing changed."""
 
 from __future__ import annotations
 
@@ -14,41 +14,24 @@ from torpor_api.failures import (
     Conflict,
     Failure,
     NoWarmCompute,
-    Refused,
     StaleEpoch,
-    StartFailed,
     Unavailable,
 )
 from torpor_api.phases import Phase
 from torpor_autoscaler.core import endpoints, facts, why
-from torpor_autoscaler.core.actions import AskAgent, Wait
-from unit.autoscaler.story import FACTS, Story, address, agent, awake
+from torpor_autoscaler.core.actions import Wait
+from unit.autoscaler.moving import PATIENCE_S, ask, begun
+from unit.autoscaler.story import FACTS, address, agent, awake
 
 FAILURES = [kind for kind in Failure.by_kind.values() if kind.__module__.startswith("torpor_api")]
 
 LOST_RACES = [Conflict, StaleEpoch, Unavailable]
-
-PATIENCE_S = 7.0
 
 BEFORE_THE_STOP: list[tuple[type[Any], dict[str, Any]]] = [
     (m.WriteStatus, {"phase": Phase.SUSPENDING}),
     (m.Checkpoint, {}),
     (m.CloseGate, {}),
 ]
-
-
-def ask(story: Story, asker: int = 7) -> Story:
-    return story.fact(facts.ask_switchover, asker, PATIENCE_S)
-
-
-def begun(**spec: Any) -> Story:
-    """Awake since 100 and in use; asked for at 103."""
-    story = awake(**spec)
-    story.at(103.0).sample(busy=1).rest()
-    story.effects.clear()
-    story.asked.clear()
-    story.written.clear()
-    return ask(story)
 
 
 def test_one_switchover_in_order() -> None:
@@ -192,149 +175,3 @@ def test_a_crash_before_the_stop_calls_it_off() -> None:
     story.fact(facts.postgres_lost, lost, 103.0)
     story.rest()
     assert isinstance(story.moves()[0], Busy) and not story.all(m.CloseGate)
-
-
-def test_after_a_stop_of_unknown_outcome_it_is_fenced_and_comes_back() -> None:
-    story = begun()
-    story.until(m.StopCompute)
-    story.fail(Unavailable("who knows")).until(m.ConfirmGone)
-    (refusal,) = story.moves()
-    assert isinstance(refusal, Unavailable) and "who knows" in str(refusal)
-    story.let_time_pass(lambda: story.phase() is Phase.ACTIVE)
-    assert (story.record.status.epoch, story.record.status.compute) == (2, "c2")
-
-
-def test_a_start_that_fails_is_tried_again_as_in_any_resume_and_the_pause_is_the_whole() -> None:
-    story = begun()
-    story.world.pool.learn(agent(3))
-    story.until(m.StartCompute)
-    story.fail(StartFailed("no luck"))
-    assert story.moves() == [] and story.database.trouble is not None
-    story.let_time_pass(story.moves)
-    (moved,) = story.moves()
-    assert isinstance(moved, m.SwitchedOver)
-    assert (moved.epoch, moved.compute) == (3, "c3")
-    assert moved.pause_ms >= 250.0
-    assert Phase.SUSPENDED not in [status.phase for status in story.written]
-
-
-def test_a_start_that_fails_for_good_is_the_answer() -> None:
-    story = begun()
-    for number in range(3, 6):
-        story.world.pool.learn(agent(number))
-    for _ in range(story.world.limits.start_attempts_max):
-        story.until(m.StartCompute)
-        story.fail(StartFailed("no luck")).rest()
-        assert story.database.trouble is not None
-        if not story.database.trouble.is_final:
-            story.at(story.database.trouble.retry_at)
-    assert isinstance(story.moves()[0], StartFailed)
-    story.rest()
-    assert story.phase() is Phase.FAILED
-
-
-def test_a_lost_race_for_the_claim_is_settled_by_the_record() -> None:
-    story = begun()
-    story.until(m.WriteStatus, phase=Phase.RESUMING)
-    story.touch().fail(Conflict("once")).rest()
-    assert isinstance(story.moves()[0], m.SwitchedOver)
-    assert story.record.status.epoch == 2
-
-
-def test_a_wake_meanwhile_waits_for_the_same_start() -> None:
-    story = begun()
-    story.until(m.Checkpoint)
-    story.wake()
-    assert [type(answer) for answer in story.answers()] == [m.Awake], "the gates are open yet"
-    story.effects.clear()
-    story.until(m.CloseGate)
-    story.wake()
-    story.until(m.StopCompute)
-    assert story.answers() == []
-    story.rest()
-    (answer,) = story.answers()
-    assert isinstance(answer, m.Awake) and answer.endpoint.epoch == 2
-    assert len(story.all(m.StartCompute)) == 1 and story.all(m.OpenGate) == []
-
-
-@pytest.mark.parametrize("step", [m.Checkpoint, m.CloseGate])
-def test_who_hangs_up_before_the_stop_calls_it_off(step: type[Any]) -> None:
-    story = begun()
-    story.until(step)
-    story.fact(facts.withdraw_switchover, 7)
-    story.rest()
-    assert story.phase() is Phase.ACTIVE and not story.all(m.StopCompute)
-
-
-def test_who_hangs_up_after_the_stop_has_it_all_the_same() -> None:
-    story = begun()
-    story.until(m.StopCompute)
-    story.fact(facts.withdraw_switchover, 7)
-    story.until(m.StartCompute)
-    story.fact(facts.withdraw_switchover, 7)
-    story.rest()
-    assert story.record.status.epoch == 2 and story.record.status.last_switchover is not None
-
-
-def test_who_hangs_up_waits_for_no_compute_any_more() -> None:
-    story = awake(agents=1)
-    ask(story).rest()
-    story.fact(facts.withdraw_switchover, 7)
-    assert story.world.pool.waiting == () and story.database.switching is None
-
-
-def test_there_is_one_at_a_time() -> None:
-    story = begun()
-    story.until(m.CloseGate)
-    ask(story, 8)
-    (refusal,) = story.moves()
-    assert isinstance(refusal, Busy) and "already" in refusal.message
-    story.rest()
-    assert isinstance(story.moves()[1], m.SwitchedOver)
-
-
-def test_what_sleeps_needs_none() -> None:
-    story = Story()
-    story.rest()
-    ask(story)
-    (refusal,) = story.moves()
-    assert isinstance(refusal, Refused) and "Suspended" in refusal.message
-    assert "next wake" in refusal.hint
-
-
-def test_what_is_on_its_way_is_asked_for_later() -> None:
-    story = Story()
-    story.wake()
-    story.until(m.StartCompute)
-    ask(story)
-    (refusal,) = story.moves()
-    assert isinstance(refusal, Busy) and "Resuming" in refusal.message
-
-
-def test_what_falls_asleep_first_is_not_moved() -> None:
-    story = awake()
-    story.at(106.0).sample(idle_s=6.0).rest()
-    story.at(120.0).sample(idle_s=20.0).until(m.StopCompute)
-    ask(story).rest()
-    assert story.phase() is Phase.SUSPENDED and isinstance(story.moves()[0], Busy)
-
-
-def test_a_person_may_put_it_to_sleep_in_the_middle() -> None:
-    story = begun()
-    story.until(m.StopCompute)
-    story.fact(facts.wish_asleep, 9, 103.0)
-    story.rest()
-    assert story.phase() is Phase.SUSPENDED and not story.all(m.StartCompute)
-    assert story.refusals() == [None] and isinstance(story.moves()[0], Busy)
-    assert story.world.pool.take("other", None) == agent(2)
-
-
-def test_people_are_told_that_it_moves() -> None:
-    story = begun()
-    story.until(m.CloseGate)
-    assert why.lines(story.database, 103.0)[0] == why.MOVING
-    assert "moving to another compute" in story.record.status.conditions[0].message
-    story.until(m.StartCompute)
-    assert why.lines(story.database, 103.0)[0] == why.MOVING
-    assert "it goes on" in why.unmoved(story.database, 70.0).hint
-    assert isinstance(story.action, AskAgent)
