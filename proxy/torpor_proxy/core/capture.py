@@ -79,6 +79,8 @@ class Catalog:
     """That some function sets."""
     pins: Pins = NO_PINS
     """Why no session of this database can be let go."""
+    runs_at_login: bool = False
+    """It has a login event trigger: a session can't begin without it."""
 
 
 UNKNOWN = Catalog()
@@ -165,7 +167,8 @@ def read_catalog(messages: Messages) -> Catalog:
         if kind == b"D":
             reading.take(body)
     names = frozenset(_shown(entry.name) for entry in held.held_of(reading.kept).entries())
-    return Catalog(reading.snapshot, names, Pins(tuple(reading.reasons[:PINS_MAX])))
+    pins = Pins(tuple(reading.reasons[:PINS_MAX]))
+    return Catalog(reading.snapshot, names, pins, reading.has_login_trigger)
 
 
 def _says_whether_unnamed(messages: Messages) -> bool | None:
@@ -189,12 +192,14 @@ class _Reading:
         self.defaults: list[tuple[str, str]] = []
         self.idle_session_timeout_s = 0.0
         self.snapshot = b""
+        self.has_login_trigger = False
         self._escapes_are_mixed = escapes_are_mixed
 
     def take(self, body: bytes) -> None:
         kind, name, value, extra = (column or b"" for column in wire.row(body))
         if kind == b"x":
             self._pin(name.decode(), value)
+            self.has_login_trigger |= name == b"login trigger"
         elif kind == b"d":
             self.defaults.append((_shown(name), _shown(value)))
         elif kind == b"i":

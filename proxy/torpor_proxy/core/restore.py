@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torpor_proxy.core import wire
+from torpor_proxy.core.broken import RESULT_CHANGED, remembered
 from torpor_proxy.core.held import CUT_CHANNEL, STATEMENTS, Entry, Held, Kind
 
 Messages = list[tuple[bytes, bytes]]
@@ -43,9 +44,6 @@ _TYPES = (
     "p.parameter_types::pg_catalog.oid[]::pg_catalog.text, '|',"
     " p.result_types::pg_catalog.oid[]::pg_catalog.text), 'UTF8')"
     " FROM pg_catalog.pg_prepared_statements p"
-)
-CHANGED_RESULT = wire.report_body(
-    wire.Severity.ERROR, "0A000", "cached plan must not change result type"
 )
 
 
@@ -128,7 +126,7 @@ class Restore:
             error = _error(answer)
             if part.isdigit():
                 if error is not None:
-                    self.broken[statements[int(part)].name] = error
+                    self.broken[statements[int(part)].name] = remembered(error)
             elif error is not None and part != "unnamed":
                 raise RestoreFailed(error)
             elif part == "statements":
@@ -153,7 +151,7 @@ class Restore:
         for part, answer in script.answers(messages):
             error = _error(answer)
             if part.isdigit() and error is not None:
-                self.broken[entries[int(part)].name] = error
+                self.broken[entries[int(part)].name] = remembered(error)
             elif part == "statements" and error is None:
                 self._compare(answer, others)
 
@@ -207,11 +205,11 @@ class Restore:
             if entry.name in self.broken or entry.name in others:
                 continue
             if found.get(entry.name) != entry.extra:
-                self.broken[entry.name] = CHANGED_RESULT
+                self.broken[entry.name] = RESULT_CHANGED
 
     def withdrawn(self) -> bytes:
         """Ends the statements that are broken but there; their use must not bring anything else."""
-        changed = [name for name, body in self.broken.items() if body is CHANGED_RESULT]
+        changed = [name for name, body in self.broken.items() if body is RESULT_CHANGED]
         closes = b"".join(wire.message(b"C", b"S" + name + b"\0") for name in changed)
         return closes + wire.SYNC if closes else b""
 

@@ -20,6 +20,9 @@ class SessionState:
     exchange: Exchange = field(default_factory=Exchange)
     """Up to the last byte that was walked."""
 
+    is_new: bool = True
+    """It never had a backend."""
+
     parameters: Parameters = NOTHING_TOLD
     """What the client was told by ParameterStatus."""
 
@@ -96,7 +99,7 @@ class SessionState:
     @property
     def startup_defaults(self) -> Pairs:
         """Settings that a fresh backend starts with beside those of its login."""
-        if self.parameters is NOTHING_TOLD or self.held.of(Kind.ROLE):
+        if self.is_new or self.held.of(Kind.ROLE):
             return self.defaults.pairs
         # A default role that was given meanwhile counts for new sessions only.
         return (*self.defaults.pairs, ("role", "none"))

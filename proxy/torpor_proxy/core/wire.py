@@ -85,17 +85,10 @@ def report(
     severity: Severity, sqlstate: str, words: str, *, hint: str = "", detail: str = ""
 ) -> bytes:
     """An ErrorResponse, or a NoticeResponse for the severity NOTICE."""
-    body = report_body(severity, sqlstate, words, hint=hint, detail=detail)
-    return message(b"N" if severity is Severity.NOTICE else b"E", body)
-
-
-def report_body(
-    severity: Severity, sqlstate: str, words: str, *, hint: str = "", detail: str = ""
-) -> bytes:
-    """Of an ErrorResponse or NoticeResponse."""
     fields = [(b"S", severity), (b"V", severity), (b"C", sqlstate), (b"M", words)]
     fields += [(b"D", detail)] * bool(detail) + [(b"H", hint)] * bool(hint)
-    return b"".join(code + text(value) for code, value in fields) + b"\0"
+    body = b"".join(code + text(value) for code, value in fields) + b"\0"
+    return message(b"N" if severity is Severity.NOTICE else b"E", body)
 
 
 # --- client to server (the proxy is the client of a compute) --------------------------

@@ -11,6 +11,7 @@ from torpor_proxy.core.parameters import Pairs
 from torpor_proxy.core.session_state import SessionState
 from torpor_proxy.executor import visit
 from torpor_proxy.executor.conversation import Backend, Conversation
+from torpor_proxy.executor.guard import GuardedClient, GuardedServer
 from torpor_proxy.executor.host import Identity
 from torpor_proxy.executor.relay import Relay, Relayed
 from torpor_proxy.executor.visit import Catalogs
@@ -49,6 +50,22 @@ class Attachment:
         await visit.restore(self._conversation, wanted)
         self._state.broken = wanted.broken or None
         return words.parameters
+
+    def sinks(self, repair: Callable[[bytes], None]) -> tuple[Sink, Sink]:
+        """Of the client's stream and of the backend's."""
+        if self._state.broken is None:
+            return self.relay.from_client, self.relay.from_server
+        client = GuardedClient(self.relay, self._state, repair)
+        return client, GuardedServer(self.relay, self._state)
+
+    async def repair(self) -> None:
+        """Try once more what could not be put back. Raises one of ``visit.FAILED``."""
+        assert self._conversation is not None, "begin_visit comes before"
+        encoding = dict(self.backend.parameters).get("server_encoding", "")
+        wanted = self._state.to_restore(encoding, with_unnamed=True)
+        wanted.broken = dict(self._state.broken or {})
+        await visit.restore_again(self._conversation, wanted)
+        self._state.broken = wanted.broken or None
 
     def begin_visit(self, heard: Callable[[bytes], None]) -> None:
         """From now on the proxy talks with the backend, and not the client.

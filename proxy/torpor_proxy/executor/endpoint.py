@@ -11,10 +11,13 @@ from time import monotonic
 
 from torpor_api.failures import Busy, Failure, StaleEpoch, Unavailable
 from torpor_api.messages import EndpointInfo, EndpointSample, GateClosed, SessionList, SessionReport
+from torpor_api.phases import Phase
 from torpor_api.resource import Keepalives
-from torpor_proxy.core.gate import Gate
+from torpor_proxy.core.born import Memory
+from torpor_proxy.core.gate import Gate, Standing
 from torpor_proxy.core.parameters import Pairs
 from torpor_proxy.core.refusals import Refused, TooManySessions
+from torpor_proxy.core.routing import Route
 from torpor_proxy.executor.arrival import Arrival
 from torpor_proxy.executor.conversation import Backend
 from torpor_proxy.executor.host import Chaos, Identity, State
@@ -72,6 +75,7 @@ class Endpoint:
         self._examining = asyncio.Lock()
         self._waiting: set[Session] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._memory = Memory()
         self._catalogs: dict[str, Catalogs] = {}
         """By database; there are as many as sessions can log in to."""
         self._last_used = monotonic()
@@ -250,6 +254,18 @@ class Endpoint:
         await capture
         if self._chaos.parks_every_safe_point and session.state is State.PARKED:
             session.come_back()
+
+    def logged_in(self, route: Route, told: Pairs) -> None:
+        self._memory.remember(route, told)
+
+    def birth(self, route: Route) -> Pairs | None:
+        """What a client that logs in is told where its session may begin parked; else None."""
+        is_asleep = self.info.phase is Phase.SUSPENDED
+        if not is_asleep or self.gate.standing(monotonic()) is not Standing.ASLEEP:
+            return None
+        if self.catalogs(route.database).of_now.runs_at_login:
+            return None
+        return self._memory.recall(route)
 
     def why_not(self) -> Failure:
         phase = self.info.phase

@@ -76,6 +76,9 @@ class Host(Protocol[SessionT]):
     def new_key(self, session: SessionT, process_id: int) -> tuple[int, bytes]:
         """A cancel key by which the session is found from now on."""
 
+    def logged_in(self, route: Route, told: Pairs) -> None:
+        """A compute has accepted a new session, whose client was told these parameters."""
+
     def cancel(self, backend: Backend) -> asyncio.Future[None]:
         """Ask the compute to cancel what the backend runs; done once the signal is sent."""
 

@@ -10,6 +10,7 @@ from time import monotonic
 
 from torpor_api.identity import SessionId
 from torpor_api.messages import EndpointInfo, EndpointSample
+from torpor_proxy.core import born
 from torpor_proxy.core.interning import Interner
 from torpor_proxy.core.refusals import EndpointRemoved, Refusal, ShuttingDown, TooManySessions
 from torpor_proxy.core.routing import Route
@@ -121,7 +122,11 @@ class Registry:
         session = Session(identity, stream, endpoint)
         self._session_count += 1
         endpoint.joined(session)
-        session.come_back()
+        told = endpoint.birth(route)
+        if told is None:
+            session.come_back()
+        else:
+            session.be_born(told, born.process_id(identity.number))
         if pending:
             stream.sink.received(pending)
 

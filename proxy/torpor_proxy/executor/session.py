@@ -150,7 +150,15 @@ class Session:
     def refuse_garbage(self, reason: str) -> None:
         self.refuse(ProtocolViolation(reason))
 
-    # --- attaching --------------------------------------------------------------------
+    # --- being born and attaching -----------------------------------------------------
+
+    def be_born(self, told: Pairs, process_id: int) -> None:
+        """Its client has logged in while the database sleeps, and need not wait for it."""
+        self._stream.sink = self._waiting
+        self._state.parameters = parameters_of(told)
+        self.is_captured = True
+        self._stream.write(NOTHING_TOLD.difference(told))
+        self._greet(process_id)
 
     def come_back(self) -> None:
         """Begin to wait for a compute; the client's bytes are kept meanwhile."""
@@ -203,20 +211,32 @@ class Session:
         return True
 
     def _attach(self, attachment: Attachment, reported: Pairs, arrival: Arrival) -> None:
-        is_first = self._state.parameters is NOTHING_TOLD
         self._stream.write(self._state.parameters.difference(reported))
         self._state.parameters = parameters_of(reported)
-        if is_first:
-            key = self.identity.key = self._host.new_key(self, arrival.backend.process_id)
-            self._stream.write(wire.backend_key_data(*key) + wire.ready_for_query())
+        if self._state.is_new:
+            self._state.is_new = False
+            self._host.logged_in(self.identity.route, reported)
+        if self.identity.key is None:
+            self._greet(arrival.backend.process_id)
+        self._go_on(attachment, arrival)
+
+    def _greet(self, process_id: int) -> None:
+        """The last words of a login."""
+        key = self.identity.key = self._host.new_key(self, process_id)
+        self._stream.write(wire.backend_key_data(*key) + wire.ready_for_query())
+
+    def _go_on(
+        self,
+        attachment: Attachment,
+        arrival: Arrival | None = None,
+        *,
+        is_repaired: bool = False,
+    ) -> None:
+        """Bytes pass through the relay from now on, those that waited first."""
         self._enter(State.ATTACHED)
         self.watch(self._host.waits_for_safe_points)
-        attachment.end_visit(arrival.watched(attachment.relay.from_server))
-        self._go_on(attachment)
-
-    def _go_on(self, attachment: Attachment) -> None:
-        """Bytes pass through the relay from now on, those that waited first."""
-        self._stream.sink = attachment.relay.from_client
+        self._stream.sink, server = attachment.sinks(self.repair)
+        attachment.end_visit(server if arrival is None else arrival.watched(server))
         pending = self._waiting.take()
         # Neither side has heard of what changed while the other's sink was another one.
         if self._stream.is_full:
@@ -224,7 +244,8 @@ class Session:
         if not attachment.stream.is_full:
             self._stream.resume()
         if pending:
-            self._stream.sink.received(pending)
+            sink = attachment.relay.from_client if is_repaired else self._stream.sink
+            sink.received(pending)
         if self._waiting.has_ended:
             attachment.stream.write_eof()
         if not attachment.stream.is_open:
@@ -244,12 +265,8 @@ class Session:
         ``then_park``: let its backend go, where that loses nothing, before its client is heard.
         From this call on, not only from its first turn, the client's bytes wait.
         """
-        attachment = self._attachment
-        assert attachment is not None and self.needs_capture
-        self._enter(State.CAPTURING)
-        self._stream.sink = self._waiting
-        attachment.begin_visit(self._heard)
-        return self._capture(attachment, then_park)
+        assert self.needs_capture
+        return self._capture(self._begin_visit(), then_park)
 
     async def _capture(self, attachment: Attachment, then_park: bool) -> None:
         catalogs = self._host.catalogs(self.identity.route.database)
@@ -259,10 +276,7 @@ class Session:
                 self.identity, catalogs, patience_s, self._host.cancel
             )
         except visit.FAILED as error:
-            if self.state is State.CAPTURING:
-                self._warn("capture_failed", error)
-                self._enter(State.ATTACHED)
-                self.backend_lost()
+            self._visit_failed(error)
             return
         if self.state is not State.CAPTURING:
             return
@@ -271,10 +285,39 @@ class Session:
         self._await_idle_timeout()
         if then_park and not self._state.pins:
             self._part(attachment)
+        else:
+            self._go_on(attachment)
+
+    def repair(self, data: bytes) -> None:
+        """Its client may be about to use a statement that could not be put back: try again."""
+        attachment = self._begin_visit()
+        self._waiting.pending = bytearray(data)
+        self._task = asyncio.get_running_loop().create_task(self._repair(attachment))
+
+    async def _repair(self, attachment: Attachment) -> None:
+        try:
+            await attachment.repair()
+        except visit.FAILED as error:
+            self._visit_failed(error)
             return
-        self._enter(State.ATTACHED)
-        attachment.end_visit(attachment.relay.from_server)
-        self._go_on(attachment)
+        finally:
+            self._task = None
+        if self.state is State.CAPTURING:
+            self._go_on(attachment, is_repaired=True)
+
+    def _begin_visit(self) -> Attachment:
+        attachment = self._attachment
+        assert attachment is not None and self.state is State.ATTACHED
+        self._enter(State.CAPTURING)
+        self._stream.sink = self._waiting
+        attachment.begin_visit(self._heard)
+        return attachment
+
+    def _visit_failed(self, error: Exception) -> None:
+        if self.state is State.CAPTURING:
+            self._warn("visit_failed", error)
+            self._enter(State.ATTACHED)
+            self.backend_lost()
 
     def _heard(self, message: bytes) -> None:
         """Said by the server on its own account while it was being captured."""

@@ -88,6 +88,7 @@ class FakeHost:
         """Raised instead of an arrival."""
         self.backends: list[FakeStream] = []
         self.cancelled: list[Backend] = []
+        self.logins: list[Pairs] = []
         self._catalogs = Catalogs()
         self.moves: list[tuple[State, State]] = []
 
@@ -103,6 +104,9 @@ class FakeHost:
 
     def catalogs(self, dbname: str) -> Catalogs:
         return self._catalogs
+
+    def logged_in(self, route: Route, told: Pairs) -> None:
+        self.logins.append(told)
 
     @property
     def waits_for_safe_points(self) -> bool:
