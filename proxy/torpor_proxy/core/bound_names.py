@@ -83,10 +83,10 @@ class Found:
     is_unclear: bool = False
 
 
-def names_in_bind(bound: Bound, message: bytes, *, in_doubt: bool) -> Found:
+def names_in_bind(bound: Bound, message: bytes, *, unnamed_is_older: bool) -> Found:
     """``message`` may be only the beginning of a long one.
 
-    ``in_doubt``: an earlier unnamed statement may have outlived the Parse that superseded it.
+    ``unnamed_is_older``: the last unnamed Parse has failed, and one before it may live on.
     """
     _, portal_end, rest = message[HEAD_BYTES:].partition(b"\0")
     statement, name_end, rest = rest.partition(b"\0")
@@ -97,7 +97,7 @@ def names_in_bind(bound: Bound, message: bytes, *, in_doubt: bool) -> Found:
         one.number
         for one in bound
         if one.statement == statement
-        and not (statement == UNNAMED and one.is_closed and not in_doubt)
+        and not (statement == UNNAMED and one.is_closed and not unnamed_is_older)
     }
     return _names(rest, numbers) if numbers else Found()
 

@@ -76,9 +76,9 @@ class CustomSettings:
             return now._with(found.names, is_computed=True)
         return replace(now, bound=bound)._with(found.names, found.is_computed)
 
-    def with_bind(self, message: bytes, *, in_doubt: bool) -> CustomSettings:
+    def with_bind(self, message: bytes, *, unnamed_is_older: bool) -> CustomSettings:
         """A Bind, or the beginning of a long one."""
-        found = bound_names.names_in_bind(self.bound, message, in_doubt=in_doubt)
+        found = bound_names.names_in_bind(self.bound, message, unnamed_is_older=unnamed_is_older)
         return self._with(found.names, found.is_unclear)
 
     def with_close(self, message: bytes) -> CustomSettings:

@@ -57,7 +57,7 @@ class Watch(Protocol):
 
     inspects_binds: bool
 
-    def walked(self, data: bytes, start: int, end: int, *, in_doubt: bool) -> int: ...
+    def walked(self, data: bytes, start: int, end: int, *, unnamed_is_older: bool) -> int: ...
 
 
 class Malformed(Exception):
@@ -82,6 +82,7 @@ class Exchange:
         "_skips_to_sync",
         "_unnamed",
         "has_failed",
+        "has_moved",
         "in_copy",
         "is_terminated",
         "is_unclear",
@@ -100,6 +101,9 @@ class Exchange:
         """The client said Terminate: what it sent before is still to be answered."""
         self.has_failed = False
         """An ErrorResponse came after the last ReadyForQuery."""
+        self.has_moved = False
+        """Since the last capture something has ended, or a statement was named, that a loss of the
+        server takes along."""
         self.promises = b""
         """What the server still owes, a letter each; see the table above."""
         self.is_unclear = False
@@ -173,6 +177,14 @@ class Exchange:
         if self._unnamed is not None:
             self._unnamed.found(exists=exists)
 
+    def abandoned(self) -> None:
+        """The server is gone, and its client was told: nothing is owed any more."""
+        self.status = IDLE
+        self.queries += 1
+        self.promises = b""
+        self.in_copy = self.has_failed = self._skips_to_sync = self._has_passed_sync = False
+        self.unnamed_found(exists=False)
+
     # --- client to server -------------------------------------------------------------
 
     def client_sent(self, data: bytes, watch: Watch | None = None) -> None:
@@ -208,6 +220,7 @@ class Exchange:
                 is_open = is_open and self._skips_to_sync
                 has_sql = True
             elif kind == _CLOSE:
+                self.has_moved = True
                 if self._unnamed is not None and not self._close(data, position, length):
                     break
                 is_open = is_open or self._promise(b"x")
@@ -216,8 +229,8 @@ class Exchange:
                 is_open = self.promises[-1:] == b"x"
             position += 1 + length
         if watch is not None and (has_sql or watch.inspects_binds):
-            in_doubt = watch.inspects_binds and not self.unnamed_is_sure
-            position = watch.walked(data, start, position, in_doubt=in_doubt)
+            is_older = self._unnamed is not None and self._unnamed.is_older
+            position = watch.walked(data, start, position, unnamed_is_older=is_older)
         if position < size:
             self._client_part, self._client_left = data[position:], 0
         else:
@@ -255,6 +268,7 @@ class Exchange:
         if end > size and not (is_long and size - start > HEAD_BYTES):
             return False
         if data[start + HEAD_BYTES] != 0:
+            self.has_moved = True
             self._changes_unnamed(Change.NONE)
         else:
             self._changes_unnamed(b"" if is_long else data[start:end])
@@ -271,9 +285,11 @@ class Exchange:
 
     def _changes_unnamed(self, what: Sent) -> None:
         """Once the server has executed it."""
-        if self._skips_to_sync:
-            return
         unnamed = self._unnamed
+        if self._skips_to_sync:
+            if unnamed is not None:
+                unnamed.is_older |= not isinstance(what, Change)
+            return
         if unnamed is None:
             unnamed = self._unnamed = Unnamed()
         unnamed.settle(self.queries)
@@ -336,6 +352,8 @@ class Exchange:
     def _ready(self, status: int) -> None:
         self.status = status
         self.queries += 1
+        if status == _IDLE_BYTE:
+            self.has_moved = True
         promises = self.promises
         if len(promises) > 1:
             self.promises = promises.lstrip(b"xc")[1:].lstrip(b"c")

@@ -36,11 +36,11 @@ class SqlWatch:
         self.inspects_binds = bool(kept.custom.bound)
         """Whether it has to see everything from now on."""
 
-    def walked(self, data: bytes, start: int, end: int, *, in_doubt: bool) -> int:
+    def walked(self, data: bytes, start: int, end: int, *, unnamed_is_older: bool) -> int:
         """The messages from ``start`` on were walked; before it an earlier one goes on.
 
-        ``end``: where the last one ends, be it behind the data. ``in_doubt``: whether it is not
-        sure which unnamed statement there is. Returns up to where it was looked at: a message that
+        ``end``: where the last one ends, be it behind the data. ``unnamed_is_older``: than the last
+        Parse of one, which has failed. Returns up to where it was looked at: a message that
         begins there is to come again with more of its bytes.
         """
         if self._tail is not None:
@@ -50,12 +50,14 @@ class SqlWatch:
         while start < min(end, len(data)):
             kind, length = _head(data, start)
             message_end = start + 1 + length
-            if not self._take(kind, data[start:message_end], 1 + length, in_doubt=in_doubt):
+            if not self._take(
+                kind, data[start:message_end], 1 + length, unnamed_is_older=unnamed_is_older
+            ):
                 return start
             start = message_end
         return end
 
-    def _take(self, kind: int, message: bytes, length: int, *, in_doubt: bool) -> bool:
+    def _take(self, kind: int, message: bytes, length: int, *, unnamed_is_older: bool) -> bool:
         """A message, or the begin of it; False where more has to be seen."""
         custom = self._kept.custom
         is_whole = len(message) == length
@@ -68,7 +70,7 @@ class SqlWatch:
             if len(message) < min(length, INSPECTED_BYTES_MAX):
                 return False
             beginning = message[:INSPECTED_BYTES_MAX]
-            self._kept.custom = custom.with_bind(beginning, in_doubt=in_doubt)
+            self._kept.custom = custom.with_bind(beginning, unnamed_is_older=unnamed_is_older)
         elif kind == _CLOSE and is_whole and custom.bound:
             self._kept.custom = custom.with_close(message)
         return True

@@ -49,6 +49,9 @@ class Unnamed:
     is_sure: bool = True
     """False: there is the candidate or none, and only the server knows."""
 
+    is_older: bool = False
+    """Whether a later Parse has failed or was skipped."""
+
     open: list[tuple[int, Sent, int]] = field(default_factory=list)
     """What may still change it, in order: the number of its sequence, and what it costs to keep."""
 
@@ -87,8 +90,10 @@ class Unnamed:
         """An ErrorResponse: what is still open in its sequence was done, failed or skipped."""
         self.settle(number)
         while self.open and self.open[0][0] == number:
-            if self._pop() is not Change.NONE and self.candidate is not None:
+            what = self._pop()
+            if what is not Change.NONE and self.candidate is not None:
                 self.is_sure = False
+            self.is_older |= not isinstance(what, Change)
 
     def settle(self, number: int) -> None:
         """The sequences before this one are over. What is open in them was done."""
@@ -118,7 +123,7 @@ class Unnamed:
     def _do(self, what: Sent) -> None:
         if what is not Change.NONE:
             self.candidate = None if what is Change.DROP else what
-            self.is_sure = True
+            self.is_sure, self.is_older = True, False
 
     def _doubt(self, candidate: bytes) -> None:
         self.candidate = candidate
