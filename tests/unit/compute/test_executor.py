@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from support.fakes.compute import FakeCompute
+from support.fakes.files import BEFORE, Disk, FakeVolume
 from torpor_api import messages as m
-from torpor_api.facts import LoginFacts, RoleFacts
+from torpor_api.facts import LoginFacts
 from torpor_api.failures import Conflict, NotFenced, NotFound, StartFailed, Unavailable
 from torpor_api.identity import ComputeId
 from torpor_api.resource import DatabaseSpec
@@ -30,16 +32,20 @@ def told() -> list[m.Event]:
 
 @pytest.fixture
 async def agent(world: FakeCompute, told: list[m.Event]) -> AsyncIterator[Agent]:
-    made = Agent(
-        ComputeId("c1"),
-        m.ComputeAddress(agent="/run/c1.sock"),
-        world,
-        sql_of=lambda: world,
-        volume_of=lambda storage: world,
-        tell=told.append,
-    )
+    made = agent_of(world, told)
     yield made
     await made.end()
+
+
+def agent_of(world: FakeCompute, told: list[m.Event], user_id: int | None = None) -> Agent:
+    return Agent(
+        ComputeId("c1"),
+        m.ComputeAddress(agent="/run/c1.sock", user_id=user_id),
+        world.postgres,
+        sql_of=world.sql_of,
+        volume_of=world.volume_of,
+        tell=told.append,
+    )
 
 
 def claim(generation: int = 1, epoch: int = 1) -> m.StartCompute:
@@ -74,14 +80,7 @@ async def test_a_clean_start_asks_postgres_nothing(agent: Agent, world: FakeComp
 async def test_its_address_names_the_user_that_postgres_runs_as(
     world: FakeCompute, owner: int | None, told: int
 ) -> None:
-    agent = Agent(
-        ComputeId("c1"),
-        m.ComputeAddress(agent="/run/c1.sock", user_id=7),
-        world,
-        sql_of=lambda: world,
-        volume_of=lambda storage: world,
-        tell=lambda event: None,
-    )
+    agent = agent_of(world, [], user_id=7)
     storage = m.StoragePlace(directory="/v", user_id=owner)
     started = await agent.start(claim().model_copy(update={"storage": storage}))
     state = agent.state()
@@ -98,25 +97,28 @@ async def test_a_newer_generation_is_noted_after_it_was_applied(
     assert started.facts is not None
 
 
-@pytest.mark.parametrize("changes", [{"facts_are_stored": False}, {"was_stopped_cleanly": False}])
-async def test_facts_that_may_be_wrong_are_read_again(
-    agent: Agent, world: FakeCompute, changes: dict[str, bool]
-) -> None:
-    world.taken = type(world.taken)(
-        **{"facts_are_stored": True, "generation": 1, "was_stopped_cleanly": True} | changes  # type: ignore[arg-type]
-    )
+@pytest.mark.parametrize(
+    "disk",
+    [Disk(records=[replace(BEFORE, facts_exported=False)]), Disk(is_clean=False)],
+    ids=["not stored", "not stopped cleanly"],
+)
+async def test_facts_that_may_be_wrong_are_read_again(disk: Disk) -> None:
+    world = FakeCompute()
+    world.volume = FakeVolume(disk, "c1", world.story)
+    agent = agent_of(world, [])
     assert (await agent.start(claim())).facts is not None
+    await agent.end()
 
 
 async def test_who_was_refused_may_ask_again(agent: Agent, world: FakeCompute) -> None:
-    world.take_fails = NotFenced("held")
+    world.volume.take_fails = NotFenced("held")
     for _ in range(2):
         with pytest.raises(NotFenced):
             await agent.start(claim())
         assert agent.state().state == "refused"
     with pytest.raises(Conflict):
         await agent.start(claim(epoch=2))
-    world.take_fails = None
+    world.volume.take_fails = None
     await agent.start(claim())
     assert world.story == ["take", "take", "take", "start"]
 
@@ -124,7 +126,7 @@ async def test_who_was_refused_may_ask_again(agent: Agent, world: FakeCompute) -
 async def test_a_failed_start_leaves_nothing_and_gives_the_volume_back(
     agent: Agent, world: FakeCompute
 ) -> None:
-    world.starts = [StartFailed("no")]
+    world.postgres.starts = [StartFailed("no")]
     for _ in range(2):
         with pytest.raises(StartFailed, match="no"):
             await agent.start(claim())
@@ -144,12 +146,12 @@ async def test_a_warm_agent_has_nothing_to_stop(agent: Agent, world: FakeCompute
 
 
 async def test_a_stop_waits_for_the_start(agent: Agent, world: FakeCompute) -> None:
-    world.start_may_end.clear()
+    world.postgres.start_may_end.clear()
     starting = asyncio.create_task(agent.start(claim()))
     stopping = asyncio.create_task(agent.stop(m.StopCompute(epoch=1)))
     await turns()
     assert world.story == ["take", "start"]
-    world.start_may_end.set()
+    world.postgres.start_may_end.set()
     await asyncio.gather(starting, stopping)
     assert world.story[-1] == "release" and agent.state().state == "stopped"
 
@@ -159,7 +161,7 @@ async def test_a_lost_postgres_comes_back(
 ) -> None:
     await agent.start(claim())
     world.story.clear()
-    world.die("was ended by signal SIGKILL")
+    world.postgres.die("was ended by signal SIGKILL")
     back: m.PostgresBack = await until_told(told, m.PostgresBack)
     assert back.started.was_recovery
     assert world.story == ["close", "gone", "flush", "check ours", "start"]
@@ -171,13 +173,13 @@ async def test_questions_wait_for_the_restart(
     agent: Agent, world: FakeCompute, told: list[m.Event]
 ) -> None:
     await agent.start(claim())
-    world.start_may_end.clear()
-    world.die("died")
+    world.postgres.start_may_end.clear()
+    world.postgres.die("died")
     await until_told(told, m.PostgresLost)
     asking = asyncio.create_task(agent.role("app"))
     await turns()
     assert not asking.done() and agent.state().state == "starting"
-    world.start_may_end.set()
+    world.postgres.start_may_end.set()
     assert await asking is not None
 
 
@@ -185,21 +187,19 @@ async def test_restarts_that_fail_come_to_an_end(
     agent: Agent, world: FakeCompute, told: list[m.Event]
 ) -> None:
     await agent.start(claim())
-    world.starts = [StartFailed("still broken")] * 10
-    world.die("died")
+    world.postgres.starts = [StartFailed("still broken")] * 10
+    world.postgres.die("died")
     await until_told(told, m.PostgresLost, 2)
     assert [e.restarting for e in told if isinstance(e, m.PostgresLost)] == [True, False]
     assert world.story.count("start") == 1 + RESTARTS_MAX
-    assert agent.state().state == "failed" and not world.is_running
+    assert agent.state().state == "failed" and not world.postgres.is_running
     assert not any(word.startswith("release") for word in world.story), "the record stays held"
     with pytest.raises(StartFailed, match="still broken"):
         await agent.role("app")
 
 
 def alter_role(world: FakeCompute) -> LoginFacts:
-    world.changes += 1
-    role = RoleFacts(name="app", valid_until_s=float(world.changes))
-    world.login_facts = LoginFacts(roles=(role,))
+    world.postgres.server.alter_role("app")
     return world.login_facts
 
 
@@ -221,7 +221,7 @@ async def test_a_role_that_is_as_the_start_said_is_not_told_again(
     started = await agent.start(claim(generation=2))
     assert started.facts == world.login_facts
     await agent.activity()
-    world.changes += 1
+    world.postgres.server.changes += 1
     await agent.activity()
     assert told == []
 
@@ -258,14 +258,14 @@ async def test_the_end_of_a_running_agent(agent: Agent, world: FakeCompute) -> N
 
 
 async def test_the_end_in_the_middle_of_a_start(agent: Agent, world: FakeCompute) -> None:
-    world.start_may_end.clear()
-    world.starts = [StartFailed("ended early")]
+    world.postgres.start_may_end.clear()
+    world.postgres.starts = [StartFailed("ended early")]
     starting = asyncio.create_task(agent.start(claim()))
     await turns()
     await agent.end()
     with pytest.raises(StartFailed):
         await starting
-    assert world.story.count("release without facts") == 1 and not world.is_running
+    assert world.story.count("release without facts") == 1 and not world.postgres.is_running
 
 
 async def test_the_end_after_a_stop_gives_back_nothing_twice(

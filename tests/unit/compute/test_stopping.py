@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.fakes.compute import FACTS, FakeCompute
+from support.fakes.compute import FakeCompute
 from torpor_api.failures import Busy
 from torpor_api.messages import StopCompute
 from torpor_compute.stopping import Stopping
@@ -13,12 +13,12 @@ from torpor_compute.stopping import Stopping
 @pytest.fixture
 def world() -> FakeCompute:
     made = FakeCompute()
-    made.is_running = True
+    made.postgres.is_running = True
     return made
 
 
 def stopping(world: FakeCompute) -> Stopping:
-    return Stopping(world, world, world, ())
+    return Stopping(world.volume, world.postgres, world.sql_of(), ())
 
 
 async def test_nobody_is_there(world: FakeCompute) -> None:
@@ -27,7 +27,7 @@ async def test_nobody_is_there(world: FakeCompute) -> None:
     assert world.story == ["pause", "close", "smart", "go on"]
     stopped = await attempt.finish(facts)
     assert world.story[4:] == ["gone", "flush", "release"]
-    assert stopped.facts == FACTS
+    assert stopped.facts == world.login_facts
 
 
 async def test_somebody_slips_in_before_the_pause(world: FakeCompute) -> None:
@@ -38,10 +38,10 @@ async def test_somebody_slips_in_before_the_pause(world: FakeCompute) -> None:
 
 
 async def test_somebody_is_on_the_way_in(world: FakeCompute) -> None:
-    world.on_their_way = {3}
+    world.postgres.on_their_way = {3}
     with pytest.raises(Busy, match="just connecting"):
         await stopping(world).order(StopCompute(epoch=1, grace_s=0))
-    assert world.is_running and world.story == ["pause", "go on"]
+    assert world.postgres.is_running and world.story == ["pause", "go on"]
 
 
 async def test_somebody_leaves_in_time(world: FakeCompute) -> None:
