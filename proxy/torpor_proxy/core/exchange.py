@@ -352,7 +352,7 @@ class Exchange:
     def _ready(self, status: int) -> None:
         self.status = status
         self.queries += 1
-        if status == _IDLE_BYTE:
+        if status == IDLE:
             self.has_moved = True
         promises = self.promises
         if len(promises) > 1:

@@ -169,6 +169,24 @@ class ComputeLost(Refusal):
         )
 
 
+class TransactionLost(Refusal):
+    """The compute was lost under a transaction, and the session lives on without it."""
+
+    sqlstate = "57P01"
+    severity = Severity.ERROR
+
+    def __init__(self, endpoint: str, *, in_flight: bool) -> None:
+        outcome = (
+            "the outcome of what was in flight is unknown"
+            if in_flight
+            else "its transaction was rolled back"
+        )
+        super().__init__(
+            f'the compute of database "{endpoint}" was lost; {outcome}',
+            "The session goes on; every commit that was acknowledged is there.",
+        )
+
+
 class AttachRefused(Refusal):
     """Postgres refused the session when it came back: its own words."""
 
@@ -196,3 +214,27 @@ class IdleSessionTimeout(Refusal):
 
     def __init__(self) -> None:
         super().__init__("terminating connection due to idle-session timeout")
+
+
+class NotificationsMissed(Refusal):
+    """A session that listens was without anybody who hears for it, while others may have sent."""
+
+    sqlstate = "57P01"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the connection that listens was lost; notifications may be lost with it",
+            "Connect again, LISTEN again, and look at what may have changed meanwhile.",
+        )
+
+
+class NotificationsUnread(Refusal):
+    """The client of a parked session does not read what it listens for."""
+
+    sqlstate = "54000"
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(
+            f"more than {limit_bytes >> 20} MiB of notifications are not read",
+            "Read them while the session is idle, or UNLISTEN.",
+        )

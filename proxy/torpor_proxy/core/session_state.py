@@ -48,6 +48,12 @@ class SessionState:
     """What RESET goes to where the role or the database had a value of its own: it still does when
     that was changed meanwhile, as in a session that Postgres holds."""
 
+    is_known: bool = False
+    """Its last capture found nothing that pins: ``held`` is all that it had then."""
+
+    outlasts_rollback: bool = False
+    """Since then a text has passed whose effect a transaction's end may not undo."""
+
     fault: str = ""
     """What was wrong with the client's bytes."""
 
@@ -79,11 +85,12 @@ class SessionState:
         if found.has_unnamed is not None:
             self.exchange.unnamed_found(exists=found.has_unnamed)
         too_long = (capture.LONG_UNNAMED,) * (self.exchange.unnamed == b"")
-        listens = tuple(f"listens on {c.decode(errors='replace')}" for c in found.held.channels)
-        self.pins = Pins(found.pins.reasons + too_long + listens, found.pins.is_passing)
+        self.pins = Pins(found.pins.reasons + too_long, found.pins.is_passing)
         if not self.pins.is_passing:
             self._keep(found.held)
             self.idle_session_timeout_s = found.idle_session_timeout_s
+        self.is_known = not self.pins
+        self.exchange.has_moved = self.outlasts_rollback = False
         # Those that were put back once are the session's own since then and not told again.
         self.defaults = parameters_of(
             tuple({**dict(self.defaults.pairs), **dict(found.defaults)}.items())

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from torpor_proxy.core.custom_settings import OVERLAP_BYTES, CustomSettings, may_set
 from torpor_proxy.core.exchange import INSPECTED_BYTES_MAX
+from torpor_proxy.core.failover import may_outlast_a_rollback
 
 _head = Struct(">BI").unpack_from
 _QUERY, _PARSE, _BIND, _CLOSE = b"QPBC"
@@ -22,6 +23,9 @@ class HasCustom(Protocol):
     """Where what is found is kept: it outlives an attachment."""
 
     custom: CustomSettings
+
+    outlasts_rollback: bool
+    """A text has passed since the last capture that a transaction's end may not undo."""
 
 
 class SqlWatch:
@@ -43,6 +47,7 @@ class SqlWatch:
         Parse of one, which has failed. Returns up to where it was looked at: a message that
         begins there is to come again with more of its bytes.
         """
+        self._kept.outlasts_rollback |= may_outlast_a_rollback(data)
         if self._tail is not None:
             self._read(self._tail + data[:start], is_open=start > len(data))
         elif end <= len(data) and not self.inspects_binds and not may_set(data):

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Protocol
 
+from torpor_proxy.core import idle_words
 from torpor_proxy.core.exchange import Exchange, Malformed
 from torpor_proxy.core.session_state import SessionState
 from torpor_proxy.core.sql_watch import SqlWatch
@@ -26,6 +27,13 @@ BUFFERS_MAX = 32
 
 BUFFER_BYTES_MAX = 4096
 """A buffer that is larger than this is walked at once: what is kept stays under 300 KiB."""
+
+
+DYING_BYTES_MAX = 2048
+"""The last words of a server are short, even behind the end of an answer."""
+
+_DYING = b"C57P0"
+"""As their SQLSTATE begins."""
 
 
 class Relayed(Protocol):
@@ -137,6 +145,8 @@ class FromServer:
     def received(self, data: bytes) -> None:
         if self._session.is_captured:
             data = self._state.idle_words(data)
+        elif len(data) < DYING_BYTES_MAX and _DYING in data:
+            data = self._without_last_words(data)
         self._client.write(data)
         passed = self.passed
         passed.append(data)
@@ -144,6 +154,11 @@ class FromServer:
             self._relay.exchange()
         if self._relay.at_safe_point is not None:
             self._relay.look()
+
+    def _without_last_words(self, data: bytes) -> bytes:
+        """A server that dies says so to everybody; what it means for this client is said here."""
+        is_aligned = self._relay.exchange().is_between_server_messages
+        return idle_words.for_client(data) if is_aligned else data
 
     def ended(self) -> None:
         self._session.backend_ended()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol, assert_never
 
-from torpor_proxy.core import parked
+from torpor_proxy.core import parked, wire
+from torpor_proxy.core.failover import OwedError
 from torpor_proxy.ports import Stream
 from torpor_proxy.settings import Settings
 
@@ -42,18 +43,36 @@ class Habits(Protocol):
 class Waiting:
     """The sink of the client's stream in every state but attached. Bytes are kept, bounded."""
 
-    __slots__ = ("_host", "_session", "_stream", "has_ended", "pending")
+    __slots__ = ("_host", "_owed", "_session", "_stream", "has_ended", "pending")
 
     def __init__(self, session: Waiter, stream: Stream, host: Habits) -> None:
         self.pending: bytearray | None = None
         """To be served in order; None: nothing was sent."""
         self.has_ended = False
         """The client will send nothing more, but may still read."""
+        self._owed: tuple[OwedError, bytes] | None = None
+        """What is to be passed over, and its answer."""
         self._session = session
         self._stream = stream
         self._host = host
 
+    def answer_next(self, answer: bytes) -> None:
+        """The client's next exchange, whole, is answered by this and goes to nobody."""
+        self._owed = OwedError(), answer
+
     def received(self, data: bytes) -> None:
+        if self._owed is not None and not data.startswith(wire.TERMINATE):
+            error, answer = self._owed
+            rest = error.feed(data)
+            if rest is None:
+                return
+            self._owed = None
+            self._session.answer_itself(b"", answer)
+            data = rest
+        if data:
+            self._keep(data)
+
+    def _keep(self, data: bytes) -> None:
         if self.pending is None:
             self.pending = bytearray()
         self.pending += data

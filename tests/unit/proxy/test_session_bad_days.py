@@ -19,6 +19,7 @@ from support.fakes.session import (
     state,
     turns,
 )
+from torpor_proxy.core import wire
 from torpor_proxy.executor.host import State
 from torpor_proxy.executor.listing import report_of
 
@@ -94,12 +95,66 @@ async def test_one_that_was_told_to_go_goes() -> None:
 
 
 @pytest.mark.parametrize("words", [b"", CRASH])
-async def test_a_busy_one_gets_one_clear_error(words: bytes) -> None:
+async def test_what_was_in_flight_is_answered_by_one_error_and_the_session_goes_on(
+    words: bytes,
+) -> None:
     host = FakeHost()
     session, client = await captured(host)
     client.sends(QUERY)
     if words:
         host.backend.sends(words)
+    host.backend.vanishes()
+    assert state(session) is State.PARKED
+    (kind, error), ready = client.taken()
+    fields = wire.report_fields(error)
+    assert (kind, fields["C"], fields["S"], ready) == (b"E", "57P01", "ERROR", (b"Z", b"I"))
+    assert "the outcome of what was in flight is unknown" in fields["M"]
+    client.sends(QUERY)
+    await turns(lambda: len(host.backends) == 2 and host.backend.written == QUERY)
+
+
+async def test_a_lost_transaction_is_told_at_the_next_query() -> None:
+    host = FakeHost()
+    session, client = await captured(host)
+    client.sends(QUERY)
+    host.backend.sends(wire.message(b"C", b"BEGIN\0") + wire.ready_for_query(b"T"))
+    client.taken()
+    host.backend.vanishes()
+    assert state(session) is State.PARKED and client.written == b""
+    pipeline = wire.parse("", "select 1") + wire.bind("") + wire.execute() + wire.SYNC
+    for byte in pipeline[:-1]:
+        client.sends(bytes([byte]))
+    assert client.written == b""
+    client.sends(pipeline[-1:] + QUERY)
+    (kind, error), ready = client.taken()
+    assert (kind, ready) == (b"E", (b"Z", b"I"))
+    assert "its transaction was rolled back" in wire.report_fields(error)["M"]
+    await turns(lambda: len(host.backends) == 2 and host.backend.written == QUERY)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        QUERY,
+        wire.parse("named", "select 1") + wire.SYNC,
+        wire.message(b"Q", b"select pg_advisory_lock(1)\0"),
+    ],
+)
+async def test_one_that_may_have_lost_more_gets_one_clear_error_and_ends(before: bytes) -> None:
+    host = FakeHost()
+    session, client = await captured(host)
+    client.sends(before)
+    host.backend.sends(wire.ready_for_query(b"I" if before is QUERY else b"T"))
+    client.sends(QUERY)
+    client.taken()
+    host.backend.vanishes()
+    assert state(session) is State.ENDED and error_of(client) == "08006"
+
+
+async def test_one_of_which_nothing_is_known_ends() -> None:
+    host = FakeHost()
+    session, client = await attached(host)
+    client.sends(QUERY)
     host.backend.vanishes()
     assert state(session) is State.ENDED and error_of(client) == "08006"
 

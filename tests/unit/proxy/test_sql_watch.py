@@ -23,6 +23,7 @@ ERROR, READY, PARSED = message(b"E", b"\0"), wire.ready_for_query(), message(b"1
 @dataclass
 class Kept:
     custom: CustomSettings = NONE
+    outlasts_rollback: bool = False
 
 
 def query(sql: str) -> bytes:
@@ -281,3 +282,18 @@ def test_no_name_is_missed_and_no_other_is_found(talk: list[Any], sizes: list[in
         exchange.server_sent(server.execute(kind, *what))
     assert server.names <= kept.custom.names
     assert not kept.custom.is_computed and "x.y" not in kept.custom.names
+
+
+@pytest.mark.parametrize(
+    ("sql", "outlasts"),
+    [
+        ("PREPARE p as select 1", True),
+        ("select pg_advisory_lock(1)", True),
+        ("set local work_mem = 1", False),
+        ("insert into t values (1)", False),
+    ],
+)
+def test_what_a_rollback_does_not_undo_is_noticed(sql: str, outlasts: bool) -> None:
+    kept = Kept()
+    Exchange().client_sent(query(sql), SqlWatch(kept))
+    assert kept.outlasts_rollback is outlasts

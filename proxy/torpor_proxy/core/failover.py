@@ -1,0 +1,80 @@
+"""A compute was lost under a session: may the session go on, and what does its client hear? Pure.
+
+An idle session that was captured goes on as if it had been parked. One with something in flight, or
+in a transaction, goes on only where everything since its last capture was that one transaction, so
+that nothing can have been lost but what the error says. In all other cases it ends. Nothing is ever
+sent a second time.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from struct import Struct
+
+from torpor_proxy.core.exchange import IDLE, Exchange
+from torpor_proxy.core.wire import HEAD_BYTES
+
+_head = Struct(">BI").unpack_from
+_ENDS_AN_EXCHANGE = b"QSF"
+
+_ONE_ANSWER_OWED = (b"Q", b"F", b"S", b"xS")
+"""What may be in flight: exactly one ReadyForQuery is waited for."""
+
+_UNDONE_BY_NO_ROLLBACK = (b"prepare", b"deallocate", b"discard", b"advisory")
+
+
+class Aftermath(Enum):
+    """What becomes of the session."""
+
+    ENDS = "its state may be lost"
+    ANSWERED = "an error answers what is in flight"
+    OWED = "an error will answer what comes next"
+
+
+def judge(exchange: Exchange, *, is_known: bool) -> Aftermath:
+    """``is_known``: it was captured, and could have been parked then."""
+    is_torn = exchange.is_within_client_message or not exchange.is_between_server_messages
+    if not is_known or exchange.has_moved or exchange.is_unclear or is_torn:
+        return Aftermath.ENDS
+    if exchange.in_copy or exchange.has_failed:
+        return Aftermath.ENDS
+    if exchange.promises in _ONE_ANSWER_OWED:
+        return Aftermath.ANSWERED
+    if not exchange.promises and exchange.status != IDLE:
+        return Aftermath.OWED
+    return Aftermath.ENDS
+
+
+def may_outlast_a_rollback(sql: bytes) -> bool:
+    """Whether a text may change of the session what its transaction's end does not undo."""
+    folded = sql.lower()
+    return any(word in folded for word in _UNDONE_BY_NO_ROLLBACK)
+
+
+class OwedError:
+    """Passes over one whole exchange of a client, which an error answers."""
+
+    __slots__ = ("_is_last", "_left", "_part")
+
+    def __init__(self) -> None:
+        self._part = b""
+        self._left = 0
+        self._is_last = False
+
+    def feed(self, data: bytes) -> bytes | None:
+        """What comes behind the exchange; None as long as it goes on."""
+        data, self._part = self._part + data, b""
+        while True:
+            passed = min(self._left, len(data))
+            self._left -= passed
+            data = data[passed:]
+            if self._left:
+                return None
+            if self._is_last:
+                return data
+            if len(data) < HEAD_BYTES:
+                self._part = data
+                return None
+            kind, length = _head(data)
+            self._left = 1 + max(length, 4)
+            self._is_last = kind in _ENDS_AN_EXCHANGE
