@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import TypeVar
 
 from torpor_proxy.core.capture import Captured
 from torpor_proxy.core.parameters import Pairs
@@ -18,6 +19,8 @@ from torpor_proxy.executor.visit import Catalogs
 from torpor_proxy.ports import Sink, Stream
 
 log = logging.getLogger(__name__)
+
+Found = TypeVar("Found")
 
 
 class Attachment:
@@ -38,15 +41,19 @@ class Attachment:
         """To the backend."""
         return self.backend.stream
 
-    async def put_back(self, *, with_unnamed: bool) -> Pairs:
+    async def put_back(
+        self, takes: Callable[[bytes], bool], mark: str, *, with_unnamed: bool
+    ) -> Pairs:
         """Give the backend what the session had; what it reports by now.
 
+        ``mark``: sent to whoever listens, once the session does; ``takes`` its notifications.
         Nothing of the client may pass before. Raises RestoreFailed, or one of ``visit.FAILED``.
         """
-        words = visit.OwnWords(self.backend.parameters)
+        words = visit.OwnWords(self.backend.parameters, takes)
         self._conversation = Conversation(self.stream, words.heard)
         encoding = dict(self.backend.parameters).get("server_encoding", "")
         wanted = self._state.to_restore(encoding, with_unnamed=with_unnamed)
+        wanted.cut = mark
         await visit.restore(self._conversation, wanted)
         self._state.broken = wanted.broken or None
         return words.parameters
@@ -60,11 +67,10 @@ class Attachment:
 
     async def repair(self) -> None:
         """Try once more what could not be put back. Raises one of ``visit.FAILED``."""
-        assert self._conversation is not None, "begin_visit comes before"
         encoding = dict(self.backend.parameters).get("server_encoding", "")
         wanted = self._state.to_restore(encoding, with_unnamed=True)
         wanted.broken = dict(self._state.broken or {})
-        await visit.restore_again(self._conversation, wanted)
+        await visit.restore_again(self._visit, wanted)
         self._state.broken = wanted.broken or None
 
     def begin_visit(self, heard: Callable[[bytes], None]) -> None:
@@ -78,12 +84,35 @@ class Attachment:
         self, identity: Identity, catalogs: Catalogs, patience_s: float, cancel: Cancel
     ) -> Captured:
         """What the session would lose. Raises one of ``visit.FAILED``; no other harm is done."""
+        user = identity.route.user
+        work = visit.read_state(self._visit, user, self._state, catalogs)
+        return await self._patiently(work, identity, patience_s, cancel)
+
+    async def leave(self, mark: str, identity: Identity, patience_s: float, cancel: Cancel) -> str:
+        """Send the mark to whoever listens; or why it was not. Raises one of ``visit.FAILED``."""
+        work = visit.leave(self._visit, mark)
+        return await self._patiently(work, identity, patience_s, cancel)
+
+    async def remain(self) -> None:
+        """After ``leave``: the session stays. Raises one of ``visit.FAILED``."""
+        await visit.remain(self._visit)
+
+    @property
+    def _visit(self) -> Conversation:
         assert self._conversation is not None, "begin_visit comes before"
+        return self._conversation
+
+    async def _patiently(
+        self,
+        work: Coroutine[None, None, Found],
+        identity: Identity,
+        patience_s: float,
+        cancel: Cancel,
+    ) -> Found:
         cancels: list[asyncio.Future[None]] = []
         impatience = asyncio.create_task(self._cancel_late(identity, patience_s, cancel, cancels))
         try:
-            user = identity.route.user
-            return await visit.read_state(self._conversation, user, self._state, catalogs)
+            return await work
         finally:
             impatience.cancel()
             if cancels:

@@ -73,6 +73,8 @@ class Conversation:
 
         Raises BackendLost, or ServerRefused where the answer is the end.
         """
+        if not self._stream.is_open:
+            raise BackendLost("the connection was lost")
         self._messages = []
         self._readies = readies
         self._answer = asyncio.get_running_loop().create_future()

@@ -21,8 +21,11 @@ from torpor_proxy.core.routing import Route
 from torpor_proxy.executor.arrival import Arrival
 from torpor_proxy.executor.conversation import Backend
 from torpor_proxy.executor.host import Chaos, Identity, State
+from torpor_proxy.executor.listener import Surroundings
+from torpor_proxy.executor.listeners import Listeners
 from torpor_proxy.executor.listing import list_of, report_of
 from torpor_proxy.executor.session import Session
+from torpor_proxy.executor.usage import Usage
 from torpor_proxy.executor.visit import Catalogs
 from torpor_proxy.executor.way import Way
 from torpor_proxy.ports import Computes, Fleet
@@ -39,6 +42,9 @@ CLEAR_AGAIN_SECONDS = 0.05
 """Between two looks at the sessions that have not come to a safe point, if none of them moves."""
 
 NO_CHAOS = Chaos()
+
+PROCESS_IDS_MAX = 4096
+"""Of the last backends: a notification may come after its sender was parked."""
 
 REPORTS_MAX = 20
 """Sessions that are named in one sample."""
@@ -66,6 +72,13 @@ class Endpoint:
         self._way = Way(info.name, settings, fleet, computes, self._make_room)
         self._way.told(info)
         self._computes = computes
+        self._usage = Usage(self.attached)
+        self._told_as: dict[int, int] = {}
+        """Process ids that clients were told, by those of their sessions' backends."""
+        self.listeners = Listeners(
+            Surroundings(self._way.connect, self._usage.at, self._told_as, self._start)
+        )
+        self._way.before_anybody = self.listeners.ready
         self._forget = forget
         self._chaos = chaos
         self._is_clearing = False
@@ -121,13 +134,22 @@ class Endpoint:
 
     async def _park_all(self) -> None:
         self._refuse_if_busy()
-        # Those that were examined since their last message need no second look.
-        await self._examine([session for session in self.attached if session.needs_capture])
+        # Those that were examined since their last message need no second look, unless somebody
+        # may have notified them since: their backends tell it before they answer.
+        await self._examine([s for s in self.attached if s.needs_capture] + self._behind())
+        await self.listeners.hear_out()
         self._refuse_if_busy()
-        if not all(session.can_be_let_go for session in self.attached):
+        if not all(session.can_be_let_go for session in self.attached) or self._behind():
             raise Busy("a session was used at the last moment")
         for session in list(self.attached):
             session.let_go()
+        self.listeners.hang_up()
+
+    def _behind(self) -> list[Session]:
+        """Sessions whose backends may have something to tell that they have not told yet."""
+        listening = [s for s in self.attached if s.can_be_let_go and s.listens]
+        used = self._usage.snapshot() if listening else {}
+        return [s for s in listening if used[s.route.database] > s.heard_until]
 
     async def _clear(self, deadline: float) -> None:
         """Park each session where it comes to a safe point. Raises Busy at the deadline."""
@@ -141,6 +163,8 @@ class Endpoint:
                     self._start(session.park())
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._moved.wait(), CLEAR_AGAIN_SECONDS)
+            await self.listeners.hear_out()
+            self.listeners.hang_up()
         finally:
             self._watch(False)
 
@@ -192,8 +216,17 @@ class Endpoint:
         """Begin to examine the sessions that have been idle for a while; nobody waits for it."""
         limit = now - self.settings.capture_after_s
         due = [s for s in self.attached if s.needs_capture and s.last_used < limit]
+        if self.listeners.connections or any(s.listens for s in self.attached):
+            due += self._let_listeners_catch_up(limit)
         if due and not self._examining.locked():
             self._start(self._examine(due))
+
+    def _let_listeners_catch_up(self, limit: float) -> list[Session]:
+        """Where nobody was active for a while; so that few are in doubt if the compute is lost."""
+        quiet = {dbname for dbname, at in self._usage.snapshot().items() if at < limit}
+        self.listeners.catch_up(quiet)
+        self.listeners.tidy(limit)
+        return [session for session in self._behind() if session.route.database in quiet]
 
     async def _examine(self, sessions: list[Session]) -> None:
         async with self._examining:
@@ -202,7 +235,7 @@ class Endpoint:
     async def _capture(self, sessions: list[Session]) -> None:
         async def one(session: Session) -> None:
             async with self._captures:
-                if session.needs_capture:
+                if session.is_at_rest:
                     await session.capture()
 
         await asyncio.gather(*(one(session) for session in sessions))
@@ -210,12 +243,13 @@ class Endpoint:
     def _make_room(self, *, is_full: bool) -> None:
         """Let go the sessions that were idle for longest, so that another one may attach."""
         limit = self.info.max_connections
-        missing = len(self.attached) + ROOM_KEPT - limit if limit else 0
+        taken = len(self.attached) + self.listeners.connections
+        missing = taken + ROOM_KEPT - limit if limit else 0
         missing = max(missing, int(is_full))
         if missing > 0:
             idle = (session for session in self.attached if session.can_be_let_go)
             for session in heapq.nsmallest(missing, idle, key=lambda each: each.last_used):
-                session.let_go()
+                self._start(session.park())
 
     # --- as the host of sessions ------------------------------------------------------
 
@@ -267,6 +301,16 @@ class Endpoint:
             return None
         return self._memory.recall(route)
 
+    def used_at(self, dbname: str) -> float:
+        return self._usage.at(dbname)
+
+    def _remember_process_id(self, session: Session) -> None:
+        if session.backend is not None and session.identity.key is not None:
+            self._told_as.pop(session.backend.process_id, None)
+            self._told_as[session.backend.process_id] = session.identity.key[0]
+            if len(self._told_as) > PROCESS_IDS_MAX:
+                del self._told_as[next(iter(self._told_as))]
+
     def why_not(self) -> Failure:
         phase = self.info.phase
         return Unavailable(self.info.reason or f"it is {phase} and did not answer in time")
@@ -294,8 +338,10 @@ class Endpoint:
         if is_attached and session not in self.attached:
             self.attached.add(session)
             self._queries -= session.queries
+            self._remember_process_id(session)
         elif not is_attached and session in self.attached:
             self.attached.discard(session)
+            self._usage.left(session)
             self._queries += session.queries
             self._last_used = max(self._last_used, session.last_used)
         if after is State.ENDED:

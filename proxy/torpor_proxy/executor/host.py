@@ -13,6 +13,7 @@ from torpor_proxy.core.parameters import Pairs
 from torpor_proxy.core.routing import Route
 from torpor_proxy.executor.arrival import Arrival
 from torpor_proxy.executor.conversation import Backend
+from torpor_proxy.executor.listeners import Listeners
 from torpor_proxy.executor.visit import Catalogs
 from torpor_proxy.settings import Settings
 
@@ -56,6 +57,10 @@ class Host(Protocol[SessionT]):
     """What a session needs of its endpoint."""
 
     settings: Settings
+    listeners: Listeners
+
+    def used_at(self, dbname: str) -> float:
+        """When a session of that database may last have notified."""
 
     @property
     def answers_keepalives(self) -> bool:

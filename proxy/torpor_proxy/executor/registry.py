@@ -84,7 +84,7 @@ class Registry:
     def capture_idle(self, now: float) -> None:
         """Begin to examine sessions that have been idle for a while."""
         for endpoint in self.endpoints.values():
-            if endpoint.attached:
+            if endpoint.attached or endpoint.listeners.connections:
                 endpoint.capture_idle(now)
 
     def examined(self) -> set[str]:

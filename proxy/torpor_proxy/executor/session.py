@@ -13,25 +13,29 @@ from collections.abc import Coroutine
 from time import monotonic
 
 from torpor_api.failures import Failure
-from torpor_proxy.core import idle_words, parked, wire
+from torpor_proxy.core import failover, idle_words, parked, wire
 from torpor_proxy.core.exchange import Exchange
 from torpor_proxy.core.parameters import NOTHING_TOLD, Pairs, parameters_of
 from torpor_proxy.core.refusals import (
     CannotWake,
     ComputeLost,
     IdleSessionTimeout,
+    NotificationsMissed,
     ProtocolViolation,
     Refusal,
     Refused,
     RestoreRefused,
+    TransactionLost,
 )
 from torpor_proxy.core.restore import RestoreFailed
+from torpor_proxy.core.routing import Route
 from torpor_proxy.core.session_state import SessionState
 from torpor_proxy.core.wire import Severity
 from torpor_proxy.executor import visit
 from torpor_proxy.executor.arrival import Arrival
 from torpor_proxy.executor.attachment import Attachment
 from torpor_proxy.executor.conversation import Backend
+from torpor_proxy.executor.hearing import Hearing
 from torpor_proxy.executor.host import Host, Identity, State
 from torpor_proxy.executor.idle_timer import IdleTimer
 from torpor_proxy.executor.waiting import Waiting
@@ -51,6 +55,7 @@ class Session:
 
     __slots__ = (
         "_attachment",
+        "_hearing",
         "_host",
         "_idle_timer",
         "_state",
@@ -77,6 +82,7 @@ class Session:
         self._state = SessionState()
         self._attachment: Attachment | None = None
         self._waiting = Waiting(self, stream, host)
+        self._hearing = Hearing(self, self._state, host)
         self._task: asyncio.Task[None] | None = None
         self._idle_timer = IdleTimer()
 
@@ -98,8 +104,13 @@ class Session:
         return self.is_captured and bool(self._state.pins)
 
     @property
+    def is_at_rest(self) -> bool:
+        """Whether it has a backend that it does not need now."""
+        return self.state is State.ATTACHED and not self.is_busy
+
+    @property
     def needs_capture(self) -> bool:
-        if self.state is not State.ATTACHED or self.is_busy:
+        if not self.is_at_rest:
             return False
         return not self.is_captured or (
             self._state.pins.is_passing and monotonic() - self.captured_at > CAPTURE_AGAIN_SECONDS
@@ -110,6 +121,11 @@ class Session:
         """What client and server owe each other, up to the last byte."""
         attachment = self._attachment
         return self._state.exchange if attachment is None else attachment.relay.exchange()
+
+    @property
+    def is_in_flight(self) -> bool:
+        """Whether its backend was in the middle of something when it was last heard of."""
+        return not self._exchange.is_safe
 
     @property
     def queries(self) -> int:
@@ -134,6 +150,32 @@ class Session:
         if self._waiting.pending is not None:
             return "is running a query"
         return self._state.why_kept(is_unread=self._stream.is_full)
+
+    # --- what it listens for ----------------------------------------------------------
+
+    @property
+    def listens(self) -> bool:
+        """As of its last capture."""
+        return self._hearing.listens
+
+    @property
+    def heard_until(self) -> float:
+        """Until when its own backend has surely told everything."""
+        return self._hearing.sure_until
+
+    @property
+    def route(self) -> Route:
+        return self.identity.route
+
+    @property
+    def is_unread(self) -> bool:
+        return self._stream.is_full
+
+    def hear(self, notifications: bytes) -> None:
+        self._stream.write(notifications)
+        if self.state is State.PARKED and self._stream.is_full:
+            # A backend of its own waits for its client, as in Postgres, and holds up nobody else.
+            self.come_back()
 
     # --- what its waiting client asks -------------------------------------------------
 
@@ -199,9 +241,14 @@ class Session:
         self._attachment = attachment
         try:
             with_unnamed = not parked.replaces_unnamed(self._waiting.pending)
-            reported = await attachment.put_back(with_unnamed=with_unnamed)
+            mark = self._hearing.return_soon()
+            reported = await attachment.put_back(
+                self._hearing.takes, mark, with_unnamed=with_unnamed
+            )
+            await self._hearing.come_to_mark()
         except visit.FAILED as error:
             self._warn("attach_failed", error)
+            self._hearing.stay()
             self._attachment = None
             attachment.hang_up()
             # The compute was lost in between; nothing of the client has passed.
@@ -213,6 +260,7 @@ class Session:
     def _attach(self, attachment: Attachment, reported: Pairs, arrival: Arrival) -> None:
         self._stream.write(self._state.parameters.difference(reported))
         self._state.parameters = parameters_of(reported)
+        self._hearing.returned()
         if self._state.is_new:
             self._state.is_new = False
             self._host.logged_in(self.identity.route, reported)
@@ -260,12 +308,13 @@ class Session:
     # --- capturing and parking --------------------------------------------------------
 
     def capture(self, *, then_park: bool = False) -> Coroutine[None, None, None]:
-        """Find out what it would lose. Only where ``needs_capture``; to be awaited.
+        """Find out what it would lose. Only where ``is_at_rest``; to be awaited.
 
         ``then_park``: let its backend go, where that loses nothing, before its client is heard.
         From this call on, not only from its first turn, the client's bytes wait.
         """
-        assert self.needs_capture
+        assert self.is_at_rest
+        self._hearing.asks()
         return self._capture(self._begin_visit(), then_park)
 
     async def _capture(self, attachment: Attachment, then_park: bool) -> None:
@@ -283,10 +332,19 @@ class Session:
         self._state.captured(found)
         self.is_captured, self.captured_at = True, monotonic()
         self._await_idle_timeout()
-        if then_park and not self._state.pins:
+        if then_park and not self._state.pins and await self._leaves(attachment):
             self._part(attachment)
-        else:
+        elif self.state is State.CAPTURING:
             self._go_on(attachment)
+
+    async def _leaves(self, attachment: Attachment) -> bool:
+        """Whether somebody else hears what is notified from now on."""
+        try:
+            is_heard = await self._hearing.leave(attachment)
+        except visit.FAILED as error:
+            self._visit_failed(error)
+            return False
+        return is_heard and self.state is State.CAPTURING
 
     def repair(self, data: bytes) -> None:
         """Its client may be about to use a statement that could not be put back: try again."""
@@ -321,6 +379,8 @@ class Session:
 
     def _heard(self, message: bytes) -> None:
         """Said by the server on its own account while it was being captured."""
+        if self._hearing.takes(message):
+            return
         message = idle_words.for_client(message)
         self._exchange.server_sent(message, self._state.saw_parameter)
         self._stream.write(message)
@@ -332,9 +392,9 @@ class Session:
 
     async def park(self) -> None:
         """Detach it, where that is possible now and loses nothing."""
-        if self.can_be_let_go:
+        if self.can_be_let_go and not self.listens:
             self.let_go()
-        elif self.needs_capture:
+        elif self.needs_capture or (self.can_be_let_go and self.is_at_rest):
             await self.capture(then_park=True)
 
     def watch(self, is_watched: bool) -> None:
@@ -351,6 +411,7 @@ class Session:
         self._detach()
         self._enter(State.PARKED)
         attachment.hang_up()
+        self._hearing.parted()
         self._waiting.consider()
 
     def _detach(self) -> None:
@@ -385,19 +446,42 @@ class Session:
         """The compute has ended this session, or has ended."""
         if self.state is not State.ATTACHED:
             return
-        is_expected = self._exchange.is_over or self._waiting.has_ended
-        if self.can_be_let_go and not is_expected:
-            log.info("session_survives", extra=self.identity.log_keys)
-            self._detach()
-            self._stream.resume()
-            self._enter(State.PARKED)
-        elif is_expected:
+        if self._exchange.is_over or self._waiting.has_ended:
             self.end()
+        elif self.can_be_let_go:
+            self._survive()
         elif self._state.fault:
             self.refuse(ProtocolViolation(self._state.fault))
         else:
-            endpoint = self.identity.route.endpoint
-            self.refuse(ComputeLost(endpoint, in_flight=not self._exchange.is_idle))
+            self._fail_over()
+
+    def _fail_over(self) -> None:
+        """Something was in flight, or a transaction open, or it is not known what it had."""
+        endpoint, in_flight = self.identity.route.endpoint, not self._exchange.is_idle
+        answer = TransactionLost(endpoint, in_flight=in_flight).as_report() + wire.ready_for_query()
+        is_known = self._state.is_known and not self._state.outlasts_rollback
+        match failover.judge(self._exchange, is_known=is_known):
+            case failover.Aftermath.ANSWERED:
+                self._exchange.abandoned()
+                self._stream.write(answer)
+                self._survive()
+            case failover.Aftermath.OWED:
+                self._exchange.abandoned()
+                self._waiting.answer_next(answer)
+                self._survive()
+            case failover.Aftermath.ENDS:
+                self.refuse(ComputeLost(endpoint, in_flight=in_flight))
+
+    def _survive(self) -> None:
+        if self._hearing.is_in_doubt:
+            self.refuse(NotificationsMissed())
+            return
+        log.info("session_survives", extra=self.identity.log_keys)
+        self.is_captured = True
+        self._detach()
+        self._stream.resume()
+        self._enter(State.PARKED)
+        self._hearing.parted()
 
     # --- the end ----------------------------------------------------------------------
 
@@ -418,6 +502,7 @@ class Session:
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
         self._idle_timer.stop()
+        self._hearing.end()
         if self._attachment is not None:
             self._attachment.hang_up()
         self._detach()

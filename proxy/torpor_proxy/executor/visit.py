@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from torpor_proxy.core import capture, wire
+from torpor_proxy.core import capture, listening, wire
 from torpor_proxy.core.capture import UNKNOWN, Captured, Catalog
 from torpor_proxy.core.parameters import Pairs
 from torpor_proxy.core.restore import Restore, RestoreFailed
@@ -23,7 +24,16 @@ class Catalogs:
 FAILED = (BackendLost, ServerRefused)
 """The ways in which a visit ends with the backend being of no more use."""
 
-__all__ = ["FAILED", "OwnWords", "RestoreFailed", "hang_up", "read_state", "restore"]
+__all__ = [
+    "FAILED",
+    "OwnWords",
+    "RestoreFailed",
+    "hang_up",
+    "leave",
+    "read_state",
+    "remain",
+    "restore",
+]
 
 
 async def read_state(
@@ -84,20 +94,38 @@ async def _withdraw(conversation: Conversation, wanted: Restore) -> None:
         await conversation.ask(withdrawal)
 
 
+async def leave(conversation: Conversation, mark: str) -> str:
+    """Send the mark between two ways of the session's notifications; or why it was not sent.
+
+    Raises one of FAILED.
+    """
+    return _words_of_error(await _asked(conversation, listening.leave(mark)))
+
+
+async def remain(conversation: Conversation) -> None:
+    """Take back what ``leave`` leaves behind. Raises one of FAILED."""
+    await _asked(conversation, listening.remain())
+
+
+def _words_of_error(messages: Messages) -> str:
+    return (listening.error_of(messages) or {}).get("M", "")
+
+
 class OwnWords:
     """What a fresh backend says on its own account while a session is put back on it."""
 
-    def __init__(self, told: Pairs) -> None:
+    def __init__(self, told: Pairs, takes: Callable[[bytes], bool]) -> None:
+        """``takes``: whether a notification has somebody to go to."""
         self._parameters = dict(told)
-        self.notifications: list[bytes] = []
+        self._takes = takes
 
     def heard(self, message: bytes) -> None:
         """One whole message."""
         if message.startswith(b"S"):
             name, value = wire.pair(message[wire.HEAD_BYTES :])
             self._parameters[name] = value
-        elif message.startswith(b"A"):
-            self.notifications.append(message)
+        else:
+            self._takes(message)
 
     @property
     def parameters(self) -> Pairs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Protocol
 
@@ -58,6 +58,9 @@ class Way:
         self._waking: asyncio.Task[Awake] | None = None
         self._pace = asyncio.Semaphore(settings.connects_at_once)
         self._lost_epoch = 0
+        self.before_anybody: Callable[[int], Awaitable[None]] | None = None
+        """Has to be done on a compute of that epoch before a session attaches to it. May raise
+        what a connection does."""
 
     def told(self, info: EndpointInfo) -> bool:
         """The autoscaler's word; False where it is older than what is known."""
@@ -145,6 +148,8 @@ class Way:
             self._make_room(is_full=False)
             try:
                 async with asyncio.timeout(self._settings.connect_timeout_s):
+                    if self.before_anybody is not None:
+                        await self.before_anybody(epoch)
                     backend = await self._log_in(route, defaults, epoch)
                 if self.gate.standing(monotonic()) is Standing.OPEN and self.gate.epoch == epoch:
                     return backend
@@ -159,6 +164,17 @@ class Way:
             except (BackendLost, TimeoutError) as error:
                 self._unreachable(epoch, str(error))
         return None
+
+    async def connect(self, user: str, dbname: str, parameters: Pairs) -> Backend:
+        """For the proxy itself, be the gate closed. Raises ServerRefused, or BackendLost."""
+        if self.gate.address is None:
+            raise BackendLost("the database is not awake")
+        route = Route(self._name, user, dbname)
+        try:
+            async with asyncio.timeout(self._settings.connect_timeout_s):
+                return await self._log_in(route, parameters, self.gate.epoch)
+        except TimeoutError:
+            raise BackendLost("the compute does not answer in time") from None
 
     async def _log_in(self, route: Route, defaults: Pairs, epoch: int) -> Backend:
         assert self.gate.address is not None

@@ -14,9 +14,11 @@ from torpor_proxy.core.routing import Route
 from torpor_proxy.executor.arrival import Arrival, Steps
 from torpor_proxy.executor.conversation import Backend
 from torpor_proxy.executor.host import Identity, State
+from torpor_proxy.executor.listener import Surroundings
+from torpor_proxy.executor.listeners import Listeners
 from torpor_proxy.executor.session import Session
 from torpor_proxy.executor.visit import Catalogs
-from torpor_proxy.ports import NOBODY, Sink
+from torpor_proxy.ports import NOBODY, BackendLost, Sink
 from torpor_proxy.settings import Settings
 
 TURNS_MAX = 1000
@@ -90,6 +92,10 @@ class FakeHost:
         self.cancelled: list[Backend] = []
         self.logins: list[Pairs] = []
         self._catalogs = Catalogs()
+        self.last_use = 0.0
+        self.listeners = Listeners(
+            Surroundings(self.connect, self.used_at, {}, asyncio.ensure_future)
+        )
         self.moves: list[tuple[State, State]] = []
 
     async def arrive(self, identity: Identity, defaults: Pairs) -> Arrival:
@@ -101,6 +107,12 @@ class FakeHost:
         return Arrival(
             Backend(self.backends[-1], number, 100 + number, b"key", PARAMETERS), Steps()
         )
+
+    async def connect(self, user: str, dbname: str, parameters: Pairs) -> Backend:
+        raise BackendLost("nobody hears for others here")
+
+    def used_at(self, dbname: str) -> float:
+        return self.last_use
 
     def catalogs(self, dbname: str) -> Catalogs:
         return self._catalogs

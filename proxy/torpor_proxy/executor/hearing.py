@@ -1,0 +1,162 @@
+"""Where one session's notifications come from: its own backend, or the common listener."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from time import monotonic
+from typing import Protocol
+
+from torpor_proxy.core.capture import Pins
+from torpor_proxy.core.session_state import SessionState
+from torpor_proxy.executor import visit
+from torpor_proxy.executor.attachment import Attachment
+from torpor_proxy.executor.conversation import Backend
+from torpor_proxy.executor.host import Identity
+from torpor_proxy.executor.listeners import Listeners
+from torpor_proxy.executor.member import Hearer, Member
+from torpor_proxy.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Identified(Hearer, Protocol):
+    """The session."""
+
+    identity: Identity
+
+
+class Others(Protocol):
+    """Of its endpoint."""
+
+    settings: Settings
+    listeners: Listeners
+
+    def cancel(self, backend: Backend) -> asyncio.Future[None]:
+        """Ask the compute to cancel what the backend runs."""
+
+    def used_at(self, dbname: str) -> float:
+        """When a session of that database may last have notified."""
+
+
+class Hearing:
+    """Of a session; costs nothing where it does not listen."""
+
+    __slots__ = ("_host", "_member", "_session", "_state", "sure_until")
+
+    def __init__(self, session: Identified, state: SessionState, host: Others) -> None:
+        self.sure_until = 0.0
+        """Until when its own backend has surely told everything."""
+        self._session = session
+        self._state = state
+        self._host = host
+        self._member: Member | None = None
+
+    @property
+    def listens(self) -> bool:
+        """As of its last capture."""
+        return bool(self._state.held.channels)
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether it may have missed something if its backend is gone now."""
+        dbname = self._session.route.database
+        return self.listens and self._host.used_at(dbname) > self.sure_until
+
+    # --- on its own backend -----------------------------------------------------------
+
+    def asks(self) -> None:
+        """Its backend is asked something: with the answer it has told all that was before."""
+        self.sure_until = monotonic()
+
+    def takes(self, message: bytes) -> bool:
+        """Whether a message of its backend is a notification that may not be its client's."""
+        if self._member is None or not message.startswith(b"A"):
+            return False
+        self._member.own(message)
+        return True
+
+    async def leave(self, attachment: Attachment) -> bool:
+        """Hand over to the common listener; False: the session keeps its backend, for now.
+
+        Raises one of ``visit.FAILED`` where it is lost.
+        """
+        if not self.listens:
+            return True
+        try:
+            async with asyncio.timeout(self._host.settings.capture_timeout_s):
+                member = await self._join(attachment)
+        except (TimeoutError, *visit.FAILED) as error:
+            self._stays_attached(str(error) or "nobody hears for it in time")
+            return False
+        self._member = member
+        try:
+            return await self._cut(attachment, member)
+        except visit.FAILED:
+            self.end()
+            raise
+
+    async def _join(self, attachment: Attachment) -> Member:
+        return await self._host.listeners.leave(
+            self._session, self._encoding, self._state.held.channels, attachment.backend.epoch
+        )
+
+    async def _cut(self, attachment: Attachment, member: Member) -> bool:
+        self.asks()
+        patience_s = self._host.settings.capture_timeout_s
+        words = await attachment.leave(
+            member.mark, self._session.identity, patience_s, self._host.cancel
+        )
+        if member.may_leave:
+            return True
+        await attachment.remain()
+        member.remained()
+        self.end()
+        self._stays_attached(words or "the common listener was lost")
+        return False
+
+    def _stays_attached(self, reason: str) -> None:
+        words = f"its notifications can not be handed over: {reason}"
+        self._state.pins = Pins((words,), is_passing=True)
+
+    def parted(self) -> None:
+        """Its backend is gone."""
+        if self._member is not None:
+            self._member.left(self.sure_until)
+        elif channels := self._state.held.channels:
+            self._member = self._host.listeners.adopt(
+                self._session, self._encoding, channels, self.sure_until
+            )
+
+    @property
+    def _encoding(self) -> str:
+        return dict(self._state.parameters.pairs).get("client_encoding", "UTF8")
+
+    # --- on its way back --------------------------------------------------------------
+
+    def return_soon(self) -> str:
+        """The mark for its new backend to send; "": it does not listen."""
+        return "" if self._member is None else self._member.return_soon()
+
+    async def come_to_mark(self) -> None:
+        """Until the listener has told all that its own backend has not. Raises BackendLost."""
+        if self._member is not None:
+            await self._member.come_to_mark()
+
+    def returned(self) -> None:
+        """It is attached again, and its own backend's words are its client's."""
+        member, self._member = self._member, None
+        if member is not None:
+            self._host.listeners.remove(member)
+            member.returned()
+
+    def stay(self) -> None:
+        """The new backend was lost before."""
+        if self._member is not None:
+            self._member.stay()
+
+    def end(self) -> None:
+        """Nothing more is heard for it."""
+        member, self._member = self._member, None
+        if member is not None:
+            self._host.listeners.remove(member)

@@ -1,0 +1,261 @@
+"""Hears for parked sessions: one connection for all sessions of one database and one encoding.
+
+What it guards: a parked session hears what it would hear if it were attached. So the listener
+listens before a session lets its backend go, and on a fresh compute before anybody may attach.
+Its connection can be lost all the same. Then those members are still sure to have heard everything
+whose database nobody has used since they were; the others may have missed something, are told so,
+and end.
+
+Of one encoding, because Postgres converts what it says for each connection, as it would for the
+session's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from time import monotonic
+
+from torpor_proxy.core import listening, wire
+from torpor_proxy.core.cut import notification_of
+from torpor_proxy.core.held import CUT_CHANNEL
+from torpor_proxy.core.parameters import Pairs
+from torpor_proxy.core.refusals import AttachRefused, NotificationsMissed
+from torpor_proxy.executor.conversation import Backend, Conversation, Messages, ServerRefused
+from torpor_proxy.executor.member import Member
+from torpor_proxy.executor.visit import hang_up
+from torpor_proxy.ports import BackendLost, Stream
+
+log = logging.getLogger(__name__)
+
+STALE_CHANNELS_MAX = 100
+"""Channels that no member needs any more; Postgres looks through all of them for each
+notification."""
+
+PASSING = ("53300", "57P03")
+"""Too many connections, and starting or shutting down: another time it may work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a listener needs of its endpoint."""
+
+    connect: Callable[[str, str, Pairs], Awaitable[Backend]]
+    """As a role, to a database within it. Raises ServerRefused, or BackendLost."""
+    used_at: Callable[[str], float]
+    """When a session of that database may last have notified."""
+    told_as: Mapping[int, int]
+    """By the process id of a backend: that which the client of its session was told."""
+    start: Callable[[Coroutine[None, None, None]], object]
+    """A task of the endpoint's."""
+
+
+class _Ear(Conversation):
+    """Tells when the connection is lost, though nobody waits for an answer."""
+
+    __slots__ = ("_on_lost",)
+
+    def __init__(
+        self, stream: Stream, on_own_words: Callable[[bytes], None], on_lost: Callable[[], None]
+    ) -> None:
+        super().__init__(stream, on_own_words)
+        self._on_lost = on_lost
+
+    def lost(self) -> None:
+        super().lost()
+        self._on_lost()
+
+
+class Listener:
+    """Of one database within an endpoint, and one encoding."""
+
+    def __init__(self, dbname: str, encoding: str, surroundings: Surroundings) -> None:
+        self.members: set[Member] = set()
+        self.needed_at = monotonic()
+        """When it last had a member."""
+        self._dbname = dbname
+        self._encoding = encoding
+        self._endpoint = surroundings
+        self._turn = asyncio.Lock()
+        """To connect, and to talk."""
+        self._backend: Backend | None = None
+        self._conversation: Conversation | None = None
+        self._unheard: set[Member] = set()
+        self._awaiting: set[Member] = set()
+        """Those that wait for a mark."""
+        self._names: dict[bytes, bytes] = {}
+        """Of the channels that are listened on: in UTF-8, and as the connection spells them."""
+        self._by_name: dict[bytes, set[Member]] = {}
+        self._sure_until = 0.0
+
+    @property
+    def is_connected(self) -> bool:
+        return self._backend is not None
+
+    def is_ready(self, epoch: int) -> bool:
+        """Whether its members hear whatever is notified on that compute."""
+        if not self.members:
+            return True
+        return self._backend is not None and self._backend.epoch == epoch and not self._unheard
+
+    @property
+    def is_talking(self) -> bool:
+        return self._turn.locked()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether its members may have missed something if it were lost now."""
+        return self.is_connected and self._endpoint.used_at(self._dbname) > self._sure_until
+
+    # --- members ----------------------------------------------------------------------
+
+    def add(self, member: Member) -> None:
+        """It is heard for as soon as the listener is ready."""
+        member.awaiting = self._awaiting
+        self.members.add(member)
+        self._unheard.add(member)
+
+    def remove(self, member: Member) -> None:
+        """It hears for itself, or has ended."""
+        for group in (self.members, self._unheard, self._awaiting):
+            group.discard(member)
+        for channel in member.channels:
+            self._by_name.get(self._names.get(channel, b""), set()).discard(member)
+        self.needed_at = monotonic()
+
+    # --- the connection ---------------------------------------------------------------
+
+    async def make_ready(self, epoch: int) -> None:
+        """Raises BackendLost, or ServerRefused where that may pass."""
+        async with self._turn:
+            if self._backend is not None and self._backend.epoch != epoch:
+                self.hang_up()
+            if self.members and self._backend is None:
+                await self._connect()
+            while self._unheard and self._backend is not None:
+                await self._listen(list(self._unheard))
+
+    async def hear_out(self) -> None:
+        """Until everything that was notified before is told. Raises BackendLost."""
+        async with self._turn:
+            if self._backend is None:
+                return
+            now = monotonic()
+            await self._ask(wire.SYNC)
+            self._sure_until = now
+            for member in self.members - self._unheard:
+                member.sure_until = max(member.sure_until, now)
+
+    def hang_up(self) -> None:
+        """Its members are parked on a database that goes to sleep."""
+        backend = self._forget()
+        if backend is not None:
+            hang_up(backend.stream)
+
+    async def _connect(self) -> None:
+        """As any of its members: whoever may log in may listen."""
+        parameters = (*listening.PARAMETERS, ("client_encoding", self._encoding))
+        refused: ServerRefused | None = None
+        for user in sorted({member.session.route.user for member in self.members}):
+            try:
+                backend = await self._endpoint.connect(user, self._dbname, parameters)
+            except ServerRefused as error:
+                if error.sqlstate in PASSING and not error.is_of_a_limit:
+                    raise
+                refused = error
+            else:
+                self._backend = backend
+                self._conversation = _Ear(backend.stream, self._heard, self._lost)
+                return
+        assert refused is not None
+        for member in list(self.members):
+            # Nobody can hear for it, and it would be told the same when it attaches.
+            member.session.refuse(AttachRefused(refused.fields))
+
+    async def _ask(self, question: bytes, readies: int = 1) -> Messages:
+        if self._conversation is None or self._backend is None or not self._backend.stream.is_open:
+            raise BackendLost("the common listener was lost")
+        return await self._conversation.ask(question, readies)
+
+    # --- listening --------------------------------------------------------------------
+
+    async def _listen(self, members: list[Member]) -> None:
+        assert self._backend is not None
+        wanted = {channel for member in members for channel in member.channels}
+        encoding = dict(self._backend.parameters).get("server_encoding", "")
+        question = listening.listen(wanted - self._names.keys(), self._stale(), encoding)
+        answer = await self._ask(question, listening.LISTEN_ANSWERS)
+        if error := listening.error_of(answer):
+            await self._sort_out(members, error)
+            return
+        self._names = listening.names_of(answer)
+        for member in members:
+            if member in self._unheard:
+                self._unheard.discard(member)
+                self._admit(member)
+
+    async def _sort_out(self, members: list[Member], error: dict[str, str]) -> None:
+        """A channel can't be listened on: whose is it?"""
+        if len(members) > 1:
+            for member in members:
+                await self._listen([member])
+            return
+        (member,) = members
+        self.remove(member)
+        if not member.is_leaving:
+            member.session.refuse(AttachRefused(error))
+
+    def _admit(self, member: Member) -> None:
+        """Listened for from now on; was nothing missed before?"""
+        if self._endpoint.used_at(self._dbname) > member.sure_until:
+            member.session.refuse(NotificationsMissed())
+            return
+        for channel in member.channels:
+            self._by_name.setdefault(self._names[channel], set()).add(member)
+        member.found()
+
+    def _stale(self) -> list[bytes]:
+        needed = {channel for member in self.members for channel in member.channels}
+        stale = self._names.keys() - needed - {CUT_CHANNEL}
+        return list(stale) if len(stale) > STALE_CHANNELS_MAX else []
+
+    # --- what is heard ----------------------------------------------------------------
+
+    def _heard(self, message: bytes) -> None:
+        if not message.startswith(b"A"):
+            return  # Its parameters are nobody's, and its end is told by the connection.
+        said = notification_of(message)
+        is_mark = said.channel == CUT_CHANNEL
+        members = self._awaiting if is_mark else self._by_name.get(said.channel, ())
+        for member in list(members):
+            member.common(said)
+
+    def _lost(self) -> None:
+        """Its members may have missed something; that is judged when it listens again."""
+        backend = self._forget()
+        if backend is not None and self.members:
+            extra = {"database": self._dbname, "members": len(self.members)}
+            log.warning("listener_lost", extra=extra)
+            self._endpoint.start(self._return(backend.epoch))
+
+    async def _return(self, epoch: int) -> None:
+        try:
+            await self.make_ready(epoch)
+        except (BackendLost, ServerRefused) as error:
+            # Nobody attaches before somebody has tried again.
+            log.info("listener_waits", extra={"database": self._dbname, "reason": str(error)})
+
+    def _forget(self) -> Backend | None:
+        backend, self._backend, self._conversation = self._backend, None, None
+        self._names.clear()
+        self._by_name.clear()
+        for member in list(self.members):
+            member.lost()
+            if member.is_leaving:
+                self.members.discard(member)
+            else:
+                self._unheard.add(member)
+        self._unheard &= self.members
+        return backend

@@ -1,0 +1,53 @@
+"""When the sessions of each database last did something that others may have to hear of."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from time import monotonic
+from typing import Protocol
+
+from torpor_proxy.executor.host import Identity
+
+
+class User(Protocol):
+    """A session."""
+
+    identity: Identity
+    last_used: float
+
+    @property
+    def is_busy(self) -> bool: ...
+
+    @property
+    def is_in_flight(self) -> bool:
+        """Whether its backend was in the middle of something when it was last heard of."""
+
+
+class Usage:
+    """Of one endpoint, by database within it."""
+
+    def __init__(self, attached: Collection[User]) -> None:
+        self._attached = attached
+        self._before: dict[str, float] = {}
+        """Of those that are not attached any more."""
+
+    def left(self, session: User) -> None:
+        """It has no backend any more."""
+        dbname = session.identity.route.database
+        at = monotonic() if session.is_in_flight else session.last_used
+        self._before[dbname] = max(self._before.get(dbname, 0.0), at)
+
+    def at(self, dbname: str) -> float:
+        """Later than this nobody has notified, as far as it went through here."""
+        return self.snapshot().get(dbname, 0.0)
+
+    def snapshot(self) -> dict[str, float]:
+        """Of all databases at once, for whoever asks for many sessions."""
+        used = dict(self._before)
+        for session in self._attached:
+            dbname = session.identity.route.database
+            # Asked first: that looks at what has passed since.
+            is_busy = session.is_busy
+            at = monotonic() if is_busy else session.last_used
+            used[dbname] = max(used.get(dbname, 0.0), at)
+        return used
