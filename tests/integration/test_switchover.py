@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from support.up import Database, until
+from support.up import Database, running_up, until
 from torpor_api.failures import Busy, Refused
 from torpor_cli.client import ask_autoscaler
 
@@ -83,6 +83,20 @@ def test_clients_that_write_all_the_time_are_moved_and_nothing_fails(database: D
     with psycopg.connect(database.uri()) as connection:
         rows = connection.execute("select client, count(*) from written group by 1 order by 1")
         assert [count for _, count in rows.fetchall()] == load.acknowledged
+
+
+def test_in_chaos_mode_it_happens_again_and_again_under_load() -> None:
+    with running_up("--park-every-safe-point", "--restart-every", "20") as up:
+        database = up.database()
+        with psycopg.connect(database.uri(), autocommit=True) as connection:
+            connection.execute("create table written (client int)")
+        load, epoch = Load(database), database.epoch
+        with load.going_on():
+            until(lambda: database.epoch >= epoch + MOVES or bool(load.failures), "it is moved")
+        assert load.failures == []
+        with psycopg.connect(database.uri()) as connection:
+            rows = connection.execute("select count(*) from written").fetchone()
+        assert rows == (sum(load.acknowledged),)
 
 
 def test_a_session_keeps_what_it_had(database: Database) -> None:

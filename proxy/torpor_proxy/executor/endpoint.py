@@ -24,6 +24,7 @@ from torpor_proxy.executor.host import Chaos, Identity, State
 from torpor_proxy.executor.listener import Surroundings
 from torpor_proxy.executor.listeners import Listeners
 from torpor_proxy.executor.listing import list_of, report_of
+from torpor_proxy.executor.restarts import Restarts
 from torpor_proxy.executor.session import Session
 from torpor_proxy.executor.usage import Usage
 from torpor_proxy.executor.visit import Catalogs
@@ -81,6 +82,7 @@ class Endpoint:
         self._way.before_anybody = self.listeners.ready
         self._forget = forget
         self._chaos = chaos
+        self._restarts = Restarts(info.name, chaos.restart_every, fleet)
         self._is_clearing = False
         """The gate closes, and sessions are parked as they reach their safe points."""
         self._moved = asyncio.Event()
@@ -344,6 +346,8 @@ class Endpoint:
             self._usage.left(session)
             self._queries += session.queries
             self._last_used = max(self._last_used, session.last_used)
+            if after is not State.ENDED:
+                self._restarts.parked()
         if after is State.ENDED:
             self.sessions.discard(session)
             self._last_used = monotonic()
