@@ -8,7 +8,8 @@ statement (26000), so that answer is replaced by the one that was kept.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from struct import Struct
 
 from torpor_proxy.core import wire
@@ -27,6 +28,11 @@ _POSITIONS = frozenset(b"Ppq")
 
 _QUOTE = rb"""["'`\x80-\xff]"""
 """Words are translated, so the quotes are "these", «these» or 『these』, in any encoding."""
+
+_DEALLOCATE = re.compile(
+    rb"""\s*deallocate\s+(?:prepare\s+)?(?:"(?P<quoted>(?:[^"]|"")+)"|(?P<plain>[\w$\x80-\xff]+))[\s;]*""",
+    re.IGNORECASE,
+)
 
 _head = Struct(">BI").unpack_from
 
@@ -52,6 +58,43 @@ def mentions(data: bytes, names: Iterable[bytes]) -> bool:
     return any(
         name in data or name in folded or name.replace(b'"', b'""') in data for name in names
     )
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """Statements that a client's bytes end."""
+
+    by_protocol: frozenset[bytes] = frozenset()
+    """By Close, which does not mind that there is none."""
+    by_sql: frozenset[bytes] = frozenset()
+    """By DEALLOCATE, which does."""
+
+
+NOTHING_GIVEN_UP = GivenUp()
+
+
+def given_up(data: bytes, names: Collection[bytes]) -> GivenUp:
+    """Which of the statements these messages end; ``data`` begins where a message does.
+
+    DEALLOCATE is read only where it is all of a query.
+    """
+    try:
+        messages, _ = wire.split(data)
+    except ValueError:
+        return NOTHING_GIVEN_UP
+    closed = {body[1:-1] for kind, body in messages if kind == b"C" and body[:1] == b"S"}
+    texts = (body[:-1] for kind, body in messages if kind == b"Q")
+    found = (_DEALLOCATE.fullmatch(text) for text in texts)
+    ended: set[bytes] = set()
+    for match in filter(None, found):
+        quoted, plain = match["quoted"], match["plain"]
+        if quoted is not None:
+            ended.add(quoted.replace(b'""', b'"'))
+        elif plain.lower() == b"all":
+            ended.update(names)
+        else:
+            ended.add(plain.lower())
+    return GivenUp(frozenset(closed.intersection(names)), frozenset(ended.intersection(names)))
 
 
 class ErrorFilter:

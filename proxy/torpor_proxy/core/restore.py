@@ -224,6 +224,11 @@ def mark(cut: str) -> bytes:
     return b"NOTIFY " + CUT_CHANNEL + b", '" + cut.encode() + b"'"
 
 
+def stand_in(name: bytes) -> bytes:
+    """A statement that does nothing, for one that its client is about to end."""
+    return wire.message(b"P", name + b"\0\0\0\0")
+
+
 def quoted(name: bytes) -> bytes:
     """An identifier as it is."""
     return b'"' + name.replace(b'"', b'""') + b'"'

@@ -7,8 +7,11 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
+from torpor_proxy.core import wire
+from torpor_proxy.core.broken import given_up
 from torpor_proxy.core.capture import Captured
 from torpor_proxy.core.parameters import Pairs
+from torpor_proxy.core.restore import stand_in
 from torpor_proxy.core.session_state import SessionState
 from torpor_proxy.executor import visit
 from torpor_proxy.executor.conversation import Backend, Conversation
@@ -65,11 +68,22 @@ class Attachment:
         client = GuardedClient(self.relay, self._state, repair)
         return client, GuardedServer(self.relay, self._state)
 
-    async def repair(self) -> None:
-        """Try once more what could not be put back. Raises one of ``visit.FAILED``."""
+    async def repair(self, pending: bytes) -> None:
+        """Try once more what could not be put back. Raises one of ``visit.FAILED``.
+
+        ``pending``: the client's next messages; a statement that they end need not work for that.
+        """
+        broken = dict(self._state.broken or {})
+        ended = given_up(pending, broken)
+        if ended.by_sql:
+            await self._visit.ask(b"".join(map(stand_in, ended.by_sql)) + wire.SYNC)
         encoding = dict(self.backend.parameters).get("server_encoding", "")
         wanted = self._state.to_restore(encoding, with_unnamed=True)
-        wanted.broken = dict(self._state.broken or {})
+        wanted.broken = {
+            name: error
+            for name, error in broken.items()
+            if name not in ended.by_sql and name not in ended.by_protocol
+        }
         await visit.restore_again(self._visit, wanted)
         self._state.broken = wanted.broken or None
 

@@ -48,6 +48,8 @@ class Backend:
     secret: bytes
     parameters: tuple[tuple[str, str], ...]
     """What it reported, in its order."""
+    notices: bytes = b""
+    """Of its login, which are for the client whose login it was."""
 
 
 class Conversation:
@@ -135,12 +137,14 @@ async def log_in(
     """Start a session on a fresh connection. Raises ServerRefused or BackendLost."""
     names = (("user", user), ("database", database))
     messages = await Conversation(stream).ask(wire.startup(names + parameters))
-    statuses, process_id, secret = [], 0, b""
+    statuses, process_id, secret, notices = [], 0, b"", b""
     for kind, body in messages:
         if kind == b"S":
             statuses.append(wire.pair(body))
         elif kind == b"K":
             process_id, secret = wire.key_data(body)
+        elif kind == b"N":
+            notices += wire.message(kind, body)
         elif kind == b"R" and body != b"\0\0\0\0":
             raise BackendLost("the server asks the proxy for a password")
-    return Backend(stream, epoch, process_id, secret, tuple(statuses))
+    return Backend(stream, epoch, process_id, secret, tuple(statuses), notices)

@@ -34,8 +34,8 @@ class GuardedClient:
         if is_safe and self._state.broken and mentions(seen, self._state.broken):
             self._repair(data)
             return
-        if b"discard" in data.lower() or b"deallocate" in data.lower():
-            self._state.broken = None
+        if self._state.broken and _ends_all(data.lower()):
+            self._state.broken.clear()
         self._relay.from_client.received(data)
 
     def ended(self) -> None:
@@ -70,3 +70,7 @@ class GuardedServer:
 
     def writable(self, may_write: bool) -> None:
         self._relay.from_server.writable(may_write)
+
+
+def _ends_all(folded: bytes) -> bool:
+    return b"discard" in folded or (b"deallocate" in folded and b"all" in folded)

@@ -265,13 +265,13 @@ class Session:
             self._state.is_new = False
             self._host.logged_in(self.identity.route, reported)
         if self.identity.key is None:
-            self._greet(arrival.backend.process_id)
+            self._greet(arrival.backend.process_id, arrival.backend.notices)
         self._go_on(attachment, arrival)
 
-    def _greet(self, process_id: int) -> None:
+    def _greet(self, process_id: int, notices: bytes = b"") -> None:
         """The last words of a login."""
         key = self.identity.key = self._host.new_key(self, process_id)
-        self._stream.write(wire.backend_key_data(*key) + wire.ready_for_query())
+        self._stream.write(wire.backend_key_data(*key) + notices + wire.ready_for_query())
 
     def _go_on(
         self,
@@ -354,7 +354,7 @@ class Session:
 
     async def _repair(self, attachment: Attachment) -> None:
         try:
-            await attachment.repair()
+            await attachment.repair(bytes(self._waiting.pending or b""))
         except visit.FAILED as error:
             self._visit_failed(error)
             return

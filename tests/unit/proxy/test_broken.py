@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torpor_proxy.core import wire
+from torpor_proxy.core import broken, wire
 from torpor_proxy.core.broken import (
     HELD_BYTES_MAX,
     RESULT_CHANGED,
@@ -148,3 +148,24 @@ def test_whether_a_statement_is_mentioned(data: bytes, is_mentioned: bool) -> No
 
 def test_quotes_in_a_name_may_be_doubled() -> None:
     assert mentions(message(b"Q", b'execute "a""b"\0'), [b'a"b'])
+
+
+@pytest.mark.parametrize(
+    ("data", "by_protocol", "by_sql"),
+    [
+        (wire.close_statement("p") + wire.SYNC, {b"p"}, set()),
+        (wire.close_statement("other") + wire.SYNC, set(), set()),
+        (wire.query("DEALLOCATE p"), set(), {b"p"}),
+        (wire.query(" deallocate Prepare P ; "), set(), {b"p"}),
+        (wire.query('deallocate "Qu""oted"'), set(), {b'Qu"oted'}),
+        (wire.query("deallocate all"), set(), {b"p", b'Qu"oted'}),
+        (wire.query("deallocate p; select 1"), set(), set()),
+        (wire.query("execute p"), set(), set()),
+        (b"\0" * 9, set(), set()),
+    ],
+)
+def test_which_statements_are_given_up(
+    data: bytes, by_protocol: set[bytes], by_sql: set[bytes]
+) -> None:
+    found = broken.given_up(data, (b"p", b'Qu"oted'))
+    assert (set(found.by_protocol), set(found.by_sql)) == (by_protocol, by_sql)
