@@ -267,7 +267,7 @@ class Exchange:
         size = len(data)
         if end > size and not (is_long and size - start > HEAD_BYTES):
             return False
-        if data[start + HEAD_BYTES] != 0:
+        if end - start > HEAD_BYTES and data[start + HEAD_BYTES] != 0:
             self.has_moved = True
             self._changes_unnamed(Change.NONE)
         else:

@@ -192,6 +192,13 @@ def test_too_many_statements_or_names_count_as_computed() -> None:
     assert seen(wire.parse("s", SET), *binds).is_computed
 
 
+@pytest.mark.parametrize("kind", [b"P", b"B", b"C", b"Q", b"D", b"E"])
+def test_messages_without_a_body_are_for_postgres_to_refuse(kind: bytes) -> None:
+    for stream in (message(kind), message(kind) + SYNC, wire.parse("s", SET) + message(kind)):
+        for size in (1, 5, 6, 1000):
+            assert seen(stream, size=size).names == set()
+
+
 def test_it_goes_on_over_attachments() -> None:
     kept, exchange = Kept(), Exchange()
     exchange.client_sent(wire.parse("s", SET) + SYNC, SqlWatch(kept))
