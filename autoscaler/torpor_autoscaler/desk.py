@@ -152,10 +152,11 @@ class Desk:
 
     async def why(self, name: str) -> m.WhyReply:
         database = self._fleet.entry(name).database
-        if database.run is not None:
+        run = database.run
+        if run is not None:
             for proxy, told in (await self._lists(name, PINNED_MAX)).items():
                 if isinstance(told, m.SessionList):
-                    self._world.proxies.looked_at(proxy, name, sessions.pinned(told))
+                    self._world.proxies.looked_at(proxy, sessions.seen(name, run.epoch, told))
         now = self._executor.tick()
         lines = why.lines(database, now) + why.inside(database, now)
         return m.WhyReply(name=name, phase=database.phase, reasons=lines)

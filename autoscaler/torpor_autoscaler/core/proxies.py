@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from torpor_api.messages import EndpointSample, SessionReport
+from torpor_api.messages import EndpointSample
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,13 @@ class Proxies:
         known.sampled_at = now
         known.samples = {sample.name: sample for sample in samples}
 
-    def looked_at(self, proxy: str, database: str, pinned: tuple[SessionReport, ...]) -> None:
-        """Its sessions were just asked for: who is pinned is known better than by its sample."""
+    def looked_at(self, proxy: str, seen: EndpointSample) -> None:
+        """Who is pinned at this moment is known better than by the proxy's latest sample."""
         known = self._proxies.get(proxy)
-        sample = None if known is None else known.samples.get(database)
-        if known is not None and sample is not None:
-            known.samples[database] = sample.model_copy(update={"pinned": pinned})
+        if known is None or not seen.sessions:
+            return
+        sample = known.samples.get(seen.name, seen)
+        known.samples[seen.name] = sample.model_copy(update={"pinned": seen.pinned})
 
     def views(self, database: str, now: float) -> tuple[View, ...]:
         self._forget(now)

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from torpor_api.failures import Failure, NotFound
-from torpor_api.messages import SessionInfo, SessionList, SessionReport, SessionStanding
+from torpor_api.messages import (
+    EndpointSample,
+    SessionInfo,
+    SessionList,
+    SessionReport,
+    SessionStanding,
+)
 
 RANKS = {
     SessionStanding.PINNED: 0,
@@ -34,19 +40,21 @@ def merged(answers: Mapping[str, SessionList | Failure], limit: int) -> SessionL
     )
 
 
-def pinned(told: SessionList) -> tuple[SessionReport, ...]:
-    """In the words of a sample."""
-    return tuple(
-        SessionReport(
-            session=info.session,
-            user=info.user,
-            application=info.application,
-            client=info.client,
-            reason=info.reason,
-            since_s=info.since_s,
-        )
-        for info in told.sessions
-        if info.state is SessionStanding.PINNED
+def seen(name: str, epoch: int, told: SessionList) -> EndpointSample:
+    """What a list says, in the words of a sample."""
+    pinned = (info for info in told.sessions if info.state is SessionStanding.PINNED)
+    reports = tuple(map(_report, pinned))
+    return EndpointSample(name=name, epoch=epoch, sessions=told.total, pinned=reports)
+
+
+def _report(info: SessionInfo) -> SessionReport:
+    return SessionReport(
+        session=info.session,
+        user=info.user,
+        application=info.application,
+        client=info.client,
+        reason=info.reason,
+        since_s=info.since_s,
     )
 
 
