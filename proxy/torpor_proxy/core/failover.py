@@ -20,8 +20,6 @@ _ENDS_AN_EXCHANGE = b"QSF"
 _ONE_ANSWER_OWED = (b"Q", b"F", b"S", b"xS")
 """What may be in flight: exactly one ReadyForQuery is waited for."""
 
-_UNDONE_BY_NO_ROLLBACK = (b"prepare", b"deallocate", b"discard", b"advisory")
-
 
 class Aftermath(Enum):
     """What becomes of the session."""
@@ -47,8 +45,13 @@ def judge(exchange: Exchange, *, is_known: bool) -> Aftermath:
 
 def may_outlast_a_rollback(sql: bytes) -> bool:
     """Whether a text may change of the session what its transaction's end does not undo."""
-    folded = sql.lower()
-    return any(word in folded for word in _UNDONE_BY_NO_ROLLBACK)
+    folded = sql.lower()  # Asked of every text: written out, it takes a tenth of any(…).
+    return (
+        b"prepare" in folded
+        or b"advisory" in folded
+        or b"deallocate" in folded
+        or b"discard" in folded
+    )
 
 
 class OwedError:

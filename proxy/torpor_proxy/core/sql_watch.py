@@ -47,7 +47,8 @@ class SqlWatch:
         Parse of one, which has failed. Returns up to where it was looked at: a message that
         begins there is to come again with more of its bytes.
         """
-        self._kept.outlasts_rollback |= may_outlast_a_rollback(data)
+        if not self._kept.outlasts_rollback:
+            self._kept.outlasts_rollback = may_outlast_a_rollback(data)
         if self._tail is not None:
             self._read(self._tail + data[:start], is_open=start > len(data))
         elif end <= len(data) and not self.inspects_binds and not may_set(data):
