@@ -29,10 +29,10 @@ class Aftermath(Enum):
     OWED = "an error will answer what comes next"
 
 
-def judge(exchange: Exchange, *, is_known: bool) -> Aftermath:
-    """``is_known``: it was captured, and could have been parked then."""
+def judge(exchange: Exchange, *, is_as_captured: bool) -> Aftermath:
+    """``is_as_captured``: all since its last capture was one transaction that can be undone."""
     is_torn = exchange.is_within_client_message or not exchange.is_between_server_messages
-    if not is_known or exchange.has_moved or exchange.is_unclear or is_torn:
+    if not is_as_captured or exchange.is_unclear or is_torn:
         return Aftermath.ENDS
     if exchange.in_copy or exchange.has_failed:
         return Aftermath.ENDS

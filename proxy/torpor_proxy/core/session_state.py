@@ -57,9 +57,10 @@ class SessionState:
     fault: str = ""
     """What was wrong with the client's bytes."""
 
-    def saw_setting(self, sql: bytes) -> None:
-        """A text of SQL that may set a custom setting has passed."""
-        self.custom = self.custom.with_those_of(sql)
+    @property
+    def is_as_captured(self) -> bool:
+        """Whether everything since the last capture was one transaction that can be undone."""
+        return self.is_known and not self.outlasts_rollback and not self.exchange.has_moved
 
     def saw_parameter(self, message: bytes) -> None:
         """A whole ParameterStatus has gone to the client."""

@@ -27,6 +27,10 @@ class HasCustom(Protocol):
     outlasts_rollback: bool
     """A text has passed since the last capture that a transaction's end may not undo."""
 
+    @property
+    def is_as_captured(self) -> bool:
+        """Whether everything since the last capture was one transaction that can be undone."""
+
 
 class SqlWatch:
     """Of one attachment."""
@@ -47,8 +51,8 @@ class SqlWatch:
         Parse of one, which has failed. Returns up to where it was looked at: a message that
         begins there is to come again with more of its bytes.
         """
-        if not self._kept.outlasts_rollback:
-            self._kept.outlasts_rollback = may_outlast_a_rollback(data)
+        if self._kept.is_as_captured and may_outlast_a_rollback(data):
+            self._kept.outlasts_rollback = True
         if self._tail is not None:
             self._read(self._tail + data[:start], is_open=start > len(data))
         elif end <= len(data) and not self.inspects_binds and not may_set(data):

@@ -459,8 +459,8 @@ class Session:
         """Something was in flight, or a transaction open, or it is not known what it had."""
         endpoint, in_flight = self.identity.route.endpoint, not self._exchange.is_idle
         answer = TransactionLost(endpoint, in_flight=in_flight).as_report() + wire.ready_for_query()
-        is_known = self._state.is_known and not self._state.outlasts_rollback
-        match failover.judge(self._exchange, is_known=is_known):
+        exchange = self._exchange
+        match failover.judge(exchange, is_as_captured=self._state.is_as_captured):
             case failover.Aftermath.ANSWERED:
                 self._exchange.abandoned()
                 self._stream.write(answer)

@@ -24,6 +24,7 @@ ERROR, READY, PARSED = message(b"E", b"\0"), wire.ready_for_query(), message(b"1
 class Kept:
     custom: CustomSettings = NONE
     outlasts_rollback: bool = False
+    is_as_captured: bool = True
 
 
 def query(sql: str) -> bytes:
