@@ -15,8 +15,9 @@ from torpor_cli.progress import progress
 PATIENCE_DEFAULT = "10s"
 """Most transactions end within it, and nobody's client gives up before."""
 
-PATIENCE_SECONDS_MAX = 300.0
-"""As much as the autoscaler accepts."""
+PATIENCE_SECONDS_MAX = 45.0
+"""Clients of sessions that are parked first wait for the others, and after a minute they hear an
+error: what follows needs the rest of it."""
 
 
 def _seconds(_: click.Context, __: click.Parameter, value: str) -> float:

@@ -91,6 +91,9 @@ class ChannelFleet:
             for info in answer.endpoints:
                 if info.name not in self._told_meanwhile:
                     hearer.told(info)
+                    if info.address is not None:
+                        # Whoever closed its gate may have died; a gate that is closed has none.
+                        hearer.open_gate(m.OpenGate(name=info.name, epoch=info.epoch))
             hearer.keep_only(tuple(names))
 
         handlers: Handlers = {

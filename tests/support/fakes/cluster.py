@@ -233,6 +233,9 @@ class FakeCluster:
         warm = [a for a in self.agents.values() if a.compute not in claimed]
         for _ in range(self.warm_size - len(warm)):
             self.start_agent()
+        for agent in warm[self.warm_size :]:
+            self.lose_agent(agent.compute)
+            return
 
     def _confirm_gone(self, request: m.ConfirmGone) -> None:
         if request.compute in self.unfenceable:

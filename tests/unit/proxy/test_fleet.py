@@ -24,6 +24,7 @@ class Hearer:
 
     def __init__(self) -> None:
         self.names: list[str] = []
+        self.opened: list[m.OpenGate] = []
 
     def told(self, info: m.EndpointInfo) -> None:
         self.names.append(info.name)
@@ -36,7 +37,8 @@ class Hearer:
     async def close_gate(self, asked: m.CloseGate) -> m.GateClosed:
         return m.GateClosed(parked=0)
 
-    def open_gate(self, asked: m.OpenGate) -> None: ...
+    def open_gate(self, asked: m.OpenGate) -> None:
+        self.opened.append(asked)
 
     def list_sessions(self, asked: m.ListSessions) -> m.SessionList:
         return m.SessionList()
@@ -49,6 +51,7 @@ class Autoscaler:
         self.answers: list[m.Awake | Exception | None] = []
         self.asked = 0
         self.switchovers: list[m.Switchover] = []
+        self.endpoints: tuple[m.EndpointInfo, ...] = (AWAKE.endpoint,)
 
     async def wake(self, peer: Peer, request: m.Wake) -> m.Awake:
         self.asked += 1
@@ -68,7 +71,7 @@ class Autoscaler:
         return m.SwitchedOver(epoch=2, pause_ms=80.0)
 
     async def register(self, _: Peer, request: m.RegisterProxy) -> m.Endpoints:
-        return m.Endpoints(endpoints=(AWAKE.endpoint,))
+        return m.Endpoints(endpoints=self.endpoints)
 
 
 @pytest.fixture
@@ -101,6 +104,21 @@ async def test_a_wake_is_asked_again_of_the_next_autoscaler(
     autoscaler.answers = [None, None, AWAKE]
     assert await fleet.wake("shop", "a test", 0, timeout_s=10) == AWAKE
     assert autoscaler.asked == 3
+
+
+async def test_a_gate_that_a_dead_autoscaler_had_closed_is_opened_by_the_next(
+    autoscaler: Autoscaler, tmp_path: Path
+) -> None:
+    """It says that the compute serves; of a gate that is closed it tells no address."""
+    address = m.ComputeAddress(socket_directory="/run/c1")
+    serving = AWAKE.endpoint.model_copy(update={"name": "serving", "epoch": 7, "address": address})
+    autoscaler.endpoints = (AWAKE.endpoint, serving)
+    hearer, fleet = Hearer(), ChannelFleet(tmp_path / "a.sock", "proxy")
+    fleet.start(hearer)
+    await fleet.ready(timeout_s=10)
+    await fleet.close()
+    assert hearer.names == ["shop", "serving"]
+    assert hearer.opened == [m.OpenGate(name="serving", epoch=7)]
 
 
 async def test_a_reason_is_not_asked_again(fleet: ChannelFleet, autoscaler: Autoscaler) -> None:
