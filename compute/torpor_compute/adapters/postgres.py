@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from torpor_api.failures import DataDamaged, Failure, StartFailed, Unavailable
+from torpor_api.failures import DataDamaged, Failure, StartFailed, StorageFull, Unavailable
 from torpor_compute.adapters import disk, guarded, launcher, proc, socket_folder
 from torpor_compute.adapters.children import Child, Children
 from torpor_compute.adapters.log_file import LogFile
@@ -171,9 +171,11 @@ class PostgresProcess:
     def _failed(self, fault: str, data: Path) -> Failure:
         assert self._log is not None
         lines = self._log.last_lines()
-        if disk.free_bytes(data) < FULL_BYTES or "No space left on device" in lines:
+        if disk.free_bytes(data) < FULL_BYTES:
             return disk.storage_full(data)
-        return StartFailed(
+        # Without room elsewhere: the log or a tablespace may have a file system of its own.
+        kind = StorageFull if "No space left on device" in lines else StartFailed
+        return kind(
             f"Postgres on {data} {fault}; its last words:\n{lines or '(none)'}",
             hint=f"see {self._log.path}",
         )
