@@ -150,7 +150,7 @@ def connected(up: Up) -> Iterator[WireClient]:
 
 @contextlib.contextmanager
 def logged_in(
-    database: Database, *, user: str | None = None, minor: int = 0, **parameters: str
+    database: Database, /, *, user: str | None = None, minor: int = 0, **parameters: str
 ) -> Iterator[WireClient]:
     with connected(database.up) as client:
         client.log_in(database, user=user, minor=minor, **parameters)
