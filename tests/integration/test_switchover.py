@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +15,7 @@ import psycopg
 import pytest
 
 from support.up import Database, running_up, until
-from torpor_api.failures import Busy, Refused
+from torpor_api.failures import Busy, Refused, Unavailable
 from torpor_cli.client import ask_autoscaler
 
 LOAD_CLIENTS = 4
@@ -153,6 +156,33 @@ def test_a_session_that_can_not_be_moved_is_named_at_once(database: Database) ->
         assert time.monotonic() - began_at < 60.0, "it does not wait for what will not happen"
         assert connection.execute("select pg_advisory_unlock(42)").fetchone() == (True,)
     assert database.epoch == epoch
+
+
+def test_a_death_of_the_autoscaler_in_the_middle_leaves_it_as_it_was() -> None:
+    with running_up() as up:
+        database = up.database()
+        epoch = database.epoch
+        with psycopg.connect(database.uri()) as busy, psycopg.connect(database.uri()) as parked:
+            parked.autocommit = True
+            parked.execute("select 1")
+            busy.execute("create table t (n int)")
+            moving = ThreadPoolExecutor(1).submit(switch_over, database, patience_s=45.0)
+            until(lambda: "parked" in states(database), "the gate has begun to close")
+            os.kill(up.component("autoscaler"), signal.SIGKILL)
+            with pytest.raises(Unavailable):
+                moving.result()
+            # Behind a gate that nobody opens it would be told after a minute that it has to wait.
+            assert parked.execute("select 'goes on'").fetchone() == ("goes on",)
+            busy.execute("insert into t values (1)")
+            busy.commit()
+        until(lambda: database.status["phase"] == "Active", "the record says so again")
+        assert database.epoch == epoch
+
+
+def states(database: Database) -> list[str]:
+    """Of its sessions."""
+    told = ask_autoscaler(database.up.folder, "Sessions", name=database.name)
+    return [session["state"] for session in told["sessions"]]
 
 
 def test_the_spec_is_that_of_now(database: Database) -> None:
