@@ -6,7 +6,7 @@ READY := .venv/.torpor-ready
 SOURCES := operator channel compute proxy autoscaler cli tests loadtests tools
 WORKERS ?= 2
 
-.PHONY: help demo test check bench format clean
+.PHONY: help demo test check suites bench format clean
 .PHONY: check-format check-lint check-types check-layers check-tidy
 .DEFAULT_GOAL := help
 
@@ -22,6 +22,10 @@ test: $(READY) ## Run all tests (ARGS="-k word" to choose, WORKERS=0 for one pro
 check: $(READY) ## Format, lint, types, layers and tidiness, without changing anything
 	@$(MAKE) --no-print-directory --keep-going \
 		check-format check-lint check-types check-layers check-tidy
+
+suites: $(READY) ## Run other people's tests through Torpor (NAME=asyncpg, QUICK=1, ALLOW_MISSING=1)
+	@PYTHONPATH=tests:loadtests $(BIN)/python -m suites $(NAME) $(if $(QUICK),--quick) \
+		$(if $(ALLOW_MISSING),--allow-missing) $(ARGS)
 
 bench: $(READY) ## Measure: NAME=resume, throughput or memory, and JSON=FILE to keep the figures
 	@PYTHONPATH=loadtests $(BIN)/python loadtests/bench.py $(NAME) $(if $(JSON),--json "$(JSON)") $(ARGS)

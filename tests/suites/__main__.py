@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from suites import run
@@ -19,6 +20,8 @@ def main() -> int:
     chosen = parser.parse_args()
     if unknown := sorted(set(chosen.names) - set(run.SUITES)):
         parser.error(f"no suite is called {', '.join(unknown)}: there are {', '.join(run.SUITES)}")
+    # Whoever ends it ends what it has started, too: as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = run.Options(
         names=tuple(chosen.names or run.SUITES),
         is_quick=chosen.quick,

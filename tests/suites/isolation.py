@@ -1,23 +1,25 @@
 """PostgreSQL's isolation suite: sessions that wait for each other, step by step.
 
 Its driver knows that a step waits by asking Postgres whether one process is blocked by others,
-with the process ids that its sessions were told when they connected. A park gives a session another
-backend, and with it another process id: this is documented. So on the side that parks, the function
-that answers is wrapped in one that first translates the ids, by what `torpor sessions` says at that
-moment. Everything else is PostgreSQL's own.
+with the process ids that its sessions were told when they connected, and three specifications
+write their own ids down to signal each other. On the side that parks, these ids are translated
+(:mod:`suites.told_ids`). Everything else is PostgreSQL's own.
 """
 
 from __future__ import annotations
 
 import contextlib
 
-from suites import present_ids
+from suites import present_ids, told_ids
 from suites.outcomes import Results
 from suites.regress import drive
 from suites.suite import Run, Suite
 
-SECONDS_MAX = 1800.0
-"""Straight it takes half a minute; most of the rest is waiting for what `torpor sessions` says."""
+SECONDS_MAX = 900.0
+"""Straight it takes half a minute."""
+
+STEP_SECONDS_MAX = 20
+"""After twice this time the driver gives a step up, and the specification fails."""
 
 DBNAME = "isolation_regression"
 
@@ -31,6 +33,8 @@ SETTINGS = {
 }
 """As the driver sets them for a database that it makes itself."""
 
+PATIENCE = {"PG_TEST_TIMEOUT_DEFAULT": str(STEP_SECONDS_MAX)}
+
 
 def run(run: Run) -> Results:
     """Every specification of ``isolation_schedule``."""
@@ -42,11 +46,13 @@ def run(run: Run) -> Results:
     driver = run.workshop.driver("isolation/pg_isolation_regress")
     argv = [driver, "--use-existing", f"--dbname={DBNAME}"]
     with contextlib.ExitStack() as stack:
-        if run.side.database is not None and run.side.parks:
-            file = run.workshop.folder / "present_ids.json"
-            stack.enter_context(present_ids.kept(run.side.database, file))
-            run.side.run_sql(*present_ids.wrapper(file), dbname=DBNAME)
-        return drive(run, tests, tests / "isolation_schedule", argv, SECONDS_MAX)
+        if run.side.parks:
+            stack.enter_context(present_ids.kept(run, DBNAME, translations()))
+        return drive(run, tests, tests / "isolation_schedule", argv, SECONDS_MAX, PATIENCE)
+
+
+def translations() -> tuple[str, ...]:
+    return (*told_ids.blocked_sessions(), told_ids.own_id(), *told_ids.signal_by_id())
 
 
 SUITE = Suite("isolation", "PostgreSQL's isolation suite (pg_isolation_regress)", run)

@@ -7,10 +7,12 @@ run with the old protocol as well.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from suites import present_ids, told_ids
 from suites.outcomes import Outcome, Result, Results
 from suites.programs import TookTooLong, watch
 from suites.suite import Run, Suite
@@ -26,24 +28,34 @@ NEWEST = "max_protocol_version=latest"
 
 def run(run: Run) -> Results:
     """Every test that the program says it has."""
-    program = run.workshop.pipeline_program
-    output = run.workshop.results(f"pipeline-{run.side.slug}")
-    traces = run.workshop.tests / "modules" / "libpq_pipeline" / "traces"
+    with contextlib.ExitStack() as stack:
+        if run.side.parks:
+            # The cancel test waits until pg_stat_activity shows its session at work.
+            stack.enter_context(present_ids.kept(run, "postgres", [told_ids.activity()]))
+        return _all(run, run.workshop.results(f"pipeline-{run.side.slug}"))
+
+
+def _all(run: Run, output: Path) -> Results:
+    program = str(run.workshop.pipeline_program)
     names: list[str] = []
-    _run(run, [str(program), "tests"], output, names.append)
+    _run(run, [program, "tests"], output, names.append)
     found: dict[str, Result] = {}
     for name in names:
-        expected = traces / f"{name}.trace"
-        actual = output / f"{name}.trace"
-        options = ["-t", str(actual)] if expected.exists() else []
-        argv = [str(program), "-r", str(ROWS), *options, name, NEWEST]
-        found[name] = _result(run, argv, output)
-        if options and found[name].outcome is Outcome.PASSED:
-            found[f"{name}, trace"] = _compared(actual, expected)
+        found.update(_one(run, program, name, output))
         run.count(len(found), len(names))
-    old = [str(program), "cancel", "max_protocol_version=3.0"]
-    found["cancel, protocol 3.0"] = _result(run, old, output)
-    return found
+    old = [program, "cancel", "max_protocol_version=3.0"]
+    return {**found, "cancel, protocol 3.0": _result(run, old, output)}
+
+
+def _one(run: Run, program: str, name: str, output: Path) -> Results:
+    """A test, and its trace where one is expected."""
+    expected = run.workshop.tests / "modules" / "libpq_pipeline" / "traces" / f"{name}.trace"
+    actual = output / f"{name}.trace"
+    options = ["-t", str(actual)] if expected.exists() else []
+    result = _result(run, [program, "-r", str(ROWS), *options, name, NEWEST], output)
+    if not options or result.outcome is not Outcome.PASSED:
+        return {name: result}
+    return {name: result, f"{name}, trace": _compared(actual, expected)}
 
 
 def _result(run: Run, argv: list[str], folder: Path) -> Result:

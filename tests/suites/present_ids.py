@@ -1,8 +1,7 @@
-"""Which process serves a session at this moment, for a server that was told another's id.
+"""Keeps a file that tells which process serves each session at this moment, by what it was told.
 
-A thread writes what the proxy says into a file, many times a second; a function in the database
-reads it. An answer that is a moment old can only make "is it blocked?" be denied once too often:
-the driver asks again every few milliseconds until the step ends or is found to be blocked.
+A thread writes what `torpor sessions` says, many times a second; SQL of :mod:`suites.told_ids`
+reads it in the database.
 """
 
 from __future__ import annotations
@@ -10,42 +9,17 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from suites import told_ids
+from suites.suite import Run
 from support.up import Database
 from torpor_cli.client import ask_autoscaler
 
 PERIOD_SECONDS = 0.02
-"""Each step that waits is found to wait this much later, at most."""
-
-ORIGINAL = "pg_isolation_test_session_is_blocked"
-RENAMED = "pg_isolation_test_process_is_blocked"
-
-
-def wrapper(file: Path) -> tuple[str, str]:
-    """SQL that puts the translation before the original. A parked session blocks nobody."""
-    return (
-        f"ALTER FUNCTION pg_catalog.{ORIGINAL}(integer, integer[]) RENAME TO {RENAMED}",
-        f"""
-        CREATE FUNCTION pg_catalog.{ORIGINAL}(told integer, others integer[]) RETURNS boolean
-        LANGUAGE sql VOLATILE AS $$
-            SELECT coalesce(
-                pg_catalog.{RENAMED}(
-                    (present ->> told::text)::integer,
-                    ARRAY(
-                        SELECT (present ->> other::text)::integer
-                        FROM unnest(others) AS other
-                        WHERE present ? other::text
-                    )
-                ),
-                false
-            )
-            FROM (SELECT pg_catalog.pg_read_file('{file}')::jsonb AS present) AS file
-        $$
-        """,
-    )
+"""What waits for an id waits this much longer, at most."""
 
 
 def as_json(sessions: list[dict[str, Any]]) -> str:
@@ -60,8 +34,10 @@ def as_json(sessions: list[dict[str, Any]]) -> str:
 
 
 @contextlib.contextmanager
-def kept(database: Database, file: Path) -> Iterator[None]:
-    """The file is there and kept up to date."""
+def kept(run: Run, dbname: str, translations: Sequence[str]) -> Iterator[None]:
+    """With these translations in a database of a side that parks. Raises what went wrong."""
+    database, file = run.side.database, run.workshop.folder / "present_ids.json"
+    assert database is not None, "only sessions of Torpor get other process ids"
     ending = threading.Event()
     faults: list[Exception] = []
 
@@ -73,6 +49,9 @@ def kept(database: Database, file: Path) -> Iterator[None]:
             faults.append(error)
 
     _write(database, file)
+    run.side.run_sql(
+        *told_ids.schema(dbname), told_ids.ids(str(file)), *translations, dbname=dbname
+    )
     thread = threading.Thread(target=keep, name="present ids")
     thread.start()
     try:

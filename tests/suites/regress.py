@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from suites import regress_output
 from suites.outcomes import Results
@@ -32,14 +34,21 @@ def run(run: Run) -> Results:
     )
 
 
-def drive(run: Run, tests: Path, schedule: Path, argv: list[str], seconds_max: float) -> Results:
+def drive(
+    run: Run,
+    tests: Path,
+    schedule: Path,
+    argv: list[str],
+    seconds_max: float,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Results:
     """One of the two drivers, which take the same options, through a schedule."""
     output = run.workshop.results(f"{tests.name}-{run.side.slug}")
     total = sum(line.count(" ") for line in schedule.read_text().splitlines() if _names(line))
     passed: dict[str, bool] = {}
 
     def heard(line: str) -> None:
-        if (found := regress_output.test_of(line)) is None:
+        if (found := regress_output.reported(line)) is None:
             return
         passed[found[0]] = found[1]
         if not found[1]:
@@ -58,7 +67,7 @@ def drive(run: Run, tests: Path, schedule: Path, argv: list[str], seconds_max: f
     try:
         watch(
             [*argv, *options],
-            environment=run.side.environment(),
+            environment={**run.side.environment(), **environment},
             folder=output,
             seconds_max=seconds_max,
             heard=heard,

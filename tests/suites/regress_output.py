@@ -20,7 +20,7 @@ _DIFF = re.compile(r"^diff .*/(?P<test>[^/]+)\.out$")
 _NUMBERS = re.compile(r"^@@ .* @@")
 
 
-def test_of(line: str) -> tuple[str, bool] | None:
+def reported(line: str) -> tuple[str, bool] | None:
     """The test that a line reports on and whether it passed; None for any other line."""
     found = _LINE.match(line)
     return None if found is None else (found["test"], not found["failed"])

@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from rig.progress import Progress
 from suites import asyncpg_suite, dump, isolation, pipeline, regress, report, transactions
 from suites.losses import ALLOWED
 from suites.obtain import Missing
-from suites.outcomes import Outcome, Results, judge
+from suites.outcomes import Results, Verdict, judge
 from suites.report import Line
 from suites.sides import both_sides, proves_parking
 from suites.suite import Run, Suite
@@ -72,7 +72,7 @@ def _line(suite: Suite, up: Up, workshop: Workshop, options: Options) -> Line:
     for fault in verdict.faults:
         progress.step(f"FAULT: {fault}")
     if options.keeps_output:
-        _keep_details(workshop.folder / f"{suite.name}.txt", results)
+        _keep_details(workshop.folder / "details" / suite.name, verdict)
     return Line(suite.name, suite.about, verdict, (seconds[0], seconds[1]))
 
 
@@ -94,12 +94,9 @@ def _folder(keeps_output: bool) -> Iterator[Path]:
             shutil.rmtree(folder)
 
 
-def _keep_details(file: Path, results: Sequence[Results]) -> None:
-    """How each test failed that did, on either side."""
-    failed = [
-        f"{side}: {test}: {result.detail}"
-        for side, found in zip(("straight", "through"), results, strict=True)
-        for test, result in found.items()
-        if result.outcome is Outcome.FAILED
-    ]
-    file.write_text("\n".join(failed))
+def _keep_details(folder: Path, verdict: Verdict) -> None:
+    """How each test that differs failed on each side, as an allowed loss would have it."""
+    folder.mkdir(parents=True)
+    for found in verdict.differences:
+        (folder / f"{found.test}.diff").write_text(found.through.detail)
+        (folder / f"{found.test}.straight").write_text(found.straight.detail)
