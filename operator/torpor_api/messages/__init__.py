@@ -1,0 +1,167 @@
+"""The control channel's vocabulary: who asks whom for what.
+
+Requests are answered with their ``reply`` type or with a :class:`~torpor_api.failures.Failure`.
+Events are told and not answered. Every request that has an effect on data carries the epoch under
+which it was decided; receivers refuse a lower one than they have seen.
+
+===========  =======================================================================
+listens      is asked
+===========  =======================================================================
+cluster      (``torpor up``; on Kubernetes: the API server) resources, agents
+autoscaler   wakes, suspends, reasons; tells proxies about endpoints
+proxy        (over the connection it opened to the autoscaler) gates
+agent        claim, start, stop, facts
+===========  =======================================================================
+"""
+
+from __future__ import annotations
+
+from torpor_api.messages.agent import (
+    ActivityReply,
+    AgentState,
+    ApplySpec,
+    AskActivity,
+    AskAgentState,
+    AskRoleFacts,
+    Checkpoint,
+    ComputeAddress,
+    LoginFactsChanged,
+    PostgresBack,
+    PostgresLost,
+    RoleFactsReply,
+    StartCompute,
+    Started,
+    StopCompute,
+    Stopped,
+)
+from torpor_api.messages.autoscaler import (
+    Awake,
+    EndpointChanged,
+    EndpointInfo,
+    EndpointRemoved,
+    Endpoints,
+    EndpointSample,
+    ProxySample,
+    RegisterProxy,
+    ResumeSeen,
+    SessionReport,
+    SessionStanding,
+    Wake,
+)
+from torpor_api.messages.base import Done, Event, Message, ReplyT, Request
+from torpor_api.messages.cluster import (
+    AgentChanged,
+    AgentInfo,
+    Agents,
+    ApplyResource,
+    ConfirmGone,
+    DeleteResource,
+    FetchLoginFacts,
+    FetchVerifiers,
+    GetResource,
+    ListResources,
+    LocateStorage,
+    LoginFactsReply,
+    ResourceChanged,
+    ResourceDeleted,
+    Resources,
+    RolePasswordVerifiers,
+    SetWarmPool,
+    StoragePlace,
+    Stored,
+    StoreLoginFacts,
+    WatchAgents,
+    WatchResources,
+    WriteStatus,
+)
+from torpor_api.messages.people import (
+    AwaitKnown,
+    Sessions,
+    Suspend,
+    SwitchedOver,
+    Switchover,
+    Why,
+    WhyReply,
+)
+from torpor_api.messages.proxy import (
+    CloseGate,
+    GateClosed,
+    HaveHeard,
+    ListSessions,
+    OpenGate,
+    SessionInfo,
+    SessionList,
+)
+
+__all__ = [
+    "ActivityReply",
+    "AgentChanged",
+    "AgentInfo",
+    "AgentState",
+    "Agents",
+    "ApplyResource",
+    "ApplySpec",
+    "AskActivity",
+    "AskAgentState",
+    "AskRoleFacts",
+    "AwaitKnown",
+    "Awake",
+    "Checkpoint",
+    "CloseGate",
+    "ComputeAddress",
+    "ConfirmGone",
+    "DeleteResource",
+    "Done",
+    "EndpointChanged",
+    "EndpointInfo",
+    "EndpointRemoved",
+    "EndpointSample",
+    "Endpoints",
+    "Event",
+    "FetchLoginFacts",
+    "FetchVerifiers",
+    "GateClosed",
+    "GetResource",
+    "HaveHeard",
+    "ListResources",
+    "ListSessions",
+    "LocateStorage",
+    "LoginFactsChanged",
+    "LoginFactsReply",
+    "Message",
+    "OpenGate",
+    "PostgresBack",
+    "PostgresLost",
+    "ProxySample",
+    "RegisterProxy",
+    "ReplyT",
+    "Request",
+    "ResourceChanged",
+    "ResourceDeleted",
+    "Resources",
+    "ResumeSeen",
+    "RoleFactsReply",
+    "RolePasswordVerifiers",
+    "SessionInfo",
+    "SessionList",
+    "SessionReport",
+    "SessionStanding",
+    "Sessions",
+    "SetWarmPool",
+    "StartCompute",
+    "Started",
+    "StopCompute",
+    "Stopped",
+    "StoragePlace",
+    "StoreLoginFacts",
+    "Stored",
+    "Suspend",
+    "SwitchedOver",
+    "Switchover",
+    "Wake",
+    "WatchAgents",
+    "WatchResources",
+    "Why",
+    "WhyReply",
+    "WriteStatus",
+]

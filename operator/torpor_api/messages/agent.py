@@ -1,0 +1,160 @@
+"""Asked of an agent: its claim, its start and its stop, facts; and what it tells."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torpor_api.chain import Step
+from torpor_api.facts import Activity, LoginFacts, RoleFacts
+from torpor_api.messages.base import Done, Event, Message, Request
+from torpor_api.messages.cluster import LoginFactsReply, StoragePlace
+from torpor_api.resource import DatabaseSpec
+
+
+class ComputeAddress(Message):
+    """Where the Postgres of a compute answers, and its agent."""
+
+    socket_directory: str | None = None
+    """Locally: the folder of its Unix socket."""
+    host: str | None = None
+    port: int = 5432
+    agent: str = ""
+    """The agent's control channel."""
+    user_id: int | None = None
+    """As whom its Postgres runs: whoever else listens at its socket is not it. None: not known."""
+
+
+class Started(Message):
+    """Postgres is ready."""
+
+    address: ComputeAddress
+    steps: tuple[Step, ...]
+    facts: LoginFacts | None = None
+    """None: those stored at the last suspend are still exact (a clean start, an unchanged spec),
+    and reading them again would make the first client wait."""
+    max_connections: int
+    was_recovery: bool = False
+    """Postgres had not been stopped cleanly before."""
+
+
+class StartCompute(Request[Started]):
+    """Claim this agent for a database, for good, take the volume and start Postgres.
+
+    Asked again with the same database and epoch it answers the same; with others: Conflict.
+    NotFenced where the previous record is held and its epoch is not in ``fenced_epoch``.
+    """
+
+    reply: ClassVar = Started
+    database: str
+    epoch: int
+    storage: StoragePlace
+    fenced_epoch: int | None = None
+    """The newest epoch whose holder the fencer has confirmed dead."""
+    spec: DatabaseSpec
+    generation: int
+    verifiers: dict[str, str] = {}
+    """For the roles of the spec: applied when ``generation`` is newer than the volume's."""
+
+
+class Stopped(Message):
+    """Postgres is gone, its data flushed, the ownership record released."""
+
+    steps: tuple[Step, ...]
+    facts: LoginFacts
+
+
+class StopCompute(Request[Stopped]):
+    """Stop cleanly. ``Busy`` where a client backend is still there after ``grace_s``.
+
+    Sessions are never ended, unless ``force`` says so. Newcomers are let in until nobody is there;
+    from that moment on they hear 57P03.
+    """
+
+    reply: ClassVar = Stopped
+    epoch: int
+    grace_s: float = 5.0
+    force: bool = False
+
+
+class Checkpoint(Request[Done]):
+    """Write dirty pages now, so that the stop that follows is short."""
+
+    reply: ClassVar = Done
+    epoch: int
+
+
+class ApplySpec(Request[LoginFactsReply]):
+    """Make roles and databases match the spec, while awake."""
+
+    reply: ClassVar = LoginFactsReply
+    epoch: int
+    spec: DatabaseSpec
+    generation: int
+    verifiers: dict[str, str] = {}
+
+
+class RoleFactsReply(Message):
+    role: RoleFacts | None
+
+
+class AskRoleFacts(Request[RoleFactsReply]):
+    """The facts of one role as they are now; None for a role that does not exist.
+
+    A role that may log in and that nobody has admitted yet (a tenant has just made it) is admitted
+    by being asked for; a superuser only where the spec declares it.
+    """
+
+    reply: ClassVar = RoleFactsReply
+    role: str
+
+
+class AgentState(Message):
+    """What an agent is: warm (no database), starting, running, stopping, stopped.
+
+    Also refused (claimed, but the volume is not its own: the same claim may be asked again) and
+    failed (its Postgres is gone and does not come back under it).
+    """
+
+    compute: str
+    state: str
+    database: str | None = None
+    epoch: int = 0
+    address: ComputeAddress | None = None
+    max_connections: int = 0
+
+
+class AskAgentState(Request[AgentState]):
+    reply: ClassVar = AgentState
+
+
+class ActivityReply(Message):
+    activity: Activity
+
+
+class AskActivity(Request[ActivityReply]):
+    reply: ClassVar = ActivityReply
+
+
+class PostgresLost(Event):
+    """Agent to autoscaler: Postgres died unasked; ``restarting``: under the same epoch."""
+
+    database: str
+    epoch: int
+    restarting: bool
+    reason: str
+
+
+class PostgresBack(Event):
+    """Agent to autoscaler: Postgres is ready again after PostgresLost."""
+
+    database: str
+    epoch: int
+    started: Started
+
+
+class LoginFactsChanged(Event):
+    """Agent to autoscaler: a role was made, changed or dropped."""
+
+    database: str
+    epoch: int
+    facts: LoginFacts

@@ -1,0 +1,128 @@
+"""Asked of the autoscaler by proxies: endpoints and wakes; and what they tell each other."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from torpor_api.chain import Chain, Step
+from torpor_api.facts import LoginFacts
+from torpor_api.messages.agent import ComputeAddress
+from torpor_api.messages.base import Event, Message, Request
+from torpor_api.phases import Phase
+from torpor_api.resource import Keepalives
+
+
+class EndpointInfo(Message):
+    """What a proxy knows of a database."""
+
+    name: str
+    phase: Phase
+    epoch: int = 0
+    address: ComputeAddress | None = None
+    """Set while the database is awake and its gate open."""
+    facts: LoginFacts = LoginFacts()
+    """As of the last export; an awake database is asked through its agent."""
+    facts_are_exact: bool = True
+    """False: a compute was lost after the export, and what it changed is not in ``facts`` (a new
+    password, a dropped role). Nobody's login may be judged by them, until a start or an export."""
+    allow: tuple[str, ...] = ()
+    keepalives: Keepalives = Keepalives.ANSWER
+    max_connections: int = 0
+    reason: str = ""
+    """Why the phase is Failed."""
+
+
+class Endpoints(Message):
+    endpoints: tuple[EndpointInfo, ...] = ()
+
+
+class RegisterProxy(Request[Endpoints]):
+    """First word of a proxy: answers with all endpoints, then tells EndpointChanged, -Removed."""
+
+    reply: ClassVar = Endpoints
+    proxy: str
+
+
+class EndpointChanged(Event):
+    endpoint: EndpointInfo
+
+
+class EndpointRemoved(Event):
+    name: str
+
+
+class Awake(Message):
+    endpoint: EndpointInfo
+    steps: tuple[Step, ...] = ()
+    """What autoscaler, agent and Postgres spent since the request, in order."""
+
+
+class Wake(Request[Awake]):
+    """Resume the database, or do nothing if it is awake; answered when it is.
+
+    Fails with the reason (Unavailable, StartFailed, NotFenced, DataDamaged) at the deadline.
+    """
+
+    reply: ClassVar = Awake
+    name: str
+    cause: str
+    """For a person: which session of whom asked."""
+    lost_epoch: int = 0
+    """The epoch at which the proxy could not reach the compute; 0: it did not try."""
+
+
+class SessionStanding(StrEnum):
+    """Where a session is, in a word."""
+
+    ATTACHED = "attached"
+    PARKED = "parked"
+    PINNED = "pinned"
+    WAITING = "waiting"
+
+
+class SessionReport(Message):
+    """A session that keeps its database awake, and why."""
+
+    session: int
+    user: str
+    application: str
+    client: str
+    reason: str
+    since_s: float
+    """Seconds for which the reason has held."""
+
+
+class EndpointSample(Message):
+    """One proxy's sessions of one database."""
+
+    name: str
+    epoch: int
+    sessions: int = 0
+    attached: int = 0
+    parked: int = 0
+    waiting: int = 0
+    busy: int = 0
+    """In a transaction, or with a query that is not answered yet."""
+    queries_total: int = 0
+    idle_s: float = 0.0
+    """Since the last byte of any client's query or of its answer."""
+    pinned: Annotated[tuple[SessionReport, ...], Field(max_length=20)] = ()
+
+
+class ProxySample(Event):
+    """Proxy to autoscaler, once a second and soon after a session falls idle."""
+
+    proxy: str
+    samples: tuple[EndpointSample, ...]
+
+
+class ResumeSeen(Event):
+    """Proxy to autoscaler: the rest of the critical chain, up to the first row."""
+
+    name: str
+    epoch: int
+    chain: Chain
+    cause: str

@@ -1,0 +1,164 @@
+"""Asked of the cluster: resources, login facts, agents, the fencer, storage."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from torpor_api.facts import LoginFacts
+from torpor_api.messages.base import Done, Event, Message, Request
+from torpor_api.resource import DatabaseStatus, ServerlessDatabase
+
+# --- the resource store -----------------------------------------------------------------------
+
+
+class Resources(Message):
+    resources: tuple[ServerlessDatabase, ...] = ()
+
+
+class Stored(Message):
+    resource: ServerlessDatabase
+
+
+class ApplyResource(Request[Stored]):
+    """Create or change a resource; ``status`` in it is ignored."""
+
+    reply: ClassVar = Stored
+    resource: dict[str, Any]
+    """As in the YAML: validated by the receiver, whose faults are those of ``parse_resource``."""
+
+
+class DeleteResource(Request[Done]):
+    """Delete the resource once its database sleeps; the data stays unless ``data`` is true."""
+
+    reply: ClassVar = Done
+    name: str
+    data: bool = False
+
+
+class ListResources(Request[Resources]):
+    reply: ClassVar = Resources
+
+
+class GetResource(Request[Stored]):
+    reply: ClassVar = Stored
+    name: str
+
+
+class WriteStatus(Request[Stored]):
+    """Compare-and-swap of ``status``: Conflict where ``resource_version`` is not the stored one."""
+
+    reply: ClassVar = Stored
+    name: str
+    resource_version: str
+    status: DatabaseStatus
+
+
+class WatchResources(Request[Resources]):
+    """Answers with all, then tells ResourceChanged and ResourceDeleted on this connection."""
+
+    reply: ClassVar = Resources
+
+
+class ResourceChanged(Event):
+    resource: ServerlessDatabase
+
+
+class ResourceDeleted(Event):
+    name: str
+
+
+class StoreLoginFacts(Request[Done]):
+    """Keep the facts that an agent exported (on Kubernetes: a Secret)."""
+
+    reply: ClassVar = Done
+    name: str
+    epoch: int
+    facts: LoginFacts
+
+
+class LoginFactsReply(Message):
+    facts: LoginFacts
+
+
+class FetchLoginFacts(Request[LoginFactsReply]):
+    """The facts last stored; before the first export, those that follow from the resource."""
+
+    reply: ClassVar = LoginFactsReply
+    name: str
+
+
+# --- processes and volumes ---------------------------------------------------------------------
+
+
+class AgentInfo(Message):
+    """One agent that the cluster started."""
+
+    compute: str
+    address: str
+    """Where its control channel listens: a path locally, host:port on Kubernetes."""
+    postgres_version: str
+    is_gone: bool = False
+    """True only once it is confirmed that no process of it or of its Postgres is left."""
+
+
+class Agents(Message):
+    agents: tuple[AgentInfo, ...] = ()
+
+
+class WatchAgents(Request[Agents]):
+    """Answers with all, then tells AgentChanged on this connection."""
+
+    reply: ClassVar = Agents
+
+
+class AgentChanged(Event):
+    agent: AgentInfo
+
+
+class SetWarmPool(Request[Done]):
+    """How many agents shall serve nobody yet; claimed ones don't count."""
+
+    reply: ClassVar = Done
+    size: Annotated[int, Field(ge=0, le=1000)]
+    claimed: tuple[str, ...] = ()
+    """Computes that are bound to a database: all others count as warm."""
+
+
+class ConfirmGone(Request[Done]):
+    """The fencer: answers once nothing of the compute can write any more; else NotFenced.
+
+    Also for computes of an earlier ``torpor up``, which the cluster knows by their data only.
+    """
+
+    reply: ClassVar = Done
+    compute: str
+    database: str
+
+
+class StoragePlace(Message):
+    """Where a database's volume is, and under which user it runs."""
+
+    directory: str
+    """Holds ``ownership/`` and ``data/``."""
+    user_id: int | None = None
+    """The user that owns it and that Postgres runs as; None: the agent's own."""
+
+
+class LocateStorage(Request[StoragePlace]):
+    """DataDamaged where the directory is missing though the database was provisioned."""
+
+    reply: ClassVar = StoragePlace
+    name: str
+
+
+class RolePasswordVerifiers(Message):
+    verifiers: dict[str, str] = {}
+
+
+class FetchVerifiers(Request[RolePasswordVerifiers]):
+    """The verifiers of the passwords in ``spec.roles`` (given or generated), by role."""
+
+    reply: ClassVar = RolePasswordVerifiers
+    name: str

@@ -1,0 +1,77 @@
+"""Asked of the autoscaler by people: sleep, reasons, sessions, moves."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from torpor_api.chain import Step
+from torpor_api.messages.base import Done, Message, Request
+from torpor_api.messages.proxy import SessionList
+from torpor_api.phases import Phase
+
+
+class Suspend(Request[Done]):
+    """Put the database to sleep now, whatever its idle time; Busy where a session forbids it."""
+
+    reply: ClassVar = Done
+    name: str
+
+
+class AwaitKnown(Request[Done]):
+    """Answered once every proxy serves the database as its resource says at this generation.
+
+    So who has just applied it can connect. Unavailable where one does not say so in time.
+    """
+
+    reply: ClassVar = Done
+    name: str
+    generation: int
+
+
+class Sessions(Request[SessionList]):
+    """Every session of the database, over all proxies (each asked by ``ListSessions``)."""
+
+    reply: ClassVar = SessionList
+    name: str
+    limit: Annotated[int, Field(ge=1, le=100_000)] = 1000
+
+
+class SwitchedOver(Message):
+    """The database has another compute."""
+
+    epoch: int
+    compute: str = ""
+    pause_ms: float
+    """From the moment when the gate began to close to the one when it was open again: the longest
+    that a client's query waited."""
+    steps: tuple[Step, ...] = ()
+
+
+class Switchover(Request[SwitchedOver]):
+    """Move an awake database to a fresh compute, with its spec as it is now.
+
+    Sessions are parked at their safe points and attached again. Busy, with nothing changed, where
+    one of them is pinned or does not reach a safe point within ``patience_s``.
+    """
+
+    reply: ClassVar = SwitchedOver
+    name: str
+    patience_s: Annotated[float, Field(gt=0, le=300)] = 10.0
+
+
+class WhyReply(Message):
+    name: str
+    phase: Phase
+    reasons: tuple[str, ...]
+
+
+class Why(Request[WhyReply]):
+    """Why the database is awake, or why it can't wake; one line a reason.
+
+    Of an awake one the last line is what its agent said of connections, queries and memory.
+    """
+
+    reply: ClassVar = WhyReply
+    name: str

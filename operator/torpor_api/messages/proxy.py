@@ -1,0 +1,83 @@
+"""Asked of a proxy by the autoscaler, over the connection that the proxy has opened."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from torpor_api.messages.autoscaler import SessionStanding
+from torpor_api.messages.base import Done, Message, Request
+
+
+class GateClosed(Message):
+    parked: int
+
+
+class CloseGate(Request[GateClosed]):
+    """Park every session of the database and let no byte pass. Busy where one can't be.
+
+    When it fails, the gate is open again and nothing has changed for any client.
+    The gate opens by itself ``hold_s`` seconds after the last word of the autoscaler about it.
+    """
+
+    reply: ClassVar = GateClosed
+    name: str
+    epoch: int
+    hold_s: float
+    patience_s: float = 0.0
+    """How long sessions that are busy may take to reach a safe point, each of which is parked there
+    while its client's next bytes wait. 0: a busy session is Busy at once."""
+
+
+class OpenGate(Request[Done]):
+    """Let sessions attach again to the compute that they had."""
+
+    reply: ClassVar = Done
+    name: str
+    epoch: int
+
+
+class HaveHeard(Request[Done]):
+    """Answered once all that was told before on this connection is known and counts."""
+
+    reply: ClassVar = Done
+
+
+class SessionInfo(Message):
+    """One session, for a person."""
+
+    session: int
+    user: str
+    dbname: str
+    """The database within the Postgres cluster."""
+    application: str
+    client: str
+    """Address and port."""
+    state: SessionStanding
+    since_s: float
+    """Seconds for which it has been in that state."""
+    reason: str = ""
+    """What it is pinned by, runs or waits for."""
+    process_id: int = 0
+    """As its client was told it."""
+    backend_process_id: int = 0
+    """Of the backend that it is attached to; 0: none."""
+    proxy: str = ""
+    """Which proxy holds it; told by the autoscaler, for a proxy knows only its own."""
+
+
+class SessionList(Message):
+    sessions: tuple[SessionInfo, ...] = ()
+    total: int = 0
+    """How many there are; ``sessions`` is cut at the limit that was asked for."""
+    missing: tuple[str, ...] = ()
+    """Proxies that did not answer in time: their sessions are not among these."""
+
+
+class ListSessions(Request[SessionList]):
+    """Every session of the database in this proxy, those that keep it awake first."""
+
+    reply: ClassVar = SessionList
+    name: str
+    limit: Annotated[int, Field(ge=1, le=100_000)] = 1000
