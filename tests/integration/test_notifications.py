@@ -220,6 +220,17 @@ def test_the_sender_s_process_id_is_the_one_that_its_client_knows(shared: Databa
         assert ears.senders == [notifier.key[0]]
 
 
+def test_a_role_with_a_connection_limit_keeps_its_own_ears(up: Up) -> None:
+    with a_database(up, roles=ROLES) as database, ExitStack() as stack:
+        boss = stack.enter_context(logged_in(database, user="boss"))
+        boss.query("alter role app connection limit 1")
+        database.fall_asleep()
+        ears = Ears(stack.enter_context(logged_in(database)), "news")
+        database.refuses_to_sleep("with a connection limit")
+        ears.ask("unlisten news")
+        database.fall_asleep()
+
+
 # --- the connection that listens is lost ------------------------------------------------------
 
 

@@ -35,6 +35,9 @@ class Kind(Enum):
     """Of SET ROLE."""
 
 
+_CHANNEL_BEGINS = b"\0\4\0\0\0\1" + Kind.CHANNEL.value
+"""Of a row: four columns, the first of one byte. Few sessions listen, and many have long texts."""
+
 STATEMENTS = (Kind.SQL_STATEMENT, Kind.PROTOCOL_STATEMENT)
 
 
@@ -80,6 +83,8 @@ class Held:
     @property
     def channels(self) -> tuple[bytes, ...]:
         """That it listens on."""
+        if _CHANNEL_BEGINS not in self.rows:
+            return ()
         return tuple(entry.name for entry in self.of(Kind.CHANNEL) if entry.name != CUT_CHANNEL)
 
 

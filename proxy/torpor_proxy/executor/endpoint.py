@@ -303,6 +303,10 @@ class Endpoint:
             return None
         return self._memory.recall(route)
 
+    def is_limited(self, role: str) -> bool:
+        roles = self.info.facts.roles
+        return any(each.name == role and each.connection_limit >= 0 for each in roles)
+
     def used_at(self, dbname: str) -> float:
         return self._usage.at(dbname)
 

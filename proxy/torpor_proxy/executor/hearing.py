@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from time import monotonic
 from typing import Protocol
 
-from torpor_proxy.core.capture import Pins
+from torpor_proxy.core.capture import Captured, Pins
 from torpor_proxy.core.session_state import SessionState
 from torpor_proxy.executor import visit
 from torpor_proxy.executor.attachment import Attachment
@@ -35,6 +36,9 @@ class Others(Protocol):
     def cancel(self, backend: Backend) -> asyncio.Future[None]:
         """Ask the compute to cancel what the backend runs."""
 
+    def is_limited(self, role: str) -> bool:
+        """Whether it has a CONNECTION LIMIT."""
+
     def used_at(self, dbname: str) -> float:
         """When a session of that database may last have notified."""
 
@@ -42,11 +46,13 @@ class Others(Protocol):
 class Hearing:
     """Of a session; costs nothing where it does not listen."""
 
-    __slots__ = ("_host", "_member", "_session", "_state", "sure_until")
+    __slots__ = ("_channels", "_host", "_member", "_session", "_state", "sure_until")
 
     def __init__(self, session: Identified, state: SessionState, host: Others) -> None:
         self.sure_until = 0.0
         """Until when its own backend has surely told everything."""
+        self._channels: tuple[bytes, ...] = ()
+        """As of the last capture."""
         self._session = session
         self._state = state
         self._host = host
@@ -55,7 +61,18 @@ class Hearing:
     @property
     def listens(self) -> bool:
         """As of its last capture."""
-        return bool(self._state.held.channels)
+        return bool(self._channels)
+
+    def captured(self, found: Captured) -> Captured:
+        """What was found, with what forbids to hand over what it listens for."""
+        self._channels = found.held.channels
+        if not self._channels or not self._host.is_limited(self._session.route.user):
+            return found
+        channel = self._channels[0].decode(errors="replace")
+        words = (
+            f"listens on {channel} as a role with a connection limit, which a listener counts to"
+        )
+        return replace(found, pins=replace(found.pins, reasons=(*found.pins.reasons, words)))
 
     @property
     def is_in_doubt(self) -> bool:
@@ -98,7 +115,7 @@ class Hearing:
 
     async def _join(self, attachment: Attachment) -> Member:
         return await self._host.listeners.leave(
-            self._session, self._encoding, self._state.held.channels, attachment.backend.epoch
+            self._session, self._encoding, self._channels, attachment.backend.epoch
         )
 
     async def _cut(self, attachment: Attachment, member: Member) -> bool:
@@ -123,9 +140,9 @@ class Hearing:
         """Its backend is gone."""
         if self._member is not None:
             self._member.left(self.sure_until)
-        elif channels := self._state.held.channels:
+        elif self._channels:
             self._member = self._host.listeners.adopt(
-                self._session, self._encoding, channels, self.sure_until
+                self._session, self._encoding, self._channels, self.sure_until
             )
 
     @property

@@ -59,6 +59,9 @@ class Host(Protocol[SessionT]):
     settings: Settings
     listeners: Listeners
 
+    def is_limited(self, role: str) -> bool:
+        """Whether it has a CONNECTION LIMIT."""
+
     def used_at(self, dbname: str) -> float:
         """When a session of that database may last have notified."""
 

@@ -191,10 +191,11 @@ class Listener:
             await self._sort_out(members, error)
             return
         self._names = listening.names_of(answer)
+        used_at = self._endpoint.used_at(self._dbname)
         for member in members:
             if member in self._unheard:
                 self._unheard.discard(member)
-                self._admit(member)
+                self._admit(member, used_at)
 
     async def _sort_out(self, members: list[Member], error: dict[str, str]) -> None:
         """A channel can't be listened on: whose is it?"""
@@ -207,9 +208,9 @@ class Listener:
         if not member.is_leaving:
             member.session.refuse(AttachRefused(error))
 
-    def _admit(self, member: Member) -> None:
+    def _admit(self, member: Member, used_at: float) -> None:
         """Listened for from now on; was nothing missed before?"""
-        if self._endpoint.used_at(self._dbname) > member.sure_until:
+        if used_at > member.sure_until:
             member.session.refuse(NotificationsMissed())
             return
         for channel in member.channels:

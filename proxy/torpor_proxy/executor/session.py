@@ -329,7 +329,7 @@ class Session:
             return
         if self.state is not State.CAPTURING:
             return
-        self._state.captured(found)
+        self._state.captured(self._hearing.captured(found))
         self.is_captured, self.captured_at = True, monotonic()
         self._await_idle_timeout()
         if then_park and not self._state.pins and await self._leaves(attachment):

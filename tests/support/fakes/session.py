@@ -111,6 +111,9 @@ class FakeHost:
     async def connect(self, user: str, dbname: str, parameters: Pairs) -> Backend:
         raise BackendLost("nobody hears for others here")
 
+    def is_limited(self, role: str) -> bool:
+        return role == "limited"
+
     def used_at(self, dbname: str) -> float:
         return self.last_use
 
