@@ -6,7 +6,7 @@ for an awake database's roles, the agent.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from torpor_api.facts import RoleFacts
@@ -117,10 +117,17 @@ class Encryption(Protocol):
         """For one connection."""
 
 
+class ServerStream(Stream, Protocol):
+    """A connection to a Postgres. ``close`` says goodbye; the server hangs up, within a bound."""
+
+    def when_gone(self, call: Callable[[], None]) -> None:
+        """``call`` is called when the server holds nothing for it any more; at once if it is so."""
+
+
 class Computes(Protocol):
     """Connections to the Postgres of a compute."""
 
-    async def dial(self, address: ComputeAddress) -> Stream:
+    async def dial(self, address: ComputeAddress) -> ServerStream:
         """A connection on which nothing was said yet. Raises BackendLost where nobody listens."""
 
     async def cancel(self, address: ComputeAddress, process_id: int, secret: bytes) -> None:

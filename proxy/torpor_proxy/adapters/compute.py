@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 
 from torpor_api.messages import ComputeAddress
-from torpor_proxy.adapters.streams import PlainStream
+from torpor_proxy.adapters.server_stream import ServerStream
 from torpor_proxy.core import wire
 from torpor_proxy.ports import BackendLost
 
@@ -32,11 +32,11 @@ def socket_path(address: ComputeAddress) -> str:
 class SocketComputes:
     """Computes on this machine: one Unix socket each, where ``peer`` lets the proxy in."""
 
-    async def dial(self, address: ComputeAddress) -> PlainStream:
+    async def dial(self, address: ComputeAddress) -> ServerStream:
         loop = asyncio.get_running_loop()
         path = socket_path(address)
         try:
-            transport, stream = await loop.create_unix_connection(PlainStream, path)
+            transport, stream = await loop.create_unix_connection(ServerStream, path)
         except OSError as error:
             raise BackendLost(f"nobody answers at {path}: {error}") from None
         try:

@@ -110,6 +110,18 @@ class TooManySessions(Refusal):
     sqlstate = "53300"
 
 
+class NoRoom(Refusal):
+    """All connections that the compute accepts are taken, by sessions that can't be parked."""
+
+    sqlstate = "53300"
+
+    def __init__(self, endpoint: str, reason: str) -> None:
+        super().__init__(
+            f'database "{endpoint}" has no connection free: {reason}',
+            f"End what keeps them; `torpor sessions {endpoint}` lists every session.",
+        )
+
+
 class ShuttingDown(Refusal):
     """The proxy ends; in Postgres's own words, which drivers know."""
 

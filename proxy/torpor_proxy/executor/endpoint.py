@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import heapq
 from collections.abc import Callable, Coroutine
 from itertools import islice
 from time import monotonic
@@ -16,7 +15,7 @@ from torpor_api.resource import Keepalives
 from torpor_proxy.core.born import Memory
 from torpor_proxy.core.gate import Gate, Standing
 from torpor_proxy.core.parameters import Pairs
-from torpor_proxy.core.refusals import Refused, TooManySessions
+from torpor_proxy.core.refusals import CannotWake, NoRoom, Refusal, Refused, TooManySessions
 from torpor_proxy.core.routing import Route
 from torpor_proxy.executor.arrival import Arrival
 from torpor_proxy.executor.conversation import Backend
@@ -25,6 +24,7 @@ from torpor_proxy.executor.listener import Surroundings
 from torpor_proxy.executor.listeners import Listeners
 from torpor_proxy.executor.listing import list_of, report_of
 from torpor_proxy.executor.restarts import Restarts
+from torpor_proxy.executor.room import Room
 from torpor_proxy.executor.session import Session
 from torpor_proxy.executor.usage import Usage
 from torpor_proxy.executor.visit import Catalogs
@@ -34,10 +34,6 @@ from torpor_proxy.settings import Settings
 
 CAPTURES_AT_ONCE = 16
 """Sessions of one database that are examined at a time; each keeps a backend busy for 1 ms."""
-
-ROOM_KEPT = 8
-"""Backends that are let go ahead of need, where a compute's connections run short: the end of one
-takes some milliseconds, in which a newcomer would be refused."""
 
 CLEAR_AGAIN_SECONDS = 0.05
 """Between two looks at the sessions that have not come to a safe point, if none of them moves."""
@@ -70,8 +66,10 @@ class Endpoint:
         self.attached: set[Session] = set()
         """Those with a backend, being captured or not."""
         self.new_key = new_key
-        self._way = Way(info.name, settings, fleet, computes, self._make_room)
-        self._way.told(info)
+        self._room = Room(
+            self.attached, settings.tenure_s, self._watch, lambda: self.listeners.connections
+        )
+        self._way = Way(info.name, settings, fleet, computes, self._room)
         self._computes = computes
         self._usage = Usage(self.attached)
         self._told_as: dict[int, int] = {}
@@ -80,6 +78,7 @@ class Endpoint:
             Surroundings(self._way.connect, self._usage.at, self._told_as, self._start)
         )
         self._way.before_anybody = self.listeners.ready
+        self._way.told(info)
         self._forget = forget
         self._chaos = chaos
         self._restarts = Restarts(info.name, chaos.restart_every, fleet)
@@ -155,7 +154,8 @@ class Endpoint:
 
     async def _clear(self, deadline: float) -> None:
         """Park each session where it comes to a safe point. Raises Busy at the deadline."""
-        self._watch(True)
+        self._is_clearing = True
+        self._watch()
         try:
             while there := [session for session in self.sessions if session.backend]:
                 if any(session.is_pinned for session in there) or monotonic() > deadline:
@@ -168,10 +168,11 @@ class Endpoint:
             await self.listeners.hear_out()
             self.listeners.hang_up()
         finally:
-            self._watch(False)
+            self._is_clearing = False
+            self._watch()
 
-    def _watch(self, is_clearing: bool) -> None:
-        self._is_clearing = is_clearing
+    def _watch(self) -> None:
+        """Whether safe points are waited for may have changed."""
         for session in self.attached:
             session.watch(self.waits_for_safe_points)
 
@@ -242,17 +243,6 @@ class Endpoint:
 
         await asyncio.gather(*(one(session) for session in sessions))
 
-    def _make_room(self, *, is_full: bool) -> None:
-        """Let go the sessions that were idle for longest, so that another one may attach."""
-        limit = self.info.max_connections
-        taken = len(self.attached) + self.listeners.connections
-        missing = taken + ROOM_KEPT - limit if limit else 0
-        missing = max(missing, int(is_full))
-        if missing > 0:
-            idle = (session for session in self.attached if session.can_be_let_go)
-            for session in heapq.nsmallest(missing, idle, key=lambda each: each.last_used):
-                self._start(session.park())
-
     # --- as the host of sessions ------------------------------------------------------
 
     def joined(self, session: Session) -> None:
@@ -279,16 +269,23 @@ class Endpoint:
 
     @property
     def waits_for_safe_points(self) -> bool:
+        return self._parks_at_safe_points or self._room.is_pressed
+
+    @property
+    def _parks_at_safe_points(self) -> bool:
         return self._is_clearing or self._chaos.parks_every_safe_point
 
     def at_safe_point(self, session: Session) -> None:
-        if session.needs_capture:
+        if not self._parks_at_safe_points:
+            self._room.at_safe_point(session)
+        elif session.needs_capture:
             # The client's next bytes are not to pass: it begins now, not at the task's first turn.
             self._start(self._park(session, session.capture(then_park=True)))
 
     async def _park(self, session: Session, capture: Coroutine[None, None, None]) -> None:
         await capture
-        if self._chaos.parks_every_safe_point and session.state is State.PARKED:
+        is_needed_by_others = self._room.waiting > 0
+        if self._chaos.parks_every_safe_point and not is_needed_by_others and session.is_parked:
             session.come_back()
 
     def logged_in(self, route: Route, told: Pairs) -> None:
@@ -318,8 +315,15 @@ class Endpoint:
                 del self._told_as[next(iter(self._told_as))]
 
     def why_not(self) -> Failure:
+        if self._room.waiting:
+            return Unavailable(self._room.why_full())
         phase = self.info.phase
         return Unavailable(self.info.reason or f"it is {phase} and did not answer in time")
+
+    def too_late(self) -> Refusal:
+        if self._room.waiting:
+            return NoRoom(self.info.name, self._room.why_full())
+        return CannotWake(self.info.name, self.why_not())
 
     def cancel(self, backend: Backend) -> asyncio.Future[None]:
         return self._start(self._cancel(backend))
@@ -348,6 +352,7 @@ class Endpoint:
         elif not is_attached and session in self.attached:
             self.attached.discard(session)
             self._usage.left(session)
+            self._room.detached(session.identity.number)
             self._queries += session.queries
             self._last_used = max(self._last_used, session.last_used)
             if after is not State.ENDED:

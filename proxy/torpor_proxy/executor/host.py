@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 from torpor_api.failures import Failure
 from torpor_api.identity import SessionId
 from torpor_proxy.core.parameters import Pairs
+from torpor_proxy.core.refusals import Refusal
 from torpor_proxy.core.routing import Route
 from torpor_proxy.executor.arrival import Arrival
 from torpor_proxy.executor.conversation import Backend
@@ -80,6 +81,9 @@ class Host(Protocol[SessionT]):
 
     def why_not(self) -> Failure:
         """Why the database is not awake yet, as far as is known."""
+
+    def too_late(self) -> Refusal:
+        """What a session is told that has waited for too long."""
 
     def new_key(self, session: SessionT, process_id: int) -> tuple[int, bytes]:
         """A cancel key by which the session is found from now on."""

@@ -222,7 +222,7 @@ class Session:
         except Failure as failure:
             self.refuse(CannotWake(name, failure))
         except TimeoutError:
-            self.refuse(CannotWake(name, self._host.why_not()))
+            self.refuse(self._host.too_late())
         except RestoreFailed as failed:
             self.refuse(RestoreRefused(failed.fields))
         except Exception:
@@ -300,7 +300,7 @@ class Session:
             self.backend_lost()
 
     def _tell_waiting(self) -> None:
-        words = f'database "{self.identity.route.endpoint}" is being woken; please wait'
+        words = f'waiting for database "{self.identity.route.endpoint}"'
         self._stream.write(
             wire.report(Severity.NOTICE, "00000", words, detail=self._host.why_not().message)
         )
@@ -390,12 +390,16 @@ class Session:
         assert self._attachment is not None and self.can_be_let_go
         self._part(self._attachment)
 
-    async def park(self) -> None:
-        """Detach it, where that is possible now and loses nothing."""
+    def park(self) -> Coroutine[None, None, None]:
+        """Detach it, where that is possible now and loses nothing; to be awaited.
+
+        From this call on, not only from its first turn, the client's bytes wait.
+        """
         if self.can_be_let_go and not self.listens:
             self.let_go()
         elif self.needs_capture or (self.can_be_let_go and self.is_at_rest):
-            await self.capture(then_park=True)
+            return self.capture(then_park=True)
+        return _done()
 
     def watch(self, is_watched: bool) -> None:
         """Whether its host wants to know of each safe point that it reaches."""
@@ -523,3 +527,7 @@ class Session:
 
     def _warn(self, event: str, error: Exception) -> None:
         log.warning(event, extra={**self.identity.log_keys, "reason": str(error)})
+
+
+async def _done() -> None:
+    """Nothing is left to be awaited."""

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import Protocol
 
 from torpor_api.chain import Chain
 from torpor_api.messages import Awake, EndpointInfo, ResumeSeen
@@ -17,6 +16,7 @@ from torpor_proxy.core.routing import Route
 from torpor_proxy.executor.arrival import Arrival, Steps
 from torpor_proxy.executor.conversation import Backend, ServerRefused, log_in
 from torpor_proxy.executor.host import Identity
+from torpor_proxy.executor.room import Place, Room
 from torpor_proxy.executor.visit import hang_up
 from torpor_proxy.ports import BackendLost, Computes, Fleet
 from torpor_proxy.settings import Settings
@@ -30,13 +30,6 @@ RETRY_SECONDS_MAX = 0.5
 _SHUTTING_DOWN, _NO_ROOM = "57P03", "53300"
 
 
-class MakeRoom(Protocol):
-    """Frees backends that can be spared."""
-
-    def __call__(self, *, is_full: bool) -> None:
-        """``is_full``: the compute has just refused a connection for want of room."""
-
-
 class Way:
     """To the compute of one database."""
 
@@ -46,14 +39,14 @@ class Way:
         settings: Settings,
         fleet: Fleet,
         computes: Computes,
-        make_room: MakeRoom,
+        room: Room,
     ) -> None:
         self.gate = Gate()
         self._name = name
         self._settings = settings
         self._fleet = fleet
         self._computes = computes
-        self._make_room = make_room
+        self._room = room
         self._changed = asyncio.Event()
         self._waking: asyncio.Task[Awake] | None = None
         self._pace = asyncio.Semaphore(settings.connects_at_once)
@@ -68,6 +61,7 @@ class Way:
             return False
         if info.address is not None:
             self._lost_epoch = 0
+        self._room.serve(info.epoch, info.max_connections)
         self.changed()
         return True
 
@@ -81,7 +75,12 @@ class Way:
         steps, retry_s, is_first = Steps(), RETRY_SECONDS_MIN, False
         while True:
             is_first = await self._until_open(identity.cause, steps) or is_first
-            backend = await self._connect(identity.route, defaults)
+            place = await self._room.enter(identity.number)
+            try:
+                backend = await self._connect(identity.route, defaults, place)
+            finally:
+                if not place.is_bound:
+                    place.free()
             if backend is not None:
                 steps.passed("backend connection")
                 seen = self._resume_seen(identity.cause, backend.epoch) if is_first else None
@@ -139,30 +138,43 @@ class Way:
 
     # --- the connection ---------------------------------------------------------------
 
-    async def _connect(self, route: Route, defaults: Pairs) -> Backend | None:
-        """A backend, or None where it has to be tried again. Raises Refused."""
-        async with self._pace:
-            if self.gate.standing(monotonic()) is not Standing.OPEN:
-                return None
-            epoch = self.gate.epoch
-            self._make_room(is_full=False)
-            try:
-                async with asyncio.timeout(self._settings.connect_timeout_s):
-                    if self.before_anybody is not None:
-                        await self.before_anybody(epoch)
-                    backend = await self._log_in(route, defaults, epoch)
-                if self.gate.standing(monotonic()) is Standing.OPEN and self.gate.epoch == epoch:
-                    return backend
-                hang_up(backend.stream)
-            except ServerRefused as refused:
-                if refused.sqlstate == _NO_ROOM and not refused.is_of_a_limit:
-                    self._make_room(is_full=True)
-                elif refused.sqlstate == _SHUTTING_DOWN:
-                    self._unreachable(epoch, "it is shutting down")
-                else:
-                    raise Refused(AttachRefused(refused.fields)) from None
-            except (BackendLost, TimeoutError) as error:
-                self._unreachable(epoch, str(error))
+    async def _connect(self, route: Route, defaults: Pairs, place: Place) -> Backend | None:
+        """A backend, or None where the gate has to be looked at again. Raises Refused."""
+        retry_s = RETRY_SECONDS_MIN
+        while self._leads_to(place.epoch):
+            async with self._pace:
+                backend = await self._try_once(route, defaults, place)
+            if backend is not None or not self._leads_to(place.epoch):
+                return backend
+            # Full in spite of its place. It keeps that: others would only be refused as well.
+            self._room.refused()
+            await asyncio.sleep(retry_s)
+            retry_s = min(retry_s * 2, RETRY_SECONDS_MAX)
+        return None
+
+    def _leads_to(self, epoch: int) -> bool:
+        return self.gate.epoch == epoch and self.gate.standing(monotonic()) is Standing.OPEN
+
+    async def _try_once(self, route: Route, defaults: Pairs, place: Place) -> Backend | None:
+        """None where the gate has moved, or the compute has no room. Raises Refused."""
+        epoch = place.epoch
+        if not self._leads_to(epoch):
+            return None
+        try:
+            async with asyncio.timeout(self._settings.connect_timeout_s):
+                if self.before_anybody is not None:
+                    await self.before_anybody(epoch)
+                backend = await self._log_in(route, defaults, epoch, place)
+            if self._leads_to(epoch):
+                return backend
+            hang_up(backend.stream)
+        except ServerRefused as refused:
+            if refused.sqlstate == _SHUTTING_DOWN:
+                self._unreachable(epoch, "it is shutting down")
+            elif refused.sqlstate != _NO_ROOM or refused.is_of_a_limit:
+                raise Refused(AttachRefused(refused.fields)) from None
+        except (BackendLost, TimeoutError) as error:
+            self._unreachable(epoch, str(error))
         return None
 
     async def connect(self, user: str, dbname: str, parameters: Pairs) -> Backend:
@@ -172,20 +184,26 @@ class Way:
         route = Route(self._name, user, dbname)
         try:
             async with asyncio.timeout(self._settings.connect_timeout_s):
-                return await self._log_in(route, parameters, self.gate.epoch)
+                return await self._log_in(route, parameters, self.gate.epoch, None)
         except TimeoutError:
             raise BackendLost("the compute does not answer in time") from None
 
-    async def _log_in(self, route: Route, defaults: Pairs, epoch: int) -> Backend:
+    async def _log_in(
+        self, route: Route, defaults: Pairs, epoch: int, place: Place | None
+    ) -> Backend:
         assert self.gate.address is not None
         stream = await self._computes.dial(self.gate.address)
         # What the client asked for itself stands over the defaults.
         parameters = tuple((dict(defaults) | dict(route.parameters)).items())
         try:
-            return await log_in(stream, epoch, route.user, route.database, parameters)
+            backend = await log_in(stream, epoch, route.user, route.database, parameters)
         except BaseException:
             stream.abort()
             raise
+        if place is not None:
+            place.is_bound = True
+            stream.when_gone(place.free)
+        return backend
 
     def _unreachable(self, epoch: int, reason: str) -> None:
         """Whoever waits asks for a wake again, and says which compute did not answer."""

@@ -10,6 +10,7 @@ from torpor_api.failures import Failure, Unavailable
 from torpor_api.identity import SessionId
 from torpor_proxy.core import wire
 from torpor_proxy.core.parameters import Pairs
+from torpor_proxy.core.refusals import CannotWake, Refusal
 from torpor_proxy.core.routing import Route
 from torpor_proxy.executor.arrival import Arrival, Steps
 from torpor_proxy.executor.conversation import Backend
@@ -132,6 +133,9 @@ class FakeHost:
 
     def why_not(self) -> Failure:
         return Unavailable("it takes its time")
+
+    def too_late(self) -> Refusal:
+        return CannotWake("shop", self.why_not())
 
     def new_key(self, session: Session, process_id: int) -> tuple[int, bytes]:
         return process_id, b"made"
