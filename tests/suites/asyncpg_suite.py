@@ -19,6 +19,12 @@ CHOSEN = "not TestCodeQuality and not TestConnectionAttributes"
 """Left out: what judges the style of asyncpg's own sources, and what starts two Postgres of its own
 as primary and standby. Neither would ever reach the server that is named."""
 
+QUICK = [
+    f"tests/test_{each}.py"
+    for each in ("cache_invalidation", "connect", "cursor", "execute", "listeners", "prepare")
+]
+"""What is most about sessions. The others take longer, most of it asleep."""
+
 
 def run(run: Run) -> Results:
     """All of them, with the asyncpg that they belong to."""
@@ -35,7 +41,8 @@ def run(run: Run) -> Results:
                 run.tell(line)
 
     argv = [
-        *(sys.executable, "-m", "pytest", "tests", "--verbose", "--tb=short"),
+        *(sys.executable, "-m", "pytest", "--verbose", "--tb=short"),
+        *(QUICK if run.is_quick else ["tests"]),
         *("-p", "no:cacheprovider", "-p", "no:xdist", "--timeout=0", f"--junitxml={report}"),
         *("--rootdir", str(run.workshop.asyncpg_tests), "-k", CHOSEN),
     ]

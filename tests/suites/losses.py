@@ -52,6 +52,12 @@ ALLOWED: tuple[Allowed, ...] = (
         "compares a backend's own counters before and after, and looks for its temporary schema",
     ),
     _allowed(
+        "isolation",
+        "async-notify",
+        Loss.PROCESS_ID,
+        "a notification names the process of the moment, and its driver prints whose that is",
+    ),
+    _allowed(
         "asyncpg",
         "test_execute.TestExecuteScript.test_execute_script_interrupted_by_server",
         Loss.PROCESS_ID,

@@ -17,14 +17,16 @@ SECONDS_MAX = 900.0
 PARALLEL_MAX = 20
 """As PostgreSQL's makefile has it."""
 
+QUICK_SCHEDULE = Path(__file__).parent / "quick_schedule"
+
 
 def run(run: Run) -> Results:
-    """Every test of ``parallel_schedule``."""
+    """Every test of ``parallel_schedule``, or some of them."""
     tests = run.workshop.tests / "regress"
     return drive(
         run,
         tests,
-        tests / "parallel_schedule",
+        QUICK_SCHEDULE if run.is_quick else tests / "parallel_schedule",
         [
             run.workshop.driver("regress/pg_regress"),
             f"--dlpath={run.workshop.libraries}",

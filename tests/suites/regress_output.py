@@ -19,6 +19,8 @@ _DIFF = re.compile(r"^diff .*/(?P<test>[^/]+)\.out$")
 
 _NUMBERS = re.compile(r"^@@ .* @@")
 
+_PROCESS = re.compile(r"\bPID \d+")
+
 
 def reported(line: str) -> tuple[str, bool] | None:
     """The test that a line reports on and whether it passed; None for any other line."""
@@ -36,12 +38,12 @@ def results(passed: Mapping[str, bool], diffs: str) -> dict[str, Result]:
 
 
 def details(lines: Iterable[str]) -> dict[str, str]:
-    """The differing lines of each test, without paths and line numbers."""
+    """The differing lines of each test, without paths, line numbers and process ids."""
     found: dict[str, list[str]] = {}
     current: list[str] = []
     for line in lines:
         if (header := _DIFF.match(line)) is not None:
             current = found.setdefault(header["test"], [])
         elif not line.startswith(("--- /", "+++ /")):
-            current.append(_NUMBERS.sub("@@", line))
+            current.append(_PROCESS.sub("PID n", _NUMBERS.sub("@@", line)))
     return {test: "\n".join(kept) + "\n" for test, kept in found.items()}

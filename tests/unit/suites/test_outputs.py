@@ -13,7 +13,7 @@ diff -U3 /tmp/a/expected/sequence.out /tmp/b/results/sequence.out
  SELECT lastval();
 - 1
 --- a comment that is gone
-+ERROR:  lastval is not yet defined in this session
++ERROR:  lastval is not yet defined in this session of PID 4711
 diff -U3 /tmp/a/expected/int8.out /tmp/b/results/int8.out
 @@ -1 +1 @@
 -1
@@ -36,7 +36,7 @@ def test_how_a_test_failed_has_no_path_and_no_time() -> None:
         " SELECT lastval();",
         "- 1",
         "--- a comment that is gone",
-        "+ERROR:  lastval is not yet defined in this session",
+        "+ERROR:  lastval is not yet defined in this session of PID n",
     ]
 
 
