@@ -166,7 +166,7 @@ def test_a_death_of_the_autoscaler_in_the_middle_leaves_it_as_it_was() -> None:
             parked.autocommit = True
             parked.execute("select 1")
             busy.execute("create table t (n int)")
-            moving = ThreadPoolExecutor(1).submit(switch_over, database, patience_s=45.0)
+            moving = ThreadPoolExecutor(1).submit(switch_over, database, patience_s=300.0)
             until(lambda: "parked" in states(database), "the gate has begun to close")
             os.kill(up.component("autoscaler"), signal.SIGKILL)
             with pytest.raises(Unavailable):
