@@ -141,7 +141,7 @@ class Room:
             # It was admitted in the moment in which it gave up.
             self._freed(who, admitted.result())
         else:
-            del self._admitted[who]
+            self._admitted.pop(who, None)
             self._places.give_up(who)
             self._changed()
 
@@ -171,7 +171,12 @@ class Room:
         """Admit whoever's turn it is, and see that others make way for those who wait."""
         self._places.limit = self._limit
         for who in self._places.admitted():
-            self._admitted.pop(who).set_result(self._epoch)
+            admitted = self._admitted.pop(who)
+            if admitted.cancelled():
+                # Its task has been told, but has not had its turn to say that it gives up.
+                self._places.free(who)
+            else:
+                admitted.set_result(self._epoch)
         if self._places.missing > 0 and self._timer is None:
             self._park_idlest(self._places.missing)
             if self._places.missing > 0:
