@@ -17,7 +17,7 @@ def report_of(session: Session, now: float) -> SessionReport | None:
     return SessionReport(
         session=session.identity.number,
         user=session.identity.route.user,
-        application=session.application,
+        application=session.known.application,
         client=session.identity.client,
         reason=session.reason,
         since_s=max(0.0, now - session.last_used),
@@ -34,7 +34,7 @@ def info_of(session: Session, now: float) -> SessionInfo:
         session=session.identity.number,
         user=session.identity.route.user,
         dbname=session.identity.route.database,
-        application=session.application,
+        application=session.known.application,
         client=session.identity.client,
         state=standing,
         since_s=max(0.0, now - session.since),

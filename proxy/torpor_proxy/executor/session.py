@@ -12,30 +12,19 @@ import logging
 from collections.abc import Coroutine
 from time import monotonic
 
-from torpor_api.failures import Failure
-from torpor_proxy.core import failover, idle_words, parked, wire
+from torpor_proxy.core import idle_words, wire
+from torpor_proxy.core.capture import Captured
 from torpor_proxy.core.exchange import Exchange
 from torpor_proxy.core.parameters import NOTHING_TOLD, Pairs, parameters_of
-from torpor_proxy.core.refusals import (
-    CannotWake,
-    ComputeLost,
-    IdleSessionTimeout,
-    NotificationsMissed,
-    ProtocolViolation,
-    Refusal,
-    Refused,
-    RestoreRefused,
-    TransactionLost,
-)
-from torpor_proxy.core.restore import RestoreFailed
+from torpor_proxy.core.refusals import IdleSessionTimeout, Refusal
 from torpor_proxy.core.routing import Route
 from torpor_proxy.core.session_state import SessionState
-from torpor_proxy.core.wire import Severity
-from torpor_proxy.executor import visit
+from torpor_proxy.executor import loss, visits
 from torpor_proxy.executor.arrival import Arrival
 from torpor_proxy.executor.attachment import Attachment
 from torpor_proxy.executor.conversation import Backend
 from torpor_proxy.executor.hearing import Hearing
+from torpor_proxy.executor.homecoming import come_home
 from torpor_proxy.executor.host import Host, Identity, State
 from torpor_proxy.executor.idle_timer import IdleTimer
 from torpor_proxy.executor.waiting import Waiting
@@ -46,28 +35,25 @@ log = logging.getLogger(__name__)
 CAPTURE_AGAIN_SECONDS = 10.0
 """After a question that failed for a passing reason, like a lock on the server's catalog."""
 
-ARRIVE_AGAIN_SECONDS = 0.05
-"""After a compute was lost while a session was put back on it."""
-
 
 class Session:
     """Bound to one client's stream for its whole life."""
 
     __slots__ = (
-        "_attachment",
-        "_hearing",
-        "_host",
         "_idle_timer",
-        "_state",
-        "_stream",
-        "_task",
-        "_waiting",
+        "attachment",
         "captured_at",
+        "client",
+        "hearing",
+        "host",
         "identity",
         "is_captured",
+        "known",
         "last_used",
         "since",
         "state",
+        "task",
+        "waiting",
     )
 
     def __init__(self, identity: Identity, stream: Stream, host: Host[Session]) -> None:
@@ -77,13 +63,13 @@ class Session:
         self.is_captured = False
         """Captured since the client's last message; what was found is in the pins."""
         self.captured_at = 0.0
-        self._stream = stream
-        self._host = host
-        self._state = SessionState()
-        self._attachment: Attachment | None = None
-        self._waiting = Waiting(self, stream, host)
-        self._hearing = Hearing(self, self._state, host)
-        self._task: asyncio.Task[None] | None = None
+        self.client = stream
+        self.host = host
+        self.known = SessionState()
+        self.attachment: Attachment | None = None
+        self.waiting = Waiting(self, stream, host)
+        self.hearing = Hearing(self, self.known, host)
+        self.task: asyncio.Task[None] | None = None
         self._idle_timer = IdleTimer()
 
     # --- what others ask --------------------------------------------------------------
@@ -92,16 +78,16 @@ class Session:
     def is_busy(self) -> bool:
         """Whether it needs its compute now: a query, a transaction, or on its way to one."""
         if self.state is State.ATTACHED:
-            return not self._exchange.is_safe or self._stream.is_full
-        return self.state is State.WAITING or self._waiting.pending is not None
+            return not self.exchange.is_safe or self.client.is_full
+        return self.state is State.WAITING or self.waiting.pending is not None
 
     @property
     def can_be_let_go(self) -> bool:
-        return self.is_captured and not self._state.pins and not self.is_busy
+        return self.is_captured and not self.known.pins and not self.is_busy
 
     @property
     def is_pinned(self) -> bool:
-        return self.is_captured and bool(self._state.pins)
+        return self.is_captured and bool(self.known.pins)
 
     @property
     def is_at_rest(self) -> bool:
@@ -113,55 +99,50 @@ class Session:
         if not self.is_at_rest:
             return False
         return not self.is_captured or (
-            self._state.pins.is_passing and monotonic() - self.captured_at > CAPTURE_AGAIN_SECONDS
+            self.known.pins.is_passing and monotonic() - self.captured_at > CAPTURE_AGAIN_SECONDS
         )
 
     @property
-    def _exchange(self) -> Exchange:
+    def exchange(self) -> Exchange:
         """What client and server owe each other, up to the last byte."""
-        attachment = self._attachment
-        return self._state.exchange if attachment is None else attachment.relay.exchange()
+        attachment = self.attachment
+        return self.known.exchange if attachment is None else attachment.relay.exchange()
 
     @property
     def is_in_flight(self) -> bool:
         """Whether its backend was in the middle of something when it was last heard of."""
-        return not self._exchange.is_safe
+        return not self.exchange.is_safe
 
     @property
     def queries(self) -> int:
         """Answered so far."""
-        return self._exchange.queries
-
-    @property
-    def application(self) -> str:
-        """As its server last reported it."""
-        return self._state.application
+        return self.exchange.queries
 
     @property
     def backend(self) -> Backend | None:
         """That it has now."""
-        return None if self._attachment is None else self._attachment.backend
+        return None if self.attachment is None else self.attachment.backend
 
     @property
     def reason(self) -> str:
         """Why it needs its compute, in words."""
         if self.state is State.WAITING:
             return "waits for the database"
-        if self._waiting.pending is not None:
+        if self.waiting.pending is not None:
             return "is running a query"
-        return self._state.why_kept(is_unread=self._stream.is_full)
+        return self.known.why_kept(is_unread=self.client.is_full)
 
     # --- what it listens for ----------------------------------------------------------
 
     @property
     def listens(self) -> bool:
         """As of its last capture."""
-        return self._hearing.listens
+        return self.hearing.listens
 
     @property
     def heard_until(self) -> float:
         """Until when its own backend has surely told everything."""
-        return self._hearing.sure_until
+        return self.hearing.sure_until
 
     @property
     def route(self) -> Route:
@@ -169,11 +150,11 @@ class Session:
 
     @property
     def is_unread(self) -> bool:
-        return self._stream.is_full
+        return self.client.is_full
 
     def hear(self, notifications: bytes) -> None:
-        self._stream.write(notifications)
-        if self.state is State.PARKED and self._stream.is_full:
+        self.client.write(notifications)
+        if self.state is State.PARKED and self.client.is_full:
             # A backend of its own waits for its client, as in Postgres, and holds up nobody else.
             self.come_back()
 
@@ -183,97 +164,49 @@ class Session:
     def is_parked(self) -> bool:
         return self.state is State.PARKED
 
+    def is_visited(self) -> bool:
+        return self.state is State.CAPTURING
+
     def answer_itself(self, question: bytes, answer: bytes) -> None:
-        self._state.answered_here(question)
+        self.known.answered_here(question)
         self.last_used = monotonic()
         self._await_idle_timeout()
-        self._stream.write(answer)
-
-    def refuse_garbage(self, reason: str) -> None:
-        self.refuse(ProtocolViolation(reason))
+        self.client.write(answer)
 
     # --- being born and attaching -----------------------------------------------------
 
     def be_born(self, told: Pairs, process_id: int) -> None:
         """Its client has logged in while the database sleeps, and need not wait for it."""
-        self._stream.sink = self._waiting
-        self._state.parameters = parameters_of(told)
+        self.client.sink = self.waiting
+        self.known.parameters = parameters_of(told)
         self.is_captured = True
-        self._stream.write(NOTHING_TOLD.difference(told))
+        self.client.write(NOTHING_TOLD.difference(told))
         self._greet(process_id)
 
     def come_back(self) -> None:
         """Begin to wait for a compute; the client's bytes are kept meanwhile."""
         assert self.state is State.PARKED
         self._enter(State.WAITING)
-        self._stream.sink = self._waiting
-        self._task = asyncio.get_running_loop().create_task(self._come_back())
+        self.client.sink = self.waiting
+        self.task = asyncio.get_running_loop().create_task(come_home(self))
 
-    async def _come_back(self) -> None:
-        settings, name = self._host.settings, self.identity.route.endpoint
-        notice = asyncio.get_running_loop().call_later(settings.notice_after_s, self._tell_waiting)
-        try:
-            async with asyncio.timeout(settings.wake_timeout_s):
-                is_attached = False
-                while not is_attached:
-                    is_attached = await self._arrive()
-        except Refused as refused:
-            self.refuse(refused.refusal)
-        except Failure as failure:
-            self.refuse(CannotWake(name, failure))
-        except TimeoutError:
-            self.refuse(self._host.too_late())
-        except RestoreFailed as failed:
-            self.refuse(RestoreRefused(failed.fields))
-        except Exception:
-            # A defect is that of one session: its client must not wait for ever.
-            log.exception("session_defect", extra=self.identity.log_keys)
-            self.refuse(ComputeLost(name, in_flight=False))
-        finally:
-            notice.cancel()
-            self._task = None
-
-    async def _arrive(self) -> bool:
-        """Once; whether the session is attached. Raises what ends it."""
-        arrival = await self._host.arrive(self.identity, self._state.startup_defaults)
-        # From here on end() sees to the backend.
-        attachment = Attachment(self, self._state, self._stream, arrival.backend)
-        self._attachment = attachment
-        try:
-            with_unnamed = not parked.replaces_unnamed(self._waiting.pending)
-            mark = self._hearing.return_soon()
-            reported = await attachment.put_back(
-                self._hearing.takes, mark, with_unnamed=with_unnamed
-            )
-            await self._hearing.come_to_mark()
-        except visit.FAILED as error:
-            self._warn("attach_failed", error)
-            self._hearing.stay()
-            self._attachment = None
-            attachment.hang_up()
-            # The compute was lost in between; nothing of the client has passed.
-            await asyncio.sleep(ARRIVE_AGAIN_SECONDS)
-            return False
-        self._attach(attachment, reported, arrival)
-        return True
-
-    def _attach(self, attachment: Attachment, reported: Pairs, arrival: Arrival) -> None:
-        self._stream.write(self._state.parameters.difference(reported))
-        self._state.parameters = parameters_of(reported)
-        self._hearing.returned()
-        if self._state.is_new:
-            self._state.is_new = False
-            self._host.logged_in(self.identity.route, reported)
+    def attach(self, attachment: Attachment, reported: Pairs, arrival: Arrival) -> None:
+        self.client.write(self.known.parameters.difference(reported))
+        self.known.parameters = parameters_of(reported)
+        self.hearing.returned()
+        if self.known.is_new:
+            self.known.is_new = False
+            self.host.logged_in(self.identity.route, reported)
         if self.identity.key is None:
             self._greet(arrival.backend.process_id, arrival.backend.notices)
-        self._go_on(attachment, arrival)
+        self.go_on(attachment, arrival)
 
     def _greet(self, process_id: int, notices: bytes = b"") -> None:
         """The last words of a login."""
-        key = self.identity.key = self._host.new_key(self, process_id)
-        self._stream.write(wire.backend_key_data(*key) + notices + wire.ready_for_query())
+        key = self.identity.key = self.host.new_key(self, process_id)
+        self.client.write(wire.backend_key_data(*key) + notices + wire.ready_for_query())
 
-    def _go_on(
+    def go_on(
         self,
         attachment: Attachment,
         arrival: Arrival | None = None,
@@ -282,28 +215,22 @@ class Session:
     ) -> None:
         """Bytes pass through the relay from now on, those that waited first."""
         self._enter(State.ATTACHED)
-        self.watch(self._host.waits_for_safe_points)
-        self._stream.sink, server = attachment.sinks(self.repair)
+        self.watch(self.host.waits_for_safe_points)
+        self.client.sink, server = attachment.sinks(self.repair)
         attachment.end_visit(server if arrival is None else arrival.watched(server))
-        pending = self._waiting.take()
+        pending = self.waiting.take()
         # Neither side has heard of what changed while the other's sink was another one.
-        if self._stream.is_full:
+        if self.client.is_full:
             attachment.stream.pause()
         if not attachment.stream.is_full:
-            self._stream.resume()
+            self.client.resume()
         if pending:
-            sink = attachment.relay.from_client if is_repaired else self._stream.sink
+            sink = attachment.relay.from_client if is_repaired else self.client.sink
             sink.received(pending)
-        if self._waiting.has_ended:
+        if self.waiting.has_ended:
             attachment.stream.write_eof()
         if not attachment.stream.is_open:
             self.backend_lost()
-
-    def _tell_waiting(self) -> None:
-        words = f'waiting for database "{self.identity.route.endpoint}"'
-        self._stream.write(
-            wire.report(Severity.NOTICE, "00000", words, detail=self._host.why_not().message)
-        )
 
     # --- capturing and parking --------------------------------------------------------
 
@@ -314,81 +241,47 @@ class Session:
         From this call on, not only from its first turn, the client's bytes wait.
         """
         assert self.is_at_rest
-        self._hearing.asks()
-        return self._capture(self._begin_visit(), then_park)
+        self.hearing.asks()
+        return visits.capture(self, self._begin_visit(), then_park=then_park)
 
-    async def _capture(self, attachment: Attachment, then_park: bool) -> None:
-        catalogs = self._host.catalogs(self.identity.route.database)
-        patience_s = self._host.settings.capture_timeout_s
-        try:
-            found = await attachment.read_state(
-                self.identity, catalogs, patience_s, self._host.cancel
-            )
-        except visit.FAILED as error:
-            self._visit_failed(error)
-            return
-        if self.state is not State.CAPTURING:
-            return
-        self._state.captured(self._hearing.captured(found))
+    def captured(self, found: Captured) -> None:
+        """Its backend has answered."""
+        self.known.captured(self.hearing.captured(found))
         self.is_captured, self.captured_at = True, monotonic()
         self._await_idle_timeout()
-        if then_park and not self._state.pins and await self._leaves(attachment):
-            self._part(attachment)
-        elif self.state is State.CAPTURING:
-            self._go_on(attachment)
-
-    async def _leaves(self, attachment: Attachment) -> bool:
-        """Whether somebody else hears what is notified from now on."""
-        try:
-            is_heard = await self._hearing.leave(attachment)
-        except visit.FAILED as error:
-            self._visit_failed(error)
-            return False
-        return is_heard and self.state is State.CAPTURING
 
     def repair(self, data: bytes) -> None:
         """Its client may be about to use a statement that could not be put back: try again."""
         attachment = self._begin_visit()
-        self._waiting.pending = bytearray(data)
-        self._task = asyncio.get_running_loop().create_task(self._repair(attachment))
-
-    async def _repair(self, attachment: Attachment) -> None:
-        try:
-            await attachment.repair(bytes(self._waiting.pending or b""))
-        except visit.FAILED as error:
-            self._visit_failed(error)
-            return
-        finally:
-            self._task = None
-        if self.state is State.CAPTURING:
-            self._go_on(attachment, is_repaired=True)
+        self.waiting.pending = bytearray(data)
+        self.task = asyncio.get_running_loop().create_task(visits.repair(self, attachment))
 
     def _begin_visit(self) -> Attachment:
-        attachment = self._attachment
+        attachment = self.attachment
         assert attachment is not None and self.state is State.ATTACHED
         self._enter(State.CAPTURING)
-        self._stream.sink = self._waiting
+        self.client.sink = self.waiting
         attachment.begin_visit(self._heard)
         return attachment
 
-    def _visit_failed(self, error: Exception) -> None:
+    def visit_failed(self, error: Exception) -> None:
         if self.state is State.CAPTURING:
-            self._warn("visit_failed", error)
+            self.warn("visit_failed", error)
             self._enter(State.ATTACHED)
             self.backend_lost()
 
     def _heard(self, message: bytes) -> None:
         """Said by the server on its own account while it was being captured."""
-        if self._hearing.takes(message):
+        if self.hearing.takes(message):
             return
         message = idle_words.for_client(message)
-        self._exchange.server_sent(message, self._state.saw_parameter)
-        self._stream.write(message)
+        self.exchange.server_sent(message, self.known.saw_parameter)
+        self.client.write(message)
 
     def let_go(self) -> None:
         """Park: hang up on the backend. Only where ``can_be_let_go``."""
-        assert self._attachment is not None and self.can_be_let_go
-        self._part(self._attachment)
+        assert self.attachment is not None and self.can_be_let_go
+        self.part(self.attachment)
 
     def park(self) -> Coroutine[None, None, None]:
         """Detach it, where that is possible now and loses nothing; to be awaited.
@@ -403,29 +296,29 @@ class Session:
 
     def watch(self, is_watched: bool) -> None:
         """Whether its host wants to know of each safe point that it reaches."""
-        if self._attachment is not None:
-            relay = self._attachment.relay
+        if self.attachment is not None:
+            relay = self.attachment.relay
             relay.at_safe_point = self._at_safe_point if is_watched else None
 
     def _at_safe_point(self) -> None:
         if self.state is State.ATTACHED:
-            self._host.at_safe_point(self)
+            self.host.at_safe_point(self)
 
-    def _part(self, attachment: Attachment) -> None:
+    def part(self, attachment: Attachment) -> None:
         self._detach()
         self._enter(State.PARKED)
         attachment.hang_up()
-        self._hearing.parted()
-        self._waiting.consider()
+        self.hearing.parted()
+        self.waiting.consider()
 
     def _detach(self) -> None:
         """There is no backend any more; what comes from the client comes here."""
-        assert self._exchange is self._state.exchange  # Walked to its end.
-        self._attachment = None
-        self._stream.sink = self._waiting
+        assert self.exchange is self.known.exchange  # Walked to its end.
+        self.attachment = None
+        self.client.sink = self.waiting
 
     def _await_idle_timeout(self) -> None:
-        timeout_s = self._state.idle_session_timeout_s
+        timeout_s = self.known.idle_session_timeout_s
         self._idle_timer.start(self.last_used, timeout_s, self._may_be_idle_for_too_long)
 
     def _may_be_idle_for_too_long(self) -> None:
@@ -435,57 +328,31 @@ class Session:
     # --- what the relay tells ---------------------------------------------------------
 
     def client_ended(self) -> None:
-        self._waiting.has_ended = True
-        if self._attachment is not None:
-            self._attachment.stream.write_eof()
+        self.waiting.has_ended = True
+        if self.attachment is not None:
+            self.attachment.stream.write_eof()
 
     def client_lost(self) -> None:
         self.end()
 
     def backend_ended(self) -> None:
-        if self._attachment is not None:
-            self._attachment.stream.close()
+        if self.attachment is not None:
+            self.attachment.stream.close()
 
     def backend_lost(self) -> None:
         """The compute has ended this session, or has ended."""
         if self.state is not State.ATTACHED:
             return
-        if self._exchange.is_over or self._waiting.has_ended:
-            self.end()
-        elif self.can_be_let_go:
-            self._survive()
-        elif self._state.fault:
-            self.refuse(ProtocolViolation(self._state.fault))
-        else:
-            self._fail_over()
+        loss.backend_lost(self)
 
-    def _fail_over(self) -> None:
-        """Something was in flight, or a transaction open, or it is not known what it had."""
-        endpoint, in_flight = self.identity.route.endpoint, not self._exchange.is_idle
-        answer = TransactionLost(endpoint, in_flight=in_flight).as_report() + wire.ready_for_query()
-        exchange = self._exchange
-        match failover.judge(exchange, is_as_captured=self._state.is_as_captured):
-            case failover.Aftermath.ANSWERED:
-                self._exchange.abandoned()
-                self._stream.write(answer)
-                self._survive()
-            case failover.Aftermath.OWED:
-                self._exchange.abandoned()
-                self._waiting.answer_next(answer)
-                self._survive()
-            case failover.Aftermath.ENDS:
-                self.refuse(ComputeLost(endpoint, in_flight=in_flight))
-
-    def _survive(self) -> None:
-        if self._hearing.is_in_doubt:
-            self.refuse(NotificationsMissed())
-            return
+    def survive(self) -> None:
+        """Its backend is gone, and nothing with it."""
         log.info("session_survives", extra=self.identity.log_keys)
         self.is_captured = True
         self._detach()
-        self._stream.resume()
+        self.client.resume()
         self._enter(State.PARKED)
-        self._hearing.parted()
+        self.hearing.parted()
 
     # --- the end ----------------------------------------------------------------------
 
@@ -494,8 +361,8 @@ class Session:
         if self.state is State.ENDED:
             return
         log.info("session_refused", extra={**self.identity.log_keys, "reason": refusal.reason})
-        if self._exchange.is_between_server_messages:
-            self._stream.write(refusal.as_report())
+        if self.exchange.is_between_server_messages:
+            self.client.write(refusal.as_report())
         self.end()
 
     def end(self) -> None:
@@ -503,29 +370,29 @@ class Session:
         if self.state is State.ENDED:
             return
         self._enter(State.ENDED)
-        if self._task is not None and self._task is not asyncio.current_task():
-            self._task.cancel()
+        if self.task is not None and self.task is not asyncio.current_task():
+            self.task.cancel()
         self._idle_timer.stop()
-        self._hearing.end()
-        if self._attachment is not None:
-            self._attachment.hang_up()
+        self.hearing.end()
+        if self.attachment is not None:
+            self.attachment.hang_up()
         self._detach()
-        self._stream.sink = NOBODY
-        self._stream.close()
+        self.client.sink = NOBODY
+        self.client.close()
 
     def cancel(self) -> None:
         """Cancel what the session is running now; where it runs nothing: nothing."""
-        if self.state is State.ATTACHED and not self._exchange.is_idle:
-            assert self._attachment is not None
-            self._host.cancel(self._attachment.backend)
+        if self.state is State.ATTACHED and not self.exchange.is_idle:
+            assert self.attachment is not None
+            self.host.cancel(self.attachment.backend)
 
     def _enter(self, state: State) -> None:
         before, self.state = self.state, state
         if {before, state} != {State.ATTACHED, State.CAPTURING}:
             self.since = monotonic()
-        self._host.moved(self, before, state)
+        self.host.moved(self, before, state)
 
-    def _warn(self, event: str, error: Exception) -> None:
+    def warn(self, event: str, error: Exception) -> None:
         log.warning(event, extra={**self.identity.log_keys, "reason": str(error)})
 
 

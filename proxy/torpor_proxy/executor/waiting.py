@@ -6,6 +6,7 @@ from typing import Protocol, assert_never
 
 from torpor_proxy.core import parked, wire
 from torpor_proxy.core.failover import OwedError
+from torpor_proxy.core.refusals import ProtocolViolation, Refusal
 from torpor_proxy.ports import Stream
 from torpor_proxy.settings import Settings
 
@@ -22,8 +23,8 @@ class Waiter(Protocol):
     def answer_itself(self, question: bytes, answer: bytes) -> None:
         """The proxy answers, and the database sleeps on."""
 
-    def refuse_garbage(self, reason: str) -> None:
-        """No message of the protocol begins like this."""
+    def refuse(self, refusal: Refusal) -> None:
+        """Say why, and end."""
 
     def end(self) -> None:
         """The client takes its leave."""
@@ -108,7 +109,7 @@ class Waiting:
             case parked.Incomplete():
                 pass
             case parked.Broken(reason):
-                self._session.refuse_garbage(reason)
+                self._session.refuse(ProtocolViolation(reason))
             case parked.Goodbye():
                 self._session.end()
             case parked.Answered(answer):

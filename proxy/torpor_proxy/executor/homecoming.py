@@ -1,0 +1,128 @@
+"""A parked session's way back to a backend, or the reason why there is none for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Protocol
+
+from torpor_api.failures import Failure
+from torpor_proxy.core import parked, wire
+from torpor_proxy.core.parameters import Pairs
+from torpor_proxy.core.refusals import CannotWake, ComputeLost, Refusal, Refused, RestoreRefused
+from torpor_proxy.core.restore import RestoreFailed
+from torpor_proxy.core.session_state import SessionState
+from torpor_proxy.core.wire import Severity
+from torpor_proxy.executor import visit
+from torpor_proxy.executor.arrival import Arrival
+from torpor_proxy.executor.attachment import Attachment
+from torpor_proxy.executor.hearing import Hearing
+from torpor_proxy.executor.host import Identity
+from torpor_proxy.executor.relay import Relayed
+from torpor_proxy.executor.waiting import Waiting
+from torpor_proxy.ports import Stream
+from torpor_proxy.settings import Settings
+
+log = logging.getLogger(__name__)
+
+ARRIVE_AGAIN_SECONDS = 0.05
+"""After a compute was lost while a session was put back on it."""
+
+
+class Road(Protocol):
+    """What is needed of its endpoint."""
+
+    settings: Settings
+
+    async def arrive(self, identity: Identity, defaults: Pairs) -> Arrival:
+        """A backend, once the database is awake. Raises Refused, or a Failure with the reason."""
+
+    def why_not(self) -> Failure:
+        """Why the database is not awake yet, as far as is known."""
+
+
+class Traveller(Relayed, Protocol):
+    """The session."""
+
+    identity: Identity
+    known: SessionState
+    hearing: Hearing
+    waiting: Waiting
+    client: Stream
+    attachment: Attachment | None
+    task: asyncio.Task[None] | None
+
+    @property
+    def host(self) -> Road: ...
+
+    def attach(self, attachment: Attachment, reported: Pairs, arrival: Arrival) -> None:
+        """It is put back; bytes may pass."""
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Say why, and end."""
+
+    def warn(self, event: str, error: Exception) -> None:
+        """Into the log."""
+
+
+async def come_home(session: Traveller) -> None:
+    """Until the session is attached, or has ended with the reason."""
+    host, name = session.host, session.identity.route.endpoint
+    notice = asyncio.get_running_loop().call_later(
+        host.settings.notice_after_s, _tell_waiting, session
+    )
+    try:
+        async with asyncio.timeout(host.settings.wake_timeout_s):
+            is_attached = False
+            while not is_attached:
+                is_attached = await _arrive(session)
+    except Refused as refused:
+        session.refuse(refused.refusal)
+    except Failure as failure:
+        session.refuse(CannotWake(name, failure))
+    except TimeoutError:
+        session.refuse(CannotWake(name, host.why_not()))
+    except RestoreFailed as failed:
+        session.refuse(RestoreRefused(failed.fields))
+    except Exception:
+        # A defect is that of one session: its client must not wait for ever.
+        log.exception("session_defect", extra=session.identity.log_keys)
+        session.refuse(ComputeLost(name, in_flight=False))
+    finally:
+        notice.cancel()
+        session.task = None
+
+
+async def _arrive(session: Traveller) -> bool:
+    """Once; whether the session is attached. Raises what ends it."""
+    arrival = await session.host.arrive(session.identity, session.known.startup_defaults)
+    # From here on the session's end sees to the backend.
+    attachment = Attachment(session, session.known, session.client, arrival.backend)
+    session.attachment = attachment
+    try:
+        reported = await _put_back(session, attachment)
+    except visit.FAILED as error:
+        session.warn("attach_failed", error)
+        session.hearing.stay()
+        session.attachment = None
+        attachment.hang_up()
+        # The compute was lost in between; nothing of the client has passed.
+        await asyncio.sleep(ARRIVE_AGAIN_SECONDS)
+        return False
+    session.attach(attachment, reported, arrival)
+    return True
+
+
+async def _put_back(session: Traveller, attachment: Attachment) -> Pairs:
+    with_unnamed = not parked.replaces_unnamed(session.waiting.pending)
+    mark = session.hearing.return_soon()
+    takes = session.hearing.takes
+    reported = await attachment.put_back(takes, mark, with_unnamed=with_unnamed)
+    await session.hearing.come_to_mark()
+    return reported
+
+
+def _tell_waiting(session: Traveller) -> None:
+    words = f'database "{session.identity.route.endpoint}" is being woken; please wait'
+    reason = session.host.why_not().message
+    session.client.write(wire.report(Severity.NOTICE, "00000", words, detail=reason))

@@ -1,0 +1,93 @@
+"""What the proxy does on a session's backend between two words of its client: capture, repair."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from torpor_proxy.core.capture import Captured
+from torpor_proxy.core.session_state import SessionState
+from torpor_proxy.executor import visit
+from torpor_proxy.executor.attachment import Attachment
+from torpor_proxy.executor.conversation import Backend
+from torpor_proxy.executor.hearing import Hearing
+from torpor_proxy.executor.host import Identity
+from torpor_proxy.executor.visit import Catalogs
+from torpor_proxy.executor.waiting import Waiting
+from torpor_proxy.settings import Settings
+
+
+class Desk(Protocol):
+    """What is needed of its endpoint."""
+
+    settings: Settings
+
+    def catalogs(self, dbname: str) -> Catalogs:
+        """What is known of the catalog of one database within it."""
+
+    def cancel(self, backend: Backend) -> asyncio.Future[None]:
+        """Ask the compute to cancel what the backend runs."""
+
+
+class Visited(Protocol):
+    """The session, whose client's bytes wait meanwhile."""
+
+    identity: Identity
+    known: SessionState
+    hearing: Hearing
+    waiting: Waiting
+    task: asyncio.Task[None] | None
+
+    @property
+    def host(self) -> Desk: ...
+
+    def is_visited(self) -> bool:
+        """False once it has ended meanwhile."""
+
+    def captured(self, found: Captured) -> None:
+        """Its backend has answered."""
+
+    def part(self, attachment: Attachment) -> None:
+        """Let the backend go."""
+
+    def go_on(self, attachment: Attachment, *, is_repaired: bool = False) -> None:
+        """Bytes pass again."""
+
+    def visit_failed(self, error: Exception) -> None:
+        """The backend was lost."""
+
+
+async def capture(session: Visited, attachment: Attachment, *, then_park: bool) -> None:
+    """Find out what it would lose; ``then_park``: and let its backend go, if that loses nothing."""
+    host = session.host
+    catalogs = host.catalogs(session.identity.route.database)
+    try:
+        found = await attachment.read_state(
+            session.identity, catalogs, host.settings.capture_timeout_s, host.cancel
+        )
+        if not session.is_visited():
+            return
+        session.captured(found)
+        is_free = then_park and not session.known.pins and await session.hearing.leave(attachment)
+    except visit.FAILED as error:
+        session.visit_failed(error)
+        return
+    if not session.is_visited():
+        return
+    if is_free:
+        session.part(attachment)
+    else:
+        session.go_on(attachment)
+
+
+async def repair(session: Visited, attachment: Attachment) -> None:
+    """Try again the statements that could not be put back, before the client uses them."""
+    try:
+        await attachment.repair(bytes(session.waiting.pending or b""))
+    except visit.FAILED as error:
+        session.visit_failed(error)
+        return
+    finally:
+        session.task = None
+    if session.is_visited():
+        session.go_on(attachment, is_repaired=True)
