@@ -154,10 +154,10 @@ class FakeHost:
         return self.backends[-1]
 
 
-def new_session(host: FakeHost) -> tuple[Session, FakeStream]:
+def new_session(host: FakeHost, user: str = "app") -> tuple[Session, FakeStream]:
     """Parked, its client waits for the first ReadyForQuery."""
     client = FakeStream()
-    identity = Identity(SessionId(1), Route("shop", "app", "app"), "127.0.0.1:1", False)
+    identity = Identity(SessionId(1), Route("shop", user, "app"), "127.0.0.1:1", False)
     return Session(identity, client, host), client
 
 
