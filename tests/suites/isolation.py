@@ -12,7 +12,7 @@ import contextlib
 
 from suites import present_ids, told_ids
 from suites.outcomes import Results
-from suites.regress import drive
+from suites.schedules import Driver, drive
 from suites.suite import Run, Suite
 
 SECONDS_MAX = 900.0
@@ -37,18 +37,18 @@ PATIENCE = {"PG_TEST_TIMEOUT_DEFAULT": str(STEP_SECONDS_MAX)}
 
 
 def run(run: Run) -> Results:
-    """Every specification of ``isolation_schedule``."""
-    tests = run.workshop.tests / "isolation"
+    """Every specification of ``isolation_schedule``, or some of them."""
     run.side.run_sql(f"CREATE DATABASE {DBNAME} TEMPLATE template0")
     run.side.run_sql(
         *(f"ALTER DATABASE {DBNAME} SET {name} TO '{value}'" for name, value in SETTINGS.items())
     )
-    driver = run.workshop.driver("isolation/pg_isolation_regress")
-    argv = [driver, "--use-existing", f"--dbname={DBNAME}"]
+    program = run.workshop.driver("isolation/pg_isolation_regress")
+    argv = (program, "--use-existing", f"--dbname={DBNAME}")
     with contextlib.ExitStack() as stack:
         if run.side.parks:
             stack.enter_context(present_ids.kept(run, DBNAME, translations()))
-        return drive(run, tests, tests / "isolation_schedule", argv, SECONDS_MAX, PATIENCE)
+        driver = Driver(argv, "isolation", "isolation_schedule", SECONDS_MAX, PATIENCE)
+        return drive(run, driver)
 
 
 def translations() -> tuple[str, ...]:
