@@ -1,8 +1,11 @@
 """SQL by what it is about. A conversation takes a few of the subjects, so that they meet often.
 
-Left out is what is different in any two sessions (process ids, times, plan counters, ``currval``,
-where a setting comes from), what Torpor documents as lost, and what makes one client wait for the
-other.
+Left out is what is different in any two sessions (process ids, times, plan counters, ``currval``),
+what Torpor documents as lost, and what makes one client wait for the other. Left out as well:
+
+- ``pg_settings.source``: a default of the role comes with the startup packet of the next backend;
+- ``pg_temp.x`` where nothing temporary is left: Postgres says that there is no ``x``, or, in a
+  session that never had a temporary object, that there is no ``pg_temp``.
 """
 
 from __future__ import annotations
@@ -160,12 +163,11 @@ TEMPORARY = (
     "select * from tt",
     "drop table if exists tt",
     "create temp table numbers as select 0 as n, 'hides'::text as word",
-    "drop table if exists pg_temp.numbers",
     "create temp view tv as select 1 as one",
     "select * from tv",
     "discard temp",
     "create function pg_temp.f() returns int language sql return 5",
-    "select pg_temp.f()",
+    "drop function f()",
 )
 
 DISCARDING = ("discard all", "discard plans", "discard temp", "discard sequences", "reset all")

@@ -1,9 +1,10 @@
 """Names of custom settings (``app.user_id``) that SQL text may set. Pure.
 
-Postgres can't list them, so they are found where they are written: ``SET app.x = …`` and
-``set_config('app.x', …)``. A name too many costs nothing, since the server is asked whether it has
-a value; a name that is computed can't be asked for and keeps the session on its compute. One that
-is a parameter, ``set_config($1, …)``, is found in each Bind of its statement.
+Postgres can't list them, so they are found where they are written: ``SET app.x = …``, ``RESET
+app.x`` (which leaves it empty, but there) and ``set_config('app.x', …)``. A name too many costs
+nothing, since the server is asked whether it has a value; a name that is computed can't be asked
+for and keeps the session on its compute. One that is a parameter, ``set_config($1, …)``, is found
+in each Bind of its statement.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ OVERLAP_BYTES = 256
 """Kept of a text that goes on in the next bytes: two names of 63 bytes, quotes and the keywords."""
 
 _WORD = rb'(?:"[^"]+"|[\w$\x80-\xff]+)'
-_SET = re.compile(rb"\bset\s+(?:session\s+|local\s+)?(" + _WORD + rb"(?:\s*\.\s*" + _WORD + rb")*)")
+_SET = re.compile(
+    rb"\b(?:re)?set\s+(?:session\s+|local\s+)?(" + _WORD + rb"(?:\s*\.\s*" + _WORD + rb")*)"
+)
 _TEXT_TYPE = rb"(?:pg_catalog\s*\.\s*)?(?:text|varchar|character\s+varying)"
 _SET_CONFIG = re.compile(
     rb"""\bset_config"?\s*\(\s*(?:'([^'\\]+)'\s*,|\$(\d{1,5})\s*(?:::\s*"""
@@ -80,6 +83,10 @@ class CustomSettings:
         """A Bind, or the beginning of a long one."""
         found = bound_names.names_in_bind(self.bound, message, unnamed_is_older=unnamed_is_older)
         return self._with(found.names, found.is_unclear)
+
+    def with_call(self) -> CustomSettings:
+        """``set_config`` was called by a function call of the protocol."""
+        return self._with(frozenset(), is_computed=True)
 
     def with_close(self, message: bytes) -> CustomSettings:
         """A whole Close."""

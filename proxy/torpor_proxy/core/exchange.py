@@ -42,6 +42,9 @@ _CLIENT_KINDS = frozenset(b"QSFPBDECHXdcf")
 _CLOSE_BYTES_READ = HEAD_BYTES + 2
 """What is closed, and the first byte of its name."""
 
+_CALL_BYTES_READ = HEAD_BYTES + 4
+"""Which function is called."""
+
 _READY, _ERROR, _COPY_IN, _COPY_BOTH, _PARAMETER, _PARSED = b"ZEGWS1"
 _PLAIN_SERVER_KINDS = frozenset(b"DTC123ntsINHdcAVKR")
 _PLAIN_WHILE_PARSING = _PLAIN_SERVER_KINDS - {_PARSED}
@@ -224,7 +227,10 @@ class Exchange:
                 if self._unnamed is not None and not self._close(data, position, length):
                     break
                 is_open = is_open or self._promise(b"x")
+            elif kind == _CALL and size - position < _CALL_BYTES_READ:
+                break
             elif kind != _COPY_DATA:
+                has_sql = has_sql or kind == _CALL
                 self._take_rare(kind, length)
                 is_open = self.promises[-1:] == b"x"
             position += 1 + length

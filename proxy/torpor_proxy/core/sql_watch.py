@@ -14,9 +14,13 @@ from typing import Protocol
 from torpor_proxy.core.custom_settings import OVERLAP_BYTES, CustomSettings, may_set
 from torpor_proxy.core.exchange import INSPECTED_BYTES_MAX
 from torpor_proxy.core.failover import may_outlast_a_rollback
+from torpor_proxy.core.wire import HEAD_BYTES
 
 _head = Struct(">BI").unpack_from
-_QUERY, _PARSE, _BIND, _CLOSE = b"QPBC"
+_QUERY, _PARSE, _BIND, _CLOSE, _CALL = b"QPBCF"
+
+_SET_CONFIG = (2078).to_bytes(4, "big")
+"""The function's object id, the same in every release."""
 
 
 class HasCustom(Protocol):
@@ -55,7 +59,7 @@ class SqlWatch:
             self._kept.outlasts_rollback = True
         if self._tail is not None:
             self._read(self._tail + data[:start], is_open=start > len(data))
-        elif end <= len(data) and not self.inspects_binds and not may_set(data):
+        elif end <= len(data) and not self.inspects_binds and not _may_matter(data):
             return end
         while start < min(end, len(data)):
             kind, length = _head(data, start)
@@ -72,7 +76,8 @@ class SqlWatch:
         custom = self._kept.custom
         is_whole = len(message) == length
         if kind == _QUERY or (kind == _PARSE and not is_whole):
-            self._read(message, is_open=not is_whole)
+            # The text alone: a length that ends in a letter's byte would run into its first word.
+            self._read(message[HEAD_BYTES:], is_open=not is_whole)
         elif kind == _PARSE:
             self._kept.custom = custom.with_parse(message)
             self.inspects_binds = bool(self._kept.custom.bound)
@@ -81,6 +86,8 @@ class SqlWatch:
                 return False
             beginning = message[:INSPECTED_BYTES_MAX]
             self._kept.custom = custom.with_bind(beginning, unnamed_is_older=unnamed_is_older)
+        elif kind == _CALL and message[HEAD_BYTES:].startswith(_SET_CONFIG):
+            self._kept.custom = custom.with_call()
         elif kind == _CLOSE and is_whole and custom.bound:
             self._kept.custom = custom.with_close(message)
         return True
@@ -89,3 +96,7 @@ class SqlWatch:
         if may_set(text):
             self._kept.custom = self._kept.custom.with_those_of(text)
         self._tail = text[-OVERLAP_BYTES:] if is_open else None
+
+
+def _may_matter(data: bytes) -> bool:
+    return may_set(data) or _SET_CONFIG in data

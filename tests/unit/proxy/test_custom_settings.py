@@ -26,6 +26,7 @@ def seen(*texts: str) -> CustomSettings:
         "SET SESSION app.user_id = 7",
         "SET LOCAL app.user_id = 7",
         "set\n\tapp . user_id = 7",
+        "RESET app.user_id",
         'SET "app"."user_id" = 7',
         'SET app."user_id" = 7',
         'SET "app.user_id" = 7',

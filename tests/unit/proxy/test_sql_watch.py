@@ -81,6 +81,34 @@ def test_others_are_computed_as_before(sql: str) -> None:
     assert seen(wire.parse("s", sql)).is_computed
 
 
+def test_a_simple_query_may_begin_with_it_whatever_its_length() -> None:
+    """The last byte of its length may be that of a letter."""
+    for padding in range(256):
+        assert names(query("set app.a = 1" + " " * padding)) == {"app.a"}
+
+
+def test_a_long_parse_that_has_not_come_whole_may_begin_with_it() -> None:
+    text = "set app.a = '" + "x" * INSPECTED_BYTES_MAX + "'"
+    assert seen(wire.parse("", text), size=1000).names == {"app.a"}
+
+
+def call(function: int, *arguments: bytes) -> bytes:
+    values = b"".join(len(each).to_bytes(4, "big") + each for each in arguments)
+    head = function.to_bytes(4, "big") + b"\0\0" + len(arguments).to_bytes(2, "big")
+    return message(b"F", head + values + b"\0\0")
+
+
+def test_a_setting_by_a_function_call_of_the_protocol_is_computed() -> None:
+    called = call(2078, b"app.a", b"1", b"f")
+    for size in (*range(1, 20), 1 << 20):
+        assert seen(query("select 1"), called, SYNC, size=size).is_computed
+
+
+def test_another_function_call_is_not() -> None:
+    for size in (*range(1, 20), 1 << 20):
+        assert seen(call(177, b"1", b"2"), query("set a = 1"), size=size) == NONE
+
+
 def test_a_parameter_in_a_simple_query_is_that_of_a_statement_in_sql() -> None:
     assert seen(query(f"prepare p as {SET}")).is_computed
     assert seen(wire.parse("s", SET), query(f"prepare p as {SET}")).is_computed

@@ -1,0 +1,52 @@
+"""A few conversations with a fixed seed, and that a difference would be seen. More: `make fuzz`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from fuzz import words
+from fuzz.conversation import Conversation, Turn
+from fuzz.generate import conversation
+from fuzz.hold import compare, hold
+from fuzz.report import report
+from fuzz.sides import World, a_world
+from support.up import running_up
+
+SEEDS = range(1, 9)
+
+BACKEND = words.query("select pg_backend_pid()")
+"""What is documented to differ."""
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with running_up("--park-every-safe-point") as up, a_world(up) as made:
+        yield made
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_nobody_can_tell_the_sides_apart(world: World, seed: int) -> None:
+    held = conversation(seed)
+    if found := compare(world, held):
+        pytest.fail(report(held, found))
+
+
+def test_a_difference_is_found(world: World) -> None:
+    parked = Conversation((Turn(0, (words.query("select 2"),)), Turn(1, (BACKEND,))))
+    found = compare(world, parked)
+    assert found is not None
+    assert found.who == 1
+    assert found.straight[found.at][0] == b"D"
+
+
+def test_each_safe_point_parks_the_session(world: World) -> None:
+    world.begin_anew()
+    twice = Conversation((Turn(0, (BACKEND,)), Turn(0, (BACKEND,))))
+    straight = hold(world.straight, twice)
+    through = hold(world.through, twice, straight.marks)
+    rows = [[body for kind, body in heard if kind == b"D"] for (heard, _) in (straight.heard,)]
+    assert rows[0][0] == rows[0][1]
+    changed = [body for kind, body in through.heard[0] if kind == b"D"]
+    assert changed[0] != changed[1]
