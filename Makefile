@@ -6,7 +6,7 @@ READY := .venv/.torpor-ready
 SOURCES := operator channel compute proxy autoscaler cli tests loadtests tools
 WORKERS ?= 2
 
-.PHONY: help demo test check suites bench format clean
+.PHONY: help demo test check suites fuzz bench format clean
 .PHONY: check-format check-lint check-types check-layers check-tidy
 .DEFAULT_GOAL := help
 
@@ -26,6 +26,10 @@ check: $(READY) ## Format, lint, types, layers and tidiness, without changing an
 suites: $(READY) ## Run other people's tests through Torpor (NAME=asyncpg, QUICK=1, ALLOW_MISSING=1)
 	@PYTHONPATH=tests:loadtests $(BIN)/python -m suites $(NAME) $(if $(QUICK),--quick) \
 		$(if $(ALLOW_MISSING),--allow-missing) $(ARGS)
+
+fuzz: $(READY) ## Compare what clients hear straight and while they are parked (SEED=7, SECONDS=3600)
+	@PYTHONPATH=tests $(BIN)/python -m fuzz $(if $(SEED),--seed $(SEED)) \
+		$(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 bench: $(READY) ## Measure: NAME=resume, throughput or memory, and JSON=FILE to keep the figures
 	@PYTHONPATH=loadtests $(BIN)/python loadtests/bench.py $(NAME) $(if $(JSON),--json "$(JSON)") $(ARGS)
