@@ -193,3 +193,16 @@ async def test_a_request_for_more_than_one_start_at_a_time(agents: Agents) -> No
     assert all(isinstance(answer, m.Message | Failure) for answer in answers)
     assert isinstance(answers[0], m.Started) and isinstance(answers[3], m.Stopped)
     assert agents.left() == [agent.process.pid]
+
+
+async def test_no_room_on_another_file_system_is_said_in_the_words_of_postgres(
+    agents: Agents,
+) -> None:
+    """Its log or a tablespace may have one of their own; here Postgres just says the words."""
+    storage = agents.volume()
+    settings = Path(storage.directory) / "data" / "postgresql.auto.conf"
+    settings.write_text("work_mem = 'No space left on device'\n")
+    agent = await agents.agent()
+    with pytest.raises(StorageFull, match=r"its last words:\n(.|\n)*No space left on device"):
+        await agent.start(storage)
+    await agents.no_postgres_left()
