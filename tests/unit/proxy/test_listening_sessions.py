@@ -112,12 +112,12 @@ STEPS: tuple[Callable[[Client], Awaitable[None]], ...] = (
 
 
 @settings(deadline=None)
-@given(st.lists(st.sampled_from(STEPS), max_size=STEPS_MAX))
+@given(st.booleans(), st.lists(st.sampled_from(STEPS), max_size=STEPS_MAX))
 def test_whoever_is_slow_each_notification_is_heard_once_and_in_order(
-    steps: list[Callable[[Client], Awaitable[None]]],
+    is_parked: bool, steps: list[Callable[[Client], Awaitable[None]]]
 ) -> None:
     async def story() -> None:
-        client = await Client().log_in()
+        client = await (parked() if is_parked else Client().log_in())
         for step in steps:
             await step(client)
             client.read()
@@ -183,6 +183,9 @@ async def test_a_listener_that_is_lost_in_the_middle_of_the_cut_is_not_relied_up
     assert CUT_CHANNEL.decode() in client.own.channels
     client.listener.vanishes()
     await client.notify()
+    for _ in range(50):  # Another one would be there before the session's own backend is heard.
+        await client.others_speak()
+        await asyncio.sleep(0)
     await client.finish()
     assert client.session.state is State.ATTACHED and client.session.is_pinned
     assert client.heard == ["0"] and client.own.channels == ["news"]
@@ -195,6 +198,28 @@ async def test_a_client_speaks_while_its_session_leaves() -> None:
     await client.finish()
     assert client.session.state is State.ATTACHED
     assert client.own.channels == ["news"]
+
+
+async def test_on_its_way_back_it_waits_for_a_listener_that_is_slow() -> None:
+    client = await parked()
+    await client.notify()
+    await client.ask()
+    for _ in range(50):
+        await client.own_speaks()
+        await client.turn()
+    client.read()
+    assert client.session.state is State.WAITING and client.heard == []
+    await client.finish()
+    assert client.session.state is State.ATTACHED and client.heard == ["0"]
+
+
+async def test_a_backend_that_is_lost_while_it_waits_for_the_listener_is_not_asked() -> None:
+    client = await Client().log_in()
+    await client.park()
+    await turns(lambda: client.own.deliver() or client.host.listeners.connections == 1)
+    client.own.vanishes()
+    await client.finish()
+    assert client.session.state is State.PARKED
 
 
 # --- connections are lost -----------------------------------------------------------------
