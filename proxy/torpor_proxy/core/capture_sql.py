@@ -82,6 +82,10 @@ SELECT 'c', «pg_catalog.lower(m.found[1])», '', '' FROM pg_catalog.pg_proc p
   '[[:<:]]set(?:_config[[:space:]]*[(][[:space:]]*''|[[:space:]]+(?:session[[:space:]]+|local'
   '[[:space:]]+)?)([[:alnum:]_$]+[.][[:alnum:]_$.]+)', 'gi') AS m(found)
  WHERE p.oid ≥ 16384::pg_catalog.oid
+UNION ALL SELECT 'c', «pg_catalog.lower(n.name)», '', '' FROM pg_catalog.pg_proc p
+ CROSS JOIN LATERAL pg_catalog.unnest(p.proconfig) AS o(setting)
+ CROSS JOIN LATERAL pg_catalog.split_part(o.setting, '=', 1) AS n(name)
+ WHERE p.oid ≥ 16384::pg_catalog.oid AND n.name ~~ '%.%'
 UNION ALL SELECT 'n', '', «pg_catalog.pg_current_snapshot()::pg_catalog.text», ''
 UNION ALL SELECT 'x', «v.kind», «v.name», '' FROM (
 SELECT 'login trigger' AS kind, e.evtname::pg_catalog.text AS name

@@ -152,6 +152,11 @@ class Exchange:
         return bool(self._client_left or self._client_part)
 
     @property
+    def server_message_begins_after(self) -> int:
+        """How many of the server's next bytes go on with its last message; in doubt: all."""
+        return MESSAGE_BYTES_MAX if self._server_part else self._server_left
+
+    @property
     def is_between_server_messages(self) -> bool:
         """Whether a message of the proxy's own may be put into the stream to the client."""
         return not self._server_left and not self._server_part

@@ -51,6 +51,9 @@ class SessionState:
     is_known: bool = False
     """Its last capture found nothing that pins: ``held`` is all that it had then."""
 
+    may_listen: bool = False
+    """It has asked for notifications, or has had a channel when it was captured."""
+
     outlasts_rollback: bool = False
     """Since then a text has passed whose effect a transaction's end may not undo."""
 
@@ -91,6 +94,7 @@ class SessionState:
             self._keep(found.held)
             self.idle_session_timeout_s = found.idle_session_timeout_s
         self.is_known = not self.pins
+        self.may_listen |= bool(found.held.channels)
         self.exchange.has_moved = self.outlasts_rollback = False
         # Those that were put back once are the session's own since then and not told again.
         self.defaults = parameters_of(

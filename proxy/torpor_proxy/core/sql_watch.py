@@ -28,6 +28,9 @@ class HasCustom(Protocol):
 
     custom: CustomSettings
 
+    may_listen: bool
+    """It has asked for notifications."""
+
     outlasts_rollback: bool
     """A text has passed since the last capture that a transaction's end may not undo."""
 
@@ -55,6 +58,8 @@ class SqlWatch:
         Parse of one, which has failed. Returns up to where it was looked at: a message that
         begins there is to come again with more of its bytes.
         """
+        if not self._kept.may_listen and (b"LISTEN" in data or b"listen" in data):
+            self._kept.may_listen = True
         if self._kept.is_as_captured and may_outlast_a_rollback(data):
             self._kept.outlasts_rollback = True
         if self._tail is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TypeVar
 
 from torpor_proxy.core import wire
@@ -32,10 +32,15 @@ class Attachment:
     __slots__ = ("_conversation", "_state", "backend", "relay")
 
     def __init__(
-        self, session: Relayed, state: SessionState, client: Stream, backend: Backend
+        self,
+        session: Relayed,
+        state: SessionState,
+        client: Stream,
+        backend: Backend,
+        told_as: Mapping[int, int],
     ) -> None:
         self.backend = backend
-        self.relay = Relay(session, state, client, backend.stream)
+        self.relay = Relay(session, state, client, backend.stream, told_as)
         self._state = state
         self._conversation: Conversation | None = None
 

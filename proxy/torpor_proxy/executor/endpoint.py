@@ -72,10 +72,10 @@ class Endpoint:
         self._way = Way(info.name, settings, fleet, computes, self._room)
         self._computes = computes
         self._usage = Usage(self.attached)
-        self._told_as: dict[int, int] = {}
+        self.told_as: dict[int, int] = {}
         """Process ids that clients were told, by those of their sessions' backends."""
         self.listeners = Listeners(
-            Surroundings(self._way.connect, self._usage.at, self._told_as, self._start)
+            Surroundings(self._way.connect, self._usage.at, self.told_as, self._start)
         )
         self._way.before_anybody = self.listeners.ready
         self._way.told(info)
@@ -309,10 +309,10 @@ class Endpoint:
 
     def _remember_process_id(self, session: Session) -> None:
         if session.backend is not None and session.identity.key is not None:
-            self._told_as.pop(session.backend.process_id, None)
-            self._told_as[session.backend.process_id] = session.identity.key[0]
-            if len(self._told_as) > PROCESS_IDS_MAX:
-                del self._told_as[next(iter(self._told_as))]
+            self.told_as.pop(session.backend.process_id, None)
+            self.told_as[session.backend.process_id] = session.identity.key[0]
+            if len(self.told_as) > PROCESS_IDS_MAX:
+                del self.told_as[next(iter(self.told_as))]
 
     def why_not(self) -> Failure:
         if self._room.waiting:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import Protocol
 
 from torpor_api.failures import Failure
@@ -33,6 +34,10 @@ class Road(Protocol):
     """What is needed of its endpoint."""
 
     settings: Settings
+
+    @property
+    def told_as(self) -> Mapping[int, int]:
+        """The process ids that clients know, by those of their sessions' backends."""
 
     async def arrive(self, identity: Identity, defaults: Pairs) -> Arrival:
         """A backend, once the database is awake. Raises Refused, or a Failure with the reason."""
@@ -97,7 +102,9 @@ async def _arrive(session: Traveller) -> bool:
     """Once; whether the session is attached. Raises what ends it."""
     arrival = await session.host.arrive(session.identity, session.known.startup_defaults)
     # From here on the session's end sees to the backend.
-    attachment = Attachment(session, session.known, session.client, arrival.backend)
+    attachment = Attachment(
+        session, session.known, session.client, arrival.backend, session.host.told_as
+    )
     session.attachment = attachment
     try:
         reported = await _put_back(session, attachment)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, TypeVar
@@ -58,6 +59,11 @@ class Host(Protocol[SessionT]):
     """What a session needs of its endpoint."""
 
     settings: Settings
+
+    @property
+    def told_as(self) -> Mapping[int, int]:
+        """The process ids that clients know, by those of their sessions' backends."""
+
     listeners: Listeners
 
     def is_limited(self, role: str) -> bool:

@@ -12,12 +12,13 @@ they will be answered, whether or not the answer has come already.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Protocol
 
 from torpor_proxy.core import idle_words
 from torpor_proxy.core.exchange import Exchange, Malformed
+from torpor_proxy.core.senders import as_told, may_notify
 from torpor_proxy.core.session_state import SessionState
 from torpor_proxy.core.sql_watch import SqlWatch
 from torpor_proxy.ports import Stream
@@ -34,6 +35,9 @@ DYING_BYTES_MAX = 2048
 
 _DYING = b"C57P0"
 """As their SQLSTATE begins."""
+
+
+NOBODY_KNOWN: Mapping[int, int] = {}
 
 
 class Relayed(Protocol):
@@ -57,12 +61,27 @@ class Relayed(Protocol):
 class Relay:
     """One attachment of a session: what passes in it, and the walk over that."""
 
-    __slots__ = ("_watch", "at_safe_point", "from_client", "from_server", "session", "state")
+    __slots__ = (
+        "_watch",
+        "at_safe_point",
+        "from_client",
+        "from_server",
+        "session",
+        "state",
+        "told_as",
+    )
 
     def __init__(
-        self, session: Relayed, state: SessionState, client: Stream, server: Stream
+        self,
+        session: Relayed,
+        state: SessionState,
+        client: Stream,
+        server: Stream,
+        told_as: Mapping[int, int] = NOBODY_KNOWN,
     ) -> None:
         self.session = session
+        self.told_as = told_as
+        """The process ids that clients know, by those of their sessions' backends."""
         self.state = state
         self.at_safe_point: Callable[[], None] | None = None
         """Called whenever a safe point is reached; None, for speed, where nobody waits for one."""
@@ -147,6 +166,11 @@ class FromServer:
             data = self._state.idle_words(data)
         elif len(data) < DYING_BYTES_MAX and _DYING in data:
             data = self._without_last_words(data)
+        if not data:
+            return
+        if self._state.may_listen and may_notify(data):
+            begin = self._relay.exchange().server_message_begins_after
+            data = as_told(data, begin, self._relay.told_as)
         self._client.write(data)
         passed = self.passed
         passed.append(data)

@@ -87,6 +87,7 @@ class FakeHost:
     def __init__(self, **settings: float) -> None:
         self.settings = replace(Settings(), **settings)  # type: ignore[arg-type]
         self.answers_keepalives = True
+        self.told_as: dict[int, int] = {}
         self.failure: Exception | None = None
         """Raised instead of an arrival."""
         self.backends: list[FakeStream] = []

@@ -25,6 +25,7 @@ class Kept:
     custom: CustomSettings = NONE
     outlasts_rollback: bool = False
     is_as_captured: bool = True
+    may_listen: bool = False
 
 
 def query(sql: str) -> bytes:
