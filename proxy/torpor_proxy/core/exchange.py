@@ -126,14 +126,9 @@ class Exchange:
         """Whether the session could be parked here, as far as the streams tell."""
         return (
             self.status == IDLE
-            and not self.promises
-            and not self.in_copy
-            and not self._client_left
-            and not self._client_part
-            and not self._server_left
-            and not self._server_part
-            and not self.is_terminated
-            and not self.is_unclear
+            and not (self.promises or self.in_copy or self.is_terminated or self.is_unclear)
+            and not (self._client_left or self._client_part)
+            and not (self._server_left or self._server_part)
         )
 
     @property
