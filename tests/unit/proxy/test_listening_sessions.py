@@ -216,7 +216,7 @@ async def test_on_its_way_back_it_waits_for_a_listener_that_is_slow() -> None:
 async def test_a_backend_that_is_lost_while_it_waits_for_the_listener_is_not_asked() -> None:
     client = await Client().log_in()
     await client.park()
-    await turns(lambda: client.own.deliver() or client.host.listeners.connections == 1)
+    await turns(lambda: not client.own.deliver() and client.host.listeners.connections == 1)
     client.own.vanishes()
     await client.finish()
     assert client.session.state is State.PARKED
