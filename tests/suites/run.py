@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rig import machine
 from rig.progress import Progress
-from suites import asyncpg_suite, dump, isolation, pipeline, regress, report, transactions
+from suites import asyncpg_suite, dump, isolation, pipeline, record, regress, report, transactions
 from suites.losses import ALLOWED
 from suites.obtain import Missing
 from suites.outcomes import Results, Verdict, judge
@@ -40,15 +40,15 @@ class Options:
     keeps_output: bool = False
 
 
-def run(options: Options, record: str | None) -> int:
+def run(options: Options, file: str | None) -> int:
     """The exit status: 0 only if every suite ran and nothing differs that may not."""
     up_options = ["--park-every-safe-point"] if options.is_parking else []
     with _folder(options.keeps_output) as folder, running_up(*up_options) as up:
         workshop = Workshop(folder)
         lines = [_line(SUITES[name], up, workshop, options) for name in options.names]
     print(report.as_text(lines))
-    if record is not None:
-        report.write(Path(record), lines, machine.description())
+    if file is not None:
+        record.write(Path(file), list(SUITES), lines, machine.description())
     return 0 if all(_is_fine(line, options) for line in lines) else 1
 
 

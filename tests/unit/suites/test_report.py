@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from suites import report
+from suites import record, report
 from suites.outcomes import Allowed, Loss, Outcome, Result, judge
 from suites.report import Line
 
@@ -29,22 +29,32 @@ def test_for_the_terminal() -> None:
     assert "suite: lossy" not in text
 
 
+def _entries(*lines: Line) -> list[dict[str, object]]:
+    return [report.as_json(line) | {"machine": MACHINE} for line in lines]
+
+
 def test_for_a_document() -> None:
-    text = report.as_markdown(LINES, MACHINE)
+    text = record.as_markdown(_entries(*LINES))
     assert "| `suite` | `lossy` | currval() and lastval() are lost: asks currval() |" in text
     assert "| `suite` | `bad` | **none**: passed straight, failed through |" in text
-    assert "MISSING: no compiler" in text
+    assert "- `suite`: bad: passed straight, failed through" in text
+    assert "- `gone`: MISSING: no compiler" in text
 
 
 def test_where_nothing_differs_it_says_so() -> None:
     clean = Line("suite", "Somebody's tests", judge("suite", STRAIGHT, STRAIGHT, ()))
-    assert "No test differs." in report.as_markdown([clean], MACHINE)
+    text = record.as_markdown(_entries(clean))
+    assert "No test differs." in text and "What is wrong" not in text
 
 
-def test_for_a_machine(tmp_path: Path) -> None:
-    report.write(tmp_path / "results.md", LINES, MACHINE)
-    first, second = json.loads((tmp_path / "results.json").read_text())["suites"]
-    assert first["straight"] == {"seconds": 1.0, "passed": 3}
-    assert first["through"] == {"seconds": 2.5, "passed": 1, "failed": 2}
-    assert [each["test"] for each in first["differences"]] == ["bad", "lossy"]
-    assert second == {"suite": "gone", "missing": "no compiler"}
+def test_a_run_of_one_suite_leaves_the_record_of_the_others(tmp_path: Path) -> None:
+    file, order = tmp_path / "results.md", ("gone", "suite")
+    record.write(file, order, LINES, MACHINE)
+    record.write(file, order, [Line("gone", "Others", missing="a mirror")], {"commit": "def"})
+    first, second = json.loads((tmp_path / "results.json").read_text())
+    assert first["faults"] == ["MISSING: a mirror"]
+    assert first["machine"] == {"commit": "def"}
+    assert second["straight"] == {"tests": "3 passed", "seconds": 1.0}
+    assert second["through"] == {"tests": "1 passed, 2 failed", "seconds": 2.5}
+    assert [each["test"] for each in second["differences"]] == ["bad", "lossy"]
+    assert "a mirror" in file.read_text() and "1 passed, 2 failed" in file.read_text()
