@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.fakes.notifying import ListeningHost, Notifier, NotifyingStream
-from support.fakes.session import QUERY, FakeStream, new_session, turns
+from support.fakes.session import QUERY, FakeStream, new_session, state, turns
 from torpor_proxy.core import wire
 from torpor_proxy.core.cut import notification_of
 from torpor_proxy.core.held import CUT_CHANNEL
@@ -133,7 +133,7 @@ async def parked(host: ListeningHost | None = None) -> Client:
     client = await Client(host).log_in()
     await client.park()
     await client.host.settle()
-    assert client.session.state is State.PARKED
+    assert state(client.session) is State.PARKED
     return client
 
 
@@ -167,7 +167,7 @@ async def test_without_anybody_who_hears_it_keeps_its_backend_for_now() -> None:
     await client.park()
     await client.notify()
     await client.finish()
-    assert client.session.state is State.ATTACHED and client.session.is_pinned
+    assert state(client.session) is State.ATTACHED and client.session.is_pinned
     assert "can not be handed over: nobody is there" in client.session.reason
     assert client.heard == ["0"] and client.own.channels == ["news"]
 
@@ -187,7 +187,7 @@ async def test_a_listener_that_is_lost_in_the_middle_of_the_cut_is_not_relied_up
         await client.others_speak()
         await asyncio.sleep(0)
     await client.finish()
-    assert client.session.state is State.ATTACHED and client.session.is_pinned
+    assert state(client.session) is State.ATTACHED and client.session.is_pinned
     assert client.heard == ["0"] and client.own.channels == ["news"]
 
 
@@ -196,7 +196,7 @@ async def test_a_client_speaks_while_its_session_leaves() -> None:
     await client.park()
     await client.ask()
     await client.finish()
-    assert client.session.state is State.ATTACHED
+    assert state(client.session) is State.ATTACHED
     assert client.own.channels == ["news"]
 
 
@@ -208,9 +208,9 @@ async def test_on_its_way_back_it_waits_for_a_listener_that_is_slow() -> None:
         await client.own_speaks()
         await client.turn()
     client.read()
-    assert client.session.state is State.WAITING and client.heard == []
+    assert state(client.session) is State.WAITING and client.heard == []
     await client.finish()
-    assert client.session.state is State.ATTACHED and client.heard == ["0"]
+    assert state(client.session) is State.ATTACHED and client.heard == ["0"]
 
 
 async def test_a_backend_that_is_lost_while_it_waits_for_the_listener_is_not_asked() -> None:
@@ -219,7 +219,7 @@ async def test_a_backend_that_is_lost_while_it_waits_for_the_listener_is_not_ask
     await turns(lambda: not client.own.deliver() and client.host.listeners.connections == 1)
     client.own.vanishes()
     await client.finish()
-    assert client.session.state is State.PARKED
+    assert state(client.session) is State.PARKED
 
 
 # --- connections are lost -----------------------------------------------------------------
@@ -239,7 +239,7 @@ async def test_whoever_may_have_missed_something_is_told_and_ends() -> None:
     client.host.last_use = asyncio.get_running_loop().time()
     client.listener.vanishes()
     await client.finish()
-    assert client.errors == ["57P01"] and client.session.state is State.ENDED
+    assert client.errors == ["57P01"] and state(client.session) is State.ENDED
 
 
 async def test_what_was_made_sure_of_is_not_in_doubt() -> None:
@@ -265,9 +265,9 @@ async def test_its_compute_is_lost_while_it_is_idle(used_later: bool) -> None:
     client.server.vanish()
     await client.finish()
     if used_later:
-        assert client.errors == ["57P01"] and client.session.state is State.ENDED
+        assert client.errors == ["57P01"] and state(client.session) is State.ENDED
         return
-    assert client.session.state is State.PARKED
+    assert state(client.session) is State.PARKED
     client.host.epoch += 1
     ready = asyncio.create_task(client.host.listeners.ready(client.host.epoch))
     await client.host.settle()
@@ -287,7 +287,7 @@ async def test_a_new_backend_that_is_lost_before_the_session_has_it_loses_nothin
     client.own.vanishes()
     await asyncio.sleep(0.06)
     await client.finish()
-    assert client.session.state is State.ATTACHED and client.heard == ["0"]
+    assert state(client.session) is State.ATTACHED and client.heard == ["0"]
 
 
 async def test_a_member_that_ends_is_forgotten() -> None:
