@@ -12,7 +12,7 @@ from torpor_proxy.core import wire
 
 Message = tuple[bytes, bytes]
 
-NOTIFICATION = b"A"
+NOTIFICATION, PARAMETER, READY = b"A", b"S", b"Z"
 
 READ_BYTES = 1 << 16
 
@@ -28,6 +28,8 @@ class Client:
         """All that came."""
         self.answers = 0
         """How many of them answer something, and can't come at any other time."""
+        self.readies = 0
+        """How many of them are ReadyForQuery."""
         self.has_ended = False
         """The server has hung up."""
         self._socket = connection
@@ -82,6 +84,7 @@ class Client:
             messages, rest = wire.split(bytes(self._unread))
             self.messages += messages
             self.answers += sum(kind != NOTIFICATION for kind, _ in messages)
+            self.readies += sum(kind == READY for kind, _ in messages)
             self._unread = bytearray(rest)
 
     def _body_bytes(self) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fuzz.client import Client, Message
 from fuzz.conversation import Conversation, Turn
-from fuzz.sides import Mark, Side, Stuck, World
+from fuzz.sides import Mark, Side, Stuck, World, mark_of
 from fuzz.transcript import Difference, Transcript, difference, transcript_of
 
 PIECE_SECONDS = 0.001
@@ -63,16 +63,18 @@ def _take_turns(
             side.settle(client, expected[number] if expected else None)
         except Stuck:
             return tuple(marks), client
-        marks.append(Mark(client.answers, client.has_ended))
+        marks.append(mark_of(client))
     return tuple(marks), None
 
 
 def _heard(
     clients: Sequence[Client], told: Sequence[list[Message]], is_stuck: Client | None
 ) -> tuple[Transcript, ...]:
+    names = {client.process_id: f"client {who}" for who, client in enumerate(clients)}
     return tuple(
         transcript_of(
             login + client.messages,
+            names,
             has_ended=client.has_ended,
             is_stuck=client is is_stuck,
         )

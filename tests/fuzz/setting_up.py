@@ -29,6 +29,8 @@ CREATE TYPE mood AS ENUM ('good', 'bad');
 CREATE SEQUENCE counter;
 CREATE FUNCTION be_tenant(name text) RETURNS text LANGUAGE sql
  AS $$ SELECT set_config('app.tenant', name, false) $$;
+CREATE FUNCTION inside() RETURNS text LANGUAGE sql SET app.inside = 'within'
+ AS $$ SELECT current_setting('app.inside') $$;
 CREATE FUNCTION tell(words text) RETURNS int LANGUAGE plpgsql
  AS $$ BEGIN RAISE NOTICE '%', words; RETURN length(words); END $$;
 CREATE FUNCTION fail(words text) RETURNS int LANGUAGE plpgsql

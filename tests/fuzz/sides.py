@@ -14,7 +14,7 @@ from typing import Protocol
 
 import psycopg
 
-from fuzz.client import Client, Message
+from fuzz.client import NOTIFICATION, READY, Client, Message
 from fuzz.setting_up import CONTENT, ONCE
 from support.up import Database, Up
 from support.wire_client import READ_SECONDS_MAX, WireClient
@@ -46,10 +46,24 @@ class Mark:
     """How much a client had heard when its turn was over."""
 
     answers: int
+    readies: int
+    is_ready: bool
+    """ReadyForQuery came last."""
     has_ended: bool
 
     def is_reached_by(self, client: Client) -> bool:
-        return client.has_ended or (client.answers >= self.answers and not self.has_ended)
+        """Or passed: where other answers came, no more is waited for than is sure to come."""
+        if client.has_ended or self.has_ended:
+            return client.has_ended
+        is_ready = self.is_ready and client.readies >= self.readies
+        return is_ready or client.answers >= self.answers
+
+
+def mark_of(client: Client) -> Mark:
+    """As of now."""
+    others = (kind for kind, _ in reversed(client.messages) if kind != NOTIFICATION)
+    is_ready = next(others, b"") == READY
+    return Mark(client.answers, client.readies, is_ready, client.has_ended)
 
 
 class Stuck(Exception):

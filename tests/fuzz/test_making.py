@@ -16,9 +16,13 @@ from torpor_proxy.core import wire
 SEEDS = range(200)
 
 
+MADE = [conversation(seed) for seed in SEEDS]
+SAID = b"".join(b"".join(turn.messages) for each in MADE for turn in each.turns)
+
+
 def test_a_seed_says_everything() -> None:
-    assert [conversation(seed) for seed in SEEDS] == [conversation(seed) for seed in SEEDS]
-    assert len({conversation(seed) for seed in SEEDS}) == len(SEEDS)
+    assert [conversation(seed) for seed in SEEDS] == MADE
+    assert len(set(MADE)) == len(SEEDS)
 
 
 def test_a_conversation_can_be_made_again_from_what_a_report_shows() -> None:
@@ -27,14 +31,14 @@ def test_a_conversation_can_be_made_again_from_what_a_report_shows() -> None:
 
 
 def test_every_message_is_whole() -> None:
-    for seed in SEEDS:
-        for turn in conversation(seed).turns:
+    for each in MADE:
+        for turn in each.turns:
             data = b"".join(turn.messages)
             assert b"".join(wire.message(*each) for each in wire.split(data)[0]) == data
 
 
 def test_both_clients_and_every_kind_of_message_come_up() -> None:
-    turns = [turn for seed in SEEDS for turn in conversation(seed).turns]
+    turns = [turn for each in MADE for turn in each.turns]
     assert {turn.who for turn in turns} == {0, 1}
     assert {message[:1] for turn in turns for message in turn.messages} >= {
         *(bytes([kind]) for kind in b"QPBDECSHFdcfX")
@@ -43,15 +47,13 @@ def test_both_clients_and_every_kind_of_message_come_up() -> None:
 
 @pytest.mark.parametrize("subject", texts.SUBJECTS)
 def test_every_subject_comes_up(subject: str) -> None:
-    said = b"".join(b"".join(turn.messages) for s in SEEDS for turn in conversation(s).turns)
     for text in texts.SUBJECTS[subject]:
-        assert (text.encode() if isinstance(text, str) else text) in said
+        assert (text.encode() if isinstance(text, str) else text) in SAID
 
 
 def test_every_text_with_parameters_and_every_copy_comes_up() -> None:
-    said = b"".join(b"".join(turn.messages) for s in SEEDS for turn in conversation(s).turns)
     wanted = [sql for sql, *_ in extended.WITH_PARAMETERS] + [rarely.INTO, *rarely.OUT]
-    assert [sql for sql in wanted if sql.encode() not in said] == []
+    assert [sql for sql in wanted if sql.encode() not in SAID] == []
 
 
 @given(st.lists(st.integers(0, 30), max_size=6))

@@ -29,13 +29,24 @@ def test_notifications_keep_their_order() -> None:
     assert transcript_of([NEWS, MORE, READY]) != transcript_of([MORE, NEWS, READY])
 
 
-def test_whose_process_notified_is_not_compared() -> None:
-    assert transcript_of([heard(7, b"news\0\0")]) == transcript_of([heard(8, b"news\0\0")])
+def test_a_sender_is_the_client_that_was_told_its_process_id() -> None:
+    seven = transcript_of([heard(7, b"news\0\0")], {7: "client 0", 9: "client 1"})
+    assert seven == transcript_of([heard(8, b"news\0\0")], {8: "client 0"})
+    assert seven != transcript_of([heard(8, b"news\0\0")], {8: "client 1"})
+    assert seven != transcript_of([heard(8, b"news\0\0")], {7: "client 0"})
 
 
 def test_a_parameter_status_and_a_notice_keep_their_place() -> None:
     for other in ((b"S", b"TimeZone\0UTC\0"), (b"N", b"Mhm\0\0")):
         assert transcript_of([other, DONE, READY]) != transcript_of([DONE, other, READY])
+
+
+def test_parameters_that_are_told_together_have_no_order() -> None:
+    zone, style, off = (
+        (b"S", each) for each in (b"TimeZone\0UTC\0", b"DateStyle\0ISO\0", b"x\0y\0")
+    )
+    assert transcript_of([zone, style, READY, off]) == transcript_of([style, zone, READY, off])
+    assert transcript_of([zone, style, READY, off]) != transcript_of([zone, READY, style, off])
 
 
 def test_keys_and_the_way_of_logging_in_are_not_compared() -> None:

@@ -3,6 +3,7 @@
 Left out is what is different in any two sessions (process ids, times, plan counters, ``currval``),
 what Torpor documents as lost, and what makes one client wait for the other. Left out as well:
 
+- ``pg_settings`` of a transaction: outside of one they mean nothing;
 - ``pg_settings.source``: a default of the role comes with the startup packet of the next backend;
 - ``pg_temp.x`` where nothing temporary is left: Postgres says that there is no ``x``, or, in a
   session that never had a temporary object, that there is no ``pg_temp``.
@@ -112,6 +113,7 @@ CUSTOM = (
     "select set_config('app.' || 'computed', 'c', false)",
     "select current_setting('app.computed', true)",
     "select be_tenant('green')",
+    "select inside()",
     "do $$ begin perform set_config('app.tenant', 'done', false); end $$",
     "select set_config('work_mem', '6MB', false), set_config('role', 'none', false)",
 )
@@ -302,12 +304,12 @@ SUBJECTS: dict[str, tuple[str | bytes, ...]] = {
 
 LAST = (
     "select name, setting, reset_val from pg_settings where source = any"
-    " ('{session,client,user,database}') order by name",
+    " ('{session,client,user,database}') and name !~ '^transaction_' order by name",
     "select name, statement, parameter_types, result_types, from_sql"
     " from pg_prepared_statements order by name",
     "select * from pg_listening_channels() order by 1",
     "select current_user, session_user, current_schemas(false)",
     "select current_setting('app.' || name, true) from unnest(array['user_id', 'tenant', 'origin',"
-    " 'computed', 'called', 'bound', 'Quoted']) name",
+    " 'computed', 'called', 'bound', 'Quoted', 'inside']) name",
 )
 """Asked of each client at the end: what is left of everything."""

@@ -2,8 +2,8 @@
 
 Normalised is only what no client may rely on:
 
-- the process id and the secret of BackendKeyData, and the sender's process id in a notification:
-  ``pg_backend_pid()`` changes with each backend, which is documented;
+- the process id and the secret of BackendKeyData; the process id in a notification stands for the
+  client that was told it;
 - object ids of what was created after ``initdb``: each stands for its place in the order in which
   they were first seen;
 - authentication messages before AuthenticationOk: the straight side has none;
@@ -16,18 +16,21 @@ was committed before a client's message was sent is told before that is answered
 as the signal was there first. So they are moved to the beginning of their interval, and never out
 of it, and their own order stays.
 
-**Notices** come of what the client itself does, at their place. **ParameterStatus** too: since
-Postgres 14 all that have changed are told just before ReadyForQuery. Nobody reloads the
-configuration here. So neither is moved.
+**Notices** come of what the client itself does, at their place, and are not moved.
+**ParameterStatus** neither: since Postgres 14 all that have changed are told together, just before
+ReadyForQuery, and nobody reloads the configuration here. Only which of those comes first is left
+open (it is the order in which they were touched in the past of the process), so what is told
+together is sorted.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
-from fuzz.client import NOTIFICATION, Message
+from fuzz.client import NOTIFICATION, PARAMETER, Message
 
 Transcript = tuple[Message, ...]
 
@@ -42,6 +45,9 @@ _COLUMN = struct.Struct(">IHI")
 """Of RowDescription behind its name: table, column, type."""
 _COLUMN_REST_BYTES = 8
 _PROCESS_ID_BYTES = 4
+
+
+NOBODY: Mapping[int, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +71,20 @@ def difference(who: int, straight: Transcript, through: Transcript) -> Differenc
 
 
 def transcript_of(
-    messages: Sequence[Message], *, has_ended: bool = False, is_stuck: bool = False
+    messages: Sequence[Message],
+    names: Mapping[int, str] = NOBODY,
+    *,
+    has_ended: bool = False,
+    is_stuck: bool = False,
 ) -> Transcript:
+    """``names``: of the clients by the process ids that they were told."""
     ends = [HUNG_UP] * has_ended + [STUCK] * is_stuck
-    return (*_in_intervals(_Normal().those(messages)), *ends)
+    return (*_sorted_parameters(_in_intervals(_Normal(names).those(messages))), *ends)
+
+
+def _sorted_parameters(messages: Iterator[Message]) -> Iterator[Message]:
+    for kind, group in groupby(messages, key=lambda message: message[0]):
+        yield from sorted(group) if kind == PARAMETER else group
 
 
 def _in_intervals(messages: Iterator[Message]) -> Iterator[Message]:
@@ -88,6 +104,7 @@ def _in_intervals(messages: Iterator[Message]) -> Iterator[Message]:
 class _Normal:
     """Of one client's messages."""
 
+    names: Mapping[int, str]
     object_ids: dict[int, int] = field(default_factory=dict)
 
     def those(self, messages: Sequence[Message]) -> Iterator[Message]:
@@ -101,7 +118,9 @@ class _Normal:
             case b"K":
                 return b""
             case b"A":
-                return body[_PROCESS_ID_BYTES:]
+                sender = int.from_bytes(body[:_PROCESS_ID_BYTES], "big")
+                name = self.names.get(sender, f"process {sender}")
+                return name.encode() + b"\0" + body[_PROCESS_ID_BYTES:]
             case b"t":
                 return body[:2] + b"".join(map(self._object_id, _integers(body[2:])))
             case b"T":
