@@ -8,7 +8,7 @@ from random import Random
 from fuzz import extended, rarely, words
 from fuzz.conversation import CLIENTS, Conversation, Turn
 from fuzz.sides import SUPERUSER
-from fuzz.texts import LAST, SUBJECTS
+from fuzz.texts import LAST, MAY_BREAK_STATEMENTS, STATEMENTS, SUBJECTS
 from fuzz.words import COPY_FAIL, SYNC, TERMINATE, Text
 
 TURNS_MAX = 30
@@ -32,9 +32,12 @@ def conversation(seed: int) -> Conversation:
     random = Random(seed)
     subjects = random.sample(list(SUBJECTS), random.randint(1, SUBJECTS_MAX))
     sql = [text for subject in subjects for text in SUBJECTS[subject]]
+    last = LAST
+    if MAY_BREAK_STATEMENTS.isdisjoint(subjects):
+        sql, last = [*sql, STATEMENTS], (*LAST, STATEMENTS)
     turns = [_turn(random, sql) for _ in range(random.randint(3, TURNS_MAX))]
     return Conversation(
-        (*turns, *_last_turns()),
+        (*turns, *_last_turns(last)),
         tuple(random.choices(("app", SUPERUSER), (3, 1))[0] for _ in range(CLIENTS)),
         (LOCK_TIMEOUT, *random.sample(PARAMETERS, random.randint(0, 3))),
     )
@@ -75,10 +78,10 @@ def _as_bytes(text: Text) -> bytes:
     return text.encode() if isinstance(text, str) else text
 
 
-def _last_turns() -> Iterator[Turn]:
+def _last_turns(texts: Sequence[str]) -> Iterator[Turn]:
     """Whatever went on: afterwards both are asked what is left of it, and say goodbye."""
     for who in range(CLIENTS):
         yield Turn(who, (COPY_FAIL + SYNC, words.query("rollback")))
         yield Turn(who, (words.query("set client_encoding to utf8"),))
-        yield from (Turn(who, (words.query(text),)) for text in LAST)
+        yield from (Turn(who, (words.query(text),)) for text in texts)
     yield from (Turn(who, (TERMINATE,)) for who in range(CLIENTS))

@@ -137,8 +137,6 @@ PREPARED = (
     "deallocate p",
     "deallocate prepare q",
     "deallocate all",
-    "select name, statement, parameter_types, result_types, from_sql"
-    " from pg_prepared_statements order by name",
 )
 
 CHANGING = (
@@ -302,11 +300,19 @@ SUBJECTS: dict[str, tuple[str | bytes, ...]] = {
     "timeouts": TIMEOUTS,
 }
 
+STATEMENTS = (
+    "select name, statement, parameter_types, result_types, from_sql"
+    " from pg_prepared_statements order by name"
+)
+
+MAY_BREAK_STATEMENTS = frozenset({"changing", "settings", "temporary"})
+"""Subjects in which something goes away that a statement uses. One that can't be prepared again is
+kept by the proxy and its use answered right, but no backend can list it: nobody asks for the list.
+"""
+
 LAST = (
     "select name, setting, reset_val from pg_settings where source = any"
     " ('{session,client,user,database}') and name !~ '^transaction_' order by name",
-    "select name, statement, parameter_types, result_types, from_sql"
-    " from pg_prepared_statements order by name",
     "select * from pg_listening_channels() order by 1",
     "select current_user, session_user, current_schemas(false)",
     "select current_setting('app.' || name, true) from unnest(array['user_id', 'tenant', 'origin',"

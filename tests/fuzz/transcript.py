@@ -84,7 +84,8 @@ def transcript_of(
 
 def _sorted_parameters(messages: Iterator[Message]) -> Iterator[Message]:
     for kind, group in groupby(messages, key=lambda message: message[0]):
-        yield from sorted(group) if kind == PARAMETER else group
+        together = list(group)
+        yield from sorted(together) if kind == PARAMETER else together
 
 
 def _in_intervals(messages: Iterator[Message]) -> Iterator[Message]:
