@@ -85,8 +85,9 @@ class FileVolume:
             self._judge_again(epoch, fenced_epoch)
             disk.sync_folder(self._records)
         except BaseException:
-            # Nothing of ours has run: whoever comes next needs no fencer because of us.
-            self._replace(ownership.file_name(epoch), Record(epoch, self._compute, Hold.RELEASED))
+            # Nothing of ours has run: whoever comes next needs no fencer because of us. Taken back
+            # and not released: a released record would hide one before it that is still held.
+            (self._records / ownership.file_name(epoch)).unlink(missing_ok=True)
             raise
         self._prune()
         return Taken(
@@ -97,9 +98,8 @@ class FileVolume:
 
     def _judge(self, epoch: Epoch, fenced_epoch: int | None) -> Record | None:
         epochs = self._epochs()
-        newest = epochs[-1] if epochs else None
-        ownership.refuse_later(newest, epoch)
-        previous = None if newest is None else self._read(newest)
+        ownership.refuse_later(epochs[-1] if epochs else None, epoch)
+        previous = self._newest_before(epoch)
         ownership.refuse_held(previous, fenced_epoch)
         return previous
 
@@ -107,8 +107,17 @@ class FileVolume:
         epochs = self._epochs()
         if epochs[-1] != epoch:
             raise StaleEpoch(f"epoch {epoch} is over: epoch {epochs[-1]} was taken meanwhile")
-        if len(epochs) > 1:
-            ownership.refuse_held(self._read(epochs[-2]), fenced_epoch)
+        ownership.refuse_held(self._newest_before(epoch), fenced_epoch)
+
+    def _newest_before(self, epoch: Epoch) -> Record | None:
+        """A taker that came too late may take its own record back while we look."""
+        while earlier := [each for each in self._epochs() if each < epoch]:
+            try:
+                return self._read(earlier[-1])
+            except DataDamaged:
+                if earlier[-1] in self._epochs():
+                    raise
+        return None
 
     def _check_ours(self) -> None:
         newest = self._epochs()[-1]
@@ -124,7 +133,8 @@ class FileVolume:
             os.link(hidden, path)
         except (FileExistsError, FileNotFoundError):
             # Somebody has taken this epoch, or a later one and swept ours away.
-            ownership.refuse_later(self._epochs()[-1], record.epoch)
+            epochs = self._epochs()
+            ownership.refuse_later(epochs[-1] if epochs else None, record.epoch)
             raise
         finally:
             hidden.unlink(missing_ok=True)

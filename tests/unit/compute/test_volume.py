@@ -191,8 +191,7 @@ async def test_takers_of_two_epochs_that_judged_before_either_took(
     monkeypatch.setattr(os, "link", link_too_late)
     with pytest.raises(StaleEpoch if other > late else NotFenced):
         await volume(directory).take(late, None)
-    ours = next(r for r in records(directory) if r.epoch == late)
-    assert ours.state is Hold.RELEASED
+    assert [record.epoch for record in records(directory)] == [other]
 
 
 async def test_a_later_owner_forbids_a_restart(directory: Path) -> None:
@@ -321,3 +320,23 @@ async def test_flush_names_a_disk_that_fails(
     monkeypatch.setattr(disk, "sync_filesystem", failing)
     with pytest.raises(DataDamaged, match="Input/output error"):
         await volume(directory).flush()
+
+
+async def test_a_taker_that_came_too_late_hides_nobody(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three takers: the second has judged before the first had its record, and gives up."""
+    holder, late = volume(directory, "c1"), volume(directory, "c3")
+    judge = late._judge
+
+    def judge_too_early(epoch: Epoch, fenced_epoch: int | None) -> Record | None:
+        previous = judge(epoch, fenced_epoch)
+        holder._take(Epoch(1), None)
+        return previous
+
+    monkeypatch.setattr(late, "_judge", judge_too_early)
+    with pytest.raises(NotFenced, match="c1"):
+        await late.take(Epoch(3), None)
+    with pytest.raises(NotFenced, match="c1"):
+        await volume(directory, "c5").take(Epoch(5), None)
+    await holder.check_ours()
