@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from struct import Struct
 
 from torpor_proxy.core import wire
-from torpor_proxy.core.wire import HEAD_BYTES, Severity
+from torpor_proxy.core.wire import HEAD_BYTES
 
 HELD_BYTES_MAX = 64 << 10
 """Of an ErrorResponse in parts; a longer one is no complaint about a statement's name."""
@@ -36,10 +36,21 @@ _DEALLOCATE = re.compile(
 
 _head = Struct(">BI").unpack_from
 
-RESULT_CHANGED = wire.report(Severity.ERROR, "0A000", "cached plan must not change result type")[
-    HEAD_BYTES:
-]
-"""The body for a statement that returns other columns than before."""
+RESULT_CHANGED = b"".join(
+    field + b"\0"
+    for field in (
+        b"SERROR",
+        b"VERROR",
+        b"C0A000",
+        b"Mcached plan must not change result type",
+        b"Fplancache.c",
+        b"L805",
+        b"RRevalidateCachedQuery",
+        b"",
+    )
+)
+"""The body for a statement that returns other columns than before. Drivers know it by its routine,
+and prepare the statement anew."""
 
 
 def remembered(body: bytes) -> bytes:
