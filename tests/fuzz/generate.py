@@ -32,7 +32,7 @@ def conversation(seed: int) -> Conversation:
     random = Random(seed)
     subjects = random.sample(list(SUBJECTS), random.randint(1, SUBJECTS_MAX))
     sql = [text for subject in subjects for text in SUBJECTS[subject]]
-    last = LAST
+    last: tuple[str, ...] = LAST
     if MAY_BREAK_STATEMENTS.isdisjoint(subjects):
         sql, last = [*sql, STATEMENTS], (*LAST, STATEMENTS)
     turns = [_turn(random, sql) for _ in range(random.randint(3, TURNS_MAX))]
@@ -59,7 +59,7 @@ def _simple(random: Random, sql: Sequence[Text]) -> Iterator[bytes]:
 
 
 def _extended(random: Random, sql: Sequence[Text]) -> Iterator[bytes]:
-    return extended.pipeline(random, sql)
+    return extended.pipeline(random, [text for text in sql if not _crashes_described(text)])
 
 
 def _copy(random: Random, _: Sequence[Text]) -> Iterator[bytes]:
@@ -76,6 +76,11 @@ def _stray(random: Random, _: Sequence[Text]) -> Iterator[bytes]:
 
 def _as_bytes(text: Text) -> bytes:
     return text.encode() if isinstance(text, str) else text
+
+
+def _crashes_described(text: Text) -> bool:
+    """Postgres 18 itself dies of a Describe of a FETCH whose cursor is not there any more."""
+    return _as_bytes(text).startswith(b"fetch")
 
 
 def _last_turns(texts: Sequence[str]) -> Iterator[Turn]:
