@@ -41,11 +41,12 @@ SELECT 'i', '', «pg_catalog.date_part('epoch', t::pg_catalog.interval)::pg_cata
 FROM pg_catalog.current_setting('idle_session_timeout') t WHERE t ≠ '0'
 """)
 
+# Functions and not the views on them: a fresh backend would have to learn what those views are.
 STATE = _expanded("""
 SELECT CASE WHEN p.from_sql THEN 'q' ELSE 'p' END, «p.name», «p.statement», «pg_catalog.concat(
   p.parameter_types::pg_catalog.oid[]::pg_catalog.text, '|',
   p.result_types::pg_catalog.oid[]::pg_catalog.text)»
- FROM pg_catalog.pg_prepared_statements p WHERE NOT pg_catalog.starts_with(p.name, '_torpor_')
+ FROM pg_catalog.pg_prepared_statement() p WHERE NOT pg_catalog.starts_with(p.name, '_torpor_')
 UNION ALL SELECT 'l', «c», '', '' FROM pg_catalog.pg_listening_channels() c
 UNION ALL SELECT 'r', '', «pg_catalog.current_setting('role')», ''
  WHERE pg_catalog.current_setting('role') ≠ 'none'
@@ -62,19 +63,20 @@ SELECT 'advisory lock' AS kind, CASE l.objsubid
   WHEN 1 THEN ((l.classid::pg_catalog.int8 OPERATOR(pg_catalog.<<) 32)
    OPERATOR(pg_catalog.|) l.objid::pg_catalog.int8)::pg_catalog.text
   ELSE pg_catalog.concat(l.classid::pg_catalog.text, ', ', l.objid::pg_catalog.text) END AS name
- FROM pg_catalog.pg_locks l WHERE l.pid == pg_catalog.pg_backend_pid()
+ FROM pg_catalog.pg_lock_status() l WHERE l.pid == pg_catalog.pg_backend_pid()
   AND l.locktype == 'advisory'
-UNION ALL SELECT 'cursor', c.name FROM pg_catalog.pg_cursors c WHERE c.is_holdable
+UNION ALL SELECT 'cursor', c.name FROM pg_catalog.pg_cursor() c WHERE c.is_holdable
 UNION ALL SELECT 'temporary object', pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid)
  FROM pg_catalog.pg_depend d WHERE d.refclassid == 2615::pg_catalog.oid
   AND d.refobjid == pg_catalog.pg_my_temp_schema()
   AND pg_catalog.pg_my_temp_schema() ≠ 0::pg_catalog.oid
 UNION ALL SELECT 'replication slot', r.slot_name::pg_catalog.text
- FROM pg_catalog.pg_replication_slots r
+ FROM pg_catalog.pg_get_replication_slots() r
  WHERE r.temporary AND r.active_pid == pg_catalog.pg_backend_pid()
 ) v
 """)
 
+# Types of a UNION are matched pair by pair: the first two give every column its own.
 # Of the whole database: asked again only when anything was written in the cluster since.
 CATALOG = _expanded("""
 SELECT 'c', «pg_catalog.lower(m.found[1])», '', '' FROM pg_catalog.pg_proc p
@@ -82,11 +84,11 @@ SELECT 'c', «pg_catalog.lower(m.found[1])», '', '' FROM pg_catalog.pg_proc p
   '[[:<:]]set(?:_config[[:space:]]*[(][[:space:]]*''|[[:space:]]+(?:session[[:space:]]+|local'
   '[[:space:]]+)?)([[:alnum:]_$]+[.][[:alnum:]_$.]+)', 'gi') AS m(found)
  WHERE p.oid ≥ 16384::pg_catalog.oid
+UNION ALL SELECT 'n', '', «pg_catalog.pg_current_snapshot()::pg_catalog.text», ''
 UNION ALL SELECT 'c', «pg_catalog.lower(n.name)», '', '' FROM pg_catalog.pg_proc p
  CROSS JOIN LATERAL pg_catalog.unnest(p.proconfig) AS o(setting)
  CROSS JOIN LATERAL pg_catalog.split_part(o.setting, '=', 1) AS n(name)
  WHERE p.oid ≥ 16384::pg_catalog.oid AND n.name ~~ '%.%'
-UNION ALL SELECT 'n', '', «pg_catalog.pg_current_snapshot()::pg_catalog.text», ''
 UNION ALL SELECT 'x', «v.kind», «v.name», '' FROM (
 SELECT 'login trigger' AS kind, e.evtname::pg_catalog.text AS name
  FROM pg_catalog.pg_event_trigger e
