@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fuzz.conversation import Conversation
 from fuzz.generate import conversation
-from fuzz.hold import compare
+from fuzz.hold import compare, proves_parking
 from fuzz.report import report
 from fuzz.shrink import shrunk
 from fuzz.sides import World, a_world
@@ -27,6 +27,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="a folder for the reports")
     chosen = parser.parse_args()
     with running_up("--park-every-safe-point") as up, a_world(up) as world:
+        proves_parking(world)
         return 1 if _run(world, chosen) else 0
 
 

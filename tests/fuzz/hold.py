@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fuzz import words
 from fuzz.client import Client, Message
 from fuzz.conversation import Conversation, Turn
 from fuzz.sides import Mark, Side, Stuck, World, mark_of
@@ -13,6 +14,10 @@ from fuzz.transcript import Difference, Transcript, difference, transcript_of
 
 PIECE_SECONDS = 0.001
 """Between two pieces of a turn: the other side may have begun with the first, or not."""
+
+
+BACKEND = words.query("select pg_backend_pid()")
+"""What is documented to differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,17 @@ def compare(world: World, conversation: Conversation) -> Difference | None:
         if found := difference(who, heard, through.heard[who]):
             return found
     return None
+
+
+def proves_parking(world: World) -> None:
+    """Raises AssertionError where a session keeps its backend: all would be the same in vain."""
+    world.begin_anew()
+    twice = Conversation((Turn(0, (BACKEND,)), Turn(0, (BACKEND,))))
+    straight = hold(world.straight, twice)
+    through = hold(world.through, twice, straight.marks)
+    for held, backends in ((straight, 1), (through, 2)):
+        found = {body for kind, body in held.heard[0] if kind == b"D"}
+        assert len(found) == backends, f"{len(found)} backends instead of {backends}"
 
 
 def hold(side: Side, conversation: Conversation, expected: Sequence[Mark] = ()) -> Held:

@@ -9,15 +9,12 @@ import pytest
 from fuzz import words
 from fuzz.conversation import Conversation, Turn
 from fuzz.generate import conversation
-from fuzz.hold import compare, hold
+from fuzz.hold import BACKEND, compare, proves_parking
 from fuzz.report import report
 from fuzz.sides import World, a_world
 from support.up import running_up
 
 SEEDS = range(1, 9)
-
-BACKEND = words.query("select pg_backend_pid()")
-"""What is documented to differ."""
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +39,4 @@ def test_a_difference_is_found(world: World) -> None:
 
 
 def test_each_safe_point_parks_the_session(world: World) -> None:
-    world.begin_anew()
-    twice = Conversation((Turn(0, (BACKEND,)), Turn(0, (BACKEND,))))
-    straight = hold(world.straight, twice)
-    through = hold(world.through, twice, straight.marks)
-    rows = [[body for kind, body in heard if kind == b"D"] for (heard, _) in (straight.heard,)]
-    assert rows[0][0] == rows[0][1]
-    changed = [body for kind, body in through.heard[0] if kind == b"D"]
-    assert changed[0] != changed[1]
+    proves_parking(world)

@@ -301,7 +301,7 @@ SUBJECTS: dict[str, tuple[str | bytes, ...]] = {
 }
 
 STATEMENTS = (
-    "select name, statement, parameter_types, result_types, from_sql"
+    "select name, statement, parameter_types::text, result_types::text, from_sql"
     " from pg_prepared_statements order by name"
 )
 
