@@ -58,7 +58,8 @@ class Switchover(Request[SwitchedOver]):
 
     reply: ClassVar = SwitchedOver
     name: str
-    patience_s: Annotated[float, Field(gt=0, le=300)] = 10.0
+    patience_s: Annotated[float, Field(gt=0, le=45)] = 10.0
+    """With the stop and the start behind it, less than the minute for which a client waits."""
 
 
 class WhyReply(Message):
