@@ -77,7 +77,7 @@ UNION ALL SELECT 'replication slot', r.slot_name::pg_catalog.text
 """)
 
 # Of the whole database: asked again only when anything was written in the cluster since.
-# A UNION finds the types of its columns pair by pair, so the second branch settles the third column.
+# A UNION finds the types of its columns pair by pair: the second branch settles the third column.
 CATALOG = _expanded("""
 SELECT 'c', «pg_catalog.lower(m.found[1])», '', '' FROM pg_catalog.pg_proc p
  CROSS JOIN LATERAL pg_catalog.regexp_matches(p.prosrc,
