@@ -52,7 +52,9 @@ def run(run: Run) -> Results:
 
 
 def translations() -> tuple[str, ...]:
-    return (*told_ids.blocked_sessions(), told_ids.own_id(), *told_ids.signal_by_id())
+    """What the driver and three specifications do by process id."""
+    by_id = (told_ids.own_id(), told_ids.cancel_by_id(), told_ids.end_by_id())
+    return (*told_ids.blocked_sessions(), *by_id)
 
 
 SUITE = Suite("isolation", "PostgreSQL's isolation suite (pg_isolation_regress)", run)

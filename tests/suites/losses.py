@@ -52,21 +52,9 @@ ALLOWED: tuple[Allowed, ...] = (
         "compares a backend's own counters before and after, and looks for its temporary schema",
     ),
     _allowed(
-        "isolation",
-        "async-notify",
-        Loss.PROCESS_ID,
-        "a notification names the process of the moment, and its driver prints whose that is",
-    ),
-    _allowed(
         "asyncpg",
         "test_execute.TestExecuteScript.test_execute_script_interrupted_by_server",
         Loss.PROCESS_ID,
         "ends its session by the id that pg_backend_pid() gave a statement earlier",
-    ),
-    _allowed(
-        "asyncpg",
-        "test_listeners.TestListeners.test_listen_01",
-        Loss.PROCESS_ID,
-        "expects a notification to name the process that the client was told at its login",
     ),
 )

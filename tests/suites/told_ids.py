@@ -74,18 +74,34 @@ def own_id() -> str:
     """
 
 
-def signal_by_id() -> tuple[str, ...]:
-    """For a test that cancels or ends the session whose id was written down."""
-    return tuple(
-        f"""
-        CREATE FUNCTION {SCHEMA}.{name}(session integer) RETURNS boolean LANGUAGE sql VOLATILE AS $$
-            SELECT pg_catalog.{name}(
-                coalesce((SELECT present FROM {SCHEMA}.ids WHERE told = session), session)
+def cancel_by_id() -> str:
+    """For a test that cancels the session whose id was written down.
+
+    One that is parked at this moment runs nothing: as straight, to cancel it is no error.
+    """
+    return f"""
+        CREATE FUNCTION {SCHEMA}.pg_cancel_backend(session integer) RETURNS boolean
+        LANGUAGE sql VOLATILE AS $$
+            SELECT coalesce(
+                (
+                    SELECT pg_catalog.pg_cancel_backend(pid)
+                    FROM {SCHEMA}.ids JOIN pg_catalog.pg_stat_activity ON pid = present
+                    WHERE told = session
+                ),
+                true
             )
         $$
-        """
-        for name in ("pg_cancel_backend", "pg_terminate_backend")
-    )
+    """
+
+
+def end_by_id() -> str:
+    """For a test that ends its own session by its id."""
+    return f"""
+        CREATE FUNCTION {SCHEMA}.pg_terminate_backend(session integer) RETURNS boolean
+        LANGUAGE sql VOLATILE AS $$
+            SELECT pg_catalog.pg_terminate_backend(present) FROM {SCHEMA}.ids WHERE told = session
+        $$
+    """
 
 
 def activity() -> str:
