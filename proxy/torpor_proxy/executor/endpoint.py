@@ -75,7 +75,13 @@ class Endpoint:
         self.told_as: dict[int, int] = {}
         """Process ids that clients were told, by those of their sessions' backends."""
         self.listeners = Listeners(
-            Surroundings(self._way.connect, self._usage.at, self.told_as, self._start)
+            Surroundings(
+                self._way.connect,
+                self._way.leads_to,
+                self._usage.at,
+                self.told_as,
+                self._start,
+            )
         )
         self._way.before_anybody = self.listeners.ready
         self._way.told(info)
@@ -140,7 +146,8 @@ class Endpoint:
         await self._examine([s for s in self.attached if s.needs_capture] + self._behind())
         await self.listeners.hear_out()
         self._refuse_if_busy()
-        if not all(session.can_be_let_go for session in self.attached) or self._behind():
+        is_quiet = all(s.can_be_let_go and s.is_at_rest for s in self.attached)
+        if not is_quiet or self._behind():
             raise Busy("a session was used at the last moment")
         for session in list(self.attached):
             session.let_go()

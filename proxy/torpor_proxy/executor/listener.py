@@ -42,8 +42,11 @@ PASSING = ("53300", "57P03")
 class Surroundings:
     """What a listener needs of its endpoint."""
 
-    connect: Callable[[str, str, Pairs], Awaitable[Backend]]
-    """As a role, to a database within it. Raises ServerRefused, or BackendLost."""
+    connect: Callable[[int, str, str, Pairs], Awaitable[Backend]]
+    """To the compute of an epoch, as a role, to a database within it. Raises ServerRefused, or
+    BackendLost."""
+    is_open: Callable[[int], bool]
+    """Whether sessions may attach to the compute of that epoch."""
     used_at: Callable[[str], float]
     """When a session of that database may last have notified."""
     told_as: Mapping[int, int]
@@ -127,13 +130,19 @@ class Listener:
 
     # --- the connection ---------------------------------------------------------------
 
-    async def make_ready(self, epoch: int) -> None:
-        """Raises BackendLost, or ServerRefused where that may pass."""
+    async def make_ready(self, epoch: int, *, is_for_leaving: bool = False) -> None:
+        """Raises BackendLost, or ServerRefused where that may pass.
+
+        Where the gate has closed, or moved on, nothing is done: nobody may attach there. Only
+        ``is_for_leaving``, for sessions that are there still, it is done all the same.
+        """
         async with self._turn:
+            if not is_for_leaving and not self._endpoint.is_open(epoch):
+                return
             if self._backend is not None and self._backend.epoch != epoch:
                 self.hang_up()
             if self.members and self._backend is None:
-                await self._connect()
+                await self._connect(epoch)
             while self._unheard and self._backend is not None:
                 await self._listen(list(self._unheard))
 
@@ -154,13 +163,13 @@ class Listener:
         if backend is not None:
             hang_up(backend.stream)
 
-    async def _connect(self) -> None:
+    async def _connect(self, epoch: int) -> None:
         """As any of its members: whoever may log in may listen."""
         parameters = (*listening.PARAMETERS, ("client_encoding", self._encoding))
         refused: ServerRefused | None = None
         for user in sorted({member.session.route.user for member in self.members}):
             try:
-                backend = await self._endpoint.connect(user, self._dbname, parameters)
+                backend = await self._endpoint.connect(epoch, user, self._dbname, parameters)
             except ServerRefused as error:
                 if error.sqlstate in PASSING and not error.is_of_a_limit:
                     raise

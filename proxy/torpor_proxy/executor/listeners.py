@@ -42,7 +42,7 @@ class Listeners:
         listener = self._of(session, encoding)
         listener.add(member)
         try:
-            await listener.make_ready(epoch)
+            await listener.make_ready(epoch, is_for_leaving=True)
             if not member.is_heard:
                 raise BackendLost("a channel can not be listened on")
         except BaseException:
@@ -73,10 +73,16 @@ class Listeners:
     # --- the endpoint -----------------------------------------------------------------
 
     async def ready(self, epoch: int) -> None:
-        """Before anybody may attach to that compute. Raises BackendLost, or ServerRefused."""
-        for listener in list(self._listeners.values()):
-            if not listener.is_ready(epoch):
-                await listener.make_ready(epoch)
+        """Before anybody may attach to that compute. Raises BackendLost, or ServerRefused.
+
+        Where the gate closes meanwhile it ends early.
+        """
+        is_open = self._surroundings.is_open
+        while is_open(epoch) and (late := self._late(epoch)) is not None:
+            await late.make_ready(epoch)
+
+    def _late(self, epoch: int) -> Listener | None:
+        return next((each for each in self._listeners.values() if not each.is_ready(epoch)), None)
 
     async def hear_out(self) -> None:
         """Until everything that was notified before is told, or can't be any more."""

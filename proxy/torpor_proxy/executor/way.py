@@ -141,10 +141,10 @@ class Way:
     async def _connect(self, route: Route, defaults: Pairs, place: Place) -> Backend | None:
         """A backend, or None where the gate has to be looked at again. Raises Refused."""
         retry_s = RETRY_SECONDS_MIN
-        while self._leads_to(place.epoch):
+        while self.leads_to(place.epoch):
             async with self._pace:
                 backend = await self._try_once(route, defaults, place)
-            if backend is not None or not self._leads_to(place.epoch):
+            if backend is not None or not self.leads_to(place.epoch):
                 return backend
             # Full in spite of its place. It keeps that: others would only be refused as well.
             self._room.refused()
@@ -152,20 +152,19 @@ class Way:
             retry_s = min(retry_s * 2, RETRY_SECONDS_MAX)
         return None
 
-    def _leads_to(self, epoch: int) -> bool:
+    def leads_to(self, epoch: int) -> bool:
+        """Whether sessions may attach to that compute now."""
         return self.gate.epoch == epoch and self.gate.standing(monotonic()) is Standing.OPEN
 
     async def _try_once(self, route: Route, defaults: Pairs, place: Place) -> Backend | None:
         """None where the gate has moved, or the compute has no room. Raises Refused."""
         epoch = place.epoch
-        if not self._leads_to(epoch):
+        if not self.leads_to(epoch):
             return None
         try:
             async with asyncio.timeout(self._settings.connect_timeout_s):
-                if self.before_anybody is not None:
-                    await self.before_anybody(epoch)
                 backend = await self._log_in(route, defaults, epoch, place)
-            if self._leads_to(epoch):
+            if await self._is_prepared(epoch) and self.leads_to(epoch):
                 return backend
             hang_up(backend.stream)
         except ServerRefused as refused:
@@ -177,14 +176,28 @@ class Way:
             self._unreachable(epoch, str(error))
         return None
 
-    async def connect(self, user: str, dbname: str, parameters: Pairs) -> Backend:
+    async def _is_prepared(self, epoch: int) -> bool:
+        """Last of all: between this and the attachment nothing else may happen."""
+        if self.before_anybody is None:
+            return True
+        try:
+            async with asyncio.timeout(self._settings.connect_timeout_s):
+                await self.before_anybody(epoch)
+        except (BackendLost, ServerRefused, TimeoutError) as error:
+            # Not that of a session: whether the compute is lost is for its own connection to say.
+            extra = {"endpoint": self._name, "epoch": epoch, "reason": str(error)}
+            log.warning("not_prepared", extra=extra)
+            return False
+        return True
+
+    async def connect(self, epoch: int, user: str, dbname: str, parameters: Pairs) -> Backend:
         """For the proxy itself, be the gate closed. Raises ServerRefused, or BackendLost."""
-        if self.gate.address is None:
+        if self.gate.address is None or self.gate.epoch != epoch:
             raise BackendLost("the database is not awake")
         route = Route(self._name, user, dbname)
         try:
             async with asyncio.timeout(self._settings.connect_timeout_s):
-                return await self._log_in(route, parameters, self.gate.epoch, None)
+                return await self._log_in(route, parameters, epoch, None)
         except TimeoutError:
             raise BackendLost("the compute does not answer in time") from None
 

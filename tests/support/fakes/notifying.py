@@ -95,7 +95,7 @@ class NotifyingStream(FakeStream):
                 body = channel.encode()
                 column = len(body).to_bytes(4, "big") + body
                 self.outbox.append(wire.message(b"D", b"\0\2" + column * 2))
-        elif "pg_prepared_statements" in statement:
+        elif "pg_listening_channels" in statement:
             self.outbox += [row("l", channel) for channel in self.channels]
 
 
@@ -140,9 +140,9 @@ class ListeningHost(FakeHost):
         self.server = server
         self.epoch = 1
 
-    async def connect(self, user: str, dbname: str, parameters: Pairs) -> Backend:
+    async def connect(self, epoch: int, user: str, dbname: str, parameters: Pairs) -> Backend:
         await asyncio.sleep(0)
-        return self.server.backend(self.epoch)
+        return self.server.backend(epoch)
 
     async def arrive(self, identity: Identity, defaults: Pairs) -> Arrival:
         await asyncio.sleep(0)

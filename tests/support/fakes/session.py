@@ -96,7 +96,7 @@ class FakeHost:
         self._catalogs = Catalogs()
         self.last_use = 0.0
         self.listeners = Listeners(
-            Surroundings(self.connect, self.used_at, {}, asyncio.ensure_future)
+            Surroundings(self.connect, self.is_open, self.used_at, {}, asyncio.ensure_future)
         )
         self.moves: list[tuple[State, State]] = []
 
@@ -110,11 +110,14 @@ class FakeHost:
             Backend(self.backends[-1], number, 100 + number, b"key", PARAMETERS), Steps()
         )
 
-    async def connect(self, user: str, dbname: str, parameters: Pairs) -> Backend:
+    async def connect(self, epoch: int, user: str, dbname: str, parameters: Pairs) -> Backend:
         raise BackendLost("nobody hears for others here")
 
     def is_limited(self, role: str) -> bool:
         return role == "limited"
+
+    def is_open(self, epoch: int) -> bool:
+        return True
 
     def used_at(self, dbname: str) -> float:
         return self.last_use
