@@ -291,8 +291,8 @@ class Endpoint:
 
     async def _park(self, session: Session, capture: Coroutine[None, None, None]) -> None:
         await capture
-        is_needed_by_others = self._room.waiting > 0
-        if self._chaos.parks_every_safe_point and not is_needed_by_others and session.is_parked:
+        # Where others wait for its place it comes back when its client needs it, as without chaos.
+        if self._chaos.parks_every_safe_point and session.is_parked and not self._room.is_full:
             session.come_back()
 
     def logged_in(self, route: Route, told: Pairs) -> None:
@@ -322,15 +322,19 @@ class Endpoint:
                 del self.told_as[next(iter(self.told_as))]
 
     def why_not(self) -> Failure:
-        if self._room.waiting:
+        if self._is_for_want_of_room:
             return Unavailable(self._room.why_full())
         phase = self.info.phase
         return Unavailable(self.info.reason or f"it is {phase} and did not answer in time")
 
     def too_late(self) -> Refusal:
-        if self._room.waiting:
+        if self._is_for_want_of_room:
             return NoRoom(self.info.name, self._room.why_full())
         return CannotWake(self.info.name, self.why_not())
+
+    @property
+    def _is_for_want_of_room(self) -> bool:
+        return self._room.is_full and self.gate.standing(monotonic()) is Standing.OPEN
 
     def cancel(self, backend: Backend) -> asyncio.Future[None]:
         return self._start(self._cancel(backend))

@@ -43,7 +43,10 @@ class Road(Protocol):
         """A backend, once the database is awake. Raises Refused, or a Failure with the reason."""
 
     def why_not(self) -> Failure:
-        """Why the database is not awake yet, as far as is known."""
+        """Why there is no backend yet, as far as is known."""
+
+    def too_late(self) -> Refusal:
+        """What is told to a client that has waited for too long."""
 
 
 class Traveller(Relayed, Protocol):
@@ -86,7 +89,7 @@ async def come_home(session: Traveller) -> None:
     except Failure as failure:
         session.refuse(CannotWake(name, failure))
     except TimeoutError:
-        session.refuse(CannotWake(name, host.why_not()))
+        session.refuse(host.too_late())
     except RestoreFailed as failed:
         session.refuse(RestoreRefused(failed.fields))
     except Exception:
@@ -130,6 +133,6 @@ async def _put_back(session: Traveller, attachment: Attachment) -> Pairs:
 
 
 def _tell_waiting(session: Traveller) -> None:
-    words = f'database "{session.identity.route.endpoint}" is being woken; please wait'
+    words = f'waiting for database "{session.identity.route.endpoint}"'
     reason = session.host.why_not().message
     session.client.write(wire.report(Severity.NOTICE, "00000", words, detail=reason))

@@ -221,9 +221,9 @@ class Room:
     # --- for a person -----------------------------------------------------------------
 
     @property
-    def waiting(self) -> int:
-        """How many wait."""
-        return self._places.waiting
+    def is_full(self) -> bool:
+        """Whether all places are taken."""
+        return self._accepts != UNLIMITED and len(self._places) >= self._limit
 
     def why_full(self) -> str:
         """Who has the places, in words."""

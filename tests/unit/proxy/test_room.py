@@ -108,6 +108,7 @@ async def test_the_idlest_makes_way(town: Town) -> None:
 
 async def test_nobody_makes_way_while_nobody_waits(town: Town) -> None:
     there = await town.full_of(1, 2)
+    assert town.room.is_full and not town.room.is_pressed
     town.room.at_safe_point(there[0])
     assert town.attached == there
 
@@ -163,7 +164,8 @@ async def test_listeners_take_room_and_there_is_always_some_for_the_next(town: T
     (guest,) = await town.full_of(1)
     guest.is_pinned = True
     town.comes(2)
-    await turns(lambda: town.room.waiting == 1)
+    await asyncio.sleep(0)
+    assert town.room.is_full and town.room.is_pressed
     assert "its compute accepts 3 connections and 1 are taken" in town.room.why_full()
 
 
@@ -202,7 +204,8 @@ async def test_the_places_of_a_compute_that_is_gone_do_not_count(town: Town) -> 
 async def test_whoever_gives_up_in_the_moment_of_its_turn_passes_it_on(town: Town) -> None:
     places = [await town.room.enter(1), await town.room.enter(2)]
     third, fourth = town.comes(3), town.comes(4)
-    await turns(lambda: town.room.waiting == 2)
+    await turns(lambda: town.room.is_pressed)
+    await asyncio.sleep(0)
     places[0].free()
     third.cancel()
     assert (await fourth).identity.number == 4 and third.cancelled()
@@ -229,5 +232,5 @@ async def test_no_place_is_lost_however_they_come_and_give_up(seed: int) -> None
         if isinstance(ended, Place):
             ended.free()
     whole = await asyncio.gather(*(town.room.enter(1000 + n) for n in range(3)))
-    assert len(whole) == 3 and town.room.waiting == 0
+    assert len(whole) == 3 and town.room.is_full and not town.room.is_pressed
     await asyncio.sleep(2 * LINGER_SECONDS)
