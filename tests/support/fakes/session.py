@@ -95,6 +95,7 @@ class FakeHost:
         self.logins: list[Pairs] = []
         self._catalogs = Catalogs()
         self.last_use = 0.0
+        self.is_gate_open = True
         self.listeners = Listeners(
             Surroundings(self.connect, self.is_open, self.used_at, {}, asyncio.ensure_future)
         )
@@ -117,7 +118,7 @@ class FakeHost:
         return role == "limited"
 
     def is_open(self, epoch: int) -> bool:
-        return True
+        return self.is_gate_open
 
     def used_at(self, dbname: str) -> float:
         return self.last_use

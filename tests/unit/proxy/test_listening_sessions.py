@@ -242,6 +242,25 @@ async def test_whoever_may_have_missed_something_is_told_and_ends() -> None:
     assert client.errors == ["57P01"] and state(client.session) is State.ENDED
 
 
+async def test_nobody_listens_behind_a_closed_gate_but_for_those_who_leave() -> None:
+    client = await parked()
+    client.host.is_gate_open = False
+    client.host.listeners.hang_up()
+    await client.host.listeners.ready(client.host.epoch)
+    assert client.host.listeners.connections == 0
+    other = await parked(client.host)
+    assert client.host.listeners.connections == 1 and other.errors == []
+
+
+async def test_a_late_word_of_an_earlier_compute_does_not_end_what_listens_on_the_next() -> None:
+    client = await parked()
+    client.host.epoch = 2
+    client.host.is_gate_open = False
+    connection = client.listener
+    await client.host.listeners.ready(1)
+    assert client.listener is connection and connection.is_open
+
+
 async def test_what_was_made_sure_of_is_not_in_doubt() -> None:
     client = await parked()
     await client.notify()
