@@ -36,8 +36,12 @@ def shrunk(conversation: Conversation, shows: Shows) -> Conversation:
 def _shorter(turn: Turn, shows: Callable[[Turn], bool]) -> Turn:
     cuts = _fewest(turn.cuts, lambda cuts: shows(replace(turn, cuts=cuts)))
     uncut = replace(turn, cuts=cuts)
-    messages = _fewest(turn.messages, lambda messages: shows(replace(uncut, messages=messages)))
-    return replace(uncut, messages=messages)
+    # The last one stays: without a Sync or a Flush nobody would know when the turn has ended.
+    last = turn.messages[-1:]
+    before = _fewest(
+        turn.messages[:-1], lambda some: shows(replace(uncut, messages=(*some, *last)))
+    )
+    return replace(uncut, messages=(*before, *last))
 
 
 def _fewest(items: tuple[T, ...], shows: Callable[[tuple[T, ...]], bool]) -> tuple[T, ...]:

@@ -23,11 +23,10 @@ _NAME_BYTES_MAX = 63
 
 _ERROR = ord("E")
 _NO_SUCH_STATEMENT = b"26000"
-_POSITIONS = frozenset(b"Ppq")
-"""Fields that point into a text which the client has not just sent."""
-
 _QUOTE = rb"""["'`\x80-\xff]"""
 """Words are translated, so the quotes are "these", «these» or 『these』, in any encoding."""
+
+_WORD_BEGINS, _WORD_ENDS = rb"(?<![\w$\x80-\xff])", rb"(?![\w$\x80-\xff])"
 
 _DEALLOCATE = re.compile(
     rb"""\s*deallocate\s+(?:prepare\s+)?(?:"(?P<quoted>(?:[^"]|"")+)"|(?P<plain>[\w$\x80-\xff]+))[\s;]*""",
@@ -44,7 +43,7 @@ RESULT_CHANGED = b"".join(
         b"C0A000",
         b"Mcached plan must not change result type",
         b"Fplancache.c",
-        b"L805",
+        b"L866",
         b"RRevalidateCachedQuery",
         b"",
     )
@@ -53,22 +52,42 @@ RESULT_CHANGED = b"".join(
 and prepare the statement anew."""
 
 
-def remembered(body: bytes) -> bytes:
-    """What is kept of the body of the ErrorResponse that the attempt to put it back got."""
-    fields = (field for field in body.split(b"\0") if field and field[0] not in _POSITIONS)
-    return b"".join(field + b"\0" for field in fields) + b"\0"
-
-
-def mentions(data: bytes, names: Iterable[bytes]) -> bool:
+def mentions(data: bytes, names: Collection[bytes]) -> bool:
     """Whether a client's bytes could use one of the statements, by the protocol or by EXECUTE.
 
-    A name on both sides of where two buffers meet is the caller's: the last bytes of one belong
-    before the next.
+    ``data`` begins where a message does. One that has not come whole could. To try a statement
+    again may mean to wait for a lock, so it is not done for every word that has its letters.
     """
-    folded = data.lower()
-    return any(
-        name in data or name in folded or name.replace(b'"', b'""') in data for name in names
-    )
+    try:
+        messages, rest = wire.split(data)
+    except ValueError:
+        return True
+    return bool(rest) or any(_mentions(kind, body, names) for kind, body in messages)
+
+
+def _mentions(kind: bytes, body: bytes, names: Collection[bytes]) -> bool:
+    match kind:
+        case b"B":
+            return _kept(body.partition(b"\0")[2]) in names
+        case b"D" | b"C":
+            return body[:1] == b"S" and _kept(body[1:]) in names
+        case b"Q" | b"P":
+            return _says(body, names)
+        case _:
+            return False
+
+
+def _kept(name: bytes) -> bytes:
+    """What Postgres keeps of a name, which ends at a zero byte."""
+    return name.partition(b"\0")[0][:_NAME_BYTES_MAX]
+
+
+def _says(text: bytes, names: Iterable[bytes]) -> bool:
+    """Whether a text of SQL has one of the names as a word."""
+    folded = text.lower()
+    spelled = {name.replace(b'"', b'""') for name in names}
+    words = (_WORD_BEGINS + re.escape(name) + _WORD_ENDS for name in spelled)
+    return any(re.search(word, text) or re.search(word, folded) for word in words)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ client sent in one message, and a simple query would run the rest of it again.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torpor_proxy.core import wire
-from torpor_proxy.core.broken import RESULT_CHANGED, remembered
+from torpor_proxy.core.broken import RESULT_CHANGED
 from torpor_proxy.core.held import CUT_CHANNEL, STATEMENTS, Entry, Held, Kind
 
 Messages = list[tuple[bytes, bytes]]
@@ -28,6 +29,11 @@ _LOCALS = (
     "SET LOCAL lock_timeout = 0; SET LOCAL synchronous_commit = off; "
     "SET LOCAL client_encoding = {}"
 )
+LOCK_WAIT_MS_MAX = 10
+"""For a table that a statement reads. Its session's own Postgres has no need of the lock before the
+statement is used, and whoever holds it may wait for this very client. So the statement counts as
+broken, and is waited for at its next use."""
+
 _SETTINGS = (
     "SELECT pg_catalog.count(pg_catalog.set_config(pg_catalog.convert_from(s.name, 'UTF8'),"
     " pg_catalog.convert_from(s.value, 'UTF8'), false))"
@@ -126,7 +132,7 @@ class Restore:
             error = _error(answer)
             if part.isdigit():
                 if error is not None:
-                    self.broken[statements[int(part)].name] = remembered(error)
+                    self.broken[statements[int(part)].name] = error
             elif error is not None and part != "unnamed":
                 raise RestoreFailed(error)
             elif part == "statements":
@@ -136,7 +142,7 @@ class Restore:
         """Try those that are broken once more, in the session as it is now."""
         parts: list[tuple[str, bytes]] = []
         for number, entry in enumerate(self._broken_entries()):
-            parts += self._transaction([entry], label=str(number))
+            parts += self._transaction([entry], label=str(number), waits_for_locks=True)
         parts += self._transaction([], is_last=True)
         return _script([*parts, *self._last()])
 
@@ -151,14 +157,19 @@ class Restore:
         for part, answer in script.answers(messages):
             error = _error(answer)
             if part.isdigit() and error is not None:
-                self.broken[entries[int(part)].name] = remembered(error)
+                self.broken[entries[int(part)].name] = error
             elif part == "statements" and error is None:
                 self._compare(answer, others)
 
     # --- what is sent -----------------------------------------------------------------
 
     def _transaction(
-        self, entries: Sequence[Entry], *, label: str = "statements", is_last: bool = False
+        self,
+        entries: Sequence[Entry],
+        *,
+        label: str = "statements",
+        is_last: bool = False,
+        waits_for_locks: bool = False,
     ) -> Iterator[tuple[str, bytes]]:
         settings = [entry for entry in entries if entry.kind in _SET]
         statements = [entry for entry in entries if entry.kind in STATEMENTS]
@@ -168,6 +179,8 @@ class Restore:
         yield "locals", wire.query(_LOCALS.format(self.encoding))
         if statements or is_last:
             data = b"".join(_prepare(entry) for entry in statements)
+            if statements and not waits_for_locks:
+                data = _IMPATIENT + data + _PATIENT
             types = _extended(_TYPES) if is_last and any(self.held.of(*STATEMENTS)) else b""
             yield label, data + types + wire.SYNC
         if is_last:
@@ -204,6 +217,8 @@ class Restore:
         for entry in self.held.of(*STATEMENTS):
             if entry.name in self.broken or entry.name in others:
                 continue
+            if _RETURNS_ANOTHER_S_ROWS(entry.value):
+                continue
             if found.get(entry.name) != entry.extra:
                 self.broken[entry.name] = RESULT_CHANGED
 
@@ -217,6 +232,10 @@ class Restore:
 _SET = (Kind.SETTING, Kind.CUSTOM)
 _ROLES = (Kind.AUTHORIZATION, Kind.ROLE)
 """In their order: a session authorization ends the role before it."""
+
+
+_RETURNS_ANOTHER_S_ROWS = re.compile(rb"\s*(?:execute|fetch)\b", re.IGNORECASE).match
+"""Such a statement's result is that of what it names then, and Postgres never compares it."""
 
 
 def mark(cut: str) -> bytes:
@@ -246,6 +265,10 @@ def _error(answer: Messages) -> bytes | None:
 def _extended(sql: str, parameters: Iterable[bytes] = ()) -> bytes:
     # There is no unnamed statement yet that it could destroy.
     return wire.parse("", sql) + wire.bind("", parameters, is_binary=True) + wire.execute()
+
+
+_IMPATIENT = _extended(f"SET LOCAL lock_timeout = {LOCK_WAIT_MS_MAX}")
+_PATIENT = _extended("SET LOCAL lock_timeout = 0")
 
 
 def _set_all(settings: Sequence[Entry]) -> bytes:

@@ -12,26 +12,21 @@ from torpor_proxy.core.broken import ErrorFilter, mentions
 from torpor_proxy.core.session_state import SessionState
 from torpor_proxy.executor.relay import Relay
 
-_NAME_BYTES = 2 * 63 + 2
-"""Of the end of a buffer in which a name may begin, each quote in it doubled."""
-
 
 class GuardedClient:
     """The sink of the client's stream."""
 
-    __slots__ = ("_relay", "_repair", "_state", "_tail")
+    __slots__ = ("_relay", "_repair", "_state")
 
     def __init__(self, relay: Relay, state: SessionState, repair: Callable[[bytes], None]) -> None:
         self._relay = relay
         self._state = state
         self._repair = repair
         """Tries the statements again, and then passes the bytes on."""
-        self._tail = b""
 
     def received(self, data: bytes) -> None:
-        seen, self._tail = self._tail + data, (self._tail + data)[-_NAME_BYTES:]
         is_safe = self._relay.exchange().is_safe
-        if is_safe and self._state.broken and mentions(seen, self._state.broken):
+        if is_safe and self._state.broken and mentions(data, self._state.broken):
             self._repair(data)
             return
         if self._state.broken and _ends_all(data.lower()):

@@ -12,7 +12,6 @@ from torpor_proxy.core.broken import (
     RESULT_CHANGED,
     ErrorFilter,
     mentions,
-    remembered,
 )
 from torpor_proxy.core.wire import Severity, message
 
@@ -127,11 +126,6 @@ def test_a_stream_cut_anywhere(stream: bytes, sizes: list[int]) -> None:
     assert told == ErrorFilter(BROKEN).feed(stream)
 
 
-def test_what_is_remembered_points_to_no_place_in_a_text() -> None:
-    body = b"SERROR\0C42P01\0Mno table\0P15\0p3\0qselect 1\0Rparse\0L7\0\0"
-    assert remembered(body) == b"SERROR\0C42P01\0Mno table\0Rparse\0L7\0\0"
-
-
 @pytest.mark.parametrize(
     ("data", "is_mentioned"),
     [
@@ -139,11 +133,32 @@ def test_what_is_remembered_points_to_no_place_in_a_text() -> None:
         (message(b"D", b"Ss_1\0"), True),
         (message(b"Q", b"EXECUTE S_1(3)\0"), True),
         (message(b"Q", b"select 1\0"), False),
+        (message(b"Q", b"select s_10, as_1, s_1$\0"), False),
+        (message(b"Q", b'execute "s_1"\0'), True),
+        (wire.parse("", "execute s_1"), True),
         (wire.bind("s2"), False),
+        (wire.bind("s2", [b"s_1"]), False),
+        (message(b"D", b"Ps_1\0"), False),
+        (wire.close_statement("s_1"), True),
+        (wire.SYNC + wire.bind("s_1"), True),
+        (wire.SYNC + wire.execute(), False),
+        (wire.SYNC + wire.query("execute another")[:12], True),
+        (b"Q\0\0\0\0", True),
     ],
 )
 def test_whether_a_statement_is_mentioned(data: bytes, is_mentioned: bool) -> None:
     assert mentions(data, [b"other", b"s_1"]) is is_mentioned
+
+
+def test_the_kind_of_a_message_is_no_name() -> None:
+    sent = wire.parse("s", "select 1") + message(b"D", b"P\0") + wire.bind("s") + wire.SYNC
+    assert not mentions(sent, [b"p", b"d", b"b"])
+    assert mentions(sent, [b"s"])
+
+
+def test_a_name_is_as_long_as_postgres_keeps_it() -> None:
+    assert mentions(wire.bind("n" * 70), [b"n" * 63])
+    assert not mentions(wire.bind("n" * 62), [b"n" * 63])
 
 
 def test_quotes_in_a_name_may_be_doubled() -> None:

@@ -1,0 +1,88 @@
+"""What is written to put a session back, as far as statements go: no wait that nobody asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from torpor_proxy.core import wire
+from torpor_proxy.core.broken import RESULT_CHANGED
+from torpor_proxy.core.held import held_of
+from torpor_proxy.core.restore import LOCK_WAIT_MS_MAX, Restore, Script
+
+IMPATIENT, PATIENT = f"SET LOCAL lock_timeout = {LOCK_WAIT_MS_MAX}", "SET LOCAL lock_timeout = 0"
+LISTENS = b"l", b"news", b"", b""
+
+
+def row(*columns: bytes) -> bytes:
+    values = b"".join(len(each).to_bytes(4, "big") + each for each in columns)
+    return len(columns).to_bytes(2, "big") + values
+
+
+def statement(text: bytes, types: bytes = b"{}|{23}", kind: bytes = b"p") -> bytes:
+    return row(kind, b"s", text, types)
+
+
+def texts(script: Script) -> list[str]:
+    """Of SQL, in their order."""
+    messages, _ = wire.split(script.data)
+    said = [body[:-1] for kind, body in messages if kind == b"Q"]
+    assert said
+    return [
+        (body[:-1] if kind == b"Q" else body.split(b"\0")[1]).decode()
+        for kind, body in messages
+        if kind in (b"Q", b"P")
+    ]
+
+
+@pytest.mark.parametrize("kind", [b"p", b"q"])
+def test_a_statement_waits_for_no_lock_and_all_else_does(kind: bytes) -> None:
+    held = held_of([statement(b"table t", kind=kind), row(*LISTENS)])
+    for script in (Restore(held).first(), Restore(held).careful()):
+        said = texts(script)
+        at = said.index("table t")
+        assert said[at - 1 : at + 2] == [IMPATIENT, "table t", PATIENT]
+        assert said.count(IMPATIENT) == 1
+        assert said.index('LISTEN "news"') > at
+
+
+def test_a_session_without_statements_is_not_asked_to_hurry() -> None:
+    assert IMPATIENT not in texts(Restore(held_of([row(*LISTENS)])).first())
+
+
+def test_at_its_use_a_statement_waits_as_it_would_have() -> None:
+    wanted = Restore(held_of([statement(b"table t")]), broken={b"s": b"C55P03\0\0"})
+    assert IMPATIENT not in texts(wanted.again())
+
+
+def restored(text: bytes, types: bytes, now: bytes) -> dict[bytes, bytes]:
+    """What is broken after a restore in which the server has found other types."""
+    wanted = Restore(held_of([statement(text, types)]))
+    script = wanted.first()
+    messages = []
+    for part in script.parts:
+        messages += [(b"D", row(b"s", now))] * (part == "statements") + [(b"Z", b"T")]
+    assert wanted.read_first(script, messages)
+    return wanted.broken
+
+
+def test_other_columns_than_before_break_a_statement() -> None:
+    assert restored(b"table t", b"{}|{23}", b"{}|{23}") == {}
+    assert restored(b"table t", b"{}|{23}", b"{}|{23,25}") == {b"s": RESULT_CHANGED}
+
+
+@pytest.mark.parametrize("text", [b"execute p", b"EXECUTE p(1)", b"\n fetch 1 from c"])
+def test_what_returns_another_s_rows_is_never_compared(text: bytes) -> None:
+    assert restored(text, b"{}|", b"{}|{23}") == {}
+
+
+def test_an_error_is_kept_with_the_place_that_it_points_to() -> None:
+    wanted = Restore(held_of([statement(b"table t")]))
+    assert not wanted.read_first(
+        wanted.first(), [(b"Z", b"T"), (b"Z", b"T"), (b"E", b"P7\0\0"), (b"Z", b"E")]
+    )
+    script = wanted.careful()
+    messages = []
+    for part in script.parts:
+        messages += [(b"E", b"C42P01\0P7\0\0")] * part.isdigit() + [(b"Z", b"T")]
+    wanted.read_careful(script, messages)
+    assert wanted.broken == {b"s": b"C42P01\0P7\0\0"}
