@@ -261,6 +261,22 @@ async def test_a_late_word_of_an_earlier_compute_does_not_end_what_listens_on_th
     assert client.listener is connection and connection.is_open
 
 
+async def test_who_has_waited_for_its_turn_finds_the_gate_closed() -> None:
+    client = await parked()
+    listeners = client.host.listeners
+    told = asyncio.create_task(listeners.hear_out())
+    await asyncio.sleep(0)
+    listeners.adopt(client.session, "UTF8", (b"more",), sure_until=float("inf"))
+    ready = asyncio.create_task(listeners.ready(client.host.epoch))
+    await asyncio.sleep(0)
+    client.host.is_gate_open = False
+    client.listener.deliver()
+    await told
+    listeners.hang_up()
+    await ready
+    assert listeners.connections == 0
+
+
 async def test_what_was_made_sure_of_is_not_in_doubt() -> None:
     client = await parked()
     await client.notify()
