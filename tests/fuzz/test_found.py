@@ -1,0 +1,97 @@
+"""Conversations that once were told apart, as short as they could be made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from fuzz import words
+from fuzz.conversation import Conversation, Turn
+from fuzz.hold import compare
+from fuzz.report import report
+from fuzz.sides import World, a_world
+from fuzz.words import SYNC, query
+from support.up import running_up
+
+SETTING = query("select current_setting('app.user_id', true)")
+SET_CONFIG = words.call(2078, (b"app.user_id", b"7", b"f"), is_binary=False)
+USE = words.bind("", "s"), words.describe(b"P", ""), words.execute(), SYNC
+PREPARED = words.parse("s", "select * from changing"), SYNC
+
+Messages = tuple[bytes, ...]
+
+
+def by_one(*turns: bytes | Messages) -> Conversation:
+    return between((0, *turns))
+
+
+def between(*turns: tuple[int | bytes | Messages, ...]) -> Conversation:
+    """Each: who, and then the messages of one turn after the other."""
+    return Conversation(
+        tuple(
+            Turn(who, turn if isinstance(turn, tuple) else (turn,))
+            for who, *said in turns
+            for turn in said
+            if isinstance(who, int) and not isinstance(turn, int)
+        ),
+        parameters=(("lock_timeout", "300ms"),),
+    )
+
+
+FOUND = {
+    "a setting in a query whose length is that of a letter": by_one(
+        query("set app.user_id to 'x'; set app.origin to 'session'"), SETTING
+    ),
+    "a setting that RESET leaves empty": by_one(query("reset app.user_id"), SETTING),
+    "a setting by a function call": by_one(SET_CONFIG, SETTING),
+    "a setting of a function's own SET": by_one(
+        query("select inside()"), query("select current_setting('app.inside', true)")
+    ),
+    "a statement on a table that another client has locked": between(
+        (0, PREPARED),
+        (1, query("begin; lock table changing")),
+        (0, query("select 1"), query("select 2"), SYNC),
+        (1, query("commit")),
+        (0, USE),
+    ),
+    "a short name beside a statement that waits for a lock": between(
+        (0, query("prepare p as select * from changing")),
+        (0, (words.parse("s", "select * from numbers"), SYNC)),
+        (1, query("begin; lock table changing")),
+        (0, query("select 1"), query("select 2"), USE),
+        (1, query("commit")),
+        (0, query("execute p")),
+    ),
+    "a statement whose table is gone, and comes back": by_one(
+        PREPARED,
+        query("prepare p as select * from changing"),
+        query("drop table changing"),
+        USE,
+        query("execute p"),
+        query("create table changing (a int, b text)"),
+        USE,
+        query("execute p"),
+    ),
+    "a statement whose columns have changed": by_one(
+        PREPARED, query("alter table changing add column c int"), query("select 1"), USE
+    ),
+    "an EXECUTE that was parsed before its statement": by_one(
+        (words.parse("s", "execute p"), SYNC),
+        query("prepare p as select 1"),
+        query("select 1"),
+        USE,
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with running_up("--park-every-safe-point") as up, a_world(up) as made:
+        yield made
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_nobody_can_tell_the_sides_apart_any_more(world: World, name: str) -> None:
+    if found := compare(world, FOUND[name]):
+        pytest.fail(report(FOUND[name], found))
