@@ -82,6 +82,15 @@ FOUND = {
         query("select 1"),
         USE,
     ),
+    "LISTEN and NOTIFY in one message behind a park": by_one(
+        SYNC, query("listen news; notify news, 'mine'")
+    ),
+    "an EXECUTE that is put back before its statement": by_one(
+        query("prepare s as select 1"),
+        (words.parse("x" * 70, "execute s"), SYNC),
+        query("select 1"),
+        (words.describe(b"S", "x" * 70), SYNC),
+    ),
 }
 
 

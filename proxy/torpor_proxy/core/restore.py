@@ -117,7 +117,7 @@ class Restore:
 
     def careful(self) -> Script:
         """Statement by statement."""
-        statements = self.held.of(*STATEMENTS)
+        statements = _in_order(self.held.of(*STATEMENTS))
         others = [entry for entry in self.held.entries() if entry.kind not in STATEMENTS]
         parts = [*self._transaction([e for e in others if e.kind in _SET])]
         for number, entry in enumerate(statements):
@@ -127,7 +127,7 @@ class Restore:
 
     def read_careful(self, script: Script, messages: Messages) -> None:
         """Raises RestoreFailed."""
-        statements = self.held.of(*STATEMENTS)
+        statements = _in_order(self.held.of(*STATEMENTS))
         for part, answer in script.answers(messages):
             error = _error(answer)
             if part.isdigit():
@@ -147,7 +147,7 @@ class Restore:
         return _script([*parts, *self._last()])
 
     def _broken_entries(self) -> list[Entry]:
-        return [entry for entry in self.held.of(*STATEMENTS) if entry.name in self.broken]
+        return [e for e in _in_order(self.held.of(*STATEMENTS)) if e.name in self.broken]
 
     def read_again(self, script: Script, messages: Messages) -> None:
         """``broken`` is what is broken still."""
@@ -172,7 +172,7 @@ class Restore:
         waits_for_locks: bool = False,
     ) -> Iterator[tuple[str, bytes]]:
         settings = [entry for entry in entries if entry.kind in _SET]
-        statements = [entry for entry in entries if entry.kind in STATEMENTS]
+        statements = _in_order(entry for entry in entries if entry.kind in STATEMENTS)
         yield "begin", _BEGIN
         if settings:
             yield "settings", _set_all(settings) + wire.SYNC
@@ -236,6 +236,11 @@ _ROLES = (Kind.AUTHORIZATION, Kind.ROLE)
 
 _RETURNS_ANOTHER_S_ROWS = re.compile(rb"\s*(?:execute|fetch)\b", re.IGNORECASE).match
 """Such a statement's result is that of what it names then, and Postgres never compares it."""
+
+
+def _in_order(statements: Iterable[Entry]) -> list[Entry]:
+    """Those that return another's rows come behind it, so that they know its columns."""
+    return sorted(statements, key=lambda entry: bool(_RETURNS_ANOTHER_S_ROWS(entry.value)))
 
 
 def mark(cut: str) -> bytes:

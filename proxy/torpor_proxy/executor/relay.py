@@ -168,9 +168,11 @@ class FromServer:
             data = self._without_last_words(data)
         if not data:
             return
-        if self._state.may_listen and may_notify(data):
+        if may_notify(data):
+            # What the client has sent is walked first: its LISTEN may be in it.
             begin = self._relay.exchange().server_message_begins_after
-            data = as_told(data, begin, self._relay.told_as)
+            if self._state.may_listen:
+                data = as_told(data, begin, self._relay.told_as)
         self._client.write(data)
         passed = self.passed
         passed.append(data)

@@ -75,6 +75,29 @@ def test_what_returns_another_s_rows_is_never_compared(text: bytes) -> None:
     assert restored(text, b"{}|", b"{}|{23}") == {}
 
 
+def test_what_returns_another_s_rows_comes_behind_it() -> None:
+    held = held_of([statement(b"execute p"), row(b"q", b"p", b"prepare p as table t", b"{}|{23}")])
+    broken = {b"s": b"\0", b"p": b"\0"}
+    for script in (
+        Restore(held).first(),
+        Restore(held).careful(),
+        Restore(held, broken=broken).again(),
+    ):
+        said = texts(script)
+        assert said.index("prepare p as table t") < said.index("execute p")
+
+
+def test_an_error_is_that_of_the_statement_that_was_tried() -> None:
+    held = held_of([statement(b"execute p"), row(b"q", b"p", b"prepare p as table t", b"{}|{23}")])
+    wanted = Restore(held)
+    script = wanted.careful()
+    messages = []
+    for part in script.parts:
+        messages += [(b"E", b"M%b\0\0" % part.encode())] * part.isdigit() + [(b"Z", b"T")]
+    wanted.read_careful(script, messages)
+    assert wanted.broken == {b"p": b"M0\0\0", b"s": b"M1\0\0"}
+
+
 def test_an_error_is_kept_with_the_place_that_it_points_to() -> None:
     wanted = Restore(held_of([statement(b"table t")]))
     assert not wanted.read_first(
