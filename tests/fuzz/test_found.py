@@ -85,6 +85,14 @@ FOUND = {
     "LISTEN and NOTIFY in one message behind a park": by_one(
         SYNC, query("listen news; notify news, 'mine'")
     ),
+    "a statement that is tried again under another encoding": by_one(
+        (words.parse("s", "select $1::mood"), SYNC),
+        query("set client_encoding to latin1"),
+        query("set search_path to other"),
+        query("select 's'"),
+        query("set search_path to public"),
+        (words.bind("", "s", (b"good",)), words.execute(), SYNC),
+    ),
     "an EXECUTE that is put back before its statement": by_one(
         query("prepare s as select 1"),
         (words.parse("x" * 70, "execute s"), SYNC),

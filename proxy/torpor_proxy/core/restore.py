@@ -238,6 +238,14 @@ _RETURNS_ANOTHER_S_ROWS = re.compile(rb"\s*(?:execute|fetch)\b", re.IGNORECASE).
 """Such a statement's result is that of what it names then, and Postgres never compares it."""
 
 
+def is_its_own_doing(message: bytes) -> bool:
+    """Whether the server has said this of the encoding that is set for a moment.
+
+    A client's own encoding is changed by nobody else but the client.
+    """
+    return message[:1] == b"S" and message[wire.HEAD_BYTES :].startswith(b"client_encoding\0")
+
+
 def _in_order(statements: Iterable[Entry]) -> list[Entry]:
     """Those that return another's rows come behind it, so that they know its columns."""
     return sorted(statements, key=lambda entry: bool(_RETURNS_ANOTHER_S_ROWS(entry.value)))

@@ -7,7 +7,7 @@ import pytest
 from torpor_proxy.core import wire
 from torpor_proxy.core.broken import RESULT_CHANGED
 from torpor_proxy.core.held import held_of
-from torpor_proxy.core.restore import LOCK_WAIT_MS_MAX, Restore, Script
+from torpor_proxy.core.restore import LOCK_WAIT_MS_MAX, Restore, Script, is_its_own_doing
 
 IMPATIENT, PATIENT = f"SET LOCAL lock_timeout = {LOCK_WAIT_MS_MAX}", "SET LOCAL lock_timeout = 0"
 LISTENS = b"l", b"news", b"", b""
@@ -73,6 +73,12 @@ def test_other_columns_than_before_break_a_statement() -> None:
 @pytest.mark.parametrize("text", [b"execute p", b"EXECUTE p(1)", b"\n fetch 1 from c"])
 def test_what_returns_another_s_rows_is_never_compared(text: bytes) -> None:
     assert restored(text, b"{}|", b"{}|{23}") == {}
+
+
+def test_of_what_is_told_meanwhile_the_encoding_is_its_own_doing() -> None:
+    assert is_its_own_doing(wire.parameter_status("client_encoding", "UTF8"))
+    assert not is_its_own_doing(wire.parameter_status("TimeZone", "UTC"))
+    assert not is_its_own_doing(wire.message(b"A", b"client_encoding\0"))
 
 
 def test_what_returns_another_s_rows_comes_behind_it() -> None:
