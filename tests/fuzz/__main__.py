@@ -18,6 +18,9 @@ from support.up import running_up
 SHRINK_SECONDS_MAX = 120.0
 """For one difference; then it is told as short as it is by then."""
 
+PROGRESS_SECONDS = 20.0
+"""Between two words of how far it is."""
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__)
@@ -34,7 +37,11 @@ def main() -> int:
 def _run(world: World, chosen: argparse.Namespace) -> int:
     """How many differences were found."""
     deadline, seed, found = time.monotonic() + chosen.seconds, chosen.seed, 0
-    while time.monotonic() < deadline and found < chosen.differences:
+    tell_at = time.monotonic() + PROGRESS_SECONDS
+    while (now := time.monotonic()) < deadline and found < chosen.differences:
+        if now > tell_at:
+            print(f"{seed - chosen.seed} conversations", file=sys.stderr, flush=True)
+            tell_at = now + PROGRESS_SECONDS
         if told := find(world, conversation(seed)):
             found += 1
             words = f"seed {seed}: make fuzz SEED={seed}\n{told}\n"
