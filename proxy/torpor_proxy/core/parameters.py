@@ -1,4 +1,8 @@
-"""What a client was told about its session by ParameterStatus. Pure."""
+"""What a client was told about its session by ParameterStatus. Pure.
+
+Kept as bytes: every session has fifteen of them, and as objects they would be the largest part of
+what is held for one that is parked.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,13 @@ Pairs = tuple[tuple[str, str], ...]
 class Parameters:
     """The values last told, by name."""
 
-    pairs: Pairs = ()
+    packed: bytes = b""
+    """Names and values in turn, each with the zero byte that ends it on the wire."""
+
+    @property
+    def pairs(self) -> Pairs:
+        texts = iter(self.packed.decode().split("\0")[:-1])
+        return tuple(zip(texts, texts, strict=True))
 
     def with_one(self, name: str, value: str) -> Parameters:
         return parameters_of(tuple({**dict(self.pairs), name: value}.items()))
@@ -28,11 +38,12 @@ class Parameters:
         )
 
 
-_interner: Interner[Pairs, Parameters] = Interner()
+_interner: Interner[bytes, Parameters] = Interner()
 
 NOTHING_TOLD = Parameters()
 
 
 def parameters_of(pairs: Pairs) -> Parameters:
     """One object for equal values."""
-    return _interner.one(pairs, Parameters(pairs))
+    packed = b"".join(wire.text(text) for pair in pairs for text in pair)
+    return _interner.one(packed, Parameters(packed))
