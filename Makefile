@@ -6,7 +6,7 @@ READY := .venv/.torpor-ready
 SOURCES := operator channel compute proxy autoscaler cli tests loadtests tools
 WORKERS ?= 2
 
-.PHONY: help demo test check suites fuzz bench format clean
+.PHONY: help demo test check suites fuzz bench soak format clean
 .PHONY: check-format check-lint check-types check-layers check-tidy
 .DEFAULT_GOAL := help
 
@@ -31,8 +31,12 @@ fuzz: $(READY) ## Compare what clients hear straight and while they are parked (
 	@PYTHONPATH=tests $(BIN)/python -m fuzz $(if $(SEED),--seed $(SEED)) \
 		$(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
-bench: $(READY) ## Measure: NAME=resume, throughput or memory, and JSON=FILE to keep the figures
+bench: $(READY) ## Measure: NAME=resume, park, throughput or memory, and JSON=FILE to keep the figures
 	@PYTHONPATH=loadtests $(BIN)/python loadtests/bench.py $(NAME) $(if $(JSON),--json "$(JSON)") $(ARGS)
+
+soak: $(READY) ## Many clients, sleeps, a kill every 20 s, and no surprise (MINUTES=10, CLIENTS=200)
+	@PYTHONPATH=loadtests $(BIN)/python loadtests/soak.py $(if $(MINUTES),--minutes $(MINUTES)) \
+		$(if $(CLIENTS),--clients $(CLIENTS)) $(if $(SEED),--seed $(SEED))
 
 format: $(READY) ## Put the code in its shape and mend what can be mended
 	@$(BIN)/ruff check --quiet --fix $(SOURCES) || true

@@ -6,12 +6,15 @@ import argparse
 from pathlib import Path
 
 import bench_memory
+import bench_park
 import bench_resume
 import bench_throughput
 from rig import machine, report
 from rig.progress import Progress
 
-BENCHMARKS = {bench.NAME: bench for bench in (bench_resume, bench_throughput, bench_memory)}
+BENCHMARKS = {
+    bench.NAME: bench for bench in (bench_resume, bench_throughput, bench_memory, bench_park)
+}
 
 
 def main() -> None:

@@ -7,13 +7,10 @@ not in it. The reference is the limit that was aimed at.
 
 from __future__ import annotations
 
-import os
-import time
-from pathlib import Path
-
 from rig.client import Client
 from rig.figures import Part
 from rig.holder import Holders, raise_file_limit
+from rig.memory import readings
 from rig.progress import Progress
 from rig.torpor import Torpor, torpor_up
 
@@ -25,10 +22,6 @@ COUNTS = (1000, 10_000)
 LIMIT_BYTES = {"plain": 4 << 10, "TLS": 24 << 10}
 
 WARM_UP_SESSIONS = 50
-READINGS = 5
-READING_SECONDS = 0.2
-"""Between two readings: the proxy's own housekeeping runs once a second."""
-
 OPEN_FILES = 20_000
 """Of the proxy, which inherits it: a socket a session, and then some."""
 
@@ -52,23 +45,14 @@ def _measured(torpor: Torpor, kind: str, progress: Progress) -> list[Part]:
         client.close()
     torpor.suspend(DATABASE)
     proxy, limit = torpor.proxy_pid(), LIMIT_BYTES[kind]
-    before = min(_readings(proxy))
+    before = min(readings(proxy))
     parts = []
     with Holders(target) as holders:
         for count in COUNTS:
             progress.step(f"opening {count} {kind} sessions")
             holders.hold(count)
             torpor.suspend(DATABASE)
-            each = tuple((reading - before) / count for reading in _readings(proxy))
+            each = tuple((reading - before) / count for reading in readings(proxy))
             goal = f"≤ {limit >> 10} KiB"
             parts.append(Part(f"{kind}, {count} sessions", "bytes", each, (limit,), "limit", goal))
     return parts
-
-
-def _readings(pid: int) -> list[int]:
-    found = []
-    for _ in range(READINGS):
-        time.sleep(READING_SECONDS)
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        found.append(pages * os.sysconf("SC_PAGE_SIZE"))
-    return found

@@ -122,6 +122,15 @@ class Client:
         self.socket.sendall(query_packet(sql))
         self._until_ready()
 
+    def answers(self, data: bytes, readies: int) -> list[tuple[bytes, bytes]]:
+        """Send messages that are packed already; what is said until so many ReadyForQuery."""
+        self.socket.sendall(data)
+        found: list[tuple[bytes, bytes]] = []
+        while readies:
+            found.append(self._next())
+            readies -= found[-1][0] == b"Z"
+        return found
+
     def drain_s(self, sql: str) -> float:
         """Seconds until all of a large answer was received; what it says is not looked at."""
         assert not self._buffer

@@ -1,7 +1,8 @@
 """Processes that hold many idle sessions: `python -m rig.holder`, fed by a line of JSON.
 
-One says `held` on its output when all are there, and lets them go when its input ends. Apart, so
-that the clients' memory and work are in no figure of the proxy.
+One says `held` on its output when all are there, lets so many of them ask again as a further line
+says, and lets them go when its input ends. Apart, so that the clients' memory and work are in no
+figure of the proxy.
 """
 
 from __future__ import annotations
@@ -16,11 +17,15 @@ from typing import IO, cast
 
 from rig import scram_client
 from rig.client import Client, Target
+from rig.state import NOTHING, Load
 
 SESSIONS_PER_PROCESS = 2500
 """Four processes for ten thousand; each has its own file descriptors."""
 
 HELD = "held\n"
+
+QUERY = "SELECT 2"
+"""`SELECT 1` would be answered without a wake, as a keep-alive."""
 
 
 def raise_file_limit(wanted: int) -> None:
@@ -35,8 +40,8 @@ def raise_file_limit(wanted: int) -> None:
 class Holders:
     """Processes that hold sessions; they end with the ``with`` block."""
 
-    def __init__(self, target: Target) -> None:
-        self._order = json.dumps(asdict(target))
+    def __init__(self, target: Target, load: Load = NOTHING) -> None:
+        self._order = {"target": asdict(target), "load": asdict(load)}
         self._processes: list[Popen[str]] = []
         self.held = 0
 
@@ -55,22 +60,37 @@ class Holders:
                 [sys.executable, "-m", "rig.holder"], stdin=PIPE, stdout=PIPE, text=True
             )
             self._processes.append(process)
-            cast(IO[str], process.stdin).write(f"{count} {self._order}\n")
-            cast(IO[str], process.stdin).flush()
-            if cast(IO[str], process.stdout).readline() != HELD:
-                raise RuntimeError(f"only {self.held} sessions could be held; see above")
+            order = {**self._order, "count": count, "first": self.held}
+            self._tell(process, json.dumps(order))
             self.held += count
+
+    def ask(self, count: int) -> None:
+        """Let so many of the sessions ask something, one after the other."""
+        assert count <= min(self.held, SESSIONS_PER_PROCESS)
+        self._tell(self._processes[0], str(count))
+
+    def _tell(self, process: Popen[str], line: str) -> None:
+        cast(IO[str], process.stdin).write(line + "\n")
+        cast(IO[str], process.stdin).flush()
+        if cast(IO[str], process.stdout).readline() != HELD:
+            raise RuntimeError(f"{self.held} sessions are held, and no more can be; see above")
 
 
 def main() -> None:
-    count, _, order = sys.stdin.readline().partition(" ")
-    target = Target(**json.loads(order))
-    raise_file_limit(int(count) + 100)
+    order = json.loads(sys.stdin.readline())
+    target, load = Target(**order["target"]), Load(**order["load"])
+    raise_file_limit(order["count"] + 100)
     # All are one role: its password is hashed once and not ten thousand times.
     scram_client.salted = functools.cache(scram_client.salted)
-    clients = [Client(target) for _ in range(int(count))]
+    clients = []
+    for number in range(order["count"]):
+        clients.append(Client(target))
+        clients[-1].answers(load.messages(order["first"] + number), load.readies)
     print(HELD, end="", flush=True)
-    sys.stdin.read()
+    for line in sys.stdin:
+        for client in clients[: int(line)]:
+            client.ask(QUERY)
+        print(HELD, end="", flush=True)
     for client in clients:
         client.close()
 

@@ -12,12 +12,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from rig.client import Target
+from torpor_api.failures import Busy
+from torpor_cli.client import ask_autoscaler
+from torpor_cli.local.state_folder import StateFolder
 
 READY_SECONDS_MAX = 120.0
 """The first start makes the template of all databases."""
@@ -30,8 +33,10 @@ MANIFEST = """\
 apiVersion: torpor.dev/v1alpha1
 kind: ServerlessDatabase
 metadata: {name: %s}
-spec: {idleTimeout: 1h}
+spec: %s
 """
+
+SPEC = "{idleTimeout: 1h}"
 """A database sleeps when the benchmark says so, and not in the middle of something else."""
 
 
@@ -75,17 +80,22 @@ class Torpor:
 
     def suspend(self, name: str) -> None:
         """To sleep, and then until the machine is quiet again: every agent of the pool is ready."""
+        self.suspend_s(name)
+        self.wait_for_agents()
+
+    def suspend_s(self, name: str) -> float:
+        """The same, without the wait; seconds that the attempt took that was not refused."""
         deadline = time.monotonic() + VERB_SECONDS_MAX
         while True:
+            began = time.perf_counter()
             try:
-                self.run("suspend", name)
-                break
-            except RuntimeError:
+                ask_autoscaler(StateFolder(self.state), "Suspend", name=name)
+                return time.perf_counter() - began
+            except Busy:
                 # A session is being looked at in this very moment; it says so itself.
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(POLL_SECONDS)
-        self.wait_for_agents()
 
     def wait_for_agents(self) -> None:
         """Until as many agents listen as the pool shall have: a start in the background would be
@@ -105,18 +115,25 @@ class Torpor:
 
 
 @contextlib.contextmanager
-def torpor_up(*names: str, warm: int = 2) -> Iterator[Torpor]:
+def torpor_up(
+    *names: str,
+    warm: int = 2,
+    spec: str = SPEC,
+    options: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Torpor]:
     """Torpor with these databases; nothing is left of it but, after an error, its logs."""
     root = Path(tempfile.mkdtemp(prefix="torpor-bench-", dir="/tmp"))
     root.chmod(0o711)  # databases run under user ids of their own
-    (root / "all.yaml").write_text("---\n".join(MANIFEST % name for name in names))
+    (root / "all.yaml").write_text("---\n".join(MANIFEST % (name, spec) for name in names))
     state = root / "state"
     with (root / "output").open("w") as output:
         up = subprocess.Popen(
             [
                 *(*_command(), "up", "-f", str(root / "all.yaml"), "--state", str(state)),
-                *("--listen", "127.0.0.1:0", "--warm", str(warm)),
+                *("--listen", "127.0.0.1:0", "--warm", str(warm), *options),
             ],
+            env={**os.environ, **(environment or {})},
             stdout=output,
             stderr=output,
         )

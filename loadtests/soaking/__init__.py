@@ -1,0 +1,1 @@
+"""The parts of the soak: drivers, clients, kills, and the checker of all that was seen."""
