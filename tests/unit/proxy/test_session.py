@@ -172,6 +172,16 @@ async def test_the_client_s_bytes_wait_for_the_answer_and_notifications_do_not()
     assert session.is_busy
 
 
+async def test_what_comes_before_the_answer_has_the_sender_that_its_client_knows() -> None:
+    host = FakeHost()
+    session, client = await attached(host)
+    host.told_as[7] = 8
+    capturing = await asked(host, session)
+    host.backend.sends(wire.message(b"A", b"\0\0\0\7news\0\0") + NOTHING_FOUND)
+    await capturing
+    assert client.taken() == [(b"A", b"\0\0\0\x08news\0\0")]
+
+
 async def test_a_client_that_vanishes_ends_the_question_at_once() -> None:
     host = FakeHost()
     session, client = await attached(host)
