@@ -89,6 +89,8 @@ class Verdict:
     through: Counter[Outcome]
     differences: tuple[Difference, ...]
     faults: tuple[str, ...]
+    fail_alike: tuple[str, ...] = ()
+    """Tests that fail on both sides in the same way: by their surroundings, not by Torpor."""
 
     @property
     def is_clean(self) -> bool:
@@ -109,6 +111,7 @@ def judge(suite: str, straight: Results, through: Results, allowed: Sequence[All
         Counter(result.outcome for result in through.values()),
         differences,
         tuple(_faults(straight, differences, entries)),
+        tuple(sorted(_fail_alike(straight, through))),
     )
 
 
@@ -129,6 +132,12 @@ def _faults(
     for test, entry in entries.items():
         if test in straight and test not in differing:
             yield f"{test}: is allowed to differ ({entry.loss}) and does not: remove the entry"
+
+
+def _fail_alike(straight: Results, through: Results) -> Iterator[str]:
+    for test, result in straight.items():
+        if result.outcome is Outcome.FAILED and through.get(test) == result:
+            yield test
 
 
 def only_numbers_differ(detail: str) -> bool:

@@ -47,6 +47,9 @@ def as_markdown(entries: Sequence[Entry]) -> str:
         "\n".join(f"- `{entry['suite']}`: {entry['about']}" for entry in entries),
         _differences(entries),
     ]
+    alike = [f"`{test}`" for entry in entries for test in entry.get("failAlike", ())]
+    if alike:
+        parts.append(f"Fail on both sides in the same way, to the letter: {', '.join(alike)}.")
     wrong = [f"- `{entry['suite']}`: {fault}" for entry in entries for fault in entry["faults"]]
     if wrong:
         parts.append("What is wrong:\n\n" + "\n".join(wrong))

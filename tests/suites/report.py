@@ -49,6 +49,7 @@ def as_json(line: Line) -> Json:
     return document | {
         "straight": _side(line.verdict.straight, line.seconds[0]),
         "through": _side(line.verdict.through, line.seconds[1]),
+        "failAlike": list(line.verdict.fail_alike),
         "differences": [
             {"test": found.test, "reason": _reason(found)} for found in line.verdict.differences
         ],

@@ -41,6 +41,13 @@ def test_for_a_document() -> None:
     assert "- `gone`: MISSING: no compiler" in text
 
 
+def test_what_fails_on_both_sides_is_named() -> None:
+    bad = STRAIGHT | {"old": Result(Outcome.FAILED, "-1")}
+    line = Line("suite", "Somebody's tests", judge("suite", bad, dict(bad), ()))
+    assert "to the letter: `old`." in record.as_markdown(_entries(line))
+    assert "to the letter" not in record.as_markdown(_entries(*LINES))
+
+
 def test_where_nothing_differs_it_says_so() -> None:
     clean = Line("suite", "Somebody's tests", judge("suite", STRAIGHT, STRAIGHT, ()))
     text = record.as_markdown(_entries(clean))
