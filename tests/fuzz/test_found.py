@@ -93,6 +93,17 @@ FOUND = {
         query("set search_path to public"),
         (words.bind("", "s", (b"good",)), words.execute(), SYNC),
     ),
+    "a query that is no text leaves the unnamed statement": by_one(
+        (words.parse("", "select n from numbers"), words.bind("", ""), words.execute(), SYNC),
+        query(b"select '\xe9'"),
+        (words.bind("", ""), words.execute(), SYNC),
+    ),
+    "a reported value under another encoding": by_one(
+        query("set client_encoding to latin1"),
+        query('set search_path to "Ä", public'),
+        query("set client_encoding to utf8"),
+        query("select 1"),
+    ),
     "an EXECUTE that is put back before its statement": by_one(
         query("prepare s as select 1"),
         (words.parse("x" * 70, "execute s"), SYNC),

@@ -34,8 +34,16 @@ class Parameters:
         """The messages that bring a client from these values to those."""
         told = dict(self.pairs)
         return b"".join(
-            wire.parameter_status(name, value) for name, value in now if told.get(name) != value
+            wire.parameter_status(name, value)
+            for name, value in now
+            if not _is_same(told.get(name), value)
         )
+
+
+def _is_same(told: str | None, now: str) -> bool:
+    """Other than ASCII looks different where the client's encoding has changed since it was told;
+    it is put back as it was, and Postgres does not tell it again either."""
+    return told == now or not (told is None or told.isascii() or now.isascii())
 
 
 _interner: Interner[bytes, Parameters] = Interner()

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from torpor_proxy.core import keepalive, wire
 from torpor_proxy.core.exchange import is_message_head
 
+_COUNT_BYTES, _TYPE_BYTES = 2, 4
+
 
 @dataclass(frozen=True, slots=True)
 class Incomplete:
@@ -54,6 +56,26 @@ def judge(pending: bytearray, *, answers_keepalives: bool) -> Verdict:
 
 
 def replaces_unnamed(pending: bytearray | None) -> bool:
-    """Whether the first message destroys the unnamed statement, so that it need not be put back."""
+    """Whether the first message surely destroys the unnamed statement, so that it need not be put
+    back.
+
+    One that is malformed, or no text in the client's encoding, is refused before that; ASCII is a
+    text in all of them.
+    """
     start = bytes(pending[: wire.HEAD_BYTES + 1]) if pending else b""
-    return start[:1] == b"Q" or (start[:1] == b"P" and start[wire.HEAD_BYTES :] == b"\0")
+    is_unnamed_parse = start[:1] == b"P" and start[wire.HEAD_BYTES :] == b"\0"
+    if not pending or not (start[:1] == b"Q" or is_unnamed_parse):
+        return False
+    try:
+        messages, _ = wire.split(bytes(pending))
+    except ValueError:
+        return False
+    body = messages[0][1] if messages else b""
+    text, end, rest = body[is_unnamed_parse:].partition(b"\0")
+    return bool(end) and text.isascii() and (_is_types(rest) if is_unnamed_parse else not rest)
+
+
+def _is_types(data: bytes) -> bool:
+    """The end of a Parse: how many parameters have a type, and these."""
+    count = int.from_bytes(data[:_COUNT_BYTES], "big")
+    return len(data) == _COUNT_BYTES + count * _TYPE_BYTES

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torpor_proxy.core import idle_words, wire
+from torpor_proxy.core import idle_words, parked, wire
 from torpor_proxy.core.interning import Interner
 from torpor_proxy.core.parameters import NOTHING_TOLD, parameters_of
 from torpor_proxy.core.routing import Route
@@ -79,6 +79,53 @@ def test_one_that_changed_keeps_its_place() -> None:
     told = parameters_of((("a", "1"), ("b", "2"))).with_one("a", "3")
     assert told is parameters_of((("a", "3"), ("b", "2")))
     assert told.with_one("c", "4").pairs == (("a", "3"), ("b", "2"), ("c", "4"))
+
+
+def test_a_value_in_another_encoding_is_no_difference() -> None:
+    told = parameters_of((("a", "\N{LATIN SMALL LETTER E WITH ACUTE}"), ("b", "1")))
+    assert told.difference((("a", "\N{REPLACEMENT CHARACTER}"), ("b", "1"))) == b""
+    assert told.difference((("a", "e"),)) == wire.parameter_status("a", "e")
+    new = "\N{LATIN SMALL LETTER U WITH DIAERESIS}"
+    assert told.difference((("b", new), ("c", new))) == (
+        wire.parameter_status("b", new) + wire.parameter_status("c", new)
+    )
+
+
+PARSE = wire.parse("", "select 1")
+
+
+@pytest.mark.parametrize(
+    ("pending", "is_replaced"),
+    [
+        (None, False),
+        (wire.query("select 1"), True),
+        (wire.query(""), True),
+        (wire.query("select 1") + wire.query(b"\xff"), True),
+        (PARSE, True),
+        (PARSE + wire.SYNC, True),
+        (wire.message(b"P", b"\0select 1\0\0\1\0\0\xff\xff"), True),
+        (wire.parse("s", "select 1"), False),
+        (wire.SYNC, False),
+        (wire.bind(""), False),
+        # No text in the client's encoding, or in none.
+        (wire.query(b"select '\xe9'"), False),
+        (wire.message(b"P", b"\0select '\xe9'\0\0\0"), False),
+        # No message that Postgres takes.
+        (wire.message(b"Q", b"select 1"), False),
+        (wire.message(b"Q", b"select 1\0 2\0"), False),
+        (wire.message(b"P", b"\0select 1\0\0\1"), False),
+        (wire.message(b"P", b"\0select 1\0\0\0x"), False),
+        (b"Q\0\0\0\1\0", False),
+        # It may still become one.
+        (wire.query("select 1")[:-1], False),
+        (b"Q\0\0", False),
+    ],
+)
+def test_whether_the_unnamed_statement_is_surely_replaced(
+    pending: bytes | None, is_replaced: bool
+) -> None:
+    waiting = None if pending is None else bytearray(pending)
+    assert parked.replaces_unnamed(waiting) is is_replaced
 
 
 def test_the_difference_is_what_a_client_does_not_know() -> None:
