@@ -55,6 +55,13 @@ FOUND = {
         (1, query("commit")),
         (0, USE),
     ),
+    "a statement that is used while its table is locked": between(
+        (0, PREPARED),
+        (1, query("begin; lock table changing")),
+        (0, query("select 1"), query("select 2"), USE, SYNC),
+        (1, query("commit")),
+        (0, USE),
+    ),
     "a short name beside a statement that waits for a lock": between(
         (0, query("prepare p as select * from changing")),
         (0, (words.parse("s", "select * from numbers"), SYNC)),

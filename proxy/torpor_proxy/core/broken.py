@@ -52,6 +52,21 @@ RESULT_CHANGED = b"".join(
 and prepare the statement anew."""
 
 
+_ENDS_OF_WAITING = (b"C55P03", b"C57014", b"C40P01")
+"""A timeout, a cancel request or a deadlock while a statement waits for its table."""
+
+
+def remembered(body: bytes) -> bytes:
+    """What is kept of the error that the attempt to put a statement back got.
+
+    Postgres points to the place in its text that is wrong, and to none where it only has to wait.
+    """
+    fields = [field for field in body.split(b"\0") if field]
+    if not any(field in _ENDS_OF_WAITING for field in fields):
+        return body
+    return b"".join(field + b"\0" for field in fields if field[:1] != b"P") + b"\0"
+
+
 def mentions(data: bytes, names: Collection[bytes]) -> bool:
     """Whether a client's bytes could use one of the statements, by the protocol or by EXECUTE.
 

@@ -17,17 +17,19 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torpor_proxy.core import wire
-from torpor_proxy.core.broken import RESULT_CHANGED
+from torpor_proxy.core.broken import RESULT_CHANGED, remembered
 from torpor_proxy.core.held import CUT_CHANNEL, STATEMENTS, Entry, Held, Kind
 
 Messages = list[tuple[bytes, bytes]]
 
 _BEGIN = wire.query("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE NOT DEFERRABLE")
 _COMMIT = wire.query("COMMIT")
+_LOCALS_AT_USE = "SET LOCAL synchronous_commit = off; SET LOCAL client_encoding = {}"
+"""Where a statement is tried at its use, its client's timeouts are those that count."""
+
 _LOCALS = (
     "SET LOCAL statement_timeout = 0; SET LOCAL transaction_timeout = 0; "
-    "SET LOCAL lock_timeout = 0; SET LOCAL synchronous_commit = off; "
-    "SET LOCAL client_encoding = {}"
+    "SET LOCAL lock_timeout = 0; " + _LOCALS_AT_USE
 )
 LOCK_WAIT_MS_MAX = 10
 """For a table that a statement reads. Its session's own Postgres has no need of the lock before the
@@ -49,7 +51,7 @@ _TYPES = (
     "SELECT pg_catalog.convert_to(p.name, 'UTF8'), pg_catalog.convert_to(pg_catalog.concat("
     "p.parameter_types::pg_catalog.oid[]::pg_catalog.text, '|',"
     " p.result_types::pg_catalog.oid[]::pg_catalog.text), 'UTF8')"
-    " FROM pg_catalog.pg_prepared_statements p"
+    " FROM pg_catalog.pg_prepared_statement() p"
 )
 
 
@@ -132,7 +134,7 @@ class Restore:
             error = _error(answer)
             if part.isdigit():
                 if error is not None:
-                    self.broken[statements[int(part)].name] = error
+                    self.broken[statements[int(part)].name] = remembered(error)
             elif error is not None and part != "unnamed":
                 raise RestoreFailed(error)
             elif part == "statements":
@@ -142,7 +144,7 @@ class Restore:
         """Try those that are broken once more, in the session as it is now."""
         parts: list[tuple[str, bytes]] = []
         for number, entry in enumerate(self._broken_entries()):
-            parts += self._transaction([entry], label=str(number), waits_for_locks=True)
+            parts += self._transaction([entry], label=str(number), is_at_use=True)
         parts += self._transaction([], is_last=True)
         return _script([*parts, *self._last()])
 
@@ -157,7 +159,7 @@ class Restore:
         for part, answer in script.answers(messages):
             error = _error(answer)
             if part.isdigit() and error is not None:
-                self.broken[entries[int(part)].name] = error
+                self.broken[entries[int(part)].name] = remembered(error)
             elif part == "statements" and error is None:
                 self._compare(answer, others)
 
@@ -169,17 +171,18 @@ class Restore:
         *,
         label: str = "statements",
         is_last: bool = False,
-        waits_for_locks: bool = False,
+        is_at_use: bool = False,
     ) -> Iterator[tuple[str, bytes]]:
         settings = [entry for entry in entries if entry.kind in _SET]
         statements = _in_order(entry for entry in entries if entry.kind in STATEMENTS)
         yield "begin", _BEGIN
         if settings:
             yield "settings", _set_all(settings) + wire.SYNC
-        yield "locals", wire.query(_LOCALS.format(self.encoding))
+        own = _LOCALS_AT_USE if is_at_use else _LOCALS
+        yield "locals", wire.query(own.format(self.encoding))
         if statements or is_last:
             data = b"".join(_prepare(entry) for entry in statements)
-            if statements and not waits_for_locks:
+            if statements and not is_at_use:
                 data = _IMPATIENT + data + _PATIENT
             types = _extended(_TYPES) if is_last and any(self.held.of(*STATEMENTS)) else b""
             yield label, data + types + wire.SYNC

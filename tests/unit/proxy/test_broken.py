@@ -12,6 +12,7 @@ from torpor_proxy.core.broken import (
     RESULT_CHANGED,
     ErrorFilter,
     mentions,
+    remembered,
 )
 from torpor_proxy.core.wire import Severity, message
 
@@ -148,6 +149,17 @@ def test_a_stream_cut_anywhere(stream: bytes, sizes: list[int]) -> None:
 )
 def test_whether_a_statement_is_mentioned(data: bytes, is_mentioned: bool) -> None:
     assert mentions(data, [b"other", b"s_1"]) is is_mentioned
+
+
+@pytest.mark.parametrize("sqlstate", [b"55P03", b"57014", b"40P01"])
+def test_an_end_of_waiting_points_to_no_place_in_a_text(sqlstate: bytes) -> None:
+    head = b"SERROR\0C" + sqlstate + b"\0Mcanceling\0"
+    assert remembered(head + b"P15\0Rparse\0\0") == head + b"Rparse\0\0"
+
+
+def test_any_other_error_is_remembered_as_it_is() -> None:
+    body = b"SERROR\0C42P01\0Mno table\0P15\0Rparse\0L7\0\0"
+    assert remembered(body) == body
 
 
 def test_the_kind_of_a_message_is_no_name() -> None:
