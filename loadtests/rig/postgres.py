@@ -135,18 +135,18 @@ def postmaster_pid(data: Path) -> int:
     return int((data / "postmaster.pid").read_text().split()[0])
 
 
-def wait_until_gone(data: Path, dying: set[int] | None = None) -> None:
+def wait_until_gone(data: Path) -> None:
     """Until no process works in a data directory; a killed postmaster's children end by themselves.
 
-    Those that begin anew there meanwhile are others: they don't count. ``dying``: that were there.
+    Those that begin anew there meanwhile are others: they don't count.
     """
-    dying = working_in(data) if dying is None else dying
+    dying = working_in(data)
     while dying & working_in(data):
         time.sleep(0.001)
 
 
 def working_in(data: Path) -> set[int]:
-    """The processes of the Postgres on a data directory."""
+    """The processes of all Postgres on a data directory."""
     found = set()
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):

@@ -74,7 +74,7 @@ class Verdict:
 
 def unexplained(events: Iterable[Event], kills: Sequence[Kill]) -> list[str]:
     return [
-        f"{event.client}: {event.sqlstate} {event.words}, {_nearest(event.at, kills)}"
+        f"{event.client}: {event.sqlstate} {event.words}, {_nearest(event, kills)}"
         for event in events
         if event.sqlstate not in ALLOWED or not _is_of_a_kill(event, kills)
     ]
@@ -84,9 +84,15 @@ def _is_of_a_kill(event: Event, kills: Sequence[Kill]) -> bool:
     return any(event.since <= kill.over_at and kill.at <= event.at for kill in kills)
 
 
-def _nearest(at: float, kills: Sequence[Kill]) -> str:
-    before = [at - kill.at for kill in kills if kill.at <= at]
-    return f"{min(before):.1f} s after a kill" if before else "before any kill"
+def _nearest(event: Event, kills: Sequence[Kill]) -> str:
+    before = [kill for kill in kills if kill.at <= event.at]
+    if not before:
+        return "before any kill"
+    kill = before[-1]
+    return (
+        f"{event.at - kill.at:.2f} s after a kill that took {kill.over_at - kill.at:.2f} s,"
+        f" last good word at {event.since - kill.at:+.2f} s"
+    )
 
 
 def commits(

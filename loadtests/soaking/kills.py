@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from rig.postgres import postmaster_pid, wait_until_gone, working_in
+from rig.postgres import postmaster_pid, working_in
 from rig.torpor import Torpor
 from soaking.checker import Kill
 
@@ -43,32 +43,51 @@ class Kills:
             pid = self._pid_of(kind)
             if pid is not None:
                 with contextlib.suppress(ProcessLookupError):
-                    at = time.monotonic()
-                    dying = working_in(self._data)
+                    at, postmaster = time.monotonic(), postmaster_pid(self._data)
                     os.kill(pid, signal.SIGKILL)
-                    await asyncio.to_thread(wait_until_gone, self._data, dying)
+                    await asyncio.to_thread(self._wait_until_gone, postmaster)
                     self.done.append(Kill(kind, at, time.monotonic()))
                     return
             await asyncio.sleep(SLEEPING_SECONDS)
+
+    def _wait_until_gone(self, killed: int) -> None:
+        """Until nobody is left but a new Postgres, if there is one yet, and its children."""
+        while True:
+            now = _postmaster_or_none(self._data)
+            new = None if now == killed else now
+            if all(new in (pid, _parent_of(pid)) for pid in working_in(self._data)):
+                return
+            time.sleep(SLEEPING_SECONDS)
 
     @property
     def _data(self) -> Path:
         return self.torpor.state / "databases" / self.database / "data"
 
     def _pid_of(self, kind: str) -> int | None:
-        try:
-            postmaster = postmaster_pid(self._data)
-        except (OSError, IndexError):
-            return None
-        return postmaster if kind == "postgres" else _parent_of(postmaster)
+        postmaster = _postmaster_or_none(self._data)
+        if kind == "postgres" or postmaster is None:
+            return postmaster
+        # The agent starts its Postgres itself.
+        parent = _parent_of(postmaster)
+        return parent if parent and b"torpor_compute" in _command_line(parent) else None
+
+
+def _postmaster_or_none(data: Path) -> int | None:
+    try:
+        return postmaster_pid(data)
+    except (OSError, IndexError):
+        return None
 
 
 def _parent_of(pid: int) -> int | None:
-    """The agent starts its Postgres itself."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except OSError:
         return None
-    parent = int(fields[1])
-    is_agent = b"torpor_compute" in Path(f"/proc/{parent}/cmdline").read_bytes()
-    return parent if is_agent else None
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""

@@ -31,9 +31,10 @@ Heard = Callable[[str], None]
 
 
 class Link(Protocol):
-    """One connection; remembers when its server last had a good word for it."""
+    """One connection."""
 
     good_at: float
+    """When it asked the last question that was answered well: clients may read an answer late."""
 
     async def ask(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows; with ``values`` for $1, $2 as a prepared statement."""
@@ -64,9 +65,10 @@ class Psycopg:
         return cls(await asyncio.wait_for(connection, CONNECT_SECONDS_MAX))
 
     async def ask(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        asked_at = time.monotonic()
         asked = self._connection.execute(sql.encode(), values or None)
         cursor = await asyncio.wait_for(asked, ANSWER_SECONDS_MAX)
-        self.good_at = time.monotonic()
+        self.good_at = asked_at
         return await cursor.fetchall() if cursor.description else []
 
     async def listen(self, channel: str, heard: Heard) -> None:
@@ -97,12 +99,13 @@ class Asyncpg:
         return cls(await asyncpg.connect(uri, timeout=CONNECT_SECONDS_MAX, ssl=False))
 
     async def ask(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        asked_at = time.monotonic()
         rows: list[Any] = []
         if values:
             rows = await self._connection.fetch(sql, *values, timeout=ANSWER_SECONDS_MAX)
         else:
             await self._connection.execute(sql, timeout=ANSWER_SECONDS_MAX)
-        self.good_at = time.monotonic()
+        self.good_at = asked_at
         return [tuple(row) for row in rows]
 
     async def listen(self, channel: str, heard: Heard) -> None:
@@ -130,7 +133,13 @@ def sqlstate_of(error: BaseException) -> str:
     state = getattr(error, "sqlstate", None)
     if state or isinstance(error, TimeoutError):
         return str(state or "no answer")
-    is_of_connection = isinstance(
-        error, OSError | asyncpg.InterfaceError | psycopg.OperationalError
-    )
-    return LOST if is_of_connection else type(error).__name__
+    return LOST if isinstance(error, _OF_THE_CONNECTION) else type(error).__name__
+
+
+_OF_THE_CONNECTION = (
+    OSError,
+    psycopg.OperationalError,
+    asyncpg.InterfaceError,
+    # Asked something between its server's last words and the end of the connection.
+    asyncpg.InternalClientError,
+)
