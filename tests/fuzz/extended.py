@@ -31,7 +31,7 @@ WITH_PARAMETERS: tuple[tuple[str, Sequence[int], Sequence[Value], Sequence[int]]
     ("select $1, $2", (INT4, UNKNOWN), (_int4(7), b"u"), (1, 0)),
     ("select * from numbers where n > $1 order by n", (), (b"2",), ()),
     ("select $1::mood", (), (b"good",), ()),
-    ("select $1::mood", (), (b"neither",), ()),
+    ("select $1::mood, tell($2)", (), (b"bad", b"told"), ()),
     ("insert into numbers values ($1, $2) returning n", (), (b"11", b"eleven"), ()),
     ("select set_config($1, $2, false)", (), (b"app.bound", b"b"), ()),
     ("select set_config($1, $2, false)", (TEXT, TEXT), (b"work_mem", b"8MB"), (1, 1)),
@@ -66,8 +66,9 @@ def whole(random: Random, sql: Sequence[Text]) -> Iterator[bytes]:
 
 
 def with_parameters(random: Random, _: Sequence[Text]) -> Iterator[bytes]:
-    name, portal = random.choice(STATEMENTS), random.choice(PORTALS)
-    sql, types, values, formats = random.choice(WITH_PARAMETERS)
+    number, portal = random.randrange(len(WITH_PARAMETERS)), random.choice(PORTALS)
+    sql, types, values, formats = WITH_PARAMETERS[number]
+    name = random.choice(("", _name_of(number)))
     if name:
         yield words.close(b"S", name)
     yield words.parse(name, sql, types)
@@ -81,16 +82,28 @@ def with_parameters(random: Random, _: Sequence[Text]) -> Iterator[bytes]:
     yield from _run(random, portal)
 
 
-def again(random: Random, _: Sequence[Text]) -> Iterator[bytes]:
-    """A statement that may have been prepared before."""
+def again(random: Random, sql: Sequence[Text]) -> Iterator[bytes]:
+    """A statement that may have been prepared before, with the parameters that it takes.
+
+    Others are tried only where it has just been parsed: Postgres judges them before it looks
+    whether the statement still works, and a proxy that could not put it back can't.
+    """
     name, portal = random.choice(STATEMENTS), random.choice(PORTALS)
+    values: Sequence[Value] = ()
+    formats: Sequence[int] = ()
+    if random.random() < 0.5:
+        number = random.randrange(len(WITH_PARAMETERS))
+        name, (_, _, values, formats) = _name_of(number), WITH_PARAMETERS[number]
     if random.random() < 0.3:
         yield words.describe(b"S", name)
-    values = random.choice(((), (), (b"5",), (b"6", b"six")))
-    yield words.bind(portal, name, values)
+    yield words.bind(portal, name, values, formats)
     yield from _run(random, portal)
     if random.random() < 0.3:
         yield words.close(b"S", name)
+
+
+def _name_of(number: int) -> str:
+    return f"v{number}"
 
 
 def suspended(random: Random, sql: Sequence[Text]) -> Iterator[bytes]:

@@ -335,9 +335,11 @@ SUBJECTS: dict[str, tuple[str | bytes, ...]] = {
 }
 
 STATEMENTS = (
-    "select name, statement, parameter_types::text, result_types::text, from_sql"
+    "select name, statement, parameter_types::text, from_sql,"
+    " case when statement !~* '^execute' then result_types::text end"
     " from pg_prepared_statements order by name"
 )
+"""The result of a prepared EXECUTE is listed as it was when that was parsed."""
 
 MAY_BREAK_STATEMENTS = frozenset({"changing", "settings", "temporary"})
 """Subjects in which something goes away that a statement uses. One that can't be prepared again is
