@@ -14,6 +14,9 @@ from itertools import pairwise
 ALLOWED = frozenset({"57P01", "08006", "08003"})
 """The compute was lost; 08003 is a driver's word for a connection that it knows to be closed."""
 
+ERRORS_MAX = 2
+"""Of one session for one kill: a driver may see only at its next word that it was the end."""
+
 FLIGHT_SECONDS = 2.0
 """How long after its commit a notification may be on its way, on a machine that is busy."""
 
@@ -40,6 +43,8 @@ class Event:
     words: str
     goes_on: bool = False
     """Its session did."""
+    nth: int = 1
+    """Error since that word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +81,13 @@ def unexplained(events: Iterable[Event], kills: Sequence[Kill]) -> list[str]:
     return [
         f"{event.client}: {event.sqlstate} {event.words}, {_nearest(event, kills)}"
         for event in events
-        if event.sqlstate not in ALLOWED or not _is_of_a_kill(event, kills)
+        if not _is_explained(event, kills)
     ]
 
 
-def _is_of_a_kill(event: Event, kills: Sequence[Kill]) -> bool:
+def _is_explained(event: Event, kills: Sequence[Kill]) -> bool:
+    if event.sqlstate not in ALLOWED or event.nth > ERRORS_MAX:
+        return False
     return any(event.since <= kill.over_at and kill.at <= event.at for kill in kills)
 
 

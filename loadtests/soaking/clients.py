@@ -65,6 +65,7 @@ class Client:
         self._rhythm = rhythm
         self._random = random
         self._job = JOBS[self.kind](self.name, seen)
+        self._last_error: Event | None = None
 
     async def live(self) -> None:
         while not self._rhythm.has_ended.is_set():
@@ -110,14 +111,15 @@ class Client:
             await step(link)
         except ERRORS as error:
             self._saw(error, link.good_at, goes_on=not link.is_closed)
-            link.good_at = time.monotonic()
         return not link.is_closed
 
     def _saw(self, error: Exception, since: float, *, goes_on: bool) -> None:
         words = (str(error).splitlines() or [repr(error)])[0]
         now = time.monotonic()
-        event = Event(self.name, since, now, sqlstate_of(error), words, goes_on)
-        self._seen.events.append(event)
+        last = self._last_error
+        nth = last.nth + 1 if last is not None and last.since == since else 1
+        self._last_error = Event(self.name, since, now, sqlstate_of(error), words, goes_on, nth)
+        self._seen.events.append(self._last_error)
 
     async def _look(self, link: Link) -> None:
         """Is everything there?"""

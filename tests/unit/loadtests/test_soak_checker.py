@@ -10,8 +10,8 @@ from soaking.checker import Event, Kill, Life, Sent
 KILL = Kill("postgres", at=10.0, over_at=10.5)
 
 
-def event(since: float, at: float, sqlstate: str = "57P01") -> Event:
-    return Event("client", since, at, sqlstate, "words")
+def event(since: float, at: float, sqlstate: str = "57P01", nth: int = 1) -> Event:
+    return Event("client", since, at, sqlstate, "words", nth=nth)
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,8 @@ def event(since: float, at: float, sqlstate: str = "57P01") -> Event:
         (event(10.6, 10.7), False),
         (event(8.0, 9.9), False),
         (event(9.0, 10.1, "XX000"), False),
+        (event(9.0, 10.2, nth=2), True),
+        (event(9.0, 10.3, nth=3), False),
     ],
 )
 def test_an_error_needs_a_kill_since_the_last_good_word(seen: Event, is_explained: bool) -> None:
