@@ -66,13 +66,6 @@ MOVED = {
         "3",
         "reset shop.cart; drop function sets()",
     ),
-    "custom setting of a function's own SET": (
-        "create function within() returns text language sql set shop.aisle = '3' as "
-        "$$ select current_setting('shop.aisle') $$; select within()",
-        "select current_setting('shop.aisle', true) is not null",
-        "t",
-        "drop function within()",
-    ),
     "prepared statement": ("prepare p as select 'é' as x", "execute p", "é", "deallocate p"),
     "role": ("set role other", "select current_user", "other", "reset role"),
     "role that is none": ("reset role", "show role", "none", "select 1"),
