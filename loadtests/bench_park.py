@@ -28,7 +28,7 @@ HEADLINE = park_one.HEADLINE
 ROUNDS = 200
 """Of one session; of what takes a thousand there are fewer, in proportion."""
 
-OPEN_FILES = 24_000
+OPEN_FILES = 20_000
 """Of the proxy, which inherits it: a socket a session and one a backend, and then some."""
 
 
