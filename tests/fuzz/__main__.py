@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from fuzz.conversation import Conversation
@@ -12,7 +13,7 @@ from fuzz.generate import conversation
 from fuzz.hold import compare, proves_parking
 from fuzz.report import report
 from fuzz.shrink import shrunk
-from fuzz.sides import World, a_world
+from fuzz.sides import PostgresDied, World, a_world
 from support.up import running_up
 
 SHRINK_SECONDS_MAX = 120.0
@@ -29,28 +30,54 @@ def main() -> int:
     parser.add_argument("--differences", type=int, default=1, help="end after so many")
     parser.add_argument("--keep", type=Path, help="a folder for the reports")
     chosen = parser.parse_args()
-    with running_up("--park-every-safe-point") as up, a_world(up) as world:
-        proves_parking(world)
-        return 1 if _run(world, chosen) else 0
+    run = Run(chosen.seed, time.monotonic() + chosen.seconds, chosen.differences, chosen.keep)
+    with running_up("--park-every-safe-point") as up:
+        while not run.is_over:
+            with a_world(up) as world:
+                proves_parking(world)
+                run.go_on(world)
+    print(f"{run.seed - chosen.seed} conversations, {run.found} differences")
+    return 1 if run.found else 0
 
 
-def _run(world: World, chosen: argparse.Namespace) -> int:
-    """How many differences were found."""
-    deadline, seed, found = time.monotonic() + chosen.seconds, chosen.seed, 0
-    tell_at = time.monotonic() + PROGRESS_SECONDS
-    while (now := time.monotonic()) < deadline and found < chosen.differences:
-        if now > tell_at:
-            print(f"{seed - chosen.seed} conversations", file=sys.stderr, flush=True)
-            tell_at = now + PROGRESS_SECONDS
-        if told := find(world, conversation(seed)):
-            found += 1
-            words = f"seed {seed}: make fuzz SEED={seed}\n{told}\n"
-            print(words, flush=True)
-            if chosen.keep is not None:
-                (chosen.keep / f"{seed}.txt").write_text(words)
-        seed += 1
-    print(f"{seed - chosen.seed} conversations from seed {chosen.seed} on, {found} differences")
-    return found
+@dataclass
+class Run:
+    """One seed after the other."""
+
+    seed: int
+    deadline: float
+    found_max: int
+    folder: Path | None
+    found: int = 0
+    told_at: float = 0.0
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() > self.deadline or self.found >= self.found_max
+
+    def go_on(self, world: World) -> None:
+        """Until it is over, or Postgres has died and another world is needed."""
+        while not self.is_over:
+            self._tell_progress()
+            seed, self.seed = self.seed, self.seed + 1
+            try:
+                told = find(world, conversation(seed))
+            except PostgresDied:
+                print(f"seed {seed}: Postgres has died of it, straight", flush=True)
+                return
+            if told:
+                self._tell(seed, f"seed {seed}: make fuzz SEED={seed}\n{told}\n")
+
+    def _tell(self, seed: int, words: str) -> None:
+        self.found += 1
+        print(words, flush=True)
+        if self.folder is not None:
+            (self.folder / f"{seed}.txt").write_text(words)
+
+    def _tell_progress(self) -> None:
+        if time.monotonic() > self.told_at + PROGRESS_SECONDS:
+            self.told_at = time.monotonic()
+            print(f"seed {self.seed}", file=sys.stderr, flush=True)
 
 
 def find(world: World, whole: Conversation) -> str:

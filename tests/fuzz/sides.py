@@ -70,6 +70,10 @@ class Stuck(Exception):
     """The answers that must come do not."""
 
 
+class PostgresDied(Exception):
+    """By itself, straight: also that happens to those who send it anything."""
+
+
 class Side(Protocol):
     name: str
 
@@ -114,7 +118,11 @@ class Straight:
             pass
 
     def _is_waiting(self, client: Client) -> bool:
-        found = self._monitor.execute(_IS_WAITING, (client.process_id,), prepare=True).fetchone()
+        try:
+            cursor = self._monitor.execute(_IS_WAITING, (client.process_id,), prepare=True)
+        except psycopg.OperationalError as error:
+            raise PostgresDied from error
+        found = cursor.fetchone()
         return found is not None and bool(found[0])
 
 
