@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from functools import partial
 from random import Random
 
 from fuzz import words
@@ -44,19 +45,26 @@ WITH_PARAMETERS: tuple[tuple[str, Sequence[int], Sequence[Value], Sequence[int]]
 )
 
 
-def pipeline(random: Random, sql: Sequence[Text]) -> Iterator[bytes]:
-    """A few units; each may be synced, flushed, or neither. The last message is SYNC or FLUSH."""
+def pipeline(random: Random, sql: Sequence[Text], *, closes_first: bool) -> Iterator[bytes]:
+    """A few units; each may be synced, flushed, or neither. The last message is SYNC or FLUSH.
+
+    ``closes_first``: no name is parsed before it was closed. A statement that a proxy could not put
+    back is not there, so a second one of its name is no error.
+    """
+    whole = partial(_whole, closes_first=closes_first)
     for _ in range(random.randint(1, 4)):
         unit = random.choices((whole, with_parameters, again, suspended), (6, 4, 2, 1))[0]
-        yield from (step for step in unit(random, sql) if random.random() < 0.97)
+        yield from (
+            step for step in unit(random, sql) if step[:1] == b"C" or random.random() < 0.97
+        )
         yield from random.choices(((SYNC,), (), (FLUSH,), (SYNC, SYNC)), (6, 3, 2, 1))[0]
     yield SYNC if random.random() < 0.9 else FLUSH
 
 
-def whole(random: Random, sql: Sequence[Text]) -> Iterator[bytes]:
+def _whole(random: Random, sql: Sequence[Text], *, closes_first: bool) -> Iterator[bytes]:
     """From Parse to Execute."""
     name, portal = random.choice(STATEMENTS), random.choice(PORTALS)
-    if name and random.random() < 0.5:
+    if name and (closes_first or random.random() < 0.5):
         yield words.close(b"S", name)
     yield words.parse(name, random.choice(sql))
     if random.random() < 0.3:
