@@ -20,6 +20,8 @@ def main() -> int:
     chosen = parser.parse_args()
     if unknown := sorted(set(chosen.names) - set(run.SUITES)):
         parser.error(f"no suite is called {', '.join(unknown)}: there are {', '.join(run.SUITES)}")
+    if chosen.record and (chosen.quick or chosen.attached):
+        parser.error("--record keeps whole runs with parking: leave out --quick and --attached")
     # Whoever ends it ends what it has started, too: as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = run.Options(

@@ -42,13 +42,14 @@ class Options:
 
 def run(options: Options, file: str | None) -> int:
     """The exit status: 0 only if every suite ran and nothing differs that may not."""
+    found_on = machine.description()  # Before: the checkout may move on while this runs.
     up_options = ["--park-every-safe-point"] if options.is_parking else []
     with _folder(options.keeps_output) as folder, running_up(*up_options) as up:
         workshop = Workshop(folder)
         lines = [_line(SUITES[name], up, workshop, options) for name in options.names]
     print(report.as_text(lines))
     if file is not None:
-        record.write(Path(file), list(SUITES), lines, machine.description())
+        record.write(Path(file), list(SUITES), lines, found_on)
     return 0 if all(_is_fine(line, options) for line in lines) else 1
 
 
