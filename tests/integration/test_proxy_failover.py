@@ -222,6 +222,18 @@ def test_an_open_transaction_is_told_at_its_next_query(place: Database, kill: Ki
         still_has_settings(connection)
 
 
+async def test_asyncpg_is_told_of_its_transaction_where_it_prepares(place: Database) -> None:
+    """It waits for the answer to its Flush before it sends its Sync."""
+    connection = await asyncpg.connect(place.uri())
+    await asyncio.to_thread(captured, place, await connection.fetchval("select pg_backend_pid()"))
+    await connection.execute("begin")
+    await asyncio.to_thread(lose_compute, place, kill_postgres, survivors=1)
+    with pytest.raises(asyncpg.AdminShutdownError, match="rolled back"):
+        await connection.fetchval("select $1::int + 5", 1, timeout=WAIT_SECONDS_MAX)
+    assert await connection.fetchval("select $1::int + 5", 1, timeout=WAIT_SECONDS_MAX) == 6
+    await connection.close()
+
+
 @each_kill
 def test_a_transaction_block_of_a_driver_ends_with_the_error(place: Database, kill: Kill) -> None:
     with with_settings(place) as connection:

@@ -1,8 +1,8 @@
 """What the proxy believes about Postgres, held against a real one, straight to its socket.
 
-Random clients talk with it through an :class:`Exchange`; whenever that says "safe", a probe written
-at this moment is answered next, with nothing of the client's before it; and whatever a client did,
-once all is answered the session is safe again.
+Random clients talk with it through an :class:`Exchange`; whenever that says "safe", a question that
+is written at this moment is answered next, with nothing of the client's before it; and whatever a
+client did, once all is answered the session is safe again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import pytest
 from support import talk
 from support.up import Database, Up, a_database
 from support.wire_client import HungUp, Message, WireClient, query
-from torpor_proxy.core import custom_settings, keepalive, probe, wire
+from torpor_proxy.core import capture, custom_settings, keepalive, wire
+from torpor_proxy.core.capture import UNKNOWN
 from torpor_proxy.core.exchange import Exchange
 
 READ_SECONDS_MAX = 30.0
@@ -91,12 +92,12 @@ class Conversation:
             if self._random.random() < 0.2:
                 return
 
-    def probe(self) -> None:
+    def capture(self) -> None:
         """The answer of the question, and nothing else, comes next."""
         assert self.exchange.is_safe
-        found = self._client.ask(probe.question("app", custom_settings.NONE))
+        found = self._client.ask(capture.question("app", custom_settings.NONE, UNKNOWN))
         answers = [message for message in found if message[0] not in ON_ITS_OWN]
-        assert is_probe_s_answer(answers), answers
+        assert is_a_capture_s_answer(answers), answers
 
     def end(self, marker: str) -> None:
         self.send(talk.ending(marker))
@@ -107,8 +108,10 @@ class Conversation:
             assert self.receive(READ_SECONDS_MAX), "the server owes nothing more"
 
 
-def is_probe_s_answer(messages: list[Message]) -> bool:
-    statements = len([kind for kind, _ in wire.split(probe.question("a", custom_settings.NONE))[0]])
+def is_a_capture_s_answer(messages: list[Message]) -> bool:
+    statements = len(
+        [kind for kind, _ in wire.split(capture.question("a", custom_settings.NONE, UNKNOWN))[0]]
+    )
     kinds = b"".join(kind for kind, _ in messages if kind != b"D")
     each = b"312C3"
     return kinds == each * (statements // len(each)) + b"Z" and messages[-1] == (b"Z", b"I")
@@ -125,14 +128,14 @@ def converse(database: Database, seed: str) -> str:
                 conversation.send(next(turns))
                 conversation.receive_some()
                 if conversation.exchange.is_safe and random.random() < 0.7:
-                    conversation.probe()
+                    conversation.capture()
             conversation.end(f"end of {seed}")
         except (HungUp, ConnectionError):
             return "ended"
         if conversation.exchange.is_unclear:
             return "unclear"
         assert conversation.exchange.is_safe, f"stuck: {conversation.exchange.promises!r}"
-        conversation.probe()
+        conversation.capture()
         return "safe"
 
 

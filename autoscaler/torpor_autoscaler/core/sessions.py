@@ -42,8 +42,8 @@ def merged(answers: Mapping[str, SessionList | Failure], limit: int) -> SessionL
 
 def seen(name: str, epoch: int, told: SessionList) -> EndpointSample:
     """What a list says, in the words of a sample."""
-    pinned = (info for info in told.sessions if info.state is SessionStanding.PINNED)
-    reports = tuple(map(_report, pinned))
+    kept_by = (info for info in told.sessions if info.reason)
+    reports = tuple(map(_report, kept_by))
     return EndpointSample(name=name, epoch=epoch, sessions=told.total, pinned=reports)
 
 

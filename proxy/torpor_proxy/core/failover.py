@@ -11,6 +11,7 @@ from __future__ import annotations
 from enum import Enum
 from struct import Struct
 
+from torpor_proxy.core import wire
 from torpor_proxy.core.exchange import IDLE, Exchange
 from torpor_proxy.core.wire import HEAD_BYTES
 
@@ -26,6 +27,7 @@ class Aftermath(Enum):
 
     ENDS = "its state may be lost"
     ANSWERED = "an error answers what is in flight"
+    BEGUN = "an error answers what is in flight and what comes up to its Sync"
     OWED = "an error will answer what comes next"
 
 
@@ -38,6 +40,8 @@ def judge(exchange: Exchange, *, is_as_captured: bool) -> Aftermath:
         return Aftermath.ENDS
     if exchange.promises in _ONE_ANSWER_OWED:
         return Aftermath.ANSWERED
+    if exchange.promises == b"x":
+        return Aftermath.BEGUN
     if not exchange.promises and exchange.status != IDLE:
         return Aftermath.OWED
     return Aftermath.ENDS
@@ -55,29 +59,36 @@ def may_outlast_a_rollback(sql: bytes) -> bool:
 
 
 class OwedError:
-    """Passes over one whole exchange of a client, which an error answers."""
+    """Passes over one whole exchange of a client, which an error answers.
 
-    __slots__ = ("_is_last", "_left", "_part")
+    The error comes with its first message, as from Postgres, because a client may wait for it
+    before it sends its Sync; and ReadyForQuery at its end.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_error", "_is_last", "_left", "_part")
+
+    def __init__(self, error: bytes) -> None:
+        """``error``: the ErrorResponse; b"": the client has heard it already."""
+        self._error = error
         self._part = b""
         self._left = 0
         self._is_last = False
 
-    def feed(self, data: bytes) -> bytes | None:
-        """What comes behind the exchange; None as long as it goes on."""
-        data, self._part = self._part + data, b""
+    def feed(self, data: bytes) -> tuple[bytes, bytes | None]:
+        """What the client hears, and what comes behind the exchange: None as long as it goes on."""
+        answer, data, self._part = b"", self._part + data, b""
         while True:
             passed = min(self._left, len(data))
             self._left -= passed
             data = data[passed:]
             if self._left:
-                return None
+                return answer, None
             if self._is_last:
-                return data
+                return answer + wire.ready_for_query(), data
             if len(data) < HEAD_BYTES:
                 self._part = data
-                return None
+                return answer, None
             kind, length = _head(data)
             self._left = 1 + max(length, 4)
             self._is_last = kind in _ENDS_AN_EXCHANGE
+            answer, self._error = answer + self._error, b""

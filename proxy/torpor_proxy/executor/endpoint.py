@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from itertools import islice
 from time import monotonic
 
@@ -42,6 +42,9 @@ NO_CHAOS = Chaos()
 
 PROCESS_IDS_MAX = 4096
 """Of the last backends: a notification may come after its sender was parked."""
+
+REASONS_MAX = 3
+"""Told to who asked for a suspend or a switchover."""
 
 REPORTS_MAX = 20
 """Sessions that are named in one sample."""
@@ -165,11 +168,12 @@ class Endpoint:
         self._watch()
         try:
             while there := [session for session in self.sessions if session.backend]:
-                if any(session.is_pinned for session in there) or monotonic() > deadline:
-                    self._refuse_if_busy()
+                pinned = [s for s in there if s.is_pinned and not s.known.pins.is_passing]
+                if pinned or monotonic() > deadline:
+                    raise Busy(_reasons(pinned or there))
                 self._moved.clear()
                 for session in there:
-                    self._start(session.park())
+                    self._start(session.park(insists=True))
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._moved.wait(), CLEAR_AGAIN_SECONDS)
             await self.listeners.hear_out()
@@ -372,3 +376,11 @@ class Endpoint:
             self.sessions.discard(session)
             self._last_used = monotonic()
             self._forget(session)
+
+
+def _reasons(sessions: Sequence[Session]) -> str:
+    """Why they can't be parked, in words, of the first few."""
+    return "; ".join(
+        f"session {each.identity.number} of {each.route.user} {each.reason}"
+        for each in sessions[:REASONS_MAX]
+    )

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from torpor_proxy.core import failover, wire
 from torpor_proxy.core.exchange import Exchange
-from torpor_proxy.core.failover import Aftermath
+from torpor_proxy.core.failover import Aftermath, OwedError
 from torpor_proxy.core.refusals import (
     ComputeLost,
     NotificationsMissed,
@@ -62,15 +62,20 @@ def _fail_over(session: Bereft) -> None:
     """Something was in flight, or a transaction open, or it is not known what it had."""
     exchange, endpoint = session.exchange, session.identity.route.endpoint
     in_flight = not exchange.is_idle
-    answer = TransactionLost(endpoint, in_flight=in_flight).as_report() + wire.ready_for_query()
+    error = TransactionLost(endpoint, in_flight=in_flight).as_report()
     match failover.judge(exchange, is_as_captured=session.known.is_as_captured):
         case Aftermath.ANSWERED:
             exchange.abandoned()
-            session.client.write(answer)
+            session.client.write(error + wire.ready_for_query())
+            _survive(session)
+        case Aftermath.BEGUN:
+            exchange.abandoned()
+            session.client.write(error)
+            session.waiting.answer_next(OwedError(b""))
             _survive(session)
         case Aftermath.OWED:
             exchange.abandoned()
-            session.waiting.answer_next(answer)
+            session.waiting.answer_next(OwedError(error))
             _survive(session)
         case Aftermath.ENDS:
             session.refuse(ComputeLost(endpoint, in_flight=in_flight))

@@ -154,7 +154,7 @@ class Session:
 
     def hear(self, notifications: bytes) -> None:
         self.client.write(notifications)
-        if self.state is State.PARKED and self.client.is_full:
+        if self.is_parked and self.client.is_full and not self.waiting.owes:
             # A backend of its own waits for its client, as in Postgres, and holds up nobody else.
             self.come_back()
 
@@ -283,14 +283,14 @@ class Session:
         assert self.attachment is not None and self.can_be_let_go
         self.part(self.attachment)
 
-    def park(self) -> Coroutine[None, None, None]:
-        """Detach it, where that is possible now and loses nothing; to be awaited.
+    def park(self, *, insists: bool = False) -> Coroutine[None, None, None]:
+        """Detach it, where that is possible and loses nothing; to be awaited. Bytes wait at once.
 
-        From this call on, not only from its first turn, the client's bytes wait.
+        ``insists``: also where a reason was found a moment ago that may have passed.
         """
         if self.can_be_let_go and not self.listens:
             self.let_go()
-        elif self.needs_capture or (self.can_be_let_go and self.is_at_rest):
+        elif self.needs_capture or (self.is_at_rest and (self.can_be_let_go or insists)):
             return self.capture(then_park=True)
         return _done()
 

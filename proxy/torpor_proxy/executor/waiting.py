@@ -51,24 +51,27 @@ class Waiting:
         """To be served in order; None: nothing was sent."""
         self.has_ended = False
         """The client will send nothing more, but may still read."""
-        self._owed: tuple[OwedError, bytes] | None = None
-        """What is to be passed over, and its answer."""
+        self._owed: OwedError | None = None
         self._session = session
         self._stream = stream
         self._host = host
 
-    def answer_next(self, answer: bytes) -> None:
+    @property
+    def owes(self) -> bool:
+        """Whether the client's next exchange is answered here."""
+        return self._owed is not None
+
+    def answer_next(self, error: OwedError) -> None:
         """The client's next exchange, whole, is answered by this and goes to nobody."""
-        self._owed = OwedError(), answer
+        self._owed = error
 
     def received(self, data: bytes) -> None:
         if self._owed is not None and not data.startswith(wire.TERMINATE):
-            error, answer = self._owed
-            rest = error.feed(data)
+            answer, rest = self._owed.feed(data)
+            self._session.answer_itself(b"", answer)
             if rest is None:
                 return
             self._owed = None
-            self._session.answer_itself(b"", answer)
             data = rest
         if data:
             self._keep(data)

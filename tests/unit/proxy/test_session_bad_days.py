@@ -124,12 +124,24 @@ async def test_a_lost_transaction_is_told_at_the_next_query() -> None:
     pipeline = wire.parse("", "select 1") + wire.bind("") + wire.execute() + wire.SYNC
     for byte in pipeline[:-1]:
         client.sends(bytes([byte]))
-    assert client.written == b""
+    # Who prepares waits for it before its Sync.
+    ((kind, error),) = client.taken()
+    assert kind == b"E" and "its transaction was rolled back" in wire.report_fields(error)["M"]
     client.sends(pipeline[-1:] + QUERY)
-    (kind, error), ready = client.taken()
-    assert (kind, ready) == (b"E", (b"Z", b"I"))
-    assert "its transaction was rolled back" in wire.report_fields(error)["M"]
+    assert client.taken() == [(b"Z", b"I")]
     await turns(lambda: len(host.backends) == 2 and host.backend.written == QUERY)
+
+
+async def test_what_was_flushed_without_a_sync_is_answered_up_to_it() -> None:
+    host = FakeHost()
+    session, client = await captured(host)
+    client.sends(wire.parse("", "select 1") + wire.message(b"H"))
+    host.backend.vanishes()
+    assert state(session) is State.PARKED and error_of(client) == "57P01"
+    client.sends(wire.bind("") + wire.execute())
+    assert client.written == b""
+    client.sends(wire.SYNC)
+    assert client.taken() == [(b"Z", b"I")] and state(session) is State.PARKED
 
 
 @pytest.mark.parametrize(
