@@ -152,7 +152,7 @@ def test_a_session_that_can_not_be_moved_is_named_at_once(database: Database) ->
         connection.execute("select pg_advisory_lock(42)")
         began_at = time.monotonic()
         with pytest.raises(Busy, match="advisory lock"):
-            switch_over(database, patience_s=300.0)
+            switch_over(database, patience_s=45.0)
         assert time.monotonic() - began_at < 60.0, "it does not wait for what will not happen"
         assert connection.execute("select pg_advisory_unlock(42)").fetchone() == (True,)
     assert database.epoch == epoch
@@ -166,7 +166,7 @@ def test_a_death_of_the_autoscaler_in_the_middle_leaves_it_as_it_was() -> None:
             parked.autocommit = True
             parked.execute("select 1")
             busy.execute("create table t (n int)")
-            moving = ThreadPoolExecutor(1).submit(switch_over, database, patience_s=300.0)
+            moving = ThreadPoolExecutor(1).submit(switch_over, database, patience_s=45.0)
             until(lambda: "parked" in states(database), "the gate has begun to close")
             os.kill(up.component("autoscaler"), signal.SIGKILL)
             with pytest.raises(Unavailable):

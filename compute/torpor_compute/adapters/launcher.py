@@ -27,6 +27,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def main() -> None:
+    # A shell's background job ignores it, and so would Postgres until it has its own handlers.
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     sys.stdout.write("warm\n")
     sys.stdout.flush()
     line = sys.stdin.buffer.readline()

@@ -1,0 +1,18 @@
+"""The process that becomes Postgres, before it does."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+from torpor_compute.adapters import launcher
+
+
+def test_it_can_be_ended_though_a_shell_had_it_ignore_that() -> None:
+    """As `torpor up &` in a script does; and an ignored signal stays ignored after exec."""
+    argv = ["env", "--ignore-signal=QUIT", sys.executable, "-I", "-S", launcher.__file__]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"warm\n"
+        process.send_signal(signal.SIGQUIT)
+        assert process.wait(30) == -signal.SIGQUIT
