@@ -30,6 +30,7 @@ _WORDS = {
     "computed setting": "may have set a custom setting by {}",
     "replication slot": "has temporary replication slot {}",
     "forbidden setting": "has set {}, which its role may not set by itself",
+    "long statement": "has prepared statement {} whose text is too long to be kept",
     "several statements": "has prepared statement {} in a text of several statements",
     "escapes": "has prepared statement {} with a backslash, under two meanings of backslashes",
 }

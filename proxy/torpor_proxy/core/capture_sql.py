@@ -13,6 +13,9 @@ import re
 
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY NOT DEFERRABLE"
 
+TEXT_LENGTH_MAX = 256 << 10
+"""Of a prepared statement, in letters: a session with a longer one keeps its compute."""
+
 # Only after the settings were read: they would be seen as the session's own.
 NO_TIMEOUTS = "SET LOCAL statement_timeout = 0", "SET LOCAL transaction_timeout = 0"
 
@@ -21,6 +24,7 @@ def _expanded(sql: str) -> str:
     """``«x»`` is the text ``x`` as UTF-8, and ``==`` stands for the qualified operator."""
     sql = re.sub(r"«(.*?)»", r"pg_catalog.convert_to(\1, 'UTF8')", sql, flags=re.DOTALL)
     sql = sql.replace("==", "OPERATOR(pg_catalog.=)").replace("~~", "OPERATOR(pg_catalog.~~)")
+    sql = sql.replace("TEXT_LENGTH_MAX", str(TEXT_LENGTH_MAX))
     return sql.replace("≠", "OPERATOR(pg_catalog.<>)").replace("≥", "OPERATOR(pg_catalog.>=)")
 
 
@@ -43,7 +47,8 @@ FROM pg_catalog.current_setting('idle_session_timeout') t WHERE t ≠ '0'
 
 # Functions and not the views on them: a fresh backend would have to learn what those views are.
 STATE = _expanded("""
-SELECT CASE WHEN p.from_sql THEN 'q' ELSE 'p' END, «p.name», «p.statement», «pg_catalog.concat(
+SELECT CASE WHEN p.from_sql THEN 'q' ELSE 'p' END, «p.name»,
+ «pg_catalog.left(p.statement, TEXT_LENGTH_MAX)», «pg_catalog.concat(
   p.parameter_types::pg_catalog.oid[]::pg_catalog.text, '|',
   p.result_types::pg_catalog.oid[]::pg_catalog.text)»
  FROM pg_catalog.pg_prepared_statement() p WHERE NOT pg_catalog.starts_with(p.name, '_torpor_')
@@ -70,6 +75,8 @@ UNION ALL SELECT 'temporary object', pg_catalog.pg_describe_object(d.classid, d.
  FROM pg_catalog.pg_depend d WHERE d.refclassid == 2615::pg_catalog.oid
   AND d.refobjid == pg_catalog.pg_my_temp_schema()
   AND pg_catalog.pg_my_temp_schema() ≠ 0::pg_catalog.oid
+UNION ALL SELECT 'long statement', p.name FROM pg_catalog.pg_prepared_statement() p
+ WHERE pg_catalog.length(p.statement) OPERATOR(pg_catalog.>=) TEXT_LENGTH_MAX
 UNION ALL SELECT 'replication slot', r.slot_name::pg_catalog.text
  FROM pg_catalog.pg_get_replication_slots() r
  WHERE r.temporary AND r.active_pid == pg_catalog.pg_backend_pid()

@@ -69,6 +69,8 @@ class SessionState:
         """A whole ParameterStatus has gone to the client."""
         name, value = wire.pair(message[wire.HEAD_BYTES :])
         self.escapes_are_mixed |= name == "standard_conforming_strings"
+        # Its client has heard of a value that a rollback, of which it hears nothing, takes back.
+        self.outlasts_rollback = True
         self.parameters = self.parameters.with_one(name, value)
 
     def saw_garbage(self, reason: str) -> None:
@@ -95,7 +97,10 @@ class SessionState:
             self.idle_session_timeout_s = found.idle_session_timeout_s
         self.is_known = not self.pins
         self.may_listen |= bool(found.held.channels)
-        self.exchange.has_moved = self.outlasts_rollback = False
+        self.exchange.has_moved = False
+        # A statement that was prepared before may be used in a transaction and outlast it.
+        statements = self.held.rows + (self.exchange.unnamed or b"")
+        self.outlasts_rollback = b"advisory" in statements.lower()
         # Those that were put back once are the session's own since then and not told again.
         self.defaults = parameters_of(
             tuple({**dict(self.defaults.pairs), **dict(found.defaults)}.items())

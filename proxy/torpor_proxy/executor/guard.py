@@ -6,6 +6,7 @@ what the session's own Postgres would have said: see :mod:`torpor_proxy.core.bro
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from torpor_proxy.core.broken import ErrorFilter, mentions
@@ -29,7 +30,7 @@ class GuardedClient:
         if is_safe and self._state.broken and mentions(data, self._state.broken):
             self._repair(data)
             return
-        if self._state.broken and _ends_all(data.lower()):
+        if self._state.broken and _ENDS_ALL.search(data):
             self._state.broken.clear()
         self._relay.from_client.received(data)
 
@@ -67,5 +68,4 @@ class GuardedServer:
         self._relay.from_server.writable(may_write)
 
 
-def _ends_all(folded: bytes) -> bool:
-    return b"discard" in folded or (b"deallocate" in folded and b"all" in folded)
+_ENDS_ALL = re.compile(rb"\bdiscard\s+all\b|\bdeallocate\s+(?:prepare\s+)?all\b", re.IGNORECASE)

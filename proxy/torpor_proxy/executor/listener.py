@@ -180,13 +180,21 @@ class Listener:
                 return
         assert refused is not None
         for member in list(self.members):
-            # Nobody can hear for it, and it would be told the same when it attaches.
-            member.session.refuse(AttachRefused(refused.fields))
+            if not member.is_leaving:
+                # Nobody can hear for it, and it would be told the same when it attaches.
+                member.session.refuse(AttachRefused(refused.fields))
+        if self.members:
+            raise refused  # Those that are leaving have a backend yet, and keep it.
 
     async def _ask(self, question: bytes, readies: int = 1) -> Messages:
         if self._conversation is None or self._backend is None or not self._backend.stream.is_open:
             raise BackendLost("the common listener was lost")
-        return await self._conversation.ask(question, readies)
+        try:
+            return await self._conversation.ask(question, readies)
+        except asyncio.CancelledError:
+            # The rest of the answer would be taken for that to the next question.
+            self.hang_up()
+            raise
 
     # --- listening --------------------------------------------------------------------
 

@@ -349,10 +349,9 @@ class Session:
         """Its backend is gone, and nothing with it."""
         log.info("session_survives", extra=self.identity.log_keys)
         self.is_captured = True
-        self._detach()
         self.client.resume()
-        self._enter(State.PARKED)
-        self.hearing.parted()
+        assert self.attachment is not None
+        self.part(self.attachment)
 
     # --- the end ----------------------------------------------------------------------
 
@@ -382,8 +381,9 @@ class Session:
 
     def cancel(self) -> None:
         """Cancel what the session is running now; where it runs nothing: nothing."""
-        if self.state is State.ATTACHED and not self.exchange.is_idle:
-            assert self.attachment is not None
+        is_running = self.state is State.ATTACHED and not self.exchange.is_idle
+        is_repaired = self.state is State.CAPTURING and self.task is not None
+        if self.attachment is not None and (is_running or is_repaired):
             self.host.cancel(self.attachment.backend)
 
     def _enter(self, state: State) -> None:

@@ -40,21 +40,24 @@ async def read_state(
     conversation: Conversation, user: str, state: SessionState, catalogs: Catalogs
 ) -> Captured:
     """All that the session would lose. Raises one of FAILED; no other harm is done."""
-    found = await _ask(conversation, user, state, catalogs)
-    if found.pins.is_passing or found.snapshot == catalogs.of_now.snapshot:
+    # Others of its database learn of the catalog at the same time: what was asked by counts.
+    asked_by = catalogs.of_now
+    found = await _ask(conversation, user, state, asked_by)
+    if found.pins.is_passing or found.snapshot == asked_by.snapshot:
         return found
-    before = catalogs.of_now
-    catalogs.of_now = capture.read_catalog(await _asked(conversation, capture.catalog_question()))
-    if catalogs.of_now.names <= before.names and catalogs.of_now.pins == before.pins:
+    if found.snapshot != catalogs.of_now.snapshot:
+        answer = await _asked(conversation, capture.catalog_question())
+        catalogs.of_now = capture.read_catalog(answer)
+    known = catalogs.of_now
+    if known.names <= asked_by.names and known.pins == asked_by.pins:
         return found
-    return await _ask(conversation, user, state, catalogs)
+    return await _ask(conversation, user, state, known)
 
 
 async def _ask(
-    conversation: Conversation, user: str, state: SessionState, catalogs: Catalogs
+    conversation: Conversation, user: str, state: SessionState, catalog: Catalog
 ) -> Captured:
     asks_unnamed = bool(state.exchange.unnamed) and not state.exchange.unnamed_is_sure
-    catalog = catalogs.of_now
     question = capture.question(user, state.custom, catalog, asks_unnamed=asks_unnamed)
     readies = capture.answers(asks_unnamed=asks_unnamed)
     messages = await _asked(conversation, question, readies)

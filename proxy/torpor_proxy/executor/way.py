@@ -144,7 +144,8 @@ class Way:
         while self.leads_to(place.epoch):
             async with self._pace:
                 backend = await self._try_once(route, defaults, place)
-            if backend is not None or not self.leads_to(place.epoch):
+            if backend is not None or place.is_bound or not self.leads_to(place.epoch):
+                # A place that had a connection ends with it.
                 return backend
             # Full in spite of its place. It keeps that: others would only be refused as well.
             self._room.refused()
@@ -164,8 +165,12 @@ class Way:
         try:
             async with asyncio.timeout(self._settings.connect_timeout_s):
                 backend = await self._log_in(route, defaults, epoch, place)
-            if await self._is_prepared(epoch) and self.leads_to(epoch):
-                return backend
+            try:
+                if await self._is_prepared(epoch) and self.leads_to(epoch):
+                    return backend
+            except BaseException:
+                hang_up(backend.stream)
+                raise
             hang_up(backend.stream)
         except ServerRefused as refused:
             if refused.sqlstate == _SHUTTING_DOWN:

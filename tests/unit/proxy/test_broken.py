@@ -15,6 +15,7 @@ from torpor_proxy.core.broken import (
     remembered,
 )
 from torpor_proxy.core.wire import Severity, message
+from torpor_proxy.executor import guard
 
 GONE = wire.report(Severity.ERROR, "42P01", 'relation "t" does not exist')[wire.HEAD_BYTES :]
 BROKEN = {b"a": GONE, b"s_1": RESULT_CHANGED}
@@ -196,3 +197,17 @@ def test_which_statements_are_given_up(
 ) -> None:
     found = broken.given_up(data, (b"p", b'Qu"oted'))
     assert (set(found.by_protocol), set(found.by_sql)) == (by_protocol, by_sql)
+
+
+@pytest.mark.parametrize(
+    ("sql", "ends"),
+    [
+        (b"DISCARD ALL", True),
+        (b"deallocate  prepare all;", True),
+        (b"deallocate all", True),
+        (b"select * from discarded_orders", False),
+        (b"deallocate small", False),
+    ],
+)
+def test_all_statements_end_only_by_name(sql: bytes, ends: bool) -> None:
+    assert bool(guard._ENDS_ALL.search(wire.query(sql))) is ends

@@ -215,3 +215,14 @@ async def test_only_what_runs_is_cancelled() -> None:
     host.backend.sends(ANSWER)
     session.cancel()
     assert len(host.cancelled) == 1
+
+
+async def test_what_a_client_sent_during_a_visit_is_served_though_the_compute_is_lost() -> None:
+    host = FakeHost()
+    session, client = await captured(host)
+    capturing = await asked(host, session)
+    client.sends(QUERY)
+    host.backend.vanishes()
+    await capturing
+    await turns(lambda: len(host.backends) == 2 and host.backend.written == QUERY)
+    assert state(session) is State.ATTACHED
