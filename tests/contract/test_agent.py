@@ -158,7 +158,7 @@ async def test_a_claim_starts_postgres_with_the_roles_of_the_spec(world: World) 
     assert started.facts is not None and not started.was_recovery
     assert {role.name: role.verifier for role in started.facts.roles} == wanted.verifiers
     assert "one" in started.facts.databases
-    assert started.max_connections == 100 and started.steps
+    assert started.max_connections == 101 and started.steps
     state: m.AgentState = await ask(agent, m.AskAgentState())
     assert (state.state, state.database, state.epoch) == ("running", "shop", 3)
     assert state.address == started.address

@@ -10,8 +10,9 @@ import math
 from dataclasses import dataclass
 from decimal import Decimal
 
-MAX_CONNECTIONS = 100
-"""For ordinary roles, where nothing else is wished; Postgres's own default."""
+MAX_CONNECTIONS = 101
+"""For ordinary roles: a hundred sessions at a time, as in Postgres by default, and one connection
+that a proxy keeps for those of its sessions that listen while they are parked."""
 
 OWN_CONNECTIONS = 2
 """Of the agent: one that is kept and one at work. They take nothing from the ordinary roles."""

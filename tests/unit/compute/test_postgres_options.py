@@ -30,7 +30,7 @@ def test_ordinary_roles_get_the_promised_connections() -> None:
     found = settings_of(command_line("postgres", PLACES, Decimal(1)))
     reserved = int(found["superuser_reserved_connections"])
     own = options.OWN_CONNECTIONS
-    assert int(found["max_connections"]) - reserved - own == options.MAX_CONNECTIONS == 100
+    assert int(found["max_connections"]) - reserved - own == options.MAX_CONNECTIONS == 101
 
 
 def test_as_many_connections_as_are_wished() -> None:

@@ -59,7 +59,7 @@ def test_a_number_of_connections_that_is_none_is_refused(binaries: Path, text: s
 
 
 def test_the_number_of_connections(binaries: Path) -> None:
-    assert settings.parse(argv(binaries)).max_connections == 100
+    assert settings.parse(argv(binaries)).max_connections == 101
     found = settings.parse(argv(binaries), {"TORPOR_COMPUTE_MAX_CONNECTIONS": "45"})
     assert found.max_connections == 45
 
