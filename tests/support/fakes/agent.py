@@ -22,7 +22,7 @@ from torpor_api.failures import (
     Unavailable,
 )
 
-MAX_CONNECTIONS = 100
+MAX_CONNECTIONS = 101
 
 
 @dataclass(frozen=True, slots=True)
