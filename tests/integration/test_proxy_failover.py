@@ -67,13 +67,7 @@ def watching(database: Database) -> Connection:
 
 
 def captured(database: Database, process_id: int) -> None:
-    """Until the proxy has read what an idle session has: its own COMMIT was the last word there."""
-    sql = "select query from pg_stat_activity where pid = %s and state = 'idle'"
-    with watching(database) as watcher:
-        until(
-            lambda: watcher.execute(sql, (process_id,)).fetchone() == ("COMMIT",),
-            "the session is captured",
-        )
+    database.captured(process_id)
 
 
 def working(database: Database, wait_event: str) -> None:

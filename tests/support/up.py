@@ -137,6 +137,16 @@ class Database:
 
     # --- what it is and does ----------------------------------------------------------
 
+    def captured(self, process_id: int) -> None:
+        """Until the proxy knows all that this idle session has; the id as its client knows it."""
+
+        def is_captured() -> bool:
+            told = ask_autoscaler(self.up.folder, "Sessions", name=self.name)
+            found = [s for s in told["sessions"] if s["process_id"] == process_id]
+            return bool(found) and found[0]["is_captured"]
+
+        until(is_captured, "the session is captured")
+
     @property
     def status(self) -> Json:
         resource = ask_cluster(self.up.folder, "GetResource", name=self.name)["resource"]

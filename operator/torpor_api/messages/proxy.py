@@ -61,6 +61,8 @@ class SessionInfo(Message):
     """What it is pinned by, runs or waits for."""
     process_id: int = 0
     """As its client was told it."""
+    is_captured: bool = False
+    """Since its client's last word: where nothing pins it, it outlives the loss of its compute."""
     backend_process_id: int = 0
     """Of the backend that it is attached to; 0: none."""
     proxy: str = ""

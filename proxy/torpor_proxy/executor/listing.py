@@ -40,6 +40,7 @@ def info_of(session: Session, now: float) -> SessionInfo:
         since_s=max(0.0, now - session.since),
         reason="" if is_at_rest and not session.is_busy else session.reason,
         process_id=key[0] if key else 0,
+        is_captured=session.is_captured,
         backend_process_id=backend.process_id if backend else 0,
     )
 
