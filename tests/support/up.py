@@ -137,15 +137,17 @@ class Database:
 
     # --- what it is and does ----------------------------------------------------------
 
+    def session_of(self, process_id: int) -> Json:
+        """As `torpor sessions` has it; the id as its client knows it."""
+        told = ask_autoscaler(self.up.folder, "Sessions", name=self.name)
+        return next((s for s in told["sessions"] if s["process_id"] == process_id), {})
+
     def captured(self, process_id: int) -> None:
-        """Until the proxy knows all that this idle session has; the id as its client knows it."""
-
-        def is_captured() -> bool:
-            told = ask_autoscaler(self.up.folder, "Sessions", name=self.name)
-            found = [s for s in told["sessions"] if s["process_id"] == process_id]
-            return bool(found) and found[0]["is_captured"]
-
-        until(is_captured, "the session is captured")
+        """Until the proxy knows all that this idle session has."""
+        until(
+            lambda: bool(self.session_of(process_id).get("is_captured")),
+            "the session is captured",
+        )
 
     @property
     def status(self) -> Json:

@@ -39,6 +39,8 @@ class Registry:
         self._fleet = fleet
         self._computes = computes
         self._by_key: dict[bytes, Session] = {}
+        self._told_ids: set[int] = set()
+        """Process ids that open clients know themselves by."""
         self._session_count = 0
         self._numbers = count(1)
         self._routes: Interner[tuple[object, ...], Route] = Interner()
@@ -139,6 +141,10 @@ class Registry:
     def _new_key(self, session: Session, process_id: int) -> tuple[int, bytes]:
         is_long = session.identity.has_long_key
         secret = secrets.token_bytes(SECRET_BYTES_LONG if is_long else SECRET_BYTES_SHORT)
+        if process_id in self._told_ids:
+            # Of a compute that is gone: two clients would take each other's words for their own.
+            process_id = born.process_id(session.identity.number)
+        self._told_ids.add(process_id)
         self._by_key[_key(process_id, secret)] = session
         return process_id, secret
 
@@ -146,6 +152,7 @@ class Registry:
         self._session_count -= 1
         if session.identity.key is not None:
             self._by_key.pop(_key(*session.identity.key), None)
+            self._told_ids.discard(session.identity.key[0])
 
     # --- the end ----------------------------------------------------------------------
 

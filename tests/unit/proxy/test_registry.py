@@ -1,0 +1,23 @@
+"""The keys by which sessions are found."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from support.fakes.session import FakeHost, new_session
+from torpor_proxy.core.born import KERNEL_PROCESS_ID_MAX
+from torpor_proxy.executor.registry import Registry
+from torpor_proxy.settings import Settings
+
+
+async def test_open_clients_know_themselves_by_different_process_ids() -> None:
+    """Two computes, one after the other, may give the same number to their backends."""
+    registry = Registry(Settings(), cast("Any", None), cast("Any", None))
+    sessions = [new_session(FakeHost())[0] for _ in range(3)]
+    for session in sessions[:2]:
+        session.identity.key = registry._new_key(session, 87)
+    first, second = (session.identity.key for session in sessions[:2])
+    assert first is not None and second is not None
+    assert first[0] == 87 and second[0] > KERNEL_PROCESS_ID_MAX
+    registry._left(sessions[0])
+    assert registry._new_key(sessions[2], 87)[0] == 87
