@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Protocol
 
 from torpor_proxy.core.capture import Captured
+from torpor_proxy.core.refusals import ComputeLost, Refusal
 from torpor_proxy.core.session_state import SessionState
 from torpor_proxy.executor import visit
 from torpor_proxy.executor.attachment import Attachment
@@ -15,6 +17,8 @@ from torpor_proxy.executor.host import Identity
 from torpor_proxy.executor.visit import Catalogs
 from torpor_proxy.executor.waiting import Waiting
 from torpor_proxy.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 class Desk(Protocol):
@@ -53,6 +57,9 @@ class Visited(Protocol):
     def go_on(self, attachment: Attachment, *, is_repaired: bool = False) -> None:
         """Bytes pass again."""
 
+    def refuse(self, refusal: Refusal) -> None:
+        """Say why, and end."""
+
     def visit_failed(self, error: Exception) -> None:
         """The backend was lost."""
 
@@ -72,6 +79,9 @@ async def capture(session: Visited, attachment: Attachment, *, then_park: bool) 
     except visit.FAILED as error:
         session.visit_failed(error)
         return
+    except Exception as defect:
+        _end(session, defect)
+        return
     if not session.is_visited():
         return
     if is_free:
@@ -87,7 +97,16 @@ async def repair(session: Visited, attachment: Attachment) -> None:
     except visit.FAILED as error:
         session.visit_failed(error)
         return
+    except Exception as defect:
+        _end(session, defect)
+        return
     finally:
         session.task = None
     if session.is_visited():
         session.go_on(attachment, is_repaired=True)
+
+
+def _end(session: Visited, defect: Exception) -> None:
+    """A defect is that of one session: its client must not wait for ever."""
+    log.error("visit_defect", exc_info=defect, extra=session.identity.log_keys)
+    session.refuse(ComputeLost(session.identity.route.endpoint, in_flight=False))

@@ -226,3 +226,14 @@ async def test_what_a_client_sent_during_a_visit_is_served_though_the_compute_is
     await capturing
     await turns(lambda: len(host.backends) == 2 and host.backend.written == QUERY)
     assert state(session) is State.ATTACHED
+
+
+async def test_a_defect_in_a_visit_does_not_leave_the_client_waiting() -> None:
+    host = FakeHost()
+    session, client = await attached(host)
+    capturing = await asked(host, session)
+    client.sends(QUERY)
+    host.backend.sends(row("no such kind", "") + wire.message(b"D", b"nonsense") + NOTHING_FOUND)
+    await capturing
+    assert state(session) is State.ENDED and error_of(client) == "08006"
+    assert not host.backend.is_open
