@@ -57,6 +57,7 @@ class ChannelFleet:
         self._path = path
         self._agents: dict[str, Peer] = {}
         self._told_meanwhile: set[str] = set()
+        self._closed_meanwhile: set[str] = set()
 
     def start(self, hearer: Told) -> None:
         """From now on the autoscaler is listened to."""
@@ -70,6 +71,7 @@ class ChannelFleet:
             hearer.removed(event.name)
 
         async def close_gate(_: Peer, asked: m.CloseGate) -> m.GateClosed:
+            self._closed_meanwhile.add(asked.name)
             return await hearer.close_gate(asked)
 
         async def open_gate(_: Peer, asked: m.OpenGate) -> m.Done:
@@ -83,7 +85,7 @@ class ChannelFleet:
             return m.Done()  # What was told before it has been heard before it.
 
         async def register(peer: Peer) -> None:
-            self._told_meanwhile = set()
+            self._told_meanwhile, self._closed_meanwhile = set(), set()
             request = m.RegisterProxy(proxy=self._name)
             answer = await peer.ask(request, timeout_s=REGISTER_SECONDS_MAX)
             # What was told since then is newer than the answer.
@@ -91,9 +93,9 @@ class ChannelFleet:
             for info in answer.endpoints:
                 if info.name not in self._told_meanwhile:
                     hearer.told(info)
-                    if info.address is not None:
-                        # Whoever closed its gate may have died; a gate that is closed has none.
-                        hearer.open_gate(m.OpenGate(name=info.name, epoch=info.epoch))
+                if info.address is not None and info.name not in self._closed_meanwhile:
+                    # Whoever closed its gate may have died; a gate that is closed has none.
+                    hearer.open_gate(m.OpenGate(name=info.name, epoch=info.epoch))
             hearer.keep_only(tuple(names))
 
         handlers: Handlers = {

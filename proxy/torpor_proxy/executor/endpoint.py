@@ -125,7 +125,8 @@ class Endpoint:
                 await self._clear(monotonic() + patience_s)
             else:
                 await self._park_all()
-        except Busy:
+        except (Busy, asyncio.CancelledError):
+            # Cancelled where whoever closes it is gone: he never hears that it is closed.
             self.open_gate(epoch)
             raise
         return GateClosed(parked=len(self.sessions))

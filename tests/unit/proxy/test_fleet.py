@@ -18,6 +18,14 @@ from torpor_proxy.adapters.fleet import ChannelFleet
 
 AWAKE = m.Awake(endpoint=m.EndpointInfo(name="shop", phase=Phase.ACTIVE, epoch=1))
 
+SERVING = AWAKE.endpoint.model_copy(
+    update={
+        "name": "serving",
+        "epoch": 7,
+        "address": m.ComputeAddress(socket_directory="/run/c1"),
+    }
+)
+
 
 class Hearer:
     """Notes what the autoscaler says."""
@@ -52,6 +60,10 @@ class Autoscaler:
         self.asked = 0
         self.switchovers: list[m.Switchover] = []
         self.endpoints: tuple[m.EndpointInfo, ...] = (AWAKE.endpoint,)
+        self.tells_at_once: tuple[m.EndpointInfo, ...] = ()
+        """In one breath with the answer to a registration."""
+        self.closes_first: tuple[m.CloseGate, ...] = ()
+        """Before that answer."""
 
     async def wake(self, peer: Peer, request: m.Wake) -> m.Awake:
         self.asked += 1
@@ -70,8 +82,16 @@ class Autoscaler:
             raise Busy("shop is being moved to another compute already")
         return m.SwitchedOver(epoch=2, pause_ms=80.0)
 
-    async def register(self, _: Peer, request: m.RegisterProxy) -> m.Endpoints:
+    async def register(self, peer: Peer, request: m.RegisterProxy) -> m.Endpoints:
+        for asked in self.closes_first:
+            await peer.ask(asked, timeout_s=10)
+        # A task that is made here writes after the answer and before anybody can have read it.
+        self.after = asyncio.create_task(self._goes_on(peer))
         return m.Endpoints(endpoints=self.endpoints)
+
+    async def _goes_on(self, peer: Peer) -> None:
+        for info in self.tells_at_once:
+            peer.tell(m.EndpointChanged(endpoint=info))
 
 
 @pytest.fixture
@@ -110,15 +130,37 @@ async def test_a_gate_that_a_dead_autoscaler_had_closed_is_opened_by_the_next(
     autoscaler: Autoscaler, tmp_path: Path
 ) -> None:
     """It says that the compute serves; of a gate that is closed it tells no address."""
-    address = m.ComputeAddress(socket_directory="/run/c1")
-    serving = AWAKE.endpoint.model_copy(update={"name": "serving", "epoch": 7, "address": address})
-    autoscaler.endpoints = (AWAKE.endpoint, serving)
+    autoscaler.endpoints = (AWAKE.endpoint, SERVING)
     hearer, fleet = Hearer(), ChannelFleet(tmp_path / "a.sock", "proxy")
     fleet.start(hearer)
     await fleet.ready(timeout_s=10)
     await fleet.close()
     assert hearer.names == ["shop", "serving"]
     assert hearer.opened == [m.OpenGate(name="serving", epoch=7)]
+
+
+async def test_so_it_is_where_news_of_the_database_come_in_one_breath_with_the_answer(
+    autoscaler: Autoscaler, tmp_path: Path
+) -> None:
+    autoscaler.endpoints = autoscaler.tells_at_once = (SERVING,)
+    hearer, fleet = Hearer(), ChannelFleet(tmp_path / "a.sock", "proxy")
+    fleet.start(hearer)
+    await fleet.ready(timeout_s=10)
+    await autoscaler.after
+    await fleet.close()
+    assert hearer.opened == [m.OpenGate(name="serving", epoch=7)]
+
+
+async def test_a_gate_that_the_next_autoscaler_has_closed_itself_stays_closed(
+    autoscaler: Autoscaler, tmp_path: Path
+) -> None:
+    autoscaler.endpoints = (SERVING,)
+    autoscaler.closes_first = (m.CloseGate(name="serving", epoch=7, hold_s=60.0),)
+    hearer, fleet = Hearer(), ChannelFleet(tmp_path / "a.sock", "proxy")
+    fleet.start(hearer)
+    await fleet.ready(timeout_s=10)
+    await fleet.close()
+    assert hearer.names == ["serving"] and not hearer.opened
 
 
 async def test_a_reason_is_not_asked_again(fleet: ChannelFleet, autoscaler: Autoscaler) -> None:
