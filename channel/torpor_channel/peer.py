@@ -129,12 +129,10 @@ class Peer:
                 question = self._questions.get(id)
                 if question is not None and not question.done():
                     question.set_exception(failure)
-            case wire.Unknown(None, name):
-                log.warning("event_unknown", extra={"event": name})
-            case wire.Unknown(int(id), name):
-                self._send(
-                    wire.encode_fail(id, InvalidRequest(f"{name} is not known to this release"))
-                )
+            case wire.Unreadable(None, name, reason):
+                log.warning("event_unreadable", extra={"event": name, "reason": reason})
+            case wire.Unreadable(int(id), name, reason):
+                self._send(wire.encode_fail(id, InvalidRequest(f"{name} {reason}")))
 
     async def _answer(self, id: int, request: Request[Any]) -> None:
         try:

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from torpor_api.brief import in_one_line
 from torpor_api.failures import Failure, failure_of
 from torpor_api.messages import Event, Message, Request
 
@@ -48,14 +49,20 @@ class Tell:
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
-    """A request or event that this release does not know; passed over or refused, never fatal."""
+class Unreadable:
+    """A request or event that this release does not know, or one whose values it does not take.
+
+    Passed over or refused, and never fatal: the other questions of the connection are sound.
+    """
 
     id: int | None
     name: str
+    reason: str
 
 
-Line = Ask | Answer | Fail | Tell | Unknown
+Line = Ask | Answer | Fail | Tell | Unreadable
+
+_IS_NEW = "is not known to this release"
 
 
 def encode_ask(id: int, request: Request[Any]) -> bytes:
@@ -83,28 +90,15 @@ def decode(line: bytes) -> Line:
     """The message in one line. Raises Malformed for anything else."""
     try:
         return _decode(json.loads(line))
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-        ValidationError,
-    ) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Malformed(f"not a message of the control channel: {str(error)[:200]}") from error
 
 
 def _decode(fields: dict[str, Any]) -> Line:
     if "ask" in fields:
-        request = Request.by_name.get(fields["ask"])
-        if request is None:
-            return Unknown(_id(fields), str(fields["ask"]))
-        return Ask(_id(fields), request.model_validate(fields["body"]))
+        return _ask(_id(fields), str(fields["ask"]), fields["body"])
     if "tell" in fields:
-        event = Event.by_name.get(fields["tell"])
-        if event is None:
-            return Unknown(None, str(fields["tell"]))
-        return Tell(event.model_validate(fields["body"]))
+        return _tell(str(fields["tell"]), fields["body"])
     if "failure" in fields:
         failure = fields["failure"]
         return Fail(
@@ -112,6 +106,33 @@ def _decode(fields: dict[str, Any]) -> Line:
             failure_of(str(failure["kind"]), str(failure["message"]), str(failure.get("hint", ""))),
         )
     return Answer(_id(fields), dict(fields["answer"]))
+
+
+def _ask(id: int, name: str, body: Any) -> Ask | Unreadable:
+    request = Request.by_name.get(name)
+    if request is None:
+        return Unreadable(id, in_one_line(name), _IS_NEW)
+    try:
+        return Ask(id, request.model_validate(body))
+    except ValidationError as error:
+        return Unreadable(id, name, _why_impossible(error))
+
+
+def _tell(name: str, body: Any) -> Tell | Unreadable:
+    event = Event.by_name.get(name)
+    if event is None:
+        return Unreadable(None, in_one_line(name), _IS_NEW)
+    try:
+        return Tell(event.model_validate(body))
+    except ValidationError as error:
+        return Unreadable(None, name, _why_impossible(error))
+
+
+def _why_impossible(error: ValidationError) -> str:
+    """Where the first fault is, and what; never the value, which may be a password."""
+    fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    place = ".".join(map(str, fault["loc"])) or "body"
+    return in_one_line(f"has an impossible {place}: {fault['msg']}")
 
 
 def _id(fields: dict[str, Any]) -> int:

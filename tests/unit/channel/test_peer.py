@@ -98,6 +98,17 @@ async def test_a_request_of_a_newer_release_is_refused_and_the_connection_lives(
     assert json.loads(await reader.readline()) == {"id": 2, "answer": {"role": None}}
 
 
+async def test_impossible_values_are_refused_and_the_connection_lives(ends: Ends) -> None:
+    _, (reader, writer) = await ends.connect({m.AskRoleFacts: nobody})
+    writer.write(b'{"tell":"EndpointRemoved","body":{"name":7}}\n')
+    writer.write(b'{"ask":"AskRoleFacts","id":1,"body":{"role":7}}\n')
+    refused = json.loads(await reader.readline())
+    assert refused["id"] == 1 and refused["failure"]["kind"] == "InvalidRequest"
+    assert "AskRoleFacts has an impossible role" in refused["failure"]["message"]
+    writer.write(b'{"ask":"AskRoleFacts","id":2,"body":{"role":"app"}}\n')
+    assert json.loads(await reader.readline()) == {"id": 2, "answer": {"role": None}}
+
+
 async def test_a_lost_connection_fails_every_open_question(ends: Ends) -> None:
     peer, (reader, writer) = await ends.connect()
     asked = [asyncio.create_task(refused_by(peer, ask_role(name))) for name in ("a", "b")]

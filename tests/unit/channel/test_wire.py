@@ -80,10 +80,31 @@ def test_every_request_says_what_answers_it() -> None:
 
 
 def test_words_of_a_newer_release_are_no_defect() -> None:
-    assert wire.decode(b'{"ask":"Fly","id":7,"body":{}}') == wire.Unknown(7, "Fly")
-    assert wire.decode(b'{"tell":"Flown","body":{}}') == wire.Unknown(None, "Flown")
+    reason = "is not known to this release"
+    fly, flown = (b'{"ask":"Fly","id":7,"body":{}}', b'{"tell":"Flown","body":{}}')
+    assert wire.decode(fly) == wire.Unreadable(7, "Fly", reason)
+    assert wire.decode(flown) == wire.Unreadable(None, "Flown", reason)
     line = wire.encode_ask(7, REQUESTS[0]).replace(b'"name"', b'"newer":1,"name"')
     assert wire.decode(line) == wire.Ask(7, REQUESTS[0])
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"name":"shop","cause":7}', "has an impossible cause: Input should be a valid string"),
+        (b'{"name":"shop"}', "has an impossible cause: Field required"),
+        (b'"secret"', "has an impossible body: Input should be"),
+    ],
+)
+def test_impossible_values_are_said_and_not_shown(body: bytes, words: str) -> None:
+    line = wire.decode(b'{"ask":"Wake","id":7,"body":' + body + b"}")
+    assert isinstance(line, wire.Unreadable) and (line.id, line.name) == (7, "Wake")
+    assert line.reason.startswith(words) and "secret" not in line.reason
+
+
+def test_impossible_values_of_an_event_are_said() -> None:
+    line = wire.decode(b'{"tell":"EndpointRemoved","body":{"name":7}}')
+    assert isinstance(line, wire.Unreadable) and (line.id, line.name) == (None, "EndpointRemoved")
 
 
 @given(st.binary(max_size=200))
