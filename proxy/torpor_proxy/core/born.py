@@ -89,11 +89,6 @@ class Memory:
         own = {name: judged[name] for name in _REPORTED if name in judged}
         return tuple({**told, **own}.items())
 
-    def forget(self, database: str) -> None:
-        """It has turned out that a login there has effects (an event trigger)."""
-        for key in [key for key in self._told if key[0] == database]:
-            del self._told[key]
-
 
 def _key(route: Route, judged: dict[str, str]) -> _Key:
     """Who gives no value of his own is told the default, which another one's does not show."""

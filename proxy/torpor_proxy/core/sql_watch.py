@@ -9,11 +9,11 @@ all bytes, since then each Bind may bring a name.
 from __future__ import annotations
 
 from struct import Struct
-from typing import Protocol
 
-from torpor_proxy.core.custom_settings import OVERLAP_BYTES, CustomSettings, may_set
+from torpor_proxy.core.custom_settings import OVERLAP_BYTES, may_set
 from torpor_proxy.core.exchange import INSPECTED_BYTES_MAX
 from torpor_proxy.core.failover import may_outlast_a_rollback
+from torpor_proxy.core.session_state import SessionState
 from torpor_proxy.core.wire import HEAD_BYTES
 
 _head = Struct(">BI").unpack_from
@@ -23,28 +23,12 @@ _SET_CONFIG = (2078).to_bytes(4, "big")
 """The function's object id, the same in every release."""
 
 
-class HasCustom(Protocol):
-    """Where what is found is kept: it outlives an attachment."""
-
-    custom: CustomSettings
-
-    may_listen: bool
-    """It has asked for notifications."""
-
-    outlasts_rollback: bool
-    """A text has passed since the last capture that a transaction's end may not undo."""
-
-    @property
-    def is_as_captured(self) -> bool:
-        """Whether everything since the last capture was one transaction that can be undone."""
-
-
 class SqlWatch:
     """Of one attachment."""
 
     __slots__ = ("_kept", "_tail", "inspects_binds")
 
-    def __init__(self, kept: HasCustom) -> None:
+    def __init__(self, kept: SessionState) -> None:
         self._kept = kept
         self._tail: bytes | None = None
         """Of a text that goes on in the next bytes: a name may stand on both sides."""

@@ -17,7 +17,7 @@ from torpor_proxy.executor import visit
 from torpor_proxy.executor.conversation import Backend, Conversation
 from torpor_proxy.executor.guard import GuardedClient, GuardedServer
 from torpor_proxy.executor.host import Identity
-from torpor_proxy.executor.relay import Relay, Relayed
+from torpor_proxy.executor.relay import Relay, RelayedSession
 from torpor_proxy.executor.visit import Catalogs
 from torpor_proxy.ports import Sink, Stream
 
@@ -33,7 +33,7 @@ class Attachment:
 
     def __init__(
         self,
-        session: Relayed,
+        session: RelayedSession,
         state: SessionState,
         client: Stream,
         backend: Backend,

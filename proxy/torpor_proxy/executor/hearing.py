@@ -6,41 +6,22 @@ import asyncio
 import logging
 from dataclasses import replace
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
 from torpor_proxy.core.capture import Captured, Pins
 from torpor_proxy.core.session_state import SessionState
 from torpor_proxy.executor import visit
 from torpor_proxy.executor.attachment import Attachment
-from torpor_proxy.executor.conversation import Backend
-from torpor_proxy.executor.host import Identity
-from torpor_proxy.executor.listeners import Listeners
-from torpor_proxy.executor.member import Hearer, Member
-from torpor_proxy.settings import Settings
+from torpor_proxy.executor.host import Host, Identity
+from torpor_proxy.executor.member import ListeningSession, Member
 
 log = logging.getLogger(__name__)
 
 
-class Identified(Hearer, Protocol):
+class HearingSession(ListeningSession, Protocol):
     """The session."""
 
     identity: Identity
-
-
-class Others(Protocol):
-    """Of its endpoint."""
-
-    settings: Settings
-    listeners: Listeners
-
-    def cancel(self, backend: Backend) -> asyncio.Future[None]:
-        """Ask the compute to cancel what the backend runs."""
-
-    def is_limited(self, role: str) -> bool:
-        """Whether it has a CONNECTION LIMIT."""
-
-    def used_at(self, dbname: str) -> float:
-        """When a session of that database may last have notified."""
 
 
 class Hearing:
@@ -48,7 +29,7 @@ class Hearing:
 
     __slots__ = ("_channels", "_host", "_member", "_session", "_state", "sure_until")
 
-    def __init__(self, session: Identified, state: SessionState, host: Others) -> None:
+    def __init__(self, session: HearingSession, state: SessionState, host: Host[Any]) -> None:
         self.sure_until = 0.0
         """Until when its own backend has surely told everything."""
         self._channels: tuple[bytes, ...] = ()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from torpor_api.failures import Failure
 from torpor_proxy.core import parked, wire
@@ -18,11 +17,10 @@ from torpor_proxy.executor import visit
 from torpor_proxy.executor.arrival import Arrival
 from torpor_proxy.executor.attachment import Attachment
 from torpor_proxy.executor.hearing import Hearing
-from torpor_proxy.executor.host import Identity
-from torpor_proxy.executor.relay import Relayed
+from torpor_proxy.executor.host import Host, Identity
+from torpor_proxy.executor.relay import RelayedSession
 from torpor_proxy.executor.waiting import Waiting
 from torpor_proxy.ports import Stream
-from torpor_proxy.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -30,26 +28,7 @@ ARRIVE_AGAIN_SECONDS = 0.05
 """After a compute was lost while a session was put back on it."""
 
 
-class Road(Protocol):
-    """What is needed of its endpoint."""
-
-    settings: Settings
-
-    @property
-    def told_as(self) -> Mapping[int, int]:
-        """The process ids that clients know, by those of their sessions' backends."""
-
-    async def arrive(self, identity: Identity, defaults: Pairs) -> Arrival:
-        """A backend, once the database is awake. Raises Refused, or a Failure with the reason."""
-
-    def why_not(self) -> Failure:
-        """Why there is no backend yet, as far as is known."""
-
-    def too_late(self) -> Refusal:
-        """What is told to a client that has waited for too long."""
-
-
-class Traveller(Relayed, Protocol):
+class ReturningSession(RelayedSession, Protocol):
     """The session."""
 
     identity: Identity
@@ -61,7 +40,7 @@ class Traveller(Relayed, Protocol):
     task: asyncio.Task[None] | None
 
     @property
-    def host(self) -> Road: ...
+    def host(self) -> Host[Any]: ...
 
     def attach(self, attachment: Attachment, reported: Pairs, arrival: Arrival) -> None:
         """It is put back; bytes may pass."""
@@ -73,7 +52,7 @@ class Traveller(Relayed, Protocol):
         """Into the log."""
 
 
-async def come_home(session: Traveller) -> None:
+async def come_home(session: ReturningSession) -> None:
     """Until the session is attached, or has ended with the reason."""
     host, name = session.host, session.identity.route.endpoint
     notice = asyncio.get_running_loop().call_later(
@@ -101,7 +80,7 @@ async def come_home(session: Traveller) -> None:
         session.task = None
 
 
-async def _arrive(session: Traveller) -> bool:
+async def _arrive(session: ReturningSession) -> bool:
     """Once; whether the session is attached. Raises what ends it."""
     arrival = await session.host.arrive(session.identity, session.known.startup_defaults)
     # From here on the session's end sees to the backend.
@@ -123,7 +102,7 @@ async def _arrive(session: Traveller) -> bool:
     return True
 
 
-async def _put_back(session: Traveller, attachment: Attachment) -> Pairs:
+async def _put_back(session: ReturningSession, attachment: Attachment) -> Pairs:
     with_unnamed = not parked.replaces_unnamed(session.waiting.pending)
     mark = session.hearing.return_soon()
     takes = session.hearing.takes
@@ -132,7 +111,7 @@ async def _put_back(session: Traveller, attachment: Attachment) -> Pairs:
     return reported
 
 
-def _tell_waiting(session: Traveller) -> None:
+def _tell_waiting(session: ReturningSession) -> None:
     words = f'waiting for database "{session.identity.route.endpoint}"'
     reason = session.host.why_not().message
     session.client.write(wire.report(Severity.NOTICE, "00000", words, detail=reason))

@@ -55,7 +55,7 @@ class Surroundings:
     """A task of the endpoint's."""
 
 
-class _Ear(Conversation):
+class _WatchedConversation(Conversation):
     """Tells when the connection is lost, though nobody waits for an answer."""
 
     __slots__ = ("_on_lost",)
@@ -176,7 +176,7 @@ class Listener:
                 refused = error
             else:
                 self._backend = backend
-                self._conversation = _Ear(backend.stream, self._heard, self._lost)
+                self._conversation = _WatchedConversation(backend.stream, self._heard, self._lost)
                 return
         assert refused is not None
         for member in list(self.members):

@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 from torpor_proxy.executor.conversation import ServerRefused
 from torpor_proxy.executor.listener import Listener, Surroundings
-from torpor_proxy.executor.member import Hearer, Member
+from torpor_proxy.executor.member import ListeningSession, Member
 from torpor_proxy.ports import BackendLost
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class Listeners:
     # --- sessions ---------------------------------------------------------------------
 
     async def leave(
-        self, session: Hearer, encoding: str, channels: tuple[bytes, ...], epoch: int
+        self, session: ListeningSession, encoding: str, channels: tuple[bytes, ...], epoch: int
     ) -> Member:
         """A session is about to let its backend go: from now on it is listened for.
 
@@ -51,7 +51,11 @@ class Listeners:
         return member
 
     def adopt(
-        self, session: Hearer, encoding: str, channels: tuple[bytes, ...], sure_until: float
+        self,
+        session: ListeningSession,
+        encoding: str,
+        channels: tuple[bytes, ...],
+        sure_until: float,
     ) -> Member:
         """A session's backend is gone; ``sure_until``: when it had heard everything."""
         member = Member(session, channels, self._surroundings.told_as, sure_until)
@@ -63,7 +67,7 @@ class Listeners:
         for listener in self._listeners.values():
             listener.remove(member)
 
-    def _of(self, session: Hearer, encoding: str) -> Listener:
+    def _of(self, session: ListeningSession, encoding: str) -> Listener:
         dbname = session.route.database
         key = dbname, encoding
         if key not in self._listeners:

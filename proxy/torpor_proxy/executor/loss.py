@@ -21,7 +21,7 @@ from torpor_proxy.executor.waiting import Waiting
 from torpor_proxy.ports import Stream
 
 
-class Bereft(Protocol):
+class OrphanedSession(Protocol):
     """The session."""
 
     identity: Identity
@@ -46,7 +46,7 @@ class Bereft(Protocol):
         """Without a word."""
 
 
-def backend_lost(session: Bereft) -> None:
+def backend_lost(session: OrphanedSession) -> None:
     """Decide what becomes of it."""
     if session.exchange.is_over or session.waiting.has_ended:
         session.end()
@@ -58,7 +58,7 @@ def backend_lost(session: Bereft) -> None:
         _fail_over(session)
 
 
-def _fail_over(session: Bereft) -> None:
+def _fail_over(session: OrphanedSession) -> None:
     """Something was in flight, or a transaction open, or it is not known what it had."""
     exchange, endpoint = session.exchange, session.identity.route.endpoint
     in_flight = not exchange.is_idle
@@ -81,7 +81,7 @@ def _fail_over(session: Bereft) -> None:
             session.refuse(ComputeLost(endpoint, in_flight=in_flight))
 
 
-def _survive(session: Bereft) -> None:
+def _survive(session: OrphanedSession) -> None:
     if session.hearing.is_in_doubt:
         session.refuse(NotificationsMissed())
     else:

@@ -23,7 +23,7 @@ MARK_BYTES = 8
 FOR_EVER = float("inf")
 
 
-class Hearer(Protocol):
+class ListeningSession(Protocol):
     """The session."""
 
     @property
@@ -59,7 +59,7 @@ class Member:
 
     def __init__(
         self,
-        session: Hearer,
+        session: ListeningSession,
         channels: tuple[bytes, ...],
         told_as: Mapping[int, int],
         sure_until: float | None,

@@ -40,7 +40,7 @@ _DYING = b"C57P0"
 NOBODY_KNOWN: Mapping[int, int] = {}
 
 
-class Relayed(Protocol):
+class RelayedSession(Protocol):
     """What the two sides tell the session."""
 
     last_used: float
@@ -73,7 +73,7 @@ class Relay:
 
     def __init__(
         self,
-        session: Relayed,
+        session: RelayedSession,
         state: SessionState,
         client: Stream,
         server: Stream,

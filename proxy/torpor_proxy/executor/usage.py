@@ -4,34 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from time import monotonic
-from typing import Protocol
 
-from torpor_proxy.executor.host import Identity
-
-
-class User(Protocol):
-    """A session."""
-
-    identity: Identity
-    last_used: float
-
-    @property
-    def is_busy(self) -> bool: ...
-
-    @property
-    def is_in_flight(self) -> bool:
-        """Whether its backend was in the middle of something when it was last heard of."""
+from torpor_proxy.executor.session import Session
 
 
 class Usage:
     """Of one endpoint, by database within it."""
 
-    def __init__(self, attached: Collection[User]) -> None:
+    def __init__(self, attached: Collection[Session]) -> None:
         self._attached = attached
         self._before: dict[str, float] = {}
         """Of those that are not attached any more."""
 
-    def left(self, session: User) -> None:
+    def left(self, session: Session) -> None:
         """It has no backend any more."""
         dbname = session.identity.route.database
         at = monotonic() if session.is_in_flight else session.last_used

@@ -4,36 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Protocol
+from typing import Any, Protocol
 
 from torpor_proxy.core.capture import Captured
 from torpor_proxy.core.refusals import ComputeLost, Refusal
 from torpor_proxy.core.session_state import SessionState
 from torpor_proxy.executor import visit
 from torpor_proxy.executor.attachment import Attachment
-from torpor_proxy.executor.conversation import Backend
 from torpor_proxy.executor.hearing import Hearing
-from torpor_proxy.executor.host import Identity
-from torpor_proxy.executor.visit import Catalogs
+from torpor_proxy.executor.host import Host, Identity
 from torpor_proxy.executor.waiting import Waiting
-from torpor_proxy.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
-class Desk(Protocol):
-    """What is needed of its endpoint."""
-
-    settings: Settings
-
-    def catalogs(self, dbname: str) -> Catalogs:
-        """What is known of the catalog of one database within it."""
-
-    def cancel(self, backend: Backend) -> asyncio.Future[None]:
-        """Ask the compute to cancel what the backend runs."""
-
-
-class Visited(Protocol):
+class VisitedSession(Protocol):
     """The session, whose client's bytes wait meanwhile."""
 
     identity: Identity
@@ -43,7 +28,7 @@ class Visited(Protocol):
     task: asyncio.Task[None] | None
 
     @property
-    def host(self) -> Desk: ...
+    def host(self) -> Host[Any]: ...
 
     def is_visited(self) -> bool:
         """False once it has ended meanwhile."""
@@ -64,7 +49,7 @@ class Visited(Protocol):
         """The backend was lost."""
 
 
-async def capture(session: Visited, attachment: Attachment, *, then_park: bool) -> None:
+async def capture(session: VisitedSession, attachment: Attachment, *, then_park: bool) -> None:
     """Find out what it would lose; ``then_park``: and let its backend go, if that loses nothing."""
     host = session.host
     catalogs = host.catalogs(session.identity.route.database)
@@ -90,7 +75,7 @@ async def capture(session: Visited, attachment: Attachment, *, then_park: bool) 
         session.go_on(attachment)
 
 
-async def repair(session: Visited, attachment: Attachment) -> None:
+async def repair(session: VisitedSession, attachment: Attachment) -> None:
     """Try again the statements that could not be put back, before the client uses them."""
     try:
         await attachment.repair(bytes(session.waiting.pending or b""))
@@ -106,7 +91,7 @@ async def repair(session: Visited, attachment: Attachment) -> None:
         session.go_on(attachment, is_repaired=True)
 
 
-def _end(session: Visited, defect: Exception) -> None:
+def _end(session: VisitedSession, defect: Exception) -> None:
     """A defect is that of one session: its client must not wait for ever."""
     log.error("visit_defect", exc_info=defect, extra=session.identity.log_keys)
     session.refuse(ComputeLost(session.identity.route.endpoint, in_flight=False))

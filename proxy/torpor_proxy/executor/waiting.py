@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol, assert_never
+from typing import Any, Protocol, assert_never
 
 from torpor_proxy.core import parked, wire
 from torpor_proxy.core.failover import OwedError
 from torpor_proxy.core.refusals import ProtocolViolation, Refusal
+from torpor_proxy.executor.host import Host
 from torpor_proxy.ports import Stream
-from torpor_proxy.settings import Settings
 
 
-class Waiter(Protocol):
+class WaitingSession(Protocol):
     """What is told to the session."""
 
     @property
@@ -32,21 +32,12 @@ class Waiter(Protocol):
     def client_lost(self) -> None: ...
 
 
-class Habits(Protocol):
-    """Of its endpoint."""
-
-    settings: Settings
-
-    @property
-    def answers_keepalives(self) -> bool: ...
-
-
 class Waiting:
     """The sink of the client's stream in every state but attached. Bytes are kept, bounded."""
 
     __slots__ = ("_host", "_owed", "_session", "_stream", "has_ended", "pending")
 
-    def __init__(self, session: Waiter, stream: Stream, host: Habits) -> None:
+    def __init__(self, session: WaitingSession, stream: Stream, host: Host[Any]) -> None:
         self.pending: bytearray | None = None
         """To be served in order; None: nothing was sent."""
         self.has_ended = False

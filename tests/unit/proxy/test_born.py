@@ -148,14 +148,6 @@ def test_the_last_word_counts() -> None:
     assert told(memory) == {"TimeZone": "CET"}
 
 
-def test_a_database_whose_logins_have_effects_is_forgotten() -> None:
-    memory = remembering()
-    memory.remember(route(database="other"), TOLD)
-    memory.forget("shop")
-    assert memory.recall(route()) is None
-    assert memory.recall(route(database="other")) == TOLD
-
-
 def test_the_oldest_go() -> None:
     memory = Memory()
     for number in range(ENTRIES_MAX):

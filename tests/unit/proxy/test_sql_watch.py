@@ -13,6 +13,7 @@ from torpor_proxy.core import wire
 from torpor_proxy.core.bound_names import STATEMENTS_MAX
 from torpor_proxy.core.custom_settings import NAMES_MAX, NONE, CustomSettings
 from torpor_proxy.core.exchange import INSPECTED_BYTES_MAX, Exchange
+from torpor_proxy.core.session_state import SessionState
 from torpor_proxy.core.sql_watch import SqlWatch
 from torpor_proxy.core.wire import SYNC, message
 
@@ -20,12 +21,9 @@ SET = "select set_config($1, $2, true)"
 ERROR, READY, PARSED = message(b"E", b"\0"), wire.ready_for_query(), message(b"1")
 
 
-@dataclass
-class Kept:
-    custom: CustomSettings = NONE
-    outlasts_rollback: bool = False
-    is_as_captured: bool = True
-    may_listen: bool = False
+def fresh() -> SessionState:
+    """Of a session that was captured and has done nothing since."""
+    return SessionState(is_known=True)
 
 
 def query(sql: str) -> bytes:
@@ -33,7 +31,7 @@ def query(sql: str) -> bytes:
 
 
 def seen(*sent: bytes, size: int = 1 << 20) -> CustomSettings:
-    kept, exchange, stream = Kept(), Exchange(), b"".join(sent)
+    kept, exchange, stream = fresh(), Exchange(), b"".join(sent)
     watch = SqlWatch(kept)
     for start in range(0, len(stream), size):
         exchange.client_sent(stream[start : start + size], watch)
@@ -169,7 +167,7 @@ def test_of_a_long_bind_the_beginning_is_read() -> None:
 
 
 def test_a_long_bind_is_not_waited_for_to_its_end() -> None:
-    kept, exchange = Kept(), Exchange()
+    kept, exchange = fresh(), Exchange()
     watch = SqlWatch(kept)
     bind = wire.bind("s", [b"app.a", b"x" * (3 * INSPECTED_BYTES_MAX)])
     exchange.client_sent(wire.parse("s", SET) + bind[: INSPECTED_BYTES_MAX - 1], watch)
@@ -180,7 +178,7 @@ def test_a_long_bind_is_not_waited_for_to_its_end() -> None:
 
 @pytest.mark.parametrize("is_skipped", [False, True])
 def test_an_unnamed_statement_may_outlive_a_parse_that_did_not_happen(is_skipped: bool) -> None:
-    kept, exchange = Kept(), Exchange()
+    kept, exchange = fresh(), Exchange()
     watch = SqlWatch(kept)
     exchange.client_sent(wire.parse("", SET) + SYNC, watch)
     exchange.server_sent(PARSED + READY)
@@ -230,7 +228,7 @@ def test_messages_without_a_body_are_for_postgres_to_refuse(kind: bytes) -> None
 
 
 def test_it_goes_on_over_attachments() -> None:
-    kept, exchange = Kept(), Exchange()
+    kept, exchange = fresh(), Exchange()
     exchange.client_sent(wire.parse("s", SET) + SYNC, SqlWatch(kept))
     exchange.client_sent(wire.bind("s", [b"app.a", b""]), SqlWatch(kept))
     assert kept.custom.names == {"app.a"}
@@ -308,7 +306,7 @@ TALK = st.lists(
 @settings(max_examples=500)
 @given(TALK, st.lists(st.integers(1, 60), min_size=1, max_size=4))
 def test_no_name_is_missed_and_no_other_is_found(talk: list[Any], sizes: list[int]) -> None:
-    kept, exchange, server, turn = Kept(), Exchange(), Server(), 0
+    kept, exchange, server, turn = fresh(), Exchange(), Server(), 0
     watch = SqlWatch(kept)
     for kind, *what in talk:
         data = sent(kind, *what)
@@ -331,6 +329,6 @@ def test_no_name_is_missed_and_no_other_is_found(talk: list[Any], sizes: list[in
     ],
 )
 def test_what_a_rollback_does_not_undo_is_noticed(sql: str, outlasts: bool) -> None:
-    kept = Kept()
+    kept = fresh()
     Exchange().client_sent(query(sql), SqlWatch(kept))
     assert kept.outlasts_rollback is outlasts
