@@ -245,13 +245,7 @@ class Endpoint(ApiModel):
 class LastResume(Chain):
     """The critical chain of the latest resume."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        alias_generator=to_camel,
-        validate_by_name=True,
-        validate_by_alias=True,
-    )
+    model_config = ApiModel.model_config
 
     at: str = ""
     cause: str = ""
