@@ -10,9 +10,6 @@ from pathlib import Path
 from torpor_channel.peer import Handlers, Peer
 from torpor_channel.wire import LINE_BYTES_MAX
 
-SOCKET_PATH_BYTES_MAX = 107
-"""``sun_path`` of Linux less its terminating zero."""
-
 
 class Server:
     """Peers come and go; ``close`` ends them all."""

@@ -12,10 +12,8 @@ from types import MappingProxyType
 
 from torpor_api.failures import InvalidRequest
 from torpor_api.identity import ComputeId
+from torpor_channel.address import SOCKET_PATH_BYTES_MAX
 from torpor_compute.core.postgres_options import MAX_CONNECTIONS
-
-SOCKET_PATH_BYTES_MAX = 107
-"""``sun_path`` of Linux less its terminating zero."""
 
 SOCKET_FILE = ".s.PGSQL.5432"
 

@@ -10,7 +10,7 @@ listens      is asked
 cluster      (``torpor up``; on Kubernetes: the API server) resources, agents
 autoscaler   wakes, suspends, reasons; tells proxies about endpoints
 proxy        (over the connection it opened to the autoscaler) gates
-agent        claim, start, stop, facts
+agent        claim, start, stop, facts, erasure
 ===========  =======================================================================
 """
 
@@ -25,6 +25,7 @@ from torpor_api.messages.agent import (
     AskRoleFacts,
     Checkpoint,
     ComputeAddress,
+    EraseStorage,
     LoginFactsChanged,
     PostgresBack,
     PostgresLost,
@@ -117,6 +118,7 @@ __all__ = [
     "EndpointRemoved",
     "EndpointSample",
     "Endpoints",
+    "EraseStorage",
     "Event",
     "FetchLoginFacts",
     "FetchVerifiers",

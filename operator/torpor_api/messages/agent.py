@@ -22,6 +22,11 @@ class ComputeAddress(Message):
     """The agent's control channel."""
     user_id: int | None = None
     """As whom its Postgres runs: whoever else listens at its socket is not it. None: not known."""
+    certificate_sha256: str = ""
+    """Over TCP: of the certificate (DER) that its Postgres shows, in hexadecimal. Whoever shows
+    another one is not it, and is told nothing."""
+    direct_tls: bool = False
+    """Its Postgres takes TLS from the first byte (17 and later): a round trip less."""
 
 
 class Started(Message):
@@ -91,6 +96,23 @@ class ApplySpec(Request[LoginFactsReply]):
     spec: DatabaseSpec
     generation: int
     verifiers: dict[str, str] = {}
+
+
+class EraseStorage(Request[Done]):
+    """Claim this agent to remove the database's volume, for good; then it ends.
+
+    The volume is taken under ``epoch`` as for a start, so that nobody starts on what is vanishing:
+    NotFenced, StaleEpoch as there. A volume that is not there is a success, so it may be asked
+    again, of another agent as well.
+    """
+
+    reply: ClassVar = Done
+    database: str
+    epoch: int
+    """Higher than any under which the database was claimed."""
+    storage: StoragePlace
+    fenced_epoch: int | None = None
+    """As in StartCompute."""
 
 
 class RoleFactsReply(Message):

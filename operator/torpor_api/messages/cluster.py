@@ -144,6 +144,9 @@ class StoragePlace(Message):
     """Holds ``ownership/`` and ``data/``."""
     user_id: int | None = None
     """The user that owns it and that Postgres runs as; None: the agent's own."""
+    may_create: bool = False
+    """True only where the database has never been started: then the agent makes the volume from its
+    template where there is none. Otherwise a missing one is DataDamaged: it was lost."""
 
 
 class LocateStorage(Request[StoragePlace]):
