@@ -114,8 +114,12 @@ class FakeProxy:
         gate = self.gates.get(request.name)
         if gate is None:
             raise NotFound(f"no endpoint {request.name!r}")
-        if gate.info.epoch != request.epoch or gate.info.address is None:
+        if request.epoch < gate.info.epoch:
             raise StaleEpoch(f"{self.name} knows epoch {gate.info.epoch}, not {request.epoch}")
+        if request.epoch > gate.info.epoch:
+            # Its compute is so new that its address is still on the way.
+            update = {"epoch": request.epoch, "address": None}
+            self._learn(gate.info.model_copy(update=update))
         gate.closed_until = self._now() + request.hold_s
         try:
             await self._park_all(gate, request.epoch, self._now() + request.patience_s)
