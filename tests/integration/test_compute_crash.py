@@ -157,6 +157,33 @@ async def test_a_question_survives_the_loss_of_its_connection(agents: Agents) ->
     assert answer.role is not None and agent.heard.empty()
 
 
+async def test_a_question_survives_the_loss_of_two_connections(agents: Agents) -> None:
+    """As after a crash that Postgres notices late: it ends the connection that is new as well."""
+    agent, storage = await agents.agent(), agents.volume()
+    await agent.start(storage, roles=[{"name": "app"}, {"name": "boss", "superuser": True}])
+    boss, other = await agent.connect("boss"), await agent.connect("boss")
+    async with boss.transaction():
+        await boss.execute("LOCK TABLE pg_auth_members IN ACCESS EXCLUSIVE MODE")
+        asking = asyncio.create_task(agent.ask(m.AskRoleFacts(role="app")))
+        lost = {await _ended_while_it_waits(other) for _ in range(2)}
+        assert len(lost) == 2
+    answer: m.RoleFactsReply = await asking
+    assert answer.role is not None
+    for connection in (boss, other):
+        await connection.close()
+
+
+async def _ended_while_it_waits(boss: asyncpg.Connection) -> int:
+    """The process id of the agent's connection, which waited for a lock."""
+    asked = """WITH waiting AS MATERIALIZED (SELECT pid FROM pg_stat_activity
+        WHERE application_name = 'torpor_agent' AND wait_event_type = 'Lock')
+        SELECT pid FROM waiting WHERE pg_terminate_backend(pid, 10000)"""
+    async with asyncio.timeout(10.0):
+        while (pid := await boss.fetchval(asked)) is None:
+            await asyncio.sleep(0.01)
+    return int(pid)
+
+
 async def test_one_that_dies_again_and_again_is_given_up(agents: Agents) -> None:
     agent, storage = await agents.agent(), agents.volume()
     await agent.start(storage)

@@ -37,6 +37,10 @@ CONNECT_SECONDS_MAX = 10.0
 ANSWER_SECONDS_MAX = 10.0
 """For the short questions; they take about a millisecond."""
 
+TRIES_MAX = 3
+"""Of one question. A connection that is made before Postgres has noticed the death of a backend is
+lost with all others; the next one is let in only when it has recovered."""
+
 WORK_SECONDS_MAX = 600.0
 """For a checkpoint or for new databases."""
 
@@ -171,9 +175,9 @@ class AdminSql:
                 await _close(self._kept)
 
     async def _ask(self, ask: Callable[[asyncpg.Connection[Any]], Awaitable[T]]) -> T:
-        """Over the kept connection; once more over a new one where that is lost."""
+        """Over the kept connection; over a new one where that is lost."""
         async with self._one_at_a_time:
-            for is_last in (False, True):
+            for tries_left in reversed(range(TRIES_MAX)):
                 if self._kept is None or self._kept.is_closed():
                     self._kept = await self._connect()
                 try:
@@ -181,7 +185,7 @@ class AdminSql:
                         return await ask(self._kept)
                 except (*_Failed, TimeoutError) as error:
                     self._kept.terminate()
-                    if is_last:
+                    if not tries_left:
                         raise _unavailable(error) from None
         raise AssertionError("unreachable")
 
