@@ -1,0 +1,46 @@
+"""Names that several components must agree on: labels, finalizers, managers, system objects. Pure.
+
+Names of system objects join namespace and name by a dot, which neither may contain: with a hyphen
+``a-b`` in ``c`` and ``b`` in ``c-a`` would share the verifiers of their passwords.
+"""
+
+from __future__ import annotations
+
+OPERATOR_MANAGER = "torpor-operator"
+AUTOSCALER_MANAGER = "torpor-autoscaler"
+"""Field managers of server-side apply: each may only write what is its own."""
+
+COMPONENT_LABEL = "app.kubernetes.io/component"
+NAME_LABEL = "app.kubernetes.io/name"
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+POOL_LABEL = "torpor.dev/pool"
+POSTGRES_VERSION_LABEL = "torpor.dev/postgres-version"
+"""On a compute's pod: the major version of its Postgres."""
+DATABASE_LABEL = "torpor.dev/database"
+DATABASE_NAMESPACE_LABEL = "torpor.dev/database-namespace"
+"""On a claimed compute's pod: for people and policies. The truth is the database's status."""
+
+COMPUTE = "compute"
+COMPUTE_SELECTOR = f"{COMPONENT_LABEL}={COMPUTE}"
+
+FENCE_FINALIZER = "torpor.dev/fence"
+"""On compute pods: none vanishes before its container's end was confirmed."""
+STORAGE_FINALIZER = "torpor.dev/storage"
+
+AGENT_PORT = 7433
+AUTOSCALER_PORT = 7434
+
+
+def verifiers_secret(namespace: str, name: str) -> str:
+    """In the system namespace: the SCRAM verifier of each role of the database, by role."""
+    return f"verifiers-{namespace}.{name}"
+
+
+def login_facts_secret(namespace: str, name: str) -> str:
+    """In the system namespace: ``facts.json`` as last exported, and the ``epoch`` they are of."""
+    return f"login-facts-{namespace}.{name}"
+
+
+def retained_config_map(namespace: str, name: str) -> str:
+    """In the system namespace: what is kept of a deleted database whose data is kept."""
+    return f"retained-{namespace}.{name}"
