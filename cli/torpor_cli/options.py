@@ -6,11 +6,17 @@ from pathlib import Path
 
 import click
 
+from torpor_api.identity import canonical_endpoint_name
 from torpor_cli.local.state_folder import StateFolder, default_root
 
 
 def _as_folder(_: click.Context, __: click.Parameter, value: Path | None) -> StateFolder:
     return StateFolder((value or default_root()).absolute())
+
+
+def _as_endpoint_name(_: click.Context, __: click.Parameter, value: str) -> str:
+    """``shop.default`` is ``shop``; what is no name at all is for whoever is asked about it."""
+    return canonical_endpoint_name(value) or value
 
 
 state_option = click.option(
@@ -24,7 +30,7 @@ state_option = click.option(
     "~/.local/state/torpor]",
 )
 
-name_argument = click.argument("name")
+name_argument = click.argument("name", callback=_as_endpoint_name)
 
 json_option = click.option(
     "-o", "--output", type=click.Choice(["json"]), help="Print JSON instead of text."

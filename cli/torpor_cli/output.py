@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from torpor_api.identity import endpoint_name
+
 Json = dict[str, Any]
 
 BAR_CHARACTERS = 32
@@ -35,7 +37,7 @@ def resource_table(resources: Sequence[Json], now: datetime, *, is_wide: bool = 
     for resource in resources:
         status = resource["status"]
         row = [
-            resource["metadata"]["name"],
+            name_of(resource),
             status["phase"],
             str(status["epoch"]),
             last_resume(status.get("lastResume"), now),
@@ -56,7 +58,7 @@ def resource_story(resource: Json, now: datetime) -> str:
     """Everything about one database, for a person."""
     metadata, spec, status = resource["metadata"], resource["spec"], resource["status"]
     facts = [
-        ("Name", metadata["name"]),
+        ("Name", name_of(resource)),
         ("Phase", status["phase"]),
         ("Endpoint", endpoint(status.get("endpoint"))),
         ("Epoch", str(status["epoch"])),
@@ -136,6 +138,12 @@ def last_switchover(move: Json | None, now: datetime) -> str:
         return "-"
     pause = f"{move['pauseMs']:.0f} ms pause"
     return f"{pause}, {ago(move.get('at', ''), now)} ago, to epoch {move['epoch']}"
+
+
+def name_of(resource: Json) -> str:
+    """The endpoint name: what all verbs are given."""
+    metadata = resource["metadata"]
+    return endpoint_name(metadata["name"], metadata["namespace"])
 
 
 def endpoint(value: Json | None) -> str:

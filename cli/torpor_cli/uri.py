@@ -11,6 +11,7 @@ from torpor_cli.client import ask_cluster
 from torpor_cli.local.secrets import password_of
 from torpor_cli.local.sockets import Address, parse_address
 from torpor_cli.local.state_folder import StateFolder, listen_address
+from torpor_cli.output import name_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,6 @@ def _database(resource: dict[str, Any], wanted: str | None) -> dict[str, str]:
         if wanted in (None, database["name"]):
             return database
     raise NotFound(
-        f"{resource['metadata']['name']} declares no database {wanted!r}: "
+        f"{name_of(resource)} declares no database {wanted!r}: "
         f"it has {', '.join(database['name'] for database in databases)}"
     )

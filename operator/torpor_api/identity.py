@@ -8,8 +8,14 @@ from __future__ import annotations
 import re
 from typing import NewType
 
+from torpor_api.brief import brief
+
 DatabaseName = NewType("DatabaseName", str)
-"""The name of a ``ServerlessDatabase``; also the first label of its endpoint's host name."""
+"""An endpoint name: ``NAME``, or ``NAME.NAMESPACE`` outside of the namespace ``default``.
+
+By it everybody but the cluster itself knows a database: in messages, metrics, logs and connection
+strings.
+"""
 
 ComputeId = NewType("ComputeId", str)
 """One agent with (later) its Postgres; never used twice."""
@@ -22,12 +28,41 @@ SessionId = NewType("SessionId", int)
 
 NEVER_CLAIMED = Epoch(0)
 
-DATABASE_NAME_LENGTH_MAX = 63
-"""One DNS label (RFC 1123), because the name is a part of a host name."""
+DEFAULT_NAMESPACE = "default"
+"""What is left out of endpoint names."""
 
-_DATABASE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+DATABASE_NAME_LENGTH_MAX = 63
+"""One DNS label (RFC 1123), because the name is a part of a host name; a namespace's as well."""
+
+DATABASE_NAME_PATTERN = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+
+_DATABASE_NAME = re.compile(DATABASE_NAME_PATTERN)
 
 
 def is_database_name(text: str) -> bool:
     """Whether ``text`` is a DNS label: lower-case letters, digits and inner hyphens."""
     return _DATABASE_NAME.fullmatch(text) is not None
+
+
+def endpoint_name(name: str, namespace: str) -> DatabaseName:
+    """The one spelling of a database's endpoint name."""
+    return DatabaseName(name if namespace == DEFAULT_NAMESPACE else f"{name}.{namespace}")
+
+
+def is_endpoint_name(text: str) -> bool:
+    """Whether ``text`` is ``NAME`` or ``NAME.NAMESPACE``."""
+    name, dot, namespace = text.partition(".")
+    return is_database_name(name) and (not dot or is_database_name(namespace))
+
+
+def split_endpoint_name(text: str) -> tuple[str, str]:
+    """Name and namespace. Raises ValueError for what is no endpoint name."""
+    if not is_endpoint_name(text):
+        raise ValueError(f"{brief(text)} is not an endpoint name: write NAME or NAME.NAMESPACE")
+    name, dot, namespace = text.partition(".")
+    return name, namespace if dot else DEFAULT_NAMESPACE
+
+
+def canonical_endpoint_name(text: str) -> DatabaseName | None:
+    """The endpoint that people name in either way (``x.default`` is ``x``), or None."""
+    return endpoint_name(*split_endpoint_name(text)) if is_endpoint_name(text) else None

@@ -7,115 +7,59 @@ that names the field, the value and what is allowed.
 
 from __future__ import annotations
 
-import ipaddress
-from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
-from torpor_api.brief import brief
 from torpor_api.chain import Chain, Milliseconds, Step
-from torpor_api.identity import DATABASE_NAME_LENGTH_MAX, is_database_name
+from torpor_api.identity import DEFAULT_NAMESPACE, DatabaseName, endpoint_name
 from torpor_api.phases import Phase
-from torpor_api.postgres_names import inner_database_name, role_name
-from torpor_api.quantities import format_duration, parse_bytes, parse_cu, parse_duration_s
+from torpor_api.values import (
+    ApiModel,
+    Cidr,
+    ComputeUnits,
+    DnsLabel,
+    Duration,
+    InnerDatabaseName,
+    Line,
+    RoleName,
+    Size,
+    Timestamp,
+)
 
 API_VERSION: Final = "torpor.dev/v1alpha1"
 KIND: Final = "ServerlessDatabase"
-DEFAULT_NAMESPACE = "default"
 
 IDLE_TIMEOUT_SECONDS_MAX = 30 * 86400
 """A database that should stay awake for a month says ``keepAwake: true`` instead."""
 
 
-class ApiModel(BaseModel):
-    """Base of every part of the resource: strict about unknown fields, camelCase outside."""
+class SecretKey(ApiModel):
+    """One key of a Secret in the database's namespace."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        alias_generator=to_camel,
-        validate_by_name=True,
-        validate_by_alias=True,
+    name: Annotated[
+        str, StringConstraints(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", max_length=253)
+    ]
+    """The Secret's name."""
+    key: Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)] = (
+        "password"
     )
-
-
-def _duration(value: object) -> float:
-    if isinstance(value, str):
-        return parse_duration_s(value)
-    raise ValueError(
-        f"{brief(value)} is not a duration: write a number with a unit, like 30s or 5m"
-    )
-
-
-def _database_name(value: str) -> str:
-    if not is_database_name(value):
-        raise ValueError(
-            f"{brief(value)} is not a DNS label: use lower-case letters, digits and hyphens, "
-            f"at most {DATABASE_NAME_LENGTH_MAX} characters"
-        )
-    return value
-
-
-def _cidr(value: str) -> str:
-    try:
-        return str(ipaddress.ip_network(value))
-    except ValueError as error:
-        raise ValueError(
-            f"{brief(value)} is not a CIDR ({error}): write one like 10.0.0.0/8"
-        ) from None
-
-
-def _size(value: str) -> str:
-    parse_bytes(value)
-    return value
-
-
-def _timestamp(value: str) -> str:
-    try:
-        aware = datetime.fromisoformat(value).tzinfo is not None
-    except ValueError:
-        aware = False
-    if not aware:
-        raise ValueError(
-            f"{brief(value)} is not a time with a zone: write one like 2027-01-01T00:00:00Z"
-        )
-    return value
-
-
-Duration = Annotated[
-    float, BeforeValidator(_duration), PlainSerializer(format_duration, return_type=str)
-]
-"""Seconds inside, ``5m`` outside."""
-
-ComputeUnits = Annotated[
-    Decimal, BeforeValidator(parse_cu), PlainSerializer(float, return_type=float), Field(le=64)
-]
-RoleName = Annotated[str, AfterValidator(role_name)]
-InnerDatabaseName = Annotated[str, AfterValidator(inner_database_name)]
-Cidr = Annotated[str, AfterValidator(_cidr)]
-Size = Annotated[str, AfterValidator(_size)]
-Timestamp = Annotated[str, AfterValidator(_timestamp)]
+    """Which of its keys."""
 
 
 class Role(ApiModel):
     """A role that may log in."""
 
     name: RoleName
+    """As Postgres knows it."""
     password: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
-    """Given here, or generated and shown by ``torpor uri``. Never stored in the resource itself."""
+    """On one machine: given here, or generated and shown by ``torpor uri``. Never stored in the
+    resource itself. A cluster refuses it here; see passwordSecret."""
+    password_secret: SecretKey | None = None
+    """On a cluster: where the password is. Without it one is generated, into a Secret NAME-ROLE."""
     superuser: bool = False
     """Only where this says so; test suites need it and nobody else."""
     createdb: bool = False
@@ -125,12 +69,20 @@ class Role(ApiModel):
     valid_until: Timestamp | None = None
     """The password is refused from then on."""
 
+    @model_validator(mode="after")
+    def _password_stands_once(self) -> Self:
+        if self.password is not None and self.password_secret is not None:
+            raise ValueError(f"role {self.name!r}: write password or passwordSecret, not both")
+        return self
+
 
 class Database(ApiModel):
     """A database inside the Postgres cluster."""
 
     name: InnerDatabaseName
+    """As Postgres knows it."""
     owner: RoleName
+    """One of the roles."""
 
 
 class Storage(ApiModel):
@@ -160,6 +112,13 @@ class Keepalives(StrEnum):
     WAKE = "wake"
 
 
+class DeletionPolicy(StrEnum):
+    """What becomes of the data when the resource is deleted."""
+
+    RETAIN = "Retain"
+    DELETE = "Delete"
+
+
 class DatabaseSpec(ApiModel):
     """What the user wants."""
 
@@ -174,12 +133,20 @@ class DatabaseSpec(ApiModel):
     keep_awake: bool = False
     """True: never put to sleep."""
     keepalives: Keepalives = Keepalives.ANSWER
+    """What answers a pool's ``SELECT 1`` while the database sleeps: the proxy, or a wake."""
     roles: Annotated[tuple[Role, ...], Field(min_length=1, max_length=64)] = (Role(name="app"),)
+    """Who may log in; all others are made by these, in SQL."""
     databases: Annotated[tuple[Database, ...], Field(min_length=1, max_length=64)] = (
         Database(name="app", owner="app"),
     )
+    """Databases inside this Postgres; the first is the one that connection strings name."""
     storage: Storage = Storage()
     access: Access = Access()
+    deletion_policy: DeletionPolicy = DeletionPolicy.RETAIN
+    """``Retain``: the data outlives the resource, and the same name brings it back; ``Delete``: it
+    is erased with the resource."""
+    pool: DnsLabel = "default"
+    """The WarmPool whose computes serve this database. One machine has one pool."""
 
     @model_validator(mode="after")
     def _combinations_are_possible(self) -> Self:
@@ -212,8 +179,8 @@ class Metadata(BaseModel):
         extra="ignore", frozen=True, alias_generator=to_camel, validate_by_name=True
     )
 
-    name: Annotated[str, AfterValidator(_database_name)]
-    namespace: str = DEFAULT_NAMESPACE
+    name: DnsLabel
+    namespace: DnsLabel = DEFAULT_NAMESPACE
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     uid: str = ""
@@ -228,18 +195,26 @@ class Condition(ApiModel):
     """One of ``metav1.Condition``: what is true of the resource, since when, and why."""
 
     type: str
+    """What it is about, like Ready."""
     status: Literal["True", "False", "Unknown"]
+    """Whether it is so."""
     reason: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]*$")]
-    message: str = ""
+    """Why, in a word, for programs."""
+    message: Line = ""
+    """Why, for people."""
     observed_generation: int = 0
+    """The generation of the resource that this was said of."""
     last_transition_time: str = ""
+    """When ``status`` last changed."""
 
 
 class Endpoint(ApiModel):
     """Where clients connect."""
 
     host: str
+    """Its name, also in the certificate."""
     port: int
+    """Its TCP port."""
 
 
 class LastResume(Chain):
@@ -248,35 +223,72 @@ class LastResume(Chain):
     model_config = ApiModel.model_config
 
     at: str = ""
-    cause: str = ""
+    """When it was asked for."""
+    cause: Line = ""
+    """Which session of whom asked for it."""
 
 
 class LastSwitchover(ApiModel):
     """The latest move to another compute, and where the time went that clients waited."""
 
     at: str = ""
+    """When it began."""
     epoch: int
     """Of the compute that it led to."""
     pause_ms: Milliseconds
     """From the moment when the gate began to close to the one when it was open again."""
     steps: Annotated[tuple[Step, ...], Field(max_length=32)] = ()
+    """Where the time went, in order."""
+
+
+class StorageStatus(ApiModel):
+    """Where the data of a database is on a cluster. Written by the operator."""
+
+    user_id: Annotated[int, Field(ge=1)]
+    """Owns the directory and is whom its Postgres runs as; no other database of the pool has it."""
+    directory: str
+    """Holds ``ownership/`` and ``data/``, as a compute sees it."""
+    is_made: bool = False
+    """Once true, a directory that is not there is lost data and never made anew."""
+    generation_offset: Annotated[int, Field(ge=0)] = 0
+    """Added to ``metadata.generation``, for computes: they apply only what is newer than what the
+    volume has, also over data that was kept and when only a password has changed."""
+    claim: str = ""
+    """The PersistentVolumeClaim that it is on, in the namespace of the computes."""
+
+
+class Binding(ApiModel):
+    """The Secret that applications bind to (servicebinding.io)."""
+
+    name: str
+    """In the database's own namespace; the credentials of its first role."""
 
 
 class DatabaseStatus(ApiModel):
     """What is so. Written by Torpor only."""
 
     phase: Phase = Phase.SUSPENDED
+    """What the database is doing, for people; programs look at the condition Ready."""
     epoch: int = 0
+    """The fencing token: grows by one at every claim."""
     compute: str | None = None
     """The id of the compute that holds the database, or that held it when it was lost."""
     endpoint: Endpoint | None = None
+    """Where clients connect."""
     observed_generation: int = 0
     """The generation of ``spec`` that roles and databases were last made to match."""
     conditions: tuple[Condition, ...] = ()
+    """Ready, and what it rests on; each type once."""
     last_resume: LastResume | None = None
+    """The critical chain of the latest resume."""
     last_switchover: LastSwitchover | None = None
-    why_awake: tuple[str, ...] = ()
+    """The latest move to another compute."""
+    why_awake: tuple[Line, ...] = ()
     """Each reason why the database is not asleep, for a person; empty while it is."""
+    storage: StorageStatus | None = None
+    """Where the data is. Not used on one machine."""
+    binding: Binding | None = None
+    """The Secret to bind to. Not used on one machine."""
 
 
 class ServerlessDatabase(BaseModel):
@@ -293,9 +305,9 @@ class ServerlessDatabase(BaseModel):
     status: DatabaseStatus = DatabaseStatus()
 
     @property
-    def name(self) -> str:
-        """Short for ``metadata.name``."""
-        return self.metadata.name
+    def name(self) -> DatabaseName:
+        """The endpoint name, by which everybody but the cluster itself knows the database."""
+        return endpoint_name(self.metadata.name, self.metadata.namespace)
 
     def as_json(self) -> dict[str, object]:
         """The resource as Kubernetes would hold it: camelCase, units spelled out, no passwords."""

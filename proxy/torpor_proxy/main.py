@@ -44,7 +44,7 @@ class Options:
     port: int
     certificate: Path | None
     key: Path | None
-    domain: str
+    domains: tuple[str, ...]
     chaos: Chaos
 
 
@@ -55,7 +55,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
     parser.add_argument("--listen", required=True, metavar="HOST:PORT")
     parser.add_argument("--tls-cert", type=Path, metavar="FILE")
     parser.add_argument("--tls-key", type=Path, metavar="FILE")
-    parser.add_argument("--domain", default="localhost", help="NAME.DOMAIN names an endpoint")
+    parser.add_argument("--domain", action="append", help="NAME[.NAMESPACE].DOMAIN is an endpoint")
     parser.add_argument("--park-every-safe-point", action="store_true")
     parser.add_argument("--restart-every", type=int, default=0, metavar="PARKS")
     given = parser.parse_args(arguments)
@@ -68,8 +68,9 @@ def parse_options(arguments: Sequence[str]) -> Options:
         raise InvalidRequest("--restart-every N belongs to --park-every-safe-point; N is above 0")
     host = host.removeprefix("[").removesuffix("]")
     chaos = Chaos(given.park_every_safe_point, given.restart_every)
+    domains = tuple(domain.lower().strip(".") for domain in given.domain or ["localhost"])
     files = given.tls_cert, given.tls_key
-    return Options(given.autoscaler, host, int(port), *files, given.domain, chaos)
+    return Options(given.autoscaler, host, int(port), *files, domains, chaos)
 
 
 class Hearer:
@@ -117,7 +118,7 @@ async def serve(options: Options, settings: Settings) -> None:
         encryption = Certificate(options.certificate, options.key)
     fleet = ChannelFleet(options.autoscaler)
     registry = Registry(settings, fleet, SocketComputes(), options.chaos)
-    door = Door(registry, fleet, encryption, options.domain, mock_secret(options.key))
+    door = Door(registry, fleet, encryption, options.domains, mock_secret(options.key))
     fleet.start(Hearer(registry))
     listener = Listener(settings, lambda stream, client: open_session(door, stream, client))
     watching = asyncio.create_task(_watch(registry, fleet, settings))

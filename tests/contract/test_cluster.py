@@ -260,6 +260,23 @@ async def test_kept_data_can_be_deleted_later(peer: Peer) -> None:
         await ask(peer, m.DeleteResource(name="shop", data=True))
 
 
+async def test_the_data_goes_with_the_resource_where_its_policy_says_so(peer: Peer) -> None:
+    await write(peer, await apply(peer, deletionPolicy="Delete"), epoch=5)
+    await ask(peer, m.DeleteResource(name="shop"))
+    assert (await apply(peer)).status.epoch == 0
+
+
+async def test_namespaces_keep_databases_of_one_name_apart(peer: Peer) -> None:
+    metadata = {"name": "shop", "namespace": "team"}
+    there = await ask(peer, m.ApplyResource(resource={"metadata": metadata}))
+    here = await apply(peer)
+    assert (here.name, there.resource.name) == ("shop", "shop.team")
+    places = [await ask(peer, m.LocateStorage(name=name)) for name in ("shop", "shop.team")]
+    assert len({place.directory for place in places}) == 2
+    await ask(peer, m.DeleteResource(name="shop", data=True))
+    assert (await ask(peer, m.LocateStorage(name="shop.team"))) == places[1]
+
+
 async def test_gone_is_confirmed_where_nothing_runs(peer: Peer) -> None:
     await apply(peer)
     assert await ask(peer, m.ConfirmGone(compute="of-an-earlier-one", database="shop")) == m.Done()

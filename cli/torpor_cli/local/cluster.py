@@ -17,7 +17,7 @@ from torpor_api.failures import NotFound
 from torpor_api.manifest import parse_resource
 from torpor_api.messages import Event, ResourceChanged, ResourceDeleted, StoragePlace
 from torpor_api.phases import Phase
-from torpor_api.resource import DatabaseStatus, ServerlessDatabase
+from torpor_api.resource import DatabaseStatus, DeletionPolicy, ServerlessDatabase
 from torpor_cli.local import fence, login_facts, rules
 from torpor_cli.local.agents import Agents
 from torpor_cli.local.rules import Birth
@@ -69,6 +69,7 @@ class Cluster:
         """Create or change; answered when the volume is there."""
         wanted = parse_resource(document)
         rules.refuse_other_versions(wanted, self._postgres_version)
+        rules.refuse_secret_references(wanted)
         async with self._changing:
             entries = await asyncio.to_thread(self._secrets.plan, wanted.name, wanted.spec.roles)
             new_passwords = self._secrets.would_change(wanted.name, entries)
@@ -88,7 +89,10 @@ class Cluster:
         return stored
 
     async def delete(self, name: str, *, data: bool) -> None:
-        """Forget a sleeping database; with ``data`` also the kept data of one deleted before."""
+        """Forget a sleeping database; its data too, where its policy or ``data`` says so.
+
+        With ``data`` also the kept data of one that was deleted before.
+        """
         async with self._changing:
             if any(resource.name == name for resource in self._store.all()):
                 stored = self._store.get(name)
@@ -96,6 +100,7 @@ class Cluster:
                 if stored.status.compute is not None:
                     await self.confirm_gone(stored.status.compute, name)
                 rules.refuse_deletion_while_awake(self._store.get(name))
+                data = data or stored.spec.deletion_policy is DeletionPolicy.DELETE
                 self._store.delete(name)
                 self._tell(ResourceDeleted(name=name))
             elif not (data and self._store.has_volume(name)):

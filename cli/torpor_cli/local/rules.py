@@ -103,6 +103,16 @@ def refuse_other_versions(wanted: ServerlessDatabase, installed: str) -> None:
         )
 
 
+def refuse_secret_references(wanted: ServerlessDatabase) -> None:
+    """Raises InvalidRequest where a password is said to be in a Secret: one machine has none."""
+    for role in wanted.spec.roles:
+        if role.password_secret is not None:
+            raise InvalidRequest(
+                f"{wanted.name}: spec.roles: {role.name}: passwordSecret names a Secret of a "
+                "cluster: write password, or neither, and one is generated"
+            )
+
+
 def spec_json(resource: ServerlessDatabase) -> object:
     """The spec as it is stored and compared: without passwords."""
     return resource.as_json()["spec"]

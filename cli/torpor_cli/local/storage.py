@@ -38,8 +38,8 @@ _INITDB_OPTIONS = (
     "--no-instructions",
 )
 
-_PARTIAL = ".partial"
-"""No database's name has a dot in it, so this never meets one."""
+_PARTIAL = "~partial"
+"""No endpoint name has a tilde in it, so this never meets one."""
 
 
 class Storage:

@@ -7,7 +7,7 @@ import sys
 import click
 
 from torpor_api.failures import NotFound
-from torpor_cli.client import SLOW_SECONDS_MAX, ask_autoscaler, ask_cluster
+from torpor_cli.client import SLOW_SECONDS_MAX, Json, ask_autoscaler, ask_cluster
 from torpor_cli.local.state_folder import StateFolder
 from torpor_cli.options import flag_for, name_argument, state_option
 
@@ -18,12 +18,13 @@ from torpor_cli.options import flag_for, name_argument, state_option
 @click.option("--yes", is_flag=True, help="Don't ask, on a terminal either.")
 @state_option
 def command(name: str, data: bool, yes: bool, folder: StateFolder) -> None:
-    """Delete a database; its data is kept unless --data says otherwise."""
-    is_awake = _is_awake(folder, name)
+    """Delete a database; its data is kept unless --data or its deletionPolicy says otherwise."""
+    resource = _resource(folder, name)
+    data = data or (resource is not None and resource["spec"]["deletionPolicy"] == "Delete")
     if not yes and sys.stdin.isatty():
         what = "and ALL ITS DATA" if data else "and keep its data"
         click.confirm(f"Delete {name} {what}?", abort=True)
-    if is_awake:
+    if resource is not None and resource["status"]["phase"] not in ("Suspended", "Failed"):
         ask_autoscaler(folder, "Suspend", name=name)
     ask_cluster(folder, "DeleteResource", timeout_s=SLOW_SECONDS_MAX, name=name, data=data)
     if data:
@@ -36,9 +37,9 @@ def command(name: str, data: bool, yes: bool, folder: StateFolder) -> None:
         )
 
 
-def _is_awake(folder: StateFolder, name: str) -> bool:
+def _resource(folder: StateFolder, name: str) -> Json | None:
     try:
-        phase = ask_cluster(folder, "GetResource", name=name)["resource"]["status"]["phase"]
+        found: Json = ask_cluster(folder, "GetResource", name=name)["resource"]
     except NotFound:
-        return False
-    return bool(phase not in ("Suspended", "Failed"))
+        return None  # Data that was kept when its resource was deleted.
+    return found

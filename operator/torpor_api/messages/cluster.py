@@ -30,7 +30,10 @@ class ApplyResource(Request[Stored]):
 
 
 class DeleteResource(Request[Done]):
-    """Delete the resource once its database sleeps; the data stays unless ``data`` is true."""
+    """Delete the resource once its database sleeps.
+
+    The data stays unless ``data`` is true or the resource's ``deletionPolicy`` is ``Delete``.
+    """
 
     reply: ClassVar = Done
     name: str

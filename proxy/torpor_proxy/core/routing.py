@@ -3,13 +3,16 @@
 It is named, in this order, by the TLS server name (``NAME.DOMAIN``), by ``options=endpoint=NAME``,
 by the database's name (``NAME/dbname``) or by a suffix of the user's (``user@NAME``). Where several
 name one they must agree: an error is better than another database than the client means.
+
+``NAME`` is ``NAME.NAMESPACE`` wherever the namespace is not ``default``, and may be where it is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from torpor_api.identity import is_database_name
+from torpor_api.identity import canonical_endpoint_name
 from torpor_proxy.core.refusals import (
     EndpointDisagrees,
     EndpointUnnamed,
@@ -36,7 +39,7 @@ class Route:
     """What is passed on to Postgres beside user and database."""
 
 
-def route(startup: Startup, server_name: str | None, domain: str) -> Route | Refusal:
+def route(startup: Startup, server_name: str | None, domains: Iterable[str]) -> Route | Refusal:
     """The route, or why there is none."""
     given = dict(startup.parameters)
     if given.get("replication", "").lower() not in _NO_REPLICATION:
@@ -44,18 +47,19 @@ def route(startup: Startup, server_name: str | None, domain: str) -> Route | Ref
         return NotSupported("replication connections are not supported")
     user = given.get("user", "")
     named: dict[str, str] = {}
-    if (label := _label(server_name, domain)) is not None:
-        named["the TLS server name"] = label
+    if (endpoint := _from_server_name(server_name, domains)) is not None:
+        named["the TLS server name"] = endpoint
     in_options, words = _from_options(given.get("options", ""))
     named.update(in_options)
     prefix, slash, rest = given.get("database", "").partition("/")
     database = given.get("database", "")
-    if slash and is_database_name(prefix):
-        named["the database name"], database = prefix, rest
-    suffix = user.rpartition("@")[2] if "@" in user else ""
+    if slash and (endpoint := canonical_endpoint_name(prefix)) is not None:
+        named["the database name"], database = endpoint, rest
+    name, at, suffix = user.rpartition("@")
+    endpoint = canonical_endpoint_name(suffix) if at else None
     # Users may be called like mail addresses: a suffix counts only if it can be nothing else.
-    if is_database_name(suffix) and (not named or suffix in named.values()):
-        named["the user name"], user = suffix, user.rpartition("@")[0]
+    if endpoint is not None and (not named or endpoint in named.values()):
+        named["the user name"], user = endpoint, name
     if not named:
         return EndpointUnnamed()
     if len(set(named.values())) > 1:
@@ -70,12 +74,18 @@ def route(startup: Startup, server_name: str | None, domain: str) -> Route | Ref
     return Route(next(iter(named.values())), user, database or user, parameters)
 
 
-def _label(server_name: str | None, domain: str) -> str | None:
-    """The endpoint in ``NAME.DOMAIN``; None for any other host name, which names none."""
+def _from_server_name(server_name: str | None, domains: Iterable[str]) -> str | None:
+    """The endpoint in ``NAME[.NAMESPACE].DOMAIN``; None for host names that name none.
+
+    Of domains that end alike (``svc.cluster.local`` and ``cluster.local``) the longest counts.
+    """
     if server_name is None:
         return None
-    label, dot, rest = server_name.lower().rstrip(".").partition(".")
-    return label if dot and rest == domain and is_database_name(label) else None
+    rest = "." + server_name.lower().rstrip(".")
+    for domain in sorted(domains, key=len, reverse=True):
+        if rest.endswith(f".{domain}"):
+            return canonical_endpoint_name(rest.removesuffix(f".{domain}").removeprefix("."))
+    return None
 
 
 def _from_options(options: str) -> tuple[dict[str, str], list[str]]:
@@ -85,7 +95,9 @@ def _from_options(options: str) -> tuple[dict[str, str], list[str]]:
     for word in split_options(options):
         # As a word of its own, and as `-c endpoint=NAME`, which some drivers can't avoid.
         if word.removeprefix("-c").startswith(_OPTION):
-            name = word.removeprefix("-c").removeprefix(_OPTION)
+            given = word.removeprefix("-c").removeprefix(_OPTION)
+            # What can't be a name is passed on: a login to it fails like one to any stranger.
+            name = canonical_endpoint_name(given) or given
             found["options" if found.get("options", name) == name else "options again"] = name
             if kept and kept[-1] == "-c":
                 kept.pop()

@@ -31,7 +31,7 @@ class Door:
     registry: Registry
     fleet: Fleet
     encryption: Encryption | None
-    domain: str
+    domains: tuple[str, ...]
     mock_secret: bytes
     """Makes the salts of roles that don't exist: always the same, as those of real roles are."""
 
@@ -69,7 +69,7 @@ async def _open(door: Door, greeting: Greeting, client: str) -> None:
 async def _log_in(door: Door, greeting: Greeting, packet: Startup, client: str) -> None:
     settings = door.registry.settings
     greeting.stream.write(packet.negotiation)
-    wanted = route(packet, greeting.server_name, door.domain)
+    wanted = route(packet, greeting.server_name, door.domains)
     if isinstance(wanted, Refusal):
         raise Refused(wanted)
     address = client.rpartition(":")[0].strip("[]")

@@ -24,7 +24,7 @@ from torpor_api.failures import (
 )
 from torpor_api.manifest import parse_resource
 from torpor_api.phases import Phase
-from torpor_api.resource import DatabaseStatus, ServerlessDatabase
+from torpor_api.resource import DatabaseStatus, DeletionPolicy, ServerlessDatabase
 
 FIRST_USER_ID = 30_000
 
@@ -115,6 +115,7 @@ class FakeCluster:
             last = self.resources[name]
             if last.status.phase not in (Phase.SUSPENDED, Phase.FAILED):
                 raise Refused(f"{name} is {last.status.phase}")
+            data = data or last.spec.deletion_policy is DeletionPolicy.DELETE
             del self.resources[name]
             self.kept[name] = (last.status.epoch, last.metadata.generation)
             self.tell(m.ResourceDeleted(name=name))

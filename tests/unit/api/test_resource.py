@@ -9,7 +9,8 @@ import pytest
 
 from torpor_api.failures import InvalidRequest
 from torpor_api.manifest import parse_resource
-from torpor_api.resource import API_VERSION, KIND, DatabaseStatus, ServerlessDatabase
+from torpor_api.resource import API_VERSION, KIND, Condition, DatabaseStatus, ServerlessDatabase
+from torpor_api.values import STATUS_LINE_CHARACTERS_MAX
 
 
 def document(**spec: Any) -> dict[str, Any]:
@@ -66,6 +67,16 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"storage": {"size": "10GB"}}, "spec.storage.size: '10GB' is not a size"),
     ({"storage": {"mode": "ram"}}, "spec.storage.mode: Input should be 'shared' or 'dedicated'"),
     ({"access": {"allow": ["10.0.0.1/8"]}}, "spec.access.allow.0: '10.0.0.1/8' is not a CIDR"),
+    ({"deletionPolicy": "Keep"}, "spec.deletionPolicy: Input should be 'Retain' or 'Delete'"),
+    ({"pool": "Large"}, "spec.pool: 'Large' is not a DNS label: use lower-case letters"),
+    (
+        {"roles": [{"name": "app", "password": "x", "passwordSecret": {"name": "s"}}]},
+        "spec.roles.0: role 'app': write password or passwordSecret, not both",
+    ),
+    (
+        {"roles": [{"name": "app", "passwordSecret": {"name": "S"}}]},
+        "spec.roles.0.passwordSecret.name: String should match pattern",
+    ),
     ({"access": {"allow": ["everybody"]}}, "write one like 10.0.0.0/8"),
 ]
 
@@ -84,6 +95,7 @@ def test_what_can_not_be_is_refused_in_one_line(spec: dict[str, Any], line: str)
         ({"kind": "Pod"}, "kind: Input should be 'ServerlessDatabase' (got 'Pod')"),
         ({"metadata": {"name": "Shop_1"}}, "'Shop_1' is not a DNS label: use lower-case letters"),
         ({"metadata": {}}, "metadata.name: Field required"),
+        ({"metadata": {"name": "a", "namespace": "b.c"}}, "metadata.namespace: 'b.c' is not a DNS"),
         ({"metadata": None}, "metadata: Input should be"),
         ({"spce": {}}, "spce: unknown field; look for a typing mistake"),
     ],
@@ -137,6 +149,21 @@ def test_names_are_reserved_for_what_postgres_reserves_them_for() -> None:
     assert spec.databases[0].name == "public"
 
 
+def test_its_name_is_the_endpoint_name() -> None:
+    elsewhere = {**document(), "metadata": {"name": "shop", "namespace": "team"}}
+    assert parse_resource(document()).name == "shop"
+    assert parse_resource(elsewhere).name == "shop.team"
+
+
+def test_a_status_cuts_what_is_too_long_for_it() -> None:
+    endless = "x" * 100_000
+    condition = Condition(type="Ready", status="False", reason="Failed", message=endless)
+    status = DatabaseStatus(conditions=(condition,), why_awake=(endless, "short"))
+    assert [len(line) for line in status.why_awake] == [STATUS_LINE_CHARACTERS_MAX, 5]
+    assert len(status.conditions[0].message) == STATUS_LINE_CHARACTERS_MAX
+    assert status.conditions[0].message.endswith("...")
+
+
 def test_outside_it_speaks_camel_case_and_units() -> None:
     shown = parse_resource(
         document(idleTimeout="90s", minCU=0.25, roles=[{"name": "a"}, {"name": "app"}])
@@ -150,7 +177,8 @@ def test_no_password_is_ever_shown() -> None:
     resource = parse_resource(document(roles=[{"name": "app", "password": "hunter2"}]))
     assert resource.spec.roles[0].password == "hunter2"
     assert "hunter2" not in str(resource.as_json())
-    assert "password" not in str(resource.as_json())
+    spec: Any = resource.as_json()["spec"]
+    assert "password" not in spec["roles"][0]
 
 
 def test_what_it_shows_it_reads_again() -> None:

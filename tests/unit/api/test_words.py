@@ -6,7 +6,12 @@ import pytest
 
 from torpor_api.brief import LINE_CHARACTERS_MAX, brief, in_one_line
 from torpor_api.chain import Chain, Step
-from torpor_api.identity import is_database_name
+from torpor_api.identity import (
+    canonical_endpoint_name,
+    endpoint_name,
+    is_database_name,
+    split_endpoint_name,
+)
 
 
 @pytest.mark.parametrize("name", ["a", "shop", "shop-1", "0", "a" * 63, "a--b"])
@@ -19,6 +24,28 @@ def test_names_that_are_dns_labels(name: str) -> None:
 )
 def test_names_that_are_none(name: str) -> None:
     assert not is_database_name(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "namespace", "endpoint"),
+    [("shop", "default", "shop"), ("shop", "team", "shop.team"), ("default", "a", "default.a")],
+)
+def test_an_endpoint_name_and_back(name: str, namespace: str, endpoint: str) -> None:
+    assert endpoint_name(name, namespace) == endpoint
+    assert split_endpoint_name(endpoint) == (name, namespace)
+    assert canonical_endpoint_name(endpoint) == endpoint
+
+
+def test_the_default_namespace_may_be_named_and_is_left_out() -> None:
+    assert split_endpoint_name("shop.default") == ("shop", "default")
+    assert canonical_endpoint_name("shop.default") == "shop"
+
+
+@pytest.mark.parametrize("text", ["", ".", "a.", ".a", "a.b.c", "A.b", "a.b_", "a..b", "a.b\n"])
+def test_what_is_no_endpoint_name(text: str) -> None:
+    assert canonical_endpoint_name(text) is None
+    with pytest.raises(ValueError, match=r"write NAME or NAME\.NAMESPACE"):
+        split_endpoint_name(text)
 
 
 def test_a_chain_grows_by_its_steps() -> None:

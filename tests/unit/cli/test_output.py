@@ -157,4 +157,14 @@ def test_ages_take_their_largest_unit() -> None:
 
 
 def test_json_has_no_place_for_passwords() -> None:
-    assert "password" not in str(output.as_kubernetes_holds(resource()))
+    roles = output.as_kubernetes_holds(resource())["spec"]["roles"]
+    assert roles and all("password" not in role for role in roles)
+
+
+def test_a_namespace_is_a_part_of_the_name() -> None:
+    elsewhere = resource()
+    elsewhere["metadata"]["namespace"] = "team"
+    lines = output.resource_table([resource(), elsewhere], NOW).splitlines()
+    assert [line.split()[0] for line in lines] == ["NAME", "shop", "shop.team"]
+    assert "Name:" in output.resource_story(elsewhere, NOW)
+    assert "shop.team" in output.resource_story(elsewhere, NOW).splitlines()[0]

@@ -30,6 +30,13 @@ def test_a_new_resource_starts_at_generation_one() -> None:
     assert new.status == DatabaseStatus()
 
 
+def test_a_secret_of_a_cluster_is_refused_in_words() -> None:
+    role = {"name": "app", "passwordSecret": {"name": "shop-app"}}
+    with pytest.raises(InvalidRequest, match="app: passwordSecret names a Secret of a cluster"):
+        rules.refuse_secret_references(wanted(roles=[role]))
+    rules.refuse_secret_references(wanted(roles=[{"name": "app", "password": "x"}]))
+
+
 def test_over_kept_data_epoch_and_generation_go_on() -> None:
     new = rules.created(wanted(), Kept(epoch=41, generation=5), BIRTH, version=1)
     assert new.status.epoch == 41

@@ -51,13 +51,20 @@ def test_on_a_full_disk_nothing_half_made_stays(storage: Storage, tmp_path: Path
 
 
 def test_what_a_killed_try_left_half_made_is_made_anew(storage: Storage, tmp_path: Path) -> None:
-    half = tmp_path / "databases" / "shop.partial" / "data"
+    half = tmp_path / "databases" / "shop~partial" / "data"
     half.mkdir(parents=True)
     (half / "junk").write_text("")
     assert not storage.is_made("shop")
     storage.provision("shop", None)
     assert not (storage.data("shop") / "junk").exists()
     assert not half.exists()
+
+
+def test_no_namespace_is_taken_for_something_half_made(storage: Storage) -> None:
+    for name in ("shop.partial", "shop"):
+        storage.provision(name, None)
+    storage.remove("shop")
+    storage.check("shop.partial")
 
 
 def test_missing_data_is_named_with_the_way_out(storage: Storage) -> None:

@@ -8,12 +8,12 @@ from torpor_proxy.core.refusals import EndpointDisagrees, EndpointUnnamed, NotSu
 from torpor_proxy.core.routing import Route, route
 from torpor_proxy.core.startup import Startup
 
-DOMAIN = "db.example.org"
+DOMAINS = ("example.org", "db.example.org", "svc")
 
 
 def routed(server_name: str | None = None, **parameters: str) -> object:
     given = {"user": "app", "database": "app", **parameters}
-    return route(Startup(0, tuple(given.items())), server_name, DOMAIN)
+    return route(Startup(0, tuple(given.items())), server_name, DOMAINS)
 
 
 APP = Route("shop", "app", "app")
@@ -24,11 +24,16 @@ APP = Route("shop", "app", "app")
     [
         routed("shop.db.example.org"),
         routed("SHOP.db.example.org."),
+        routed("shop.default.db.example.org"),
+        routed("shop.default.svc"),
         routed(options="endpoint=shop"),
         routed(options="-c endpoint=shop"),
         routed(options="-cendpoint=shop"),
+        routed(options="endpoint=shop.default"),
         routed(database="shop/app"),
+        routed(database="shop.default/app"),
         routed(user="app@shop"),
+        routed(user="app@shop.default"),
     ],
 )
 def test_each_form_alone(found: object) -> None:
@@ -42,10 +47,12 @@ def test_each_form_alone(found: object) -> None:
         routed("shop.db.example.org", user="app@shop"),
         routed(options="endpoint=shop", user="app@shop"),
         routed(options="endpoint=shop endpoint=shop"),
+        routed(options="endpoint=shop endpoint=shop.default"),
+        routed("shop.default.svc", database="shop/app", user="app@shop.default"),
         # Host names that are of another kind name nothing.
         routed("localhost", options="endpoint=shop"),
         routed("db.example.org", options="endpoint=shop"),
-        routed("a.b.db.example.org", options="endpoint=shop"),
+        routed("a.b.c.db.example.org", options="endpoint=shop"),
     ],
 )
 def test_forms_that_agree(found: object) -> None:
@@ -55,15 +62,37 @@ def test_forms_that_agree(found: object) -> None:
 @pytest.mark.parametrize(
     "found",
     [
+        routed("shop.team.db.example.org"),
+        routed("shop.team.svc"),
+        routed(options="endpoint=shop.team"),
+        routed(database="shop.team/app"),
+        routed(user="app@shop.team"),
+        routed("shop.team.svc", options="endpoint=shop.team", user="app@shop.team"),
+    ],
+)
+def test_each_form_with_a_namespace(found: object) -> None:
+    assert found == Route("shop.team", "app", "app")
+
+
+def test_of_domains_that_end_alike_the_longest_counts() -> None:
+    """Or ``shop.db.example.org`` would be the database ``shop`` in the namespace ``db``."""
+    assert routed("shop.db.example.org") == APP
+    assert routed("shop.other.example.org") == Route("shop.other", "app", "app")
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
         routed("shop.db.example.org", options="endpoint=bank"),
         routed("shop.db.example.org", database="bank/app"),
+        routed("shop.db.example.org", database="shop.bank/app"),
         routed(options="endpoint=shop", database="bank/app"),
         routed(options="endpoint=shop -c endpoint=bank"),
     ],
 )
 def test_forms_that_disagree_are_refused_with_both_names(found: object) -> None:
     assert isinstance(found, EndpointDisagrees)
-    assert "'shop'" in found.message and "'bank'" in found.message
+    assert "'shop'" in found.message and "bank'" in found.message
 
 
 @pytest.mark.parametrize(
@@ -71,10 +100,11 @@ def test_forms_that_disagree_are_refused_with_both_names(found: object) -> None:
     [
         routed(),
         routed("localhost"),
-        routed("other.example.org"),
+        routed("other.example.com"),
         routed("-.db.example.org"),
         routed(database="not_a_label/app"),
         routed(user="app@Not.A.Label"),
+        routed(user="app@a.b.c"),
     ],
 )
 def test_no_name_at_all(found: object) -> None:
@@ -86,6 +116,7 @@ def test_users_may_be_called_like_mail_addresses() -> None:
     assert routed(user="bob@example", options="endpoint=shop") == Route(
         "shop", "bob@example", "app"
     )
+    assert routed(user="bob@a.b", options="endpoint=shop") == Route("shop", "bob@a.b", "app")
     assert routed(user="bob@a.b@shop") == Route("shop", "bob@a.b", "app")
 
 
@@ -95,7 +126,7 @@ def test_the_database_is_called_like_the_user_where_it_is_not_named() -> None:
             "shop", "bob", "bob"
         )
     startup = Startup(0, (("user", "bob@shop"),))
-    assert route(startup, None, DOMAIN) == Route("shop", "bob", "bob")
+    assert route(startup, None, DOMAINS) == Route("shop", "bob", "bob")
 
 
 def test_what_is_left_for_postgres() -> None:

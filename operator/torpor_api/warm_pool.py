@@ -1,0 +1,175 @@
+"""The ``WarmPool`` resource: computes on a cluster that are started before anybody asks for one.
+
+A database names its pool; a compute that it claims leaves the pool for good and is replaced. On one
+machine `torpor up` keeps the one pool itself.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+
+from torpor_api.brief import brief
+from torpor_api.resource import API_VERSION, Condition, Metadata
+from torpor_api.values import ApiModel, Size
+
+WARM_POOL_KIND: Final = "WarmPool"
+DEFAULT_POOL: Final = "default"
+
+WARM_MAX = 1000
+"""Of one pool: a pod each. More is a mistake, or several pools."""
+
+_QUANTITY = re.compile(r"[0-9]{1,12}(\.[0-9]{1,3})?(m|Ki|Mi|Gi|Ti|k|M|G|T)?", re.ASCII)
+QUANTITY_CHARACTERS_MAX = 18
+
+
+def _quantity(value: str) -> str:
+    if not _QUANTITY.fullmatch(value):
+        raise ValueError(f"{brief(value)} is not a quantity: write one like 500m, 2 or 4Gi")
+    return value
+
+
+Quantity = Annotated[
+    str,
+    AfterValidator(_quantity),
+    Field(json_schema_extra={"pattern": f"^{_QUANTITY.pattern}$"}),
+    StringConstraints(max_length=QUANTITY_CHARACTERS_MAX),
+]
+LabelText = Annotated[str, StringConstraints(max_length=316)]
+"""A label's key with its prefix, or its value."""
+
+
+class PoolSize(ApiModel):
+    """How many computes wait."""
+
+    min: Annotated[int, Field(ge=0, le=WARM_MAX)] = 1
+    """As many wait also where nobody has come for a long time."""
+    max: Annotated[int, Field(ge=0, le=WARM_MAX)] = 10
+    """More never wait, however many wakes are expected."""
+
+    @model_validator(mode="after")
+    def _bounds_are_possible(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"min {self.min} is more than max {self.max}: min must be at most max")
+        return self
+
+
+class Amounts(ApiModel):
+    """Of a pod's container."""
+
+    cpu: Quantity
+    """In CPUs: ``500m``, ``"2"``."""
+    memory: Quantity
+    """In bytes: ``256Mi``, ``4Gi``."""
+
+
+class PoolResources(ApiModel):
+    """What a waiting compute reserves, and what it may use. Resized in place once it is claimed.
+
+    The two differ, because a pod's quality of service is chosen at its birth and only one that is
+    Burstable can be resized to a database's size.
+    """
+
+    requests: Amounts = Amounts(cpu="50m", memory="192Mi")
+    """Reserved on the node while it waits."""
+    limits: Amounts = Amounts(cpu="1", memory="4Gi")
+    """What it starts a Postgres with; a limit below one CPU makes every wake slower."""
+
+    @model_validator(mode="after")
+    def _is_burstable(self) -> Self:
+        if self.requests == self.limits:
+            raise ValueError("requests and limits are the same: requests must be smaller")
+        return self
+
+
+class PoolStorage(ApiModel):
+    """The volume that every compute of the pool mounts before it knows whom it will serve."""
+
+    mode: Literal["shared"] = "shared"
+    """One ReadWriteMany volume with a directory for each database."""
+    storage_class: Annotated[str, StringConstraints(max_length=253)] | None = None
+    """A StorageClass that offers ReadWriteMany; the cluster's default where this is left out."""
+    size: Size = "100Gi"
+    """Of the volume; all databases of the pool share it."""
+
+
+class TolerationOperator(StrEnum):
+    """How a toleration's value is compared."""
+
+    EXISTS = "Exists"
+    EQUAL = "Equal"
+
+
+class Toleration(ApiModel):
+    """A taint of nodes that does not keep this pool's computes away; as in a pod."""
+
+    key: LabelText | None = None
+    """The taint's key; left out: any, with operator Exists."""
+    operator: TolerationOperator = TolerationOperator.EQUAL
+    """``Exists`` matches every value."""
+    value: LabelText | None = None
+    """The taint's value."""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """The taint's effect; left out: all of them."""
+    toleration_seconds: Annotated[int, Field(ge=0)] | None = None
+    """With NoExecute: how long a compute stays all the same."""
+
+
+class WarmPoolSpec(ApiModel):
+    """What the pool's computes are like."""
+
+    postgres_version: Annotated[str, StringConstraints(pattern=r"^[0-9]{2}$")] = "17"
+    """The major version in the image."""
+    image: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
+    """Of the computes; left out: the one that was installed with the operator."""
+    size: PoolSize = PoolSize()
+    resources: PoolResources = PoolResources()
+    storage: PoolStorage = PoolStorage()
+    node_selector: Annotated[dict[LabelText, LabelText], Field(max_length=32)] = {}
+    """Labels that a node must have."""
+    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] = ()
+    """Taints that don't matter."""
+
+
+class WarmPoolStatus(ApiModel):
+    """What is so. Written by Torpor only."""
+
+    wanted: int = 0
+    """How many computes the autoscaler wants to wait; its only field."""
+    warm: int = 0
+    """How many are ready and serve nobody."""
+    claimed: int = 0
+    """How many serve a database."""
+    observed_generation: int = 0
+    """The generation of ``spec`` that new computes are made from."""
+    conditions: tuple[Condition, ...] = ()
+    """Ready, and what it rests on; each type once."""
+
+
+class WarmPool(BaseModel):
+    """One pool, in the namespace that Torpor is installed in."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_by_name=True, validate_by_alias=True
+    )
+
+    api_version: Annotated[Literal["torpor.dev/v1alpha1"], Field(alias="apiVersion")] = API_VERSION
+    kind: Literal["WarmPool"] = WARM_POOL_KIND
+    metadata: Metadata
+    spec: WarmPoolSpec = WarmPoolSpec()
+    status: WarmPoolStatus = WarmPoolStatus()
+
+    @property
+    def name(self) -> str:
+        """What databases write into ``spec.pool``."""
+        return self.metadata.name
