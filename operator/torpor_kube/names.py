@@ -9,6 +9,8 @@ from __future__ import annotations
 OPERATOR_MANAGER = "torpor-operator"
 AUTOSCALER_MANAGER = "torpor-autoscaler"
 """Field managers of server-side apply: each may only write what is its own."""
+AUTOSCALER_REFUSALS_MANAGER = "torpor-autoscaler-refusals"
+"""Of one condition on resources that the autoscaler can't read, and so must not touch otherwise."""
 
 COMPONENT_LABEL = "app.kubernetes.io/component"
 NAME_LABEL = "app.kubernetes.io/name"

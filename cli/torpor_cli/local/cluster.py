@@ -14,11 +14,12 @@ from datetime import UTC, datetime
 
 from torpor_api.facts import LoginFacts
 from torpor_api.failures import NotFound
+from torpor_api.login_facts import facts_of
 from torpor_api.manifest import parse_resource
 from torpor_api.messages import Event, ResourceChanged, ResourceDeleted, StoragePlace
 from torpor_api.phases import Phase
 from torpor_api.resource import DatabaseStatus, DeletionPolicy, ServerlessDatabase
-from torpor_cli.local import fence, login_facts, rules
+from torpor_cli.local import fence, rules
 from torpor_cli.local.agents import Agents
 from torpor_cli.local.rules import Birth
 from torpor_cli.local.secrets import Secrets
@@ -135,7 +136,7 @@ class Cluster:
 
     def facts(self, name: str) -> LoginFacts:
         exported = self._store.facts(name)
-        return login_facts.facts_of(self._store.get(name), exported, self._secrets.verifiers(name))
+        return facts_of(self._store.get(name), exported, self._secrets.verifiers(name))
 
     async def _provision(self, name: str) -> None:
         if not self._store.has_volume(name):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from torpor_api.facts import LoginFacts, RoleFacts
+from torpor_api.login_facts import facts_of
 from torpor_api.resource import ServerlessDatabase
-from torpor_cli.local.login_facts import facts_of
 
 
 def resource(generation: int, observed: int, **role: Any) -> ServerlessDatabase:
