@@ -6,12 +6,12 @@ READY := .venv/.torpor-ready
 SOURCES := operator channel compute proxy autoscaler cli tests loadtests tools
 WORKERS ?= 2
 
-.PHONY: help demo test check suites fuzz bench soak format clean
+.PHONY: help demo test check suites fuzz bench soak crds images e2e format clean
 .PHONY: check-format check-lint check-types check-layers check-tidy
 .DEFAULT_GOAL := help
 
 help: ## Show what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## Databases that sleep and wake under real clients, in under two minutes
 	@$(BIN)/python tools/demo.py
@@ -37,6 +37,15 @@ bench: $(READY) ## Measure: NAME=resume, park, throughput or memory, and JSON=FI
 soak: $(READY) ## Many clients, sleeps, a kill every 20 s, and no surprise (MINUTES=10, CLIENTS=200)
 	@PYTHONPATH=loadtests $(BIN)/python loadtests/soak.py $(if $(MINUTES),--minutes $(MINUTES)) \
 		$(if $(CLIENTS),--clients $(CLIENTS)) $(if $(SEED),--seed $(SEED))
+
+crds: $(READY) ## Write manifests/crds anew from the models, after a change of them
+	@PYTHONPATH=tools $(BIN)/python -m crds
+
+images: $(READY) ## Build the container images (TAG=0.1.0; LOAD=1 brings them to the cluster's node)
+	@$(BIN)/python tools/images.py $(if $(TAG),--tag "$(TAG)") $(if $(LOAD),--load)
+
+e2e: $(READY) ## Every promise on a real cluster: that of KUBECONFIG, or one that is started
+	@$(BIN)/pytest tests/e2e $(ARGS)
 
 format: $(READY) ## Put the code in its shape and mend what can be mended
 	@$(BIN)/ruff check --quiet --fix $(SOURCES) || true

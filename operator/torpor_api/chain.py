@@ -23,9 +23,11 @@ class Step(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(max_length=64)]
+    """What was done."""
     where: Annotated[str, Field(max_length=16)]
     """The component that spent the time: proxy, autoscaler, agent or postgres."""
     ms: Milliseconds
+    """How long it took."""
 
 
 class Chain(BaseModel):
@@ -34,7 +36,9 @@ class Chain(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     steps: Annotated[tuple[Step, ...], Field(max_length=32)] = ()
+    """Where the time went, in order."""
     total_ms: Milliseconds = 0.0
+    """What the first client waited for."""
 
     def then(self, *steps: Step) -> Chain:
         """This chain with more steps at its end, the total grown by theirs."""

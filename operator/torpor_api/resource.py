@@ -17,7 +17,9 @@ from pydantic.alias_generators import to_camel
 from torpor_api.chain import Chain, Milliseconds, Step
 from torpor_api.identity import DEFAULT_NAMESPACE, DatabaseName, endpoint_name
 from torpor_api.phases import Phase
+from torpor_api.quantities import CU_STEP
 from torpor_api.values import (
+    CONDITIONS_MAX,
     ApiModel,
     Cidr,
     ComputeUnits,
@@ -25,6 +27,7 @@ from torpor_api.values import (
     Duration,
     InnerDatabaseName,
     Line,
+    PostgresVersion,
     RoleName,
     Size,
     Timestamp,
@@ -63,7 +66,9 @@ class Role(ApiModel):
     superuser: bool = False
     """Only where this says so; test suites need it and nobody else."""
     createdb: bool = False
+    """May make databases, in SQL."""
     createrole: bool = False
+    """May make roles, in SQL."""
     connection_limit: Annotated[int, Field(ge=-1, le=10_000)] = -1
     """Concurrent sessions of this role; -1 is no limit, as in Postgres."""
     valid_until: Timestamp | None = None
@@ -119,14 +124,17 @@ class DeletionPolicy(StrEnum):
     DELETE = "Delete"
 
 
+_MAX_CU = Field(alias="maxCU", gt=0, json_schema_extra={"minimum": float(CU_STEP)})
+
+
 class DatabaseSpec(ApiModel):
     """What the user wants."""
 
-    postgres_version: Annotated[str, StringConstraints(pattern=r"^\d{2}$")] | None = None
+    postgres_version: PostgresVersion | None = None
     """The major version; the installed one where this is left out."""
     min_cu: Annotated[ComputeUnits, Field(alias="minCU")] = Decimal(0)
     """0 lets the database sleep; more keeps a compute of that size at all times."""
-    max_cu: Annotated[ComputeUnits, Field(alias="maxCU", gt=0)] = Decimal(1)
+    max_cu: Annotated[ComputeUnits, _MAX_CU] = Decimal(1)
     """The largest size. A unit is 1 vCPU and 4 GiB of memory."""
     idle_timeout: Annotated[Duration, Field(gt=0, le=IDLE_TIMEOUT_SECONDS_MAX)] = 300.0
     """How long every session must have been idle before the database is put to sleep."""
@@ -277,14 +285,18 @@ class DatabaseStatus(ApiModel):
     """Where clients connect."""
     observed_generation: int = 0
     """The generation of ``spec`` that roles and databases were last made to match."""
-    conditions: tuple[Condition, ...] = ()
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=CONDITIONS_MAX)] = ()
     """Ready, and what it rests on; each type once."""
     last_resume: LastResume | None = None
     """The critical chain of the latest resume."""
     last_switchover: LastSwitchover | None = None
     """The latest move to another compute."""
-    why_awake: tuple[Line, ...] = ()
+    why_awake: Annotated[tuple[Line, ...], Field(max_length=64)] = ()
     """Each reason why the database is not asleep, for a person; empty while it is."""
+    current_cu: Annotated[ComputeUnits | None, Field(alias="currentCU")] = None
+    """The size of the compute that serves it now; nothing while it sleeps."""
+    sessions: Annotated[int, Field(ge=0)] | None = None
+    """How many clients were connected, parked ones too, when this status was written."""
     storage: StorageStatus | None = None
     """Where the data is. Not used on one machine."""
     binding: Binding | None = None

@@ -34,7 +34,16 @@ from torpor_api.postgres_names import (
     inner_database_name,
     role_name,
 )
-from torpor_api.quantities import format_duration, parse_bytes, parse_cu, parse_duration_s
+from torpor_api.quantities import (
+    CU_STEP,
+    format_duration,
+    parse_bytes,
+    parse_cu,
+    parse_duration_s,
+)
+
+CU_MAX = 64
+"""256 GiB of memory: the largest machines that are common."""
 
 DURATION_CHARACTERS_MAX = 64
 SIZE_CHARACTERS_MAX = 14
@@ -42,6 +51,8 @@ CIDR_CHARACTERS_MAX = 43
 """The longest IPv6 address with its prefix."""
 
 TIMESTAMP_CHARACTERS_MAX = 40
+
+CONDITIONS_MAX = 16
 
 STATUS_LINE_CHARACTERS_MAX = 1024
 """Of a line for people in a status; clients choose what some of them repeat."""
@@ -130,14 +141,21 @@ ComputeUnits = Annotated[
     Decimal,
     BeforeValidator(parse_cu),
     PlainSerializer(float, return_type=float),
-    WithJsonSchema({"type": "number", "multipleOf": 0.25, "minimum": 0}),
-    Field(le=64),
+    WithJsonSchema(
+        {"type": "number", "multipleOf": float(CU_STEP), "minimum": 0, "maximum": CU_MAX}
+    ),
+    Field(le=CU_MAX),
 ]
 DnsLabel = Annotated[
     str,
     AfterValidator(_dns_label),
     _text(f"^{DATABASE_NAME_PATTERN}$", DATABASE_NAME_LENGTH_MAX),
 ]
+PostgresVersion = Annotated[
+    str, StringConstraints(pattern="^[0-9]{2}$"), Field(json_schema_extra={"maxLength": 2})
+]
+"""A major version."""
+
 RoleName = Annotated[str, AfterValidator(role_name), _length(POSTGRES_NAME_BYTES_MAX)]
 InnerDatabaseName = Annotated[
     str, AfterValidator(inner_database_name), _length(POSTGRES_NAME_BYTES_MAX)

@@ -21,7 +21,7 @@ from pydantic import (
 
 from torpor_api.brief import brief
 from torpor_api.resource import API_VERSION, Condition, Metadata
-from torpor_api.values import ApiModel, Size
+from torpor_api.values import CONDITIONS_MAX, ApiModel, PostgresVersion, Size
 
 WARM_POOL_KIND: Final = "WarmPool"
 DEFAULT_POOL: Final = "default"
@@ -128,7 +128,7 @@ class Toleration(ApiModel):
 class WarmPoolSpec(ApiModel):
     """What the pool's computes are like."""
 
-    postgres_version: Annotated[str, StringConstraints(pattern=r"^[0-9]{2}$")] = "17"
+    postgres_version: PostgresVersion = "17"
     """The major version in the image."""
     image: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
     """Of the computes; left out: the one that was installed with the operator."""
@@ -152,7 +152,7 @@ class WarmPoolStatus(ApiModel):
     """How many serve a database."""
     observed_generation: int = 0
     """The generation of ``spec`` that new computes are made from."""
-    conditions: tuple[Condition, ...] = ()
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=CONDITIONS_MAX)] = ()
     """Ready, and what it rests on; each type once."""
 
 

@@ -1,0 +1,168 @@
+"""What the API server refuses beyond types and bounds, in CEL, each with what to write instead.
+
+The same as the models refuse, as far as CEL can say it; and what only a cluster has to refuse: a
+password in the resource itself, and a change that would leave the data behind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from torpor_api.postgres_names import (
+    DATABASE_NAMES_RESERVED,
+    POSTGRES_NAME_BYTES_MAX,
+    ROLE_NAMES_RESERVED,
+)
+from torpor_api.resource import IDLE_TIMEOUT_SECONDS_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A model, one of its fields, or what a list in that field consists of."""
+
+    model: str
+    field: str = ""
+    is_item: bool = False
+
+    def item(self) -> Place:
+        return replace(self, is_item=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One condition that must hold."""
+
+    rule: str
+    message: str
+    field_path: str = ""
+    """Where the fault is shown, where that is a part of the place."""
+
+    def as_schema(self) -> dict[str, str]:
+        path = {"fieldPath": self.field_path} if self.field_path else {}
+        return {"rule": self.rule, "message": self.message, **path}
+
+
+LIST_KEYS = {
+    Place("DatabaseSpec", "roles"): "name",
+    Place("DatabaseSpec", "databases"): "name",
+    Place("DatabaseStatus", "conditions"): "type",
+    Place("WarmPoolStatus", "conditions"): "type",
+}
+"""Lists whose elements have a name of their own: the API server refuses one that stands twice."""
+
+
+def _postgres_name(reserved: frozenset[str], what: str) -> tuple[Rule, ...]:
+    names = sorted(reserved)
+    quoted = ", ".join(f"'{name}'" for name in names)
+    return (
+        Rule(
+            f"bytes(self).size() <= {POSTGRES_NAME_BYTES_MAX}",
+            f"is not a name for Postgres: 1 to {POSTGRES_NAME_BYTES_MAX} bytes",
+        ),
+        Rule(
+            "!self.startsWith('pg_') && !self.startsWith('torpor_')",
+            "is reserved: names starting with pg_ or torpor_ can't be used",
+        ),
+        Rule(
+            f"!(self in [{quoted}])",
+            f"is reserved: a {what} can't be called {', '.join(names)}",
+        ),
+    )
+
+
+_UNITS_MS = "{'u': 1.0, 's': 1000.0, 'm': 60000.0, 'h': 3600000.0, 'd': 86400000.0}"
+
+_DURATION_MS = (
+    # `ms` becomes one letter, so that `m` can't be taken for its beginning.
+    f"{_UNITS_MS}.map(unit, self.replace('ms', 'u').findAll('[0-9.]+' + unit)"
+    f".map(part, double(part.replace(unit, '')) * {_UNITS_MS}[unit]).sum()).sum()"
+)
+
+_DATA_STAYS = "the data does not move: make another database and copy it there"
+
+RULES: dict[Place, tuple[Rule, ...]] = {
+    Place("DatabaseSpec"): (
+        Rule("self.minCU <= self.maxCU", "minCU must be at most maxCU", ".minCU"),
+        Rule(
+            "self.databases.all(d, self.roles.exists(r, r.name == d.owner))",
+            "the owner of each database must be one of the roles",
+            ".databases",
+        ),
+        Rule(
+            "!has(oldSelf.postgresVersion) || (has(self.postgresVersion)"
+            " && self.postgresVersion == oldSelf.postgresVersion)",
+            "can't be changed once it is set: make a database of the other version, then dump "
+            "and restore",
+            ".postgresVersion",
+        ),
+    ),
+    Place("DatabaseSpec", "idleTimeout"): (
+        Rule(f"{_DURATION_MS} > 0.0", "must be more than 0: write a duration like 1s or 5m"),
+        Rule(
+            f"{_DURATION_MS} <= {IDLE_TIMEOUT_SECONDS_MAX * 1000.0}",
+            "must be at most 30d: write keepAwake: true for a database that never sleeps",
+        ),
+    ),
+    Place("DatabaseSpec", "pool"): (Rule("self == oldSelf", f"can't be changed: {_DATA_STAYS}"),),
+    Place("Storage", "mode"): (Rule("self == oldSelf", f"can't be changed: {_DATA_STAYS}"),),
+    Place("Role"): (
+        Rule(
+            "!has(self.password)",
+            "a password does not belong into a resource: put it into a Secret and write "
+            "passwordSecret: {name, key}, or leave it out and one is generated",
+            ".password",
+        ),
+    ),
+    Place("Role", "name"): _postgres_name(ROLE_NAMES_RESERVED, "role"),
+    Place("Database", "name"): _postgres_name(DATABASE_NAMES_RESERVED, "database"),
+    Place("Access", "allow", is_item=True): (
+        Rule(
+            "isCIDR(self) && cidr(self).masked() == cidr(self)",
+            "is not a CIDR without host bits: write one like 10.0.0.0/8",
+        ),
+    ),
+    Place("PoolSize"): (Rule("self.min <= self.max", "min must be at most max", ".min"),),
+    Place("PoolResources"): (
+        Rule(
+            "quantity(self.requests.cpu).compareTo(quantity(self.limits.cpu)) <= 0 &&"
+            " quantity(self.requests.memory).compareTo(quantity(self.limits.memory)) <= 0",
+            "requests must be at most limits",
+            ".requests",
+        ),
+        Rule(
+            "quantity(self.requests.cpu).compareTo(quantity(self.limits.cpu)) != 0 ||"
+            " quantity(self.requests.memory).compareTo(quantity(self.limits.memory)) != 0",
+            "requests and limits are the same: requests must be smaller, or computes can't be "
+            "resized",
+            ".requests",
+        ),
+    ),
+    Place("PoolStorage"): (
+        Rule(
+            "has(self.storageClass) == has(oldSelf.storageClass) && (!has(self.storageClass)"
+            " || self.storageClass == oldSelf.storageClass)",
+            f"can't be changed: {_DATA_STAYS}",
+            ".storageClass",
+        ),
+        Rule(
+            "quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0",
+            "can't shrink: volumes only grow",
+            ".size",
+        ),
+    ),
+    Place("WarmPoolSpec", "postgresVersion"): (
+        Rule("self == oldSelf", "can't be changed: make another pool for another version"),
+    ),
+    Place("Toleration"): (
+        Rule(
+            "self.operator != 'Exists' || !has(self.value)",
+            "with operator Exists there is no value: leave it out",
+            ".value",
+        ),
+        Rule(
+            "has(self.key) || self.operator == 'Exists'",
+            "without a key the operator must be Exists",
+            ".key",
+        ),
+    ),
+}
