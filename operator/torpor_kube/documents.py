@@ -35,3 +35,13 @@ def without_managers(document: Document) -> Document:
     """Without ``managedFields``: about half of a small object, and nobody here reads them."""
     metadata(document).pop("managedFields", None)
     return document
+
+
+def condition(document: Document, type: str) -> str:
+    """The status of one condition of an object, or ``Unknown``."""
+    found = [
+        one
+        for one in (document.get("status") or {}).get("conditions") or []
+        if one.get("type") == type
+    ]
+    return str(found[0].get("status", "Unknown")) if found else "Unknown"
