@@ -8,6 +8,7 @@ import pytest
 
 from fuzz import words
 from fuzz.conversation import Conversation, Turn
+from fuzz.extended import INT4
 from fuzz.hold import compare
 from fuzz.report import report
 from fuzz.sides import World, a_world
@@ -116,6 +117,80 @@ FOUND = {
         (words.parse("x" * 70, "execute s"), SYNC),
         query("select 1"),
         (words.describe(b"S", "x" * 70), SYNC),
+    ),
+    "an unnamed statement whose table is gone": between(
+        (0, (words.parse("", "select a from changing where a = $1", (INT4,)), SYNC)),
+        (1, query("drop table changing")),
+        (0, (words.bind("", "", (b"1",)), words.execute(), SYNC)),
+        (0, (words.describe(b"S", ""), SYNC), (words.parse("", "select 1"), SYNC)),
+        (0, (words.bind("", ""), words.execute(), SYNC)),
+    ),
+    "a broken statement is described": by_one(
+        (words.parse("s", "select b from changing where a = $1"), SYNC),
+        query("drop table changing"),
+        (words.describe(b"S", "s"), SYNC),
+        (words.bind("", "s", ()), SYNC),
+        (words.bind("", "s", (b"no int",)), SYNC),
+    ),
+    "the name of a broken statement is taken": by_one(
+        PREPARED,
+        query("alter table changing add column c int"),
+        PREPARED,
+        query("prepare s as select 1"),
+        (words.parse("s", "selec 1"), SYNC),
+        (words.close(b"S", "s"), *PREPARED),
+        USE,
+    ),
+    "a broken statement ends by SQL": by_one(
+        PREPARED,
+        query("drop table changing"),
+        query("deallocate s"),
+        query("deallocate s"),
+        USE,
+        PREPARED,
+        query("select 1"),
+        USE,
+    ),
+    "a broken statement in a failed transaction": by_one(
+        PREPARED,
+        query("drop table changing"),
+        query("begin; select 1/0"),
+        USE,
+        query("rollback"),
+    ),
+    "a statement that is put back inside of a transaction": between(
+        (0, PREPARED, query("prepare p as select * from changing")),
+        (1, query("begin; lock table changing")),
+        (0, query("select 1"), query("begin; select 2")),
+        (0, (words.parse("", "select n from numbers order by n"), words.bind("", ""), SYNC)),
+        (1, query("commit")),
+        (0, USE, query("execute p"), query("commit"), USE, query("execute p")),
+    ),
+    "a statement that is not put back inside of a transaction": between(
+        (0, PREPARED, query("prepare p as select * from changing")),
+        (1, query("begin; lock table changing")),
+        (0, query("select 1"), query("begin; savepoint a; select 2"), USE),
+        (0, query("rollback to a"), query("select 3"), query("execute p"), query("rollback")),
+        (1, query("commit")),
+        (0, USE, query("execute p")),
+    ),
+    "a portal that is read on while a statement is put back": between(
+        (0, (words.parse("s", "select * from changing"), SYNC)),
+        (1, query("begin; lock table changing")),
+        (0, query("select 1"), query("begin")),
+        (0, (words.parse("", "select n from numbers order by n"), SYNC)),
+        (0, (words.bind("", ""), words.execute("", 1), words.bind("c", ""), SYNC)),
+        (1, query("commit")),
+        (0, (words.bind("d", "s"), words.execute("d"), SYNC)),
+        (0, (words.execute("", 1), words.execute("c", 1), SYNC)),
+        (0, (words.bind("", ""), words.execute("", 1), SYNC)),
+    ),
+    "a table that is made in the transaction that uses it": by_one(
+        PREPARED,
+        query("drop table changing"),
+        query("begin; create table changing (a int, b text)"),
+        USE,
+        query("commit"),
     ),
 }
 

@@ -1,39 +1,28 @@
-"""Prepared statements that could not be put back, and the error that their next use shall see.
+"""Prepared statements that could not be put back, and what stands in for them. Pure.
 
-Pure. A table may be gone that a statement reads, or its result may have changed. The session's own
-Postgres would say so when the statement is used. The new one only says that there is no such
-statement (26000), so that answer is replaced by the one that was kept.
+A table may be gone that a statement reads, or its result may have changed. The session's own
+Postgres would say so when the statement is used, and in no other moment. So another statement
+stands under its name, which fails like it and at the same time: it reads a view that was found on
+the ``search_path`` when it was prepared, and is not when it is used. Postgres itself judges all
+that comes before (is there such a statement, are these its parameters, is the transaction still
+good, is the name free), and only the words of that one error are replaced by those that were kept:
+see :mod:`torpor_proxy.core.error_filter`.
 """
 
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from struct import Struct
 
 from torpor_proxy.core import wire
 from torpor_proxy.core.wire import HEAD_BYTES
 
-HELD_BYTES_MAX = 64 << 10
-"""Of an ErrorResponse in parts; a longer one is no complaint about a statement's name."""
+UNNAMED = b""
 
 _NAME_BYTES_MAX = 63
-"""Postgres keeps so much of a name and shows it as it was asked for."""
-
-_ERROR = ord("E")
-_NO_SUCH_STATEMENT = b"26000"
-_QUOTE = rb"""["'`\x80-\xff]"""
-"""Words are translated, so the quotes are "these", «these» or 『these』, in any encoding."""
-
-_WORD_BEGINS, _WORD_ENDS = rb"(?<![\w$\x80-\xff])", rb"(?![\w$\x80-\xff])"
-
-_DEALLOCATE = re.compile(
-    rb"""\s*deallocate\s+(?:prepare\s+)?(?:"(?P<quoted>(?:[^"]|"")+)"|(?P<plain>[\w$\x80-\xff]+))[\s;]*""",
-    re.IGNORECASE,
-)
-
-_head = Struct(">BI").unpack_from
+"""Postgres keeps so much of a name."""
 
 RESULT_CHANGED = b"".join(
     field + b"\0"
@@ -52,6 +41,68 @@ RESULT_CHANGED = b"".join(
 and prepare the statement anew."""
 
 
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A statement that another one stands in for."""
+
+    number: int
+    """By which its error is known."""
+    error: bytes
+    """The body of the report that its use shall bring."""
+
+
+# --- what stands in -------------------------------------------------------------------
+
+SCHEMA = "information_schema"
+"""Where the view is found while the statement that reads it is prepared; open to everybody."""
+
+MARK = "/* _torpor_broken */"
+"""So begins a text that stands in for another."""
+
+_VIEW = b"_pg_user_mappings"
+_HEAD = b" select cast(cast('_torpor_broken' as pg_catalog.text) as pg_catalog.int4) from "
+"""Where its client has that schema on its path, this can't be done either."""
+
+_POSITION = len(MARK) + len(_HEAD) + 1
+"""Of the view, counted from 1, where nothing is put before it."""
+
+_BYTEA = 17
+"""The type of a parameter of which nothing is known: it takes whatever comes."""
+
+_PARAMETERS_MAX = 1000
+"""Of an unnamed statement; to bind more than stand in is an error all the same."""
+
+
+def stand_in(name: bytes, types: Collection[int], number: int) -> bytes:
+    """The Parse of what stands in. The view's place in its text tells the number."""
+    text = MARK.encode() + b" " * number + _HEAD + _VIEW
+    tail = struct.pack(f">H{len(types)}I", len(types), *types)
+    return wire.message(b"P", name + b"\0" + text + b"\0" + tail)
+
+
+def types_of_parse(parse: bytes) -> list[int]:
+    """Of its parameters, as far as the Parse of an unnamed statement tells."""
+    text, _, tail = parse[HEAD_BYTES + 1 :].partition(b"\0")
+    given = [oid for (oid,) in struct.iter_unpack(">I", tail[2:])]
+    used = max((int(digits) for digits in re.findall(rb"\$(\d{1,5})", text)), default=0)
+    count = max(len(given), min(used, _PARAMETERS_MAX))
+    return [oid or _BYTEA for oid in given] + [_BYTEA] * (count - len(given))
+
+
+def number_of(error: bytes) -> int | None:
+    """Which of those that stand in has failed; None: it is another error.
+
+    Inside of a function Postgres tells the place in the text as an internal one.
+    """
+    if _VIEW not in error:
+        return None
+    fields = {field[:1]: field[1:] for field in error.split(b"\0")}
+    place = fields.get(b"P") or fields.get(b"p") or b""
+    return int(place) - _POSITION if place.isdigit() else None
+
+
+# --- what is remembered ---------------------------------------------------------------
+
 _ENDS_OF_WAITING = (b"C55P03", b"C57014", b"C40P01")
 """A timeout, a cancel request or a deadlock while a statement waits for its table."""
 
@@ -67,29 +118,39 @@ def remembered(body: bytes) -> bytes:
     return b"".join(field + b"\0" for field in fields if field[:1] != b"P") + b"\0"
 
 
-def mentions(data: bytes, names: Collection[bytes]) -> bool:
-    """Whether a client's bytes could use one of the statements, by the protocol or by EXECUTE.
+# --- what is about to be used ---------------------------------------------------------
 
-    ``data`` begins where a message does. One that has not come whole could. To try a statement
-    again may mean to wait for a lock, so it is not done for every word that has its letters.
+_WORD_BEGINS, _WORD_ENDS = rb"(?<![\w$\x80-\xff])", rb"(?![\w$\x80-\xff])"
+
+
+def mentioned(data: bytes, names: Collection[bytes]) -> set[bytes]:
+    """Which of the statements a client's bytes could use, by the protocol or by EXECUTE.
+
+    ``data`` begins where a message does. One that has not come whole could use any. To try a
+    statement again may mean to wait for a lock, so it is not done for every word that has its
+    letters.
     """
     try:
         messages, rest = wire.split(data)
     except ValueError:
-        return True
-    return bool(rest) or any(_mentions(kind, body, names) for kind, body in messages)
+        return set(names)
+    if rest:
+        return set(names)
+    return {name for kind, body in messages for name in _mentioned(kind, body, names)}
 
 
-def _mentions(kind: bytes, body: bytes, names: Collection[bytes]) -> bool:
+def _mentioned(kind: bytes, body: bytes, names: Collection[bytes]) -> Iterable[bytes]:
     match kind:
         case b"B":
-            return _kept(body.partition(b"\0")[2]) in names
-        case b"D" | b"C":
-            return body[:1] == b"S" and _kept(body[1:]) in names
-        case b"Q" | b"P":
-            return _says(body, names)
+            return {_kept(body.partition(b"\0")[2])}.intersection(names)
+        case b"D" if body[:1] == b"S":
+            return {_kept(body[1:])}.intersection(names)
+        case b"Q":
+            return _said(body, names)
+        case b"P":
+            return _said(body.partition(b"\0")[2], names)
         case _:
-            return False
+            return ()
 
 
 def _kept(name: bytes) -> bytes:
@@ -97,98 +158,19 @@ def _kept(name: bytes) -> bytes:
     return name.partition(b"\0")[0][:_NAME_BYTES_MAX]
 
 
-def _says(text: bytes, names: Iterable[bytes]) -> bool:
-    """Whether a text of SQL has one of the names as a word."""
+def _said(text: bytes, names: Iterable[bytes]) -> Iterable[bytes]:
+    """Those that a text of SQL has as a word, where it executes any."""
     folded = text.lower()
-    spelled = {name.replace(b'"', b'""') for name in names}
-    words = (_WORD_BEGINS + re.escape(name) + _WORD_ENDS for name in spelled)
-    return any(re.search(word, text) or re.search(word, folded) for word in words)
+    if b"execute" not in folded:
+        return ()
+    return [name for name in names if name and _has_word(text, folded, name)]
 
 
-@dataclass(frozen=True, slots=True)
-class GivenUp:
-    """Statements that a client's bytes end."""
-
-    by_protocol: frozenset[bytes] = frozenset()
-    """By Close, which does not mind that there is none."""
-    by_sql: frozenset[bytes] = frozenset()
-    """By DEALLOCATE, which does."""
+def _has_word(text: bytes, folded: bytes, name: bytes) -> bool:
+    word = _WORD_BEGINS + re.escape(name.replace(b'"', b'""')) + _WORD_ENDS
+    return bool(re.search(word, text) or re.search(word, folded))
 
 
-NOTHING_GIVEN_UP = GivenUp()
-
-
-def given_up(data: bytes, names: Collection[bytes]) -> GivenUp:
-    """Which of the statements these messages end; ``data`` begins where a message does.
-
-    DEALLOCATE is read only where it is all of a query.
-    """
-    try:
-        messages, _ = wire.split(data)
-    except ValueError:
-        return NOTHING_GIVEN_UP
-    closed = {body[1:-1] for kind, body in messages if kind == b"C" and body[:1] == b"S"}
-    texts = (body[:-1] for kind, body in messages if kind == b"Q")
-    found = (_DEALLOCATE.fullmatch(text) for text in texts)
-    ended: set[bytes] = set()
-    for match in filter(None, found):
-        quoted, plain = match["quoted"], match["plain"]
-        if quoted is not None:
-            ended.add(quoted.replace(b'""', b'"'))
-        elif plain.lower() == b"all":
-            ended.update(names)
-        else:
-            ended.add(plain.lower())
-    return GivenUp(frozenset(closed.intersection(names)), frozenset(ended.intersection(names)))
-
-
-class ErrorFilter:
-    """Walks the server's stream from a message's begin and replaces what would be wrong."""
-
-    __slots__ = ("_broken", "_held", "_left")
-
-    def __init__(self, broken: Mapping[bytes, bytes]) -> None:
-        self._broken = broken
-        """The body of the error to be told, by the statement's name. Asked at every error."""
-        self._held = b""
-        self._left = 0
-        """Of the message that is passing."""
-
-    @property
-    def is_between_messages(self) -> bool:
-        """Whether nothing is held and the next byte begins a message."""
-        return not self._held and not self._left
-
-    def feed(self, data: bytes) -> bytes:
-        """What the client shall hear now. Only an error, or the head of a message, waits."""
-        data, self._held = self._held + data, b""
-        position, self._left = self._left, 0
-        passed, begin, size = [], 0, len(data)
-        while position + HEAD_BYTES <= size:
-            kind, length = _head(data, position)
-            end = position + 1 + length
-            if kind == _ERROR and length <= HELD_BYTES_MAX:
-                if end > size:
-                    break
-                if (instead := self._instead(data[position + HEAD_BYTES : end])) is not None:
-                    passed += [data[begin:position], wire.message(b"E", instead)]
-                    begin = end
-            position = end
-        passed.append(data[begin:position])
-        if position < size:
-            self._held = data[position:]
-        else:
-            self._left = position - size
-        return b"".join(passed)
-
-    def _instead(self, body: bytes) -> bytes | None:
-        fields = {field[:1]: field[1:] for field in body.split(b"\0")}
-        if fields.get(b"C") != _NO_SUCH_STATEMENT:
-            return None
-        words = fields.get(b"M", b"")
-        return next((error for name, error in self._broken.items() if _names(words, name)), None)
-
-
-def _names(words: bytes, name: bytes) -> bool:
-    close = b"" if len(name) >= _NAME_BYTES_MAX else b" ?" + _QUOTE
-    return re.search(_QUOTE + b" ?" + re.escape(name) + close, words) is not None
+def by_number(broken: Mapping[bytes, Broken], number: int) -> bytes | None:
+    """The error of the statement that has this number."""
+    return next((each.error for each in broken.values() if each.number == number), None)

@@ -67,6 +67,8 @@ class Captured:
     """0: none."""
     has_unnamed: bool | None = None
     """Whether the unnamed statement exists; None: not asked."""
+    stand_ins: frozenset[bytes] = frozenset()
+    """Names of statements that another one stands in for."""
     snapshot: bytes = b""
     """Of the cluster: where it is the same, nothing was written in between."""
 
@@ -155,6 +157,7 @@ def read(
         tuple(reading.defaults),
         reading.idle_session_timeout_s,
         has_unnamed=_says_whether_unnamed(messages[end + 1 :]),
+        stand_ins=frozenset(reading.stand_ins),
         snapshot=reading.snapshot,
     )
 
@@ -192,6 +195,7 @@ class _Reading:
         self.reasons: list[str] = []
         self.defaults: list[tuple[str, str]] = []
         self.idle_session_timeout_s = 0.0
+        self.stand_ins: list[bytes] = []
         self.snapshot = b""
         self.has_login_trigger = False
         self._escapes_are_mixed = escapes_are_mixed
@@ -205,6 +209,8 @@ class _Reading:
             self.defaults.append((_shown(name), _shown(value)))
         elif kind == b"i":
             self.idle_session_timeout_s = float(value)
+        elif kind == b"b":
+            self.stand_ins.append(name)
         elif kind == b"n":
             self.snapshot = value
         else:

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import re
 
+from torpor_proxy.core.broken import MARK
+
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY NOT DEFERRABLE"
 
 TEXT_LENGTH_MAX = 256 << 10
@@ -25,6 +27,7 @@ def _expanded(sql: str) -> str:
     sql = re.sub(r"«(.*?)»", r"pg_catalog.convert_to(\1, 'UTF8')", sql, flags=re.DOTALL)
     sql = sql.replace("==", "OPERATOR(pg_catalog.=)").replace("~~", "OPERATOR(pg_catalog.~~)")
     sql = sql.replace("TEXT_LENGTH_MAX", str(TEXT_LENGTH_MAX))
+    sql = sql.replace("MARK", MARK)
     return sql.replace("≠", "OPERATOR(pg_catalog.<>)").replace("≥", "OPERATOR(pg_catalog.>=)")
 
 
@@ -47,7 +50,8 @@ FROM pg_catalog.current_setting('idle_session_timeout') t WHERE t ≠ '0'
 
 # Functions and not the views on them: a fresh backend would have to learn what those views are.
 STATE = _expanded("""
-SELECT CASE WHEN p.from_sql THEN 'q' ELSE 'p' END, «p.name»,
+SELECT CASE WHEN pg_catalog.starts_with(p.statement, 'MARK') THEN 'b'
+  WHEN p.from_sql THEN 'q' ELSE 'p' END, «p.name»,
  «pg_catalog.left(p.statement, TEXT_LENGTH_MAX)», «pg_catalog.concat(
   p.parameter_types::pg_catalog.oid[]::pg_catalog.text, '|',
   p.result_types::pg_catalog.oid[]::pg_catalog.text)»

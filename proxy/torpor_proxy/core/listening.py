@@ -8,7 +8,7 @@ from torpor_proxy.core import capture_sql, wire
 from torpor_proxy.core.capture import STATEMENT
 from torpor_proxy.core.held import CUT_CHANNEL
 from torpor_proxy.core.parameters import Pairs
-from torpor_proxy.core.restore import Messages, mark, quoted
+from torpor_proxy.core.restore_words import Messages, mark, quoted
 
 PARAMETERS: Pairs = (
     ("application_name", "torpor listener"),

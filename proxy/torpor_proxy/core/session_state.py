@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from torpor_proxy.core import capture, custom_settings, idle_words, wire
+from torpor_proxy.core.broken import UNNAMED, Broken
 from torpor_proxy.core.capture import NO_PINS, Captured, Pins
 from torpor_proxy.core.custom_settings import CustomSettings
 from torpor_proxy.core.exchange import IDLE, Exchange
-from torpor_proxy.core.held import NOTHING_HELD, STATEMENTS, Held, Kind
+from torpor_proxy.core.held import NOTHING_HELD, Held, Kind
 from torpor_proxy.core.parameters import NOTHING_TOLD, Pairs, Parameters, parameters_of
 from torpor_proxy.core.restore import Restore
 
@@ -41,8 +42,8 @@ class SessionState:
     escapes_are_mixed: bool = False
     """``standard_conforming_strings`` was changed: a kept text may mean something else now."""
 
-    broken: dict[bytes, bytes] | None = None
-    """Prepared statements that could not be put back, with the report that their use brings."""
+    broken: dict[bytes, Broken] | None = None
+    """Prepared statements that could not be put back: others stand in for them."""
 
     defaults: Parameters = NOTHING_TOLD
     """What RESET goes to where the role or the database had a value of its own: it still does when
@@ -93,7 +94,7 @@ class SessionState:
         too_long = (capture.LONG_UNNAMED,) * (self.exchange.unnamed == b"")
         self.pins = Pins(found.pins.reasons + too_long, found.pins.is_passing)
         if not self.pins.is_passing:
-            self._keep(found.held)
+            self._keep(found)
             self.idle_session_timeout_s = found.idle_session_timeout_s
         self.is_known = not self.pins
         self.may_listen |= bool(found.held.channels)
@@ -106,12 +107,14 @@ class SessionState:
             tuple({**dict(self.defaults.pairs), **dict(found.defaults)}.items())
         )
 
-    def _keep(self, found: Held) -> None:
-        """A statement that is broken is not in the backend, but still the session's own."""
-        if self.broken:
-            there = {entry.name for entry in found.of(*STATEMENTS)}
-            self.broken = {n: body for n, body in self.broken.items() if n not in there} or None
-        self.held = found.with_those(self.held, self.broken) if self.broken else found
+    def _keep(self, found: Captured) -> None:
+        """A statement that is broken is still the session's own, while something stands in for it.
+
+        An unnamed one can't be listed; its client's next unnamed Parse is the end of it.
+        """
+        there = found.stand_ins | {UNNAMED}
+        self.broken = {n: one for n, one in (self.broken or {}).items() if n in there} or None
+        self.held = found.held.with_those(self.held, self.broken) if self.broken else found.held
 
     @property
     def startup_defaults(self) -> Pairs:

@@ -114,12 +114,16 @@ def parse(name: str, sql: str) -> bytes:
 
 
 def bind(
-    statement: str, parameters: Iterable[bytes | None] = (), *, is_binary: bool = False
+    statement: str,
+    parameters: Iterable[bytes | None] = (),
+    *,
+    is_binary: bool = False,
+    portal: str = "",
 ) -> bytes:
-    """Into the unnamed portal; parameters and results all as text, or all in their binary form."""
+    """Parameters and results all as text, or all in their binary form."""
     values = list(parameters)
     formats = b"\0\1\0\1" if is_binary else b"\0\0"
-    parts = [b"\0", text(statement), formats, struct.pack(">H", len(values))]
+    parts = [text(portal), text(statement), formats, struct.pack(">H", len(values))]
     for value in values:
         parts += [b"\xff\xff\xff\xff"] if value is None else [_length.pack(len(value)), value]
     return message(b"B", b"".join(parts) + formats)
@@ -136,9 +140,9 @@ def bytea_array(values: Iterable[bytes]) -> bytes:
 _BYTEA = 17
 
 
-def execute() -> bytes:
-    """All rows of the unnamed portal."""
-    return message(b"E", b"\0" + _length.pack(0))
+def execute(portal: str = "") -> bytes:
+    """All rows of a portal."""
+    return message(b"E", text(portal) + _length.pack(0))
 
 
 def query(sql: str | bytes) -> bytes:

@@ -7,11 +7,11 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TypeVar
 
-from torpor_proxy.core import wire
-from torpor_proxy.core.broken import given_up
+from torpor_proxy.core.aside import SUBTRANSACTION, TRANSACTION
+from torpor_proxy.core.broken import mentioned
 from torpor_proxy.core.capture import Captured
+from torpor_proxy.core.exchange import IDLE
 from torpor_proxy.core.parameters import Pairs
-from torpor_proxy.core.restore import stand_in
 from torpor_proxy.core.session_state import SessionState
 from torpor_proxy.executor import visit
 from torpor_proxy.executor.conversation import Backend, Conversation
@@ -29,7 +29,7 @@ Found = TypeVar("Found")
 class Attachment:
     """Ends when the session lets its backend go, or loses it."""
 
-    __slots__ = ("_conversation", "_state", "backend", "relay")
+    __slots__ = ("_conversation", "_guard", "_state", "backend", "relay")
 
     def __init__(
         self,
@@ -43,6 +43,7 @@ class Attachment:
         self.relay = Relay(session, state, client, backend.stream, told_as)
         self._state = state
         self._conversation: Conversation | None = None
+        self._guard: GuardedServer | None = None
 
     @property
     def stream(self) -> Stream:
@@ -59,38 +60,34 @@ class Attachment:
         """
         words = visit.OwnWords(self.backend.parameters, takes)
         self._conversation = Conversation(self.stream, words.heard)
-        encoding = dict(self.backend.parameters).get("server_encoding", "")
-        wanted = self._state.to_restore(encoding, with_unnamed=with_unnamed)
+        wanted = self._state.to_restore(self._encoding, with_unnamed=with_unnamed)
         wanted.cut = mark
         await visit.restore(self._conversation, wanted)
         self._state.broken = wanted.broken or None
         return words.parameters
 
+    @property
+    def _encoding(self) -> str:
+        return dict(self.backend.parameters).get("server_encoding", "")
+
     def sinks(self, repair: Callable[[bytes], None]) -> tuple[Sink, Sink]:
         """Of the client's stream and of the backend's."""
         if self._state.broken is None:
             return self.relay.from_client, self.relay.from_server
-        client = GuardedClient(self.relay, self._state, repair)
-        return client, GuardedServer(self.relay, self._state)
+        self._guard = GuardedServer(self.relay, self._state)
+        return GuardedClient(self.relay, self._state, repair), self._guard
 
     async def repair(self, pending: bytes) -> None:
-        """Try once more what could not be put back. Raises one of ``visit.FAILED``.
-
-        ``pending``: the client's next messages; a statement that they end need not work for that.
+        """Try once more what could not be put back and what ``pending`` may use, which are the
+        client's next messages. Raises one of ``visit.FAILED``.
         """
-        broken = dict(self._state.broken or {})
-        ended = given_up(pending, broken)
-        if ended.by_sql:
-            await self._visit.ask(b"".join(map(stand_in, ended.by_sql)) + wire.SYNC)
-        encoding = dict(self.backend.parameters).get("server_encoding", "")
-        wanted = self._state.to_restore(encoding, with_unnamed=True)
-        wanted.broken = {
-            name: error
-            for name, error in broken.items()
-            if name not in ended.by_sql and name not in ended.by_protocol
-        }
-        await visit.restore_again(self._visit, wanted)
-        self._state.broken = wanted.broken or None
+        state = self._state
+        wanted = state.to_restore(self._encoding, with_unnamed=True)
+        wanted.broken = dict(state.broken or {})
+        frame = TRANSACTION if state.exchange.status == IDLE else SUBTRANSACTION
+        used = mentioned(pending, wanted.broken)
+        await visit.restore_again(self._visit, wanted, frame, used)
+        state.broken = wanted.broken or None
 
     def begin_visit(self, heard: Callable[[bytes], None]) -> None:
         """From now on the proxy talks with the backend, and not the client.
@@ -98,6 +95,9 @@ class Attachment:
         ``heard``: takes what the server says on its own account meanwhile.
         """
         self._conversation = Conversation(self.stream, heard)
+        if self._guard is not None:
+            guard, self._guard = self._guard, None
+            self._conversation.received(guard.take())
 
     async def read_state(
         self, identity: Identity, catalogs: Catalogs, patience_s: float, cancel: Cancel

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Coroutine
 from time import monotonic
 
-from torpor_proxy.core import idle_words, restore, senders, wire
+from torpor_proxy.core import idle_words, senders, wire
 from torpor_proxy.core.capture import Captured
 from torpor_proxy.core.exchange import Exchange
 from torpor_proxy.core.parameters import NOTHING_TOLD, Pairs, parameters_of
@@ -272,7 +272,7 @@ class Session:
 
     def _heard(self, message: bytes) -> None:
         """Said by the server on its own account while it was being captured or repaired."""
-        if self.hearing.takes(message) or restore.is_its_own_doing(message):
+        if self.hearing.takes(message):
             return
         message = senders.as_told(idle_words.for_client(message), 0, self.host.told_as)
         self.exchange.server_sent(message, self.known.saw_parameter)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from torpor_proxy.core import capture, listening, wire
+from torpor_proxy.core import capture, listening, restore_words, wire
+from torpor_proxy.core.aside import TRANSACTION, Frame
 from torpor_proxy.core.capture import UNKNOWN, Captured, Catalog
 from torpor_proxy.core.parameters import Pairs
 from torpor_proxy.core.restore import Restore, RestoreFailed
@@ -82,19 +83,27 @@ async def restore(conversation: Conversation, wanted: Restore) -> None:
         script = wanted.careful()
         messages = await conversation.ask(script.data, len(script.parts))
         wanted.read_careful(script, messages)
-    await _withdraw(conversation, wanted)
+    if wanted.broken:
+        await _framed(conversation, TRANSACTION, wanted.stand_ins())
 
 
-async def restore_again(conversation: Conversation, wanted: Restore) -> None:
-    """Try once more what could not be put back. Raises one of FAILED."""
-    script = wanted.again()
-    wanted.read_again(script, await conversation.ask(script.data, len(script.parts)))
-    await _withdraw(conversation, wanted)
+async def restore_again(
+    conversation: Conversation, wanted: Restore, frame: Frame, names: Collection[bytes]
+) -> None:
+    """Try once more some of what could not be put back. Raises one of FAILED."""
+    wanted.read_standing(await _framed(conversation, frame, restore_words.STANDING))
+    tried = wanted.in_turn(names)
+    for name in tried:
+        wanted.read_trial(name, await _framed(conversation, frame, wanted.trial(name)))
+    if not wanted.broken.keys().isdisjoint(tried):
+        await _framed(conversation, frame, wanted.stand_ins())
 
 
-async def _withdraw(conversation: Conversation, wanted: Restore) -> None:
-    if withdrawal := wanted.withdrawn():
-        await conversation.ask(withdrawal)
+async def _framed(conversation: Conversation, frame: Frame, data: bytes) -> Messages:
+    messages = await conversation.ask(frame.around(data))
+    if restore_words.error_of(messages) is not None:
+        await conversation.ask(frame.end + wire.SYNC)
+    return messages
 
 
 async def leave(conversation: Conversation, mark: str) -> str:

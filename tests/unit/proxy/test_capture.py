@@ -139,6 +139,12 @@ def test_whether_the_unnamed_statement_exists(answer: tuple[bytes, bytes], exist
     assert read(DONE, answer, DONE).has_unnamed is exists
 
 
+def test_what_stands_in_for_a_statement_is_none_of_the_session_s() -> None:
+    found = read(row(b"b", b"s"), row(b"p", b"t", b"select 1"), DONE)
+    assert found.stand_ins == {b"s"}
+    assert [entry.name for entry in found.held.entries()] == [b"t"]
+
+
 def test_reasons_are_bounded() -> None:
     rows = [row(b"x", b"cursor", b"a")] * 100
     assert len(read(*rows, DONE).pins.reasons) == capture.PINS_MAX

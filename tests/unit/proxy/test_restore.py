@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from torpor_proxy.core import wire
-from torpor_proxy.core.broken import RESULT_CHANGED
+from torpor_proxy.core.broken import RESULT_CHANGED, UNNAMED, Broken
 from torpor_proxy.core.held import held_of
-from torpor_proxy.core.restore import LOCK_WAIT_MS_MAX, Restore, Script, is_its_own_doing
+from torpor_proxy.core.restore import Restore
+from torpor_proxy.core.restore_words import LOCK_WAIT_MS_MAX
 
 IMPATIENT, PATIENT = f"SET LOCAL lock_timeout = {LOCK_WAIT_MS_MAX}", "SET LOCAL lock_timeout = 0"
 LISTENS = b"l", b"news", b"", b""
@@ -22,11 +23,10 @@ def statement(text: bytes, types: bytes = b"{}|{23}", kind: bytes = b"p") -> byt
     return row(kind, b"s", text, types)
 
 
-def texts(script: Script) -> list[str]:
+def texts(data: bytes) -> list[str]:
     """Of SQL, in their order."""
-    messages, _ = wire.split(script.data)
-    said = [body[:-1] for kind, body in messages if kind == b"Q"]
-    assert said
+    messages, rest = wire.split(data)
+    assert messages and not rest
     return [
         (body[:-1] if kind == b"Q" else body.split(b"\0")[1]).decode()
         for kind, body in messages
@@ -38,7 +38,7 @@ def texts(script: Script) -> list[str]:
 def test_a_statement_waits_for_no_lock_and_all_else_does(kind: bytes) -> None:
     held = held_of([statement(b"table t", kind=kind), row(*LISTENS)])
     for script in (Restore(held).first(), Restore(held).careful()):
-        said = texts(script)
+        said = texts(script.data)
         at = said.index("table t")
         assert said[at - 1 : at + 2] == [IMPATIENT, "table t", PATIENT]
         assert said.count(IMPATIENT) == 1
@@ -46,14 +46,21 @@ def test_a_statement_waits_for_no_lock_and_all_else_does(kind: bytes) -> None:
 
 
 def test_a_session_without_statements_is_not_asked_to_hurry() -> None:
-    assert IMPATIENT not in texts(Restore(held_of([row(*LISTENS)])).first())
+    assert IMPATIENT not in texts(Restore(held_of([row(*LISTENS)])).first().data)
+
+
+def broken(*names: bytes) -> dict[bytes, Broken]:
+    return {name: Broken(number, b"C55P03\0\0") for number, name in enumerate(names, 1)}
 
 
 def test_at_its_use_a_statement_waits_as_it_would_have() -> None:
-    wanted = Restore(held_of([statement(b"table t")]), broken={b"s": b"C55P03\0\0"})
-    said = texts(wanted.again())
+    said = texts(Restore(held_of([statement(b"table t")]), broken=broken(b"s")).trial(b"s"))
     until = said[: said.index("table t") + 1]
     assert not any("_timeout" in text for text in until)
+
+
+def errors(wanted: Restore) -> dict[bytes, bytes]:
+    return {name: one.error for name, one in wanted.broken.items()}
 
 
 def restored(text: bytes, types: bytes, now: bytes) -> dict[bytes, bytes]:
@@ -64,7 +71,7 @@ def restored(text: bytes, types: bytes, now: bytes) -> dict[bytes, bytes]:
     for part in script.parts:
         messages += [(b"D", row(b"s", now))] * (part == "statements") + [(b"Z", b"T")]
     assert wanted.read_first(script, messages)
-    return wanted.broken
+    return errors(wanted)
 
 
 def test_other_columns_than_before_break_a_statement() -> None:
@@ -77,22 +84,14 @@ def test_what_returns_another_s_rows_is_never_compared(text: bytes) -> None:
     assert restored(text, b"{}|", b"{}|{23}") == {}
 
 
-def test_of_what_is_told_meanwhile_the_encoding_is_its_own_doing() -> None:
-    assert is_its_own_doing(wire.parameter_status("client_encoding", "UTF8"))
-    assert not is_its_own_doing(wire.parameter_status("TimeZone", "UTC"))
-    assert not is_its_own_doing(wire.message(b"A", b"client_encoding\0"))
-
-
 def test_what_returns_another_s_rows_comes_behind_it() -> None:
     held = held_of([statement(b"execute p"), row(b"q", b"p", b"prepare p as table t", b"{}|{23}")])
-    broken = {b"s": b"\0", b"p": b"\0"}
-    for script in (
-        Restore(held).first(),
-        Restore(held).careful(),
-        Restore(held, broken=broken).again(),
-    ):
-        said = texts(script)
+    for script in (Restore(held).first(), Restore(held).careful()):
+        said = texts(script.data)
         assert said.index("prepare p as table t") < said.index("execute p")
+    wanted = Restore(held, broken=broken(b"s", b"p", UNNAMED))
+    assert wanted.in_turn({UNNAMED, b"s", b"p", b"other"}) == [b"p", b"s", UNNAMED]
+    assert wanted.in_turn({b"s"}) == [b"s"]
 
 
 def test_an_error_is_that_of_the_statement_that_was_tried() -> None:
@@ -103,7 +102,7 @@ def test_an_error_is_that_of_the_statement_that_was_tried() -> None:
     for part in script.parts:
         messages += [(b"E", b"M%b\0\0" % part.encode())] * part.isdigit() + [(b"Z", b"T")]
     wanted.read_careful(script, messages)
-    assert wanted.broken == {b"p": b"M0\0\0", b"s": b"M1\0\0"}
+    assert errors(wanted) == {b"p": b"M0\0\0", b"s": b"M1\0\0"}
 
 
 def test_an_error_is_kept_with_the_place_that_it_points_to() -> None:
@@ -116,4 +115,42 @@ def test_an_error_is_kept_with_the_place_that_it_points_to() -> None:
     for part in script.parts:
         messages += [(b"E", b"C42P01\0P7\0\0")] * part.isdigit() + [(b"Z", b"T")]
     wanted.read_careful(script, messages)
-    assert wanted.broken == {b"s": b"C42P01\0P7\0\0"}
+    assert errors(wanted) == {b"s": b"C42P01\0P7\0\0"}
+
+
+def test_each_that_is_broken_has_a_number_of_its_own() -> None:
+    held = held_of([statement(b"execute p"), row(b"q", b"p", b"prepare p as table t", b"{}|{23}")])
+    wanted = Restore(held, wire.parse("", "table t"))
+    script = wanted.careful()
+    messages = []
+    for part in script.parts:
+        fails = part.isdigit() or part == "unnamed"
+        messages += [(b"E", b"M0\0\0")] * fails + [(b"Z", b"T")]
+    wanted.read_careful(script, messages)
+    assert {name: one.number for name, one in wanted.broken.items()} == {b"p": 2, b"s": 1, b"": 0}
+
+
+def test_nothing_that_is_broken_may_be_there_when_others_stand_in() -> None:
+    wanted = Restore(held_of([statement(b"table t")]), broken=broken(b"s"))
+    messages, _ = wire.split(wanted.stand_ins())
+    assert messages[0] == (b"C", b"Ss\0")
+    kind, body = messages[-1]
+    assert kind == b"P" and body.startswith(b"s\0/* _torpor_broken */ ")
+
+
+def test_what_its_client_has_ended_is_not_tried_again() -> None:
+    wanted = Restore(held_of([]), broken=broken(b"s", b"p", UNNAMED))
+    wanted.read_standing([(b"D", row(b"p", b""))])
+    assert set(wanted.broken) == {b"p"}
+
+
+def test_a_trial_mends_or_remembers_the_new_error() -> None:
+    types = (b"D", row(b"s", b"{}|{23}"))
+    for answer, left in (
+        ([types], {}),
+        ([(b"D", row(b"s", b"{}|{25}"))], {b"s": RESULT_CHANGED}),
+        ([(b"E", b"C42P01\0\0")], {b"s": b"C42P01\0\0"}),
+    ):
+        wanted = Restore(held_of([statement(b"table t")]), broken=broken(b"s"))
+        wanted.read_trial(b"s", answer)
+        assert errors(wanted) == left
