@@ -26,12 +26,15 @@ _SET_CONFIG = (2078).to_bytes(4, "big")
 class SqlWatch:
     """Of one attachment."""
 
-    __slots__ = ("_kept", "_tail", "inspects_binds")
+    __slots__ = ("_kept", "_looked_at", "_tail", "inspects_binds")
 
     def __init__(self, kept: SessionState) -> None:
         self._kept = kept
         self._tail: bytes | None = None
-        """Of a text that goes on in the next bytes: a name may stand on both sides."""
+        """Of a text that goes on in the next bytes: a word may stand on both sides."""
+        self._looked_at = 0
+        """Bytes of a message that comes again with more: a large one in small pieces would be
+        searched again from its begin for each of them."""
         self.inspects_binds = bool(kept.custom.bound)
         """Whether it has to see everything from now on."""
 
@@ -42,10 +45,7 @@ class SqlWatch:
         Parse of one, which has failed. Returns up to where it was looked at: a message that
         begins there is to come again with more of its bytes.
         """
-        if not self._kept.may_listen and (b"LISTEN" in data or b"listen" in data):
-            self._kept.may_listen = True
-        if self._kept.is_as_captured and may_outlast_a_rollback(data):
-            self._kept.outlasts_rollback = True
+        self._notice(data)
         if self._tail is not None:
             self._read(self._tail + data[:start], is_open=start > len(data))
         elif end <= len(data) and not self.inspects_binds and not _may_matter(data):
@@ -56,9 +56,21 @@ class SqlWatch:
             if not self._take(
                 kind, data[start:message_end], 1 + length, unnamed_is_older=unnamed_is_older
             ):
+                self._looked_at = len(data) - start
                 return start
             start = message_end
         return end
+
+    def _notice(self, data: bytes) -> None:
+        """Words that make a difference wherever they stand."""
+        if self._looked_at:
+            data, self._looked_at = data[self._looked_at :], 0
+        if self._tail is not None:
+            data = self._tail + data
+        if not self._kept.may_listen and (b"LISTEN" in data or b"listen" in data):
+            self._kept.may_listen = True
+        if self._kept.is_as_captured and may_outlast_a_rollback(data):
+            self._kept.outlasts_rollback = True
 
     def _take(self, kind: int, message: bytes, length: int, *, unnamed_is_older: bool) -> bool:
         """A message, or the begin of it; False where more has to be seen."""

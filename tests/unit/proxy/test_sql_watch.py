@@ -328,7 +328,36 @@ def test_no_name_is_missed_and_no_other_is_found(talk: list[Any], sizes: list[in
         ("insert into t values (1)", False),
     ],
 )
-def test_what_a_rollback_does_not_undo_is_noticed(sql: str, outlasts: bool) -> None:
-    kept = fresh()
-    Exchange().client_sent(query(sql), SqlWatch(kept))
-    assert kept.outlasts_rollback is outlasts
+def test_what_a_rollback_does_not_undo_is_noticed_wherever_it_is_cut(
+    sql: str, outlasts: bool
+) -> None:
+    sent = query(sql)
+    for cut in range(len(sent)):
+        kept, exchange = fresh(), Exchange()
+        watch = SqlWatch(kept)
+        for part in (sent[:cut], sent[cut:]):
+            exchange.client_sent(part, watch)
+        assert kept.outlasts_rollback is outlasts, cut
+
+
+def test_that_a_session_may_listen_is_noticed_wherever_it_is_cut() -> None:
+    sent = query("select 1; listen news")
+    for cut in range(len(sent)):
+        kept, exchange = fresh(), Exchange()
+        watch = SqlWatch(kept)
+        for part in (sent[:cut], sent[cut:]):
+            exchange.client_sent(part, watch)
+        assert kept.may_listen, cut
+
+
+def test_what_comes_behind_a_bind_in_pieces_is_noticed() -> None:
+    bind = wire.bind("s", [b"app.a", b"x" * 100])
+    sent = bind + query("prepare p as select 1")
+    for first in range(1, len(bind)):
+        for second in (len(bind), len(bind) + 1, len(sent)):
+            kept, exchange = fresh(), Exchange()
+            watch = SqlWatch(kept)
+            exchange.client_sent(wire.parse("s", SET), watch)
+            for part in (sent[:first], sent[first:second], sent[second:]):
+                exchange.client_sent(part, watch)
+            assert kept.outlasts_rollback, (first, second)
