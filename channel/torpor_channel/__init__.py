@@ -1,1 +1,1 @@
-"""The control channel: how components talk, over Unix sockets."""
+"""The control channel: how components talk, over Unix sockets or mutual TLS."""

@@ -1,17 +1,20 @@
-"""Connects to a Unix socket: once, or for ever with reconnection."""
+"""Connects to a component: once, or for ever with reconnection."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import TypeVar
 
-from torpor_api.failures import Unavailable
+from torpor_api.failures import InvalidRequest, Unavailable
 from torpor_api.messages import Event, Message, Request
+from torpor_channel import tcp
+from torpor_channel.address import Address, TcpAddress
 from torpor_channel.peer import Handlers, Peer
+from torpor_channel.tls import ALPN, HANDSHAKE_SECONDS_MAX, SHUTDOWN_SECONDS_MAX, Trust
 from torpor_channel.wire import LINE_BYTES_MAX
 
 log = logging.getLogger(__name__)
@@ -24,20 +27,56 @@ RECONNECT_SECONDS = 0.05
 CONNECT_SECONDS_MAX = 5.0
 
 
-async def dial(path: Path, handlers: Handlers | None = None) -> Peer:
-    """One connection. Raises Unavailable where nobody listens."""
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def dial(
+    address: Address, handlers: Handlers | None = None, trust: Trust | None = None
+) -> Peer:
+    """One connection; ``trust``: over a network. Raises Unavailable where nobody listens."""
     try:
         async with asyncio.timeout(CONNECT_SECONDS_MAX):
-            reader, writer = await asyncio.open_unix_connection(path, limit=LINE_BYTES_MAX)
+            if isinstance(address, TcpAddress):
+                reader, writer = await _over_network(address, trust)
+            else:
+                reader, writer = await asyncio.open_unix_connection(address, limit=LINE_BYTES_MAX)
+    except ssl.SSLError as error:
+        log.warning("stranger_answers", extra={"address": str(address), "reason": str(error)})
+        raise Unavailable(f"{address} is not to be trusted: {error}") from None
     except (OSError, TimeoutError) as error:
-        raise Unavailable(f"nobody answers at {path}: {error or 'timeout'}") from None
+        raise Unavailable(f"nobody answers at {address}: {error or 'timeout'}") from None
     return Peer(reader, writer, handlers or {})
 
 
+async def _over_network(address: TcpAddress, trust: Trust | None) -> Streams:
+    if trust is None:
+        raise InvalidRequest(f"{address} is on a network: give a folder of TLS files as well")
+    reader, writer = await asyncio.open_connection(
+        address.host,
+        address.port,
+        limit=LINE_BYTES_MAX,
+        ssl=trust.identity.for_client(),
+        server_hostname=trust.name,
+        ssl_handshake_timeout=HANDSHAKE_SECONDS_MAX,
+        ssl_shutdown_timeout=SHUTDOWN_SECONDS_MAX,
+    )
+    try:
+        if writer.get_extra_info("ssl_object").selected_alpn_protocol() != ALPN:
+            raise ssl.SSLError(f"it does not speak {ALPN}")
+        # Of a connection that was hung up on already the kernel knows no options any more.
+        tcp.watch(writer.get_extra_info("socket"))
+    except OSError:
+        writer.transport.abort()
+        raise
+    return reader, writer
+
+
 @contextlib.asynccontextmanager
-async def dialled(path: Path, handlers: Handlers | None = None) -> AsyncIterator[Peer]:
+async def dialled(
+    address: Address, handlers: Handlers | None = None, trust: Trust | None = None
+) -> AsyncIterator[Peer]:
     """One connection for the length of a ``with`` block."""
-    peer = await dial(path, handlers)
+    peer = await dial(address, handlers, trust)
     try:
         yield peer
     finally:
@@ -52,9 +91,14 @@ class Link:
     """
 
     def __init__(
-        self, path: Path, handlers: Handlers, greet: Callable[[Peer], Awaitable[None]]
+        self,
+        address: Address,
+        handlers: Handlers,
+        greet: Callable[[Peer], Awaitable[None]],
+        trust: Trust | None = None,
     ) -> None:
-        self._path = path
+        self._address = address
+        self._trust = trust
         self._handlers = handlers
         self._greet = greet
         self._peer: Peer | None = None
@@ -95,7 +139,7 @@ class Link:
                 while self._peer is None:
                     await self._is_up.wait()
         except TimeoutError:
-            raise Unavailable(f"nobody answers at {self._path}") from None
+            raise Unavailable(f"nobody answers at {self._address}") from None
         return self._peer
 
     async def _keep_connected(self) -> None:
@@ -103,11 +147,11 @@ class Link:
             try:
                 await self._connect_once()
             except Exception as error:
-                log.debug("link_down", extra={"path": str(self._path), "reason": str(error)})
+                log.debug("link_down", extra={"address": str(self._address), "reason": str(error)})
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _connect_once(self) -> None:
-        async with dialled(self._path, self._handlers) as peer:
+        async with dialled(self._address, self._handlers, self._trust) as peer:
             await self._greet(peer)
             self._peer = peer
             self._is_up.set()

@@ -1,0 +1,121 @@
+"""Answers a kubelet's probes: ``/healthz`` while the process turns, ``/readyz`` while it can serve.
+
+Plain HTTP, GET and HEAD only, a connection for each question: whoever may reach the port learns a
+word and can ask for nothing to be done. Not ready is 503 with the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+from torpor_channel.address import TcpAddress
+
+HEAD_BYTES_MAX = 8 << 10
+"""Of a question; a probe's has some hundred bytes."""
+
+QUESTION_SECONDS_MAX = 5.0
+"""For the whole question to come, and for the answer to be read: longer than any probe waits."""
+
+CONNECTIONS_MAX = 64
+"""At the same time. Beyond it nobody is answered, which costs probes and no session."""
+
+_REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 503: "Service Unavailable"}
+
+Answer = tuple[int, str]
+"""The status and the text."""
+
+
+class Health:
+    """One listener; ``why_not_ready`` says nothing while there is nothing to say."""
+
+    def __init__(self, why_not_ready: Callable[[], str]) -> None:
+        self._why_not_ready = why_not_ready
+        self._listener: asyncio.Server | None = None
+        self._open: set[asyncio.Task[None]] = set()
+
+    @property
+    def port(self) -> int:
+        """The one that it has got, where it was asked for any."""
+        assert self._listener is not None, "listen first"
+        port: int = self._listener.sockets[0].getsockname()[1]
+        return port
+
+    async def listen(self, address: TcpAddress) -> None:
+        self._listener = await asyncio.start_server(
+            self._accept, address.host, address.port, limit=HEAD_BYTES_MAX
+        )
+
+    async def close(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+        for task in self._open:
+            task.cancel()
+        await asyncio.gather(*self._open, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._open) >= CONNECTIONS_MAX:
+            writer.transport.abort()
+            return
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._open.add(task)
+        task.add_done_callback(lambda ended: self._hang_up(ended, writer))
+
+    def _hang_up(self, ended: asyncio.Task[None], writer: asyncio.StreamWriter) -> None:
+        """Here, because a task that is cancelled before its first step never comes to its end."""
+        self._open.discard(ended)
+        writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Who asks too slowly, or too much, or hangs up meanwhile, is not told anything.
+        with contextlib.suppress(
+            OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError
+        ):
+            async with asyncio.timeout(QUESTION_SECONDS_MAX):
+                head = await reader.readuntil(b"\r\n\r\n")
+                writer.write(response(head, self._why_not_ready))
+                await writer.drain()
+                writer.close()
+                await writer.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def answering(
+    address: TcpAddress | None, why_not_ready: Callable[[], str]
+) -> AsyncIterator[None]:
+    """While a component runs; nothing where it is not asked for."""
+    if address is None:
+        yield
+        return
+    health = Health(why_not_ready)
+    await health.listen(address)
+    try:
+        yield
+    finally:
+        await health.close()
+
+
+def response(head: bytes, why_not_ready: Callable[[], str]) -> bytes:
+    """Pure: the whole answer to a question."""
+    method, _, rest = head.partition(b" ")
+    status, text = _answer(method, rest.split(b" ", 1)[0].partition(b"?")[0], why_not_ready)
+    body = text.encode() + b"\n"
+    lines = (
+        f"HTTP/1.1 {status} {_REASONS[status]}",
+        "Content-Type: text/plain; charset=utf-8",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+    )
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + (b"" if method == b"HEAD" else body)
+
+
+def _answer(method: bytes, path: bytes, why_not_ready: Callable[[], str]) -> Answer:
+    if method not in (b"GET", b"HEAD"):
+        return 400, "GET and HEAD are answered"
+    if path == b"/healthz":
+        return 200, "ok"
+    if path == b"/readyz":
+        reason = why_not_ready()
+        return (503, reason) if reason else (200, "ok")
+    return 404, "there are /healthz and /readyz"
