@@ -63,7 +63,7 @@ class Watch(Generic[KeptT]):
         self._sink = sink
         self._namespace = namespace
         self._labels = labels
-        self._since = ""
+        self.since = ""
         """The version up to which everything was told; empty: all must be listed."""
         self._can_stream = True
         self._pause_s = RETRY_S_MIN
@@ -89,13 +89,13 @@ class Watch(Generic[KeptT]):
             except Exception:
                 # Of whoever is told. What it missed by that, a new list brings.
                 log.exception("watch_defect", extra={"kind": self._kind.kind})
-                self._since = ""
+                self.since = ""
             await asyncio.sleep(self._pause_s * random.uniform(0.5, 1.0))
 
     def _judge(self, failure: Failure) -> None:
-        if isinstance(failure, Expired) or not self._since:
-            self._since = ""
-        if isinstance(failure, InvalidRequest) and self._can_stream and not self._since:
+        if isinstance(failure, Expired) or not self.since:
+            self.since = ""
+        if isinstance(failure, InvalidRequest) and self._can_stream and not self.since:
             self._can_stream = False  # A server that can't send the list as a part of the watch.
             return
         self._pause_s = min(self._pause_s * 2, RETRY_S_MAX)
@@ -103,17 +103,17 @@ class Watch(Generic[KeptT]):
         log.warning("watch_interrupted", extra=fields)
 
     async def _watch_once(self) -> None:
-        if not self._since and not self._can_stream:
+        if not self.since and not self._can_stream:
             await self._list()
         changes = self._kube.changes(
             self._kind,
             self._namespace,
             labels=self._labels,
-            since=self._since,
-            with_all=not self._since,
+            since=self.since,
+            with_all=not self.since,
         )
         async with aclosing(changes):
-            if not self._since:
+            if not self.since:
                 await self._hear_all(changes)
             async for change in changes:
                 self._tell(change)
@@ -146,7 +146,7 @@ class Watch(Generic[KeptT]):
 
     def _tell_all(self, kept: Iterable[KeptT], version: str) -> None:
         self._sink.listed(kept)
-        self._since, self._pause_s = version, RETRY_S_MIN
+        self.since, self._pause_s = version, RETRY_S_MIN
         self.is_listed.set()
 
     def _tell(self, change: Change) -> None:
@@ -157,4 +157,4 @@ class Watch(Generic[KeptT]):
                 self._sink.deleted(self._keep(change.document))
             case ChangeType.BOOKMARK:
                 pass
-        self._since, self._pause_s = version_of(change.document) or self._since, RETRY_S_MIN
+        self.since, self._pause_s = version_of(change.document) or self.since, RETRY_S_MIN
