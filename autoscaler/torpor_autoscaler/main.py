@@ -10,6 +10,7 @@ import resource
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from torpor_api.logs import log_as_json
 from torpor_autoscaler import settings as settings_of
@@ -25,7 +26,10 @@ from torpor_autoscaler.fleet import Fleet
 from torpor_autoscaler.looks import Looks
 from torpor_autoscaler.pool_word import PoolWord
 from torpor_autoscaler.ports import Agents, Clock, Cluster, Proxies
-from torpor_autoscaler.settings import Settings
+from torpor_autoscaler.settings import OnKubernetes, Settings
+
+if TYPE_CHECKING:
+    from torpor_autoscaler.adapters.kubernetes.cluster import KubernetesCluster
 
 log = logging.getLogger(__name__)
 
@@ -88,12 +92,8 @@ class Autoscaler:
 async def serving(settings: Settings, limits: Limits | None = None) -> AsyncIterator[Autoscaler]:
     """Listens last: whoever can ask finds databases that are known."""
     async with contextlib.AsyncExitStack() as ending:
-        cluster, agents, proxies = (
-            ChannelCluster(settings.cluster),
-            ChannelAgents(),
-            ChannelProxies(),
-        )
-        ending.push_async_callback(cluster.close)
+        cluster = await ending.enter_async_context(_reached(settings))
+        agents, proxies = ChannelAgents(), ChannelProxies()
         ending.push_async_callback(agents.close)
         autoscaler = Autoscaler(settings, cluster, agents, proxies, SystemClock(), limits)
         ending.push_async_callback(autoscaler.close)
@@ -104,6 +104,22 @@ async def serving(settings: Settings, limits: Limits | None = None) -> AsyncIter
         await listener.listen(settings.listen)
         ending.push_async_callback(listener.close)
         yield autoscaler
+
+
+@contextlib.asynccontextmanager
+async def _reached(settings: Settings) -> AsyncIterator[ChannelCluster | KubernetesCluster]:
+    if isinstance(settings.cluster, OnKubernetes):
+        # Here, because it brings 40 MB of client that nobody needs on one machine.
+        from torpor_autoscaler.adapters.kubernetes import connection
+
+        async with connection.to(settings.cluster) as cluster:
+            yield cluster
+    else:
+        local = ChannelCluster(settings.cluster)
+        try:
+            yield local
+        finally:
+            await local.close()
 
 
 async def run(settings: Settings) -> None:

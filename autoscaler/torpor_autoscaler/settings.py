@@ -18,10 +18,29 @@ SUSPEND_DEADLINE_S = 60.0
 WARM_MAX = 1000
 
 
+KUBERNETES = "kubernetes"
+"""In place of a socket's path: the cluster is that of an API server."""
+
+SYSTEM_NAMESPACE = "torpor-system"
+POOL = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class OnKubernetes:
+    """Which API server, and what on it is ours."""
+
+    system_namespace: str
+    """Where computes, warm pools and the system's Secrets are."""
+    pool: str
+    """The name of the WarmPool whose computes are claimed."""
+    kubeconfig: Path | None
+    """None: the ServiceAccount of the pod, or what kubectl would take."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
-    cluster: Path
-    """Where the cluster listens."""
+    cluster: Path | OnKubernetes
+    """Where the cluster listens, or how Kubernetes is asked."""
     listen: Path
     warm: int
     """How many agents wait for a database."""
@@ -36,7 +55,10 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
     parser = argparse.ArgumentParser(
         prog="torpor_autoscaler", description="Decides which databases sleep and which wake."
     )
-    parser.add_argument("--cluster", type=Path, required=True, metavar="SOCKET")
+    parser.add_argument("--cluster", required=True, metavar=f"SOCKET|{KUBERNETES}")
+    parser.add_argument("--system-namespace", default=SYSTEM_NAMESPACE, metavar="NAMESPACE")
+    parser.add_argument("--pool", default=POOL, metavar="NAME")
+    parser.add_argument("--kubeconfig", type=Path, default=None, metavar="FILE")
     parser.add_argument("--listen", type=Path, required=True, metavar="SOCKET")
     parser.add_argument("--warm", type=_warm, required=True, metavar="N")
     parser.add_argument("--advertise", type=_endpoint, required=True, metavar="HOST:PORT")
@@ -46,13 +68,19 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
     )
     found = parser.parse_args(arguments)
     return Settings(
-        cluster=found.cluster,
+        cluster=_cluster(found),
         listen=found.listen,
         warm=found.warm,
         endpoint=found.advertise,
         wake_deadline_s=found.wake_deadline,
         suspend_deadline_s=found.suspend_deadline,
     )
+
+
+def _cluster(found: argparse.Namespace) -> Path | OnKubernetes:
+    if found.cluster == KUBERNETES:
+        return OnKubernetes(found.system_namespace, found.pool, found.kubeconfig)
+    return Path(found.cluster)
 
 
 def _warm(text: str) -> int:

@@ -1,0 +1,127 @@
+"""The cluster's port on Kubernetes: each question to the part that answers it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, TypeVar, cast
+
+from torpor_api import messages as m
+from torpor_api.failures import InvalidRequest, Unavailable
+from torpor_api.phases import Phase
+from torpor_autoscaler.adapters.kubernetes.computes import Computes
+from torpor_autoscaler.adapters.kubernetes.databases import Databases, readable
+from torpor_autoscaler.adapters.kubernetes.login_facts import FactsStore
+from torpor_autoscaler.ports import ClusterFacts
+from torpor_kube import names
+from torpor_kube.kinds import WARM_POOL
+from torpor_kube.port import Kube
+
+ReplyT = TypeVar("ReplyT", bound=m.Message)
+
+WATCH_S_MAX = 30.0
+"""For the list of all databases; 10,000 take some seconds."""
+
+FACTS_ASKED_MAX = 16
+"""Questions for login facts at a time: at the start there is one per database, and claims must not
+stand in line behind them in the API server."""
+
+
+class KubernetesCluster:
+    """One API server; computes, their pool and Secrets of the system are in one namespace."""
+
+    def __init__(self, kube: Kube, *, system_namespace: str, pool: str) -> None:
+        self._kube = kube
+        self._system = system_namespace
+        self._pool = pool
+        self._computes = Computes(kube, system_namespace)
+        self._databases = Databases(kube)
+        self._facts = FactsStore(kube, system_namespace)
+        self._may_ask_facts = asyncio.Semaphore(FACTS_ASKED_MAX)
+
+    async def start(self, fleet: ClusterFacts) -> None:
+        """Answered when the fleet knows all agents and resources, in this order, so that a database
+        that is found awake finds its own. Raises Unavailable."""
+        for part in (self._computes, self._databases):
+            part.start(fleet)
+            try:
+                async with asyncio.timeout(WATCH_S_MAX):
+                    await part.watch.is_listed.wait()
+            except TimeoutError:
+                raise Unavailable("the API server does not list what there is") from None
+
+    async def close(self) -> None:
+        await self._databases.close()
+        await self._computes.close()
+
+    async def ask(self, request: m.Request[ReplyT], *, timeout_s: float) -> ReplyT:
+        try:
+            async with asyncio.timeout(timeout_s):
+                return cast(ReplyT, await self._answer(request))
+        except TimeoutError:
+            asked = type(request).__name__
+            raise Unavailable(f"no answer to {asked} from the API server in time") from None
+
+    async def _answer(self, request: m.Request[Any]) -> m.Message:
+        match request:
+            case m.GetResource(name=name):
+                return m.Stored(resource=readable(await self._databases.get(name)))
+            case m.WriteStatus():
+                return await self._write(request)
+            case m.LocateStorage(name=name):
+                return await self._locate(name)
+            case m.FetchVerifiers(name=name):
+                resource = readable(await self._databases.find(name))
+                return m.RolePasswordVerifiers(verifiers=await self._facts.verifiers(resource))
+            case m.FetchLoginFacts(name=name):
+                return await self._fetch_facts(name)
+            case m.StoreLoginFacts(name=name, epoch=epoch, facts=facts):
+                await self._databases.find(name)
+                await self._facts.store(name, epoch, facts)
+                return m.Done()
+            case m.ConfirmGone(compute=compute, database=name):
+                known = await self._databases.get(name)
+                await self._computes.make_gone(compute, name, known.gone_compute)
+                return m.Done()
+            case m.SetWarmPool(size=size):
+                await self._set_warm_pool(size)
+                return m.Done()
+            case _:
+                raise InvalidRequest(f"{type(request).__name__} is no question to Kubernetes")
+
+    async def _write(self, request: m.WriteStatus) -> m.Stored:
+        stored = await self._databases.write_status(request)
+        status = request.status
+        if status.phase is Phase.RESUMING and status.compute is not None:
+            self._computes.label(status.compute, request.name)
+        return m.Stored(resource=stored)
+
+    async def _locate(self, name: str) -> m.StoragePlace:
+        known = await self._databases.find(name)
+        if known.storage is None:
+            raise Unavailable(
+                f"{name}: the operator has not made its storage yet",
+                "see its log and the condition StorageReady",
+            )
+        status = readable(known).status
+        may_create = not known.storage.is_made and status.observed_generation == 0
+        return m.StoragePlace(
+            directory=known.storage.directory,
+            user_id=known.storage.user_id,
+            may_create=may_create,
+        )
+
+    async def _fetch_facts(self, name: str) -> m.LoginFactsReply:
+        async with self._may_ask_facts:
+            resource = readable(await self._databases.find(name))
+            return m.LoginFactsReply(facts=await self._facts.fetch(resource))
+
+    async def _set_warm_pool(self, size: int) -> None:
+        await self._kube.apply(
+            WARM_POOL,
+            {
+                "metadata": {"name": self._pool, "namespace": self._system},
+                "status": {"wanted": size},
+            },
+            manager=names.AUTOSCALER_MANAGER,
+            subresource="status",
+        )

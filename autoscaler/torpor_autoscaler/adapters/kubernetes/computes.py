@@ -1,0 +1,192 @@
+"""The pods of computes: told to the fleet, labelled at a claim, and confirmed gone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable
+
+from torpor_api.failures import Failure, NotFenced, NotFound
+from torpor_api.identity import split_endpoint_name
+from torpor_autoscaler.adapters.kubernetes.pods import Compute, compute_from
+from torpor_autoscaler.ports import ClusterFacts
+from torpor_kube import names
+from torpor_kube.fencing import is_out_of_service
+from torpor_kube.kinds import NODE, POD
+from torpor_kube.port import Kube
+from torpor_kube.watching import Watch
+
+log = logging.getLogger(__name__)
+
+FENCE_GRACE_S = 5
+"""For an agent that is sound and only out of our reach: enough for a checkpoint that is nearly
+done, which saves the next start a recovery; then the kubelet kills it."""
+
+FENCE_WAIT_S = 20.0
+"""For the kubelet's word after that. Then whoever asked hears why, and asks again."""
+
+
+class Computes:
+    """Everything in the system namespace that is labelled as a compute."""
+
+    def __init__(self, kube: Kube, system: str) -> None:
+        self._kube = kube
+        self._system = system
+        self._fleet: ClusterFacts | None = None
+        self._pods: dict[str, Compute] = {}
+        self._told: set[str] = set()
+        """Those that the fleet knows: they were ready once, or a database names them."""
+        self._awaited: dict[str, asyncio.Event] = {}
+        """Set at the kubelet's word that the compute has ended."""
+        self._labelling: set[asyncio.Task[None]] = set()
+        self.watch = Watch(
+            kube, POD, compute_from, self, namespace=system, labels=names.COMPUTE_SELECTOR
+        )
+
+    def start(self, fleet: ClusterFacts) -> None:
+        self._fleet = fleet
+        self.watch.start()
+
+    async def close(self) -> None:
+        await self.watch.close()
+        for task in list(self._labelling):
+            task.cancel()
+        await asyncio.gather(*self._labelling, return_exceptions=True)
+
+    # --- from the watch --------------------------------------------------------------------
+
+    def listed(self, all: Iterable[Compute]) -> None:
+        self._pods = {pod.name: pod for pod in all}
+        self._told &= set(self._pods)
+        self._tell_all()
+        for pod in self._pods.values():
+            self._end_waiting(pod)
+
+    def changed(self, one: Compute) -> None:
+        self._pods[one.name] = one
+        if self._is_told(one):
+            self._tell(one)
+        self._end_waiting(one)
+
+    def deleted(self, one: Compute) -> None:
+        """An object that vanished before its end was confirmed: nobody knows whether it runs."""
+        self._pods.pop(one.name, None)
+        self._end_waiting(one)
+        if one.name not in self._told:
+            return
+        if one.is_gone:
+            self._tell(one)
+        self._told.discard(one.name)
+        if not one.is_gone:
+            self._tell_all()
+
+    def _is_told(self, pod: Compute) -> bool:
+        """A pod that is being deleted before anybody knew it is of no use to anybody."""
+        return pod.name in self._told or (
+            pod.is_ready and bool(pod.address) and not pod.is_leaving and not pod.is_gone
+        )
+
+    def _tell(self, pod: Compute) -> None:
+        assert self._fleet is not None
+        self._told.add(pod.name)
+        self._fleet.agent_changed(pod.info)
+
+    def _tell_all(self) -> None:
+        assert self._fleet is not None
+        told = [pod for pod in self._pods.values() if self._is_told(pod)]
+        self._told |= {pod.name for pod in told}
+        self._fleet.agents_listed([pod.info for pod in told])
+
+    def _end_waiting(self, pod: Compute) -> None:
+        if pod.is_gone and pod.name in self._awaited:
+            self._awaited[pod.name].set()
+
+    # --- the fencer ------------------------------------------------------------------------
+
+    async def make_gone(self, compute: str, database: str, sworn: str) -> None:
+        """Answered once nothing of the compute can write. Raises NotFenced with what is missing.
+
+        ``sworn``: the compute of which a person says, on the resource, that it runs nowhere.
+        """
+        try:
+            pod = compute_from(await self._kube.get(POD, compute, self._system))
+        except NotFound:
+            if sworn != compute:
+                raise _vanished(compute, database) from None
+            return
+        if pod.is_gone:
+            self._bury(pod)
+        elif sworn == compute or await self._is_off(pod):
+            await self._end(pod)
+            self._bury(pod)
+        elif compute not in self._told and pod.address and not pod.is_leaving:
+            # It was claimed before we came, and the fleet has only now a chance to ask it.
+            self._tell(pod)
+            raise NotFenced(f"{database}: compute {compute} has only now become known")
+        else:
+            await self._end_and_wait(pod, database)
+
+    async def _end(self, pod: Compute) -> None:
+        # Where it is gone meanwhile, what is known of it is what the watch hears.
+        with contextlib.suppress(NotFound):
+            await self._kube.delete(POD, pod.name, self._system, uid=pod.uid, grace_s=FENCE_GRACE_S)
+
+    async def _end_and_wait(self, pod: Compute, database: str) -> None:
+        has_ended = self._awaited.setdefault(pod.name, asyncio.Event())
+        try:
+            await self._end(pod)
+            async with asyncio.timeout(FENCE_WAIT_S):
+                await has_ended.wait()
+        except TimeoutError:
+            raise _not_fenced(self._pods.get(pod.name, pod), database) from None
+        finally:
+            if self._awaited.get(pod.name) is has_ended:
+                del self._awaited[pod.name]
+
+    async def _is_off(self, pod: Compute) -> bool:
+        if not pod.node:
+            return False
+        try:
+            return is_out_of_service(await self._kube.get(NODE, pod.node))
+        except NotFound:
+            return False  # Whoever deletes a Node object has not ended what runs there.
+
+    def _bury(self, pod: Compute) -> None:
+        assert self._fleet is not None
+        self._told.add(pod.name)
+        self._fleet.agent_changed(pod.info.model_copy(update={"is_gone": True}))
+
+    # --- labels ----------------------------------------------------------------------------
+
+    def label(self, compute: str, database: str) -> None:
+        """For people and policies; nothing waits for it."""
+        task = asyncio.create_task(self._label(compute, database))
+        self._labelling.add(task)
+        task.add_done_callback(self._labelling.discard)
+
+    async def _label(self, compute: str, database: str) -> None:
+        name, namespace = split_endpoint_name(database)
+        labels = {names.DATABASE_LABEL: name, names.DATABASE_NAMESPACE_LABEL: namespace}
+        try:
+            await self._kube.patch(POD, compute, self._system, {"metadata": {"labels": labels}})
+        except Failure as failure:
+            fields = {"compute": compute, "database": database, "reason": failure.message}
+            log.warning("compute_not_labelled", extra=fields)
+
+
+def _vanished(compute: str, database: str) -> NotFenced:
+    return NotFenced(
+        f"{database}: the pod of compute {compute} vanished before a kubelet said that it ended",
+        f"once you are sure that no node runs it: kubectl annotate sdb NAME "
+        f"torpor.dev/gone-compute={compute}",
+    )
+
+
+def _not_fenced(pod: Compute, database: str) -> NotFenced:
+    return NotFenced(
+        f"{database}: nobody says that compute {pod.name} on node {pod.node} has ended: "
+        f"{pod.why_not_gone}",
+        f"if the node is off for good: kubectl taint nodes {pod.node} "
+        "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute",
+    )

@@ -1,0 +1,176 @@
+"""The resources: told to the fleet as they change, and their status written by compare-and-swap."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from torpor_api.failures import Failure, NotFound, StaleEpoch, Unavailable
+from torpor_api.identity import endpoint_name, is_endpoint_name, split_endpoint_name
+from torpor_api.messages import WriteStatus
+from torpor_api.phases import Phase
+from torpor_api.resource import ServerlessDatabase
+from torpor_autoscaler.adapters.kubernetes.documents import (
+    Known,
+    known_from,
+    refusal_document,
+    status_document,
+)
+from torpor_autoscaler.ports import ClusterFacts
+from torpor_kube import names
+from torpor_kube.documents import name_of, namespace_of
+from torpor_kube.kinds import SERVERLESS_DATABASE
+from torpor_kube.port import Document, Kube
+from torpor_kube.watching import Watch
+
+log = logging.getLogger(__name__)
+
+REFUSALS_AT_A_TIME_MAX = 4
+"""Writes of conditions on resources that can't be read: nobody's wake stands behind them."""
+
+
+class Databases:
+    """Every ``ServerlessDatabase`` of the cluster."""
+
+    def __init__(self, kube: Kube) -> None:
+        self._kube = kube
+        self._fleet: ClusterFacts | None = None
+        self._known: dict[str, Known] = {}
+        self._serveable: set[str] = set()
+        self._refusing: set[asyncio.Task[None]] = set()
+        self._may_refuse = asyncio.Semaphore(REFUSALS_AT_A_TIME_MAX)
+        self.watch = Watch(kube, SERVERLESS_DATABASE, self._kept, self)
+
+    def start(self, fleet: ClusterFacts) -> None:
+        self._fleet = fleet
+        self.watch.start()
+
+    async def close(self) -> None:
+        await self.watch.close()
+        for task in list(self._refusing):
+            task.cancel()
+        await asyncio.gather(*self._refusing, return_exceptions=True)
+
+    def _kept(self, document: Document) -> Known:
+        name = endpoint_name(name_of(document), namespace_of(document))
+        return known_from(document, self._known.get(name))
+
+    # --- from the watch --------------------------------------------------------------------
+
+    def listed(self, all: Iterable[Known]) -> None:
+        assert self._fleet is not None
+        self._known = {one.name: one for one in all}
+        serveable = [one for one in self._known.values() if one.is_serveable]
+        self._serveable = {one.name for one in serveable}
+        self._fleet.resources_listed([one.resource for one in serveable if one.resource])
+        for one in self._known.values():
+            self._say_if_refused(one)
+
+    def changed(self, one: Known) -> None:
+        assert self._fleet is not None
+        self._known[one.name] = one
+        if one.is_serveable and one.resource is not None:
+            self._serveable.add(one.name)
+            self._fleet.resource_changed(one.resource)
+        else:
+            self._withdraw(one.name)
+        self._say_if_refused(one)
+
+    def deleted(self, one: Known) -> None:
+        self._known.pop(one.name, None)
+        self._withdraw(one.name)
+
+    def _withdraw(self, name: str) -> None:
+        assert self._fleet is not None
+        if name in self._serveable:
+            self._serveable.discard(name)
+            self._fleet.resource_deleted(name)
+
+    # --- asked -----------------------------------------------------------------------------
+
+    async def get(self, name: str) -> Known:
+        """As the server has it now. Raises NotFound."""
+        if not is_endpoint_name(name):
+            raise _not_found(name)
+        own, namespace = split_endpoint_name(name)
+        try:
+            document = await self._kube.get(SERVERLESS_DATABASE, own, namespace)
+        except NotFound:
+            raise _not_found(name) from None
+        return self._kept(document)
+
+    async def find(self, name: str) -> Known:
+        """As last heard; asked for where nothing was heard yet. Raises NotFound."""
+        return self._known.get(name) or await self.get(name)
+
+    async def write_status(self, asked: WriteStatus) -> ServerlessDatabase:
+        """Raises Conflict, StaleEpoch, and NotFound for a claim of what was deleted."""
+        known = await self.find(asked.name)
+        stored = readable(known)
+        if asked.status.epoch < stored.status.epoch:
+            raise StaleEpoch(
+                f"{asked.name}: epoch {asked.status.epoch} is older than {stored.status.epoch}"
+            )
+        if known.is_leaving and asked.status.phase is Phase.RESUMING:
+            raise NotFound(f"database {asked.name!r} was deleted")
+        document = await self._kube.apply(
+            SERVERLESS_DATABASE,
+            status_document(known, asked.resource_version, asked.status),
+            manager=names.AUTOSCALER_MANAGER,
+            subresource="status",
+        )
+        written = self._kept(document)
+        self._learn(written)
+        return readable(written)
+
+    def _learn(self, written: Known) -> None:
+        """What the watch will say later; unless it has said something newer meanwhile."""
+        before = self._known.get(written.name)
+        if before is not None and before.uid == written.uid and _is_older(before, written):
+            self._known[written.name] = written
+
+    # --- what can't be read ----------------------------------------------------------------
+
+    def _say_if_refused(self, one: Known) -> None:
+        if one.refusal == one.refusal_told:
+            return
+        if one.refusal:
+            log.warning("resource_refused", extra={"database": one.name, "reason": one.refusal})
+        task = asyncio.create_task(self._say_refusal(one))
+        self._refusing.add(task)
+        task.add_done_callback(self._refusing.discard)
+
+    async def _say_refusal(self, one: Known) -> None:
+        document = refusal_document(one, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+        async with self._may_refuse:
+            try:
+                await self._kube.apply(
+                    SERVERLESS_DATABASE,
+                    document,
+                    manager=names.AUTOSCALER_REFUSALS_MANAGER,
+                    subresource="status",
+                )
+            except Failure as failure:
+                fields = {"database": one.name, "reason": failure.message}
+                log.warning("refusal_not_told", extra=fields)
+
+
+def readable(known: Known) -> ServerlessDatabase:
+    """Raises Unavailable where nobody can tell what it says."""
+    if known.resource is None:
+        raise Unavailable(f"{known.name} can't be read: {known.refusal}")
+    return known.resource
+
+
+def _is_older(before: Known, written: Known) -> bool:
+    """Versions of one object compare as numbers."""
+    versions = (before.version, written.version)
+    return all(v.isdigit() for v in versions) and int(versions[0]) < int(versions[1])
+
+
+def _not_found(name: str) -> NotFound:
+    return NotFound(
+        f"no database {name!r}", "kubectl get sdb --all-namespaces shows those there are"
+    )

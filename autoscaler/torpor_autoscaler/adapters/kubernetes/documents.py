@@ -1,0 +1,225 @@
+"""A ``ServerlessDatabase`` between the API server and the autoscaler. Pure.
+
+Of a resource's status two write: the autoscaler what it decides, the operator what it makes
+(storage, credentials, endpoint). Each sees only its own part, so neither mistakes the other's
+words for a change of its own, and server-side apply keeps the parts apart in the store.
+
+A generation in Torpor's words is the resource's own plus an offset that the operator keeps: over
+data that was kept it goes on where it ended, and a new password counts as a change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from torpor_api.failures import InvalidRequest
+from torpor_api.identity import DatabaseName, endpoint_name, split_endpoint_name
+from torpor_api.manifest import parse_resource
+from torpor_api.resource import DatabaseStatus, ServerlessDatabase
+from torpor_kube.documents import annotations_of, metadata, name_of, namespace_of, version_of
+from torpor_kube.port import Document
+
+OUR_CONDITIONS = frozenset({"Ready", "SpecApplied"})
+
+FOREIGN_FIELDS = frozenset({"storage", "binding"})
+"""Of the status: written by the operator."""
+
+REFUSAL_CONDITION = "Accepted"
+"""False on a resource that can't be read, for whatever reason it came past the API's own rules."""
+
+GONE_COMPUTE_ANNOTATION = "torpor.dev/gone-compute"
+"""A person's word that this compute runs nowhere any more, where no kubelet can say so."""
+
+REFUSAL_CHARACTERS_MAX = 1000
+"""Of a refusal, as its condition says it."""
+
+PARTS_UNKNOWN_MAX = 100
+"""Fields of a newer release that are passed over in one resource, before it counts as unreadable.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Where the operator says that the data is."""
+
+    directory: str
+    user_id: int | None
+    is_made: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of one database's object."""
+
+    name: DatabaseName
+    version: str
+    uid: str = ""
+    resource: ServerlessDatabase | None = None
+    """None: it can't be read; see ``refusal``."""
+    refusal: str = ""
+    storage: Storage | None = None
+    """None: the operator has not provided for it yet."""
+    generation_offset: int = 0
+    is_leaving: bool = False
+    """Somebody has deleted it; the operator holds it until it sleeps."""
+    refusal_told: str = ""
+    """What its condition says of that now."""
+    gone_compute: str = ""
+
+    @property
+    def is_serveable(self) -> bool:
+        """Whether the autoscaler shall know of it: provided for, and not deleted while asleep."""
+        if self.resource is None or self.storage is None:
+            return False
+        return not (self.is_leaving and is_at_rest(self.resource))
+
+
+def is_at_rest(resource: ServerlessDatabase) -> bool:
+    return resource.status.phase.value in ("Suspended", "Failed")
+
+
+def known_from(document: Document, before: Known | None = None) -> Known:
+    """Never raises: a resource that can't be read must not stop the others.
+
+    One that could be read ``before`` goes on with the spec that it had: its compute still has to be
+    stopped and fenced by somebody.
+    """
+    status = document.get("status") or {}
+    storage = status.get("storage") or {}
+    offset = storage.get("generationOffset")
+    offset = offset if isinstance(offset, int) else 0
+    resource, refusal = _readable(document, offset)
+    if resource is None and before is not None and before.resource is not None:
+        resource = _with_former_spec(document, offset, before.resource)
+    return Known(
+        name=endpoint_name(name_of(document), namespace_of(document)),
+        version=version_of(document),
+        uid=str(metadata(document).get("uid", "")),
+        resource=resource,
+        refusal=refusal,
+        storage=_storage(storage),
+        generation_offset=offset,
+        is_leaving="deletionTimestamp" in metadata(document),
+        refusal_told=_refusal_told(status),
+        gone_compute=annotations_of(document).get(GONE_COMPUTE_ANNOTATION, ""),
+    )
+
+
+def _storage(found: dict[str, Any]) -> Storage | None:
+    directory, user_id = found.get("directory"), found.get("userId")
+    if not isinstance(directory, str) or not directory or not isinstance(user_id, int):
+        return None
+    return Storage(directory, user_id, found.get("isMade") is True)
+
+
+def _refusal_told(status: dict[str, Any]) -> str:
+    found = [one for one in status.get("conditions") or [] if one.get("type") == REFUSAL_CONDITION]
+    return str(found[0].get("message", "")) if found else ""
+
+
+def _readable(document: Document, offset: int) -> tuple[ServerlessDatabase | None, str]:
+    try:
+        return _with_offset(_parsed(_our_part(document)), offset), ""
+    except InvalidRequest as refused:
+        return None, refused.message[:REFUSAL_CHARACTERS_MAX]
+
+
+def _with_former_spec(
+    document: Document, offset: int, former: ServerlessDatabase
+) -> ServerlessDatabase | None:
+    resource, _ = _readable({**document, "spec": former.spec}, offset)
+    if resource is None:
+        return None
+    metadata = resource.metadata.model_copy(update={"generation": former.metadata.generation})
+    return resource.model_copy(update={"metadata": metadata})
+
+
+def _our_part(document: Document) -> Document:
+    status = document.get("status") or {}
+    ours = {key: value for key, value in status.items() if key not in FOREIGN_FIELDS}
+    ours["conditions"] = [
+        one for one in status.get("conditions") or [] if one.get("type") in OUR_CONDITIONS
+    ]
+    parts = ("apiVersion", "kind", "metadata", "spec")
+    return {part: document[part] for part in parts if part in document} | {"status": ours}
+
+
+def _parsed(document: Document) -> ServerlessDatabase:
+    """Fields that this release does not know are passed over: a newer one may have written them."""
+    for _ in range(PARTS_UNKNOWN_MAX):
+        try:
+            return ServerlessDatabase.model_validate(document)
+        except ValidationError as error:
+            unknown = [
+                fault["loc"]
+                for fault in error.errors(include_url=False, include_input=False)
+                if fault["type"] == "extra_forbidden"
+            ]
+            if not unknown:
+                break
+            for place in unknown:
+                document = _without(document, place)
+    return parse_resource(document)
+
+
+def _without(part: Any, place: tuple[int | str, ...]) -> Any:
+    """A copy without what stands there; what is shared with others is not touched."""
+    first, rest = place[0], place[1:]
+    copy: Any = dict(part) if isinstance(part, dict) else list(part)
+    if rest:
+        copy[first] = _without(part[first], rest)
+    else:
+        del copy[first]
+    return copy
+
+
+def _with_offset(resource: ServerlessDatabase, offset: int) -> ServerlessDatabase:
+    generation = resource.metadata.generation + offset
+    named = resource.metadata.model_copy(update={"generation": generation})
+    status = shifted(resource.status, offset)
+    return resource.model_copy(update={"metadata": named, "status": status})
+
+
+def shifted(status: DatabaseStatus, offset: int) -> DatabaseStatus:
+    """With every generation in it moved; 0 stays 0, for it means "never"."""
+    conditions = tuple(
+        one.model_copy(update={"observed_generation": _moved(one.observed_generation, offset)})
+        for one in status.conditions
+    )
+    observed = _moved(status.observed_generation, offset)
+    return status.model_copy(update={"conditions": conditions, "observed_generation": observed})
+
+
+def _moved(generation: int, offset: int) -> int:
+    return max(0, generation + offset) if generation else 0
+
+
+def status_document(known: Known, version: str, status: DatabaseStatus) -> Document:
+    """For server-side apply to the status: the autoscaler's part, at this version only."""
+    name, namespace = split_endpoint_name(known.name)
+    own = shifted(status, -known.generation_offset).model_dump(
+        mode="json", by_alias=True, exclude_none=True, exclude=set(FOREIGN_FIELDS)
+    )
+    own["conditions"] = [one for one in own["conditions"] if one["type"] in OUR_CONDITIONS]
+    head = {"name": name, "namespace": namespace, "resourceVersion": version, "uid": known.uid}
+    return {"metadata": {key: value for key, value in head.items() if value}, "status": own}
+
+
+def refusal_document(known: Known, at: str) -> Document:
+    """The condition that says why it is left alone; or its withdrawal, where it can be read."""
+    name, namespace = split_endpoint_name(known.name)
+    condition = {
+        "type": REFUSAL_CONDITION,
+        "status": "False",
+        "reason": "InvalidRequest",
+        "message": known.refusal,
+        "lastTransitionTime": at,
+    }
+    conditions = [condition] if known.refusal else []
+    return {
+        "metadata": {"name": name, "namespace": namespace},
+        "status": {"conditions": conditions},
+    }

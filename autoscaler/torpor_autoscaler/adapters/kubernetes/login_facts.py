@@ -1,0 +1,81 @@
+"""Who may log in: what agents exported, and what the resource declares, from their Secrets."""
+
+from __future__ import annotations
+
+from torpor_api.facts import LoginFacts
+from torpor_api.failures import Conflict, NotFound, StaleEpoch, Unavailable
+from torpor_api.identity import split_endpoint_name
+from torpor_api.login_facts import facts_of as facts_in_force
+from torpor_api.resource import ServerlessDatabase
+from torpor_autoscaler.adapters.kubernetes import secrets
+from torpor_kube import names
+from torpor_kube.documents import name_of, version_of
+from torpor_kube.kinds import SECRET
+from torpor_kube.port import Document, Kube
+
+TRIES_MAX = 3
+"""Two autoscalers write at the same time at most while one takes over from the other."""
+
+
+class FactsStore:
+    """The Secrets in the system namespace."""
+
+    def __init__(self, kube: Kube, system: str) -> None:
+        self._kube = kube
+        self._system = system
+
+    async def store(self, database: str, epoch: int, facts: LoginFacts) -> None:
+        """Raises StaleEpoch where a later epoch has exported its own."""
+        document = secrets.facts_document(database, self._system, epoch, facts)
+        for _ in range(TRIES_MAX):
+            try:
+                await self._store_once(database, epoch, document)
+                return
+            except Conflict as conflict:
+                lost = conflict
+        raise lost
+
+    async def _store_once(self, database: str, epoch: int, document: Document) -> None:
+        name = name_of(document)
+        try:
+            stored = await self._kube.get(SECRET, name, self._system)
+        except NotFound:
+            await self._kube.create(SECRET, document)
+            return
+        before, _ = secrets.facts_of(stored)
+        if before > epoch:
+            raise StaleEpoch(f"{database}: facts of epoch {epoch} after {before}")
+        patch = {"metadata": {"resourceVersion": version_of(stored)}, "data": document["data"]}
+        await self._kube.patch(SECRET, name, self._system, patch)
+
+    async def fetch(self, resource: ServerlessDatabase) -> LoginFacts:
+        """The exported ones; and over them what is declared and no compute has carried out yet."""
+        exported = await self._exported(resource.name)
+        is_carried_out = resource.metadata.generation <= resource.status.observed_generation
+        if exported is not None and is_carried_out:
+            return exported
+        return facts_in_force(resource, exported, await self.verifiers(resource))
+
+    async def _exported(self, database: str) -> LoginFacts | None:
+        name, namespace = split_endpoint_name(database)
+        secret = names.login_facts_secret(namespace, name)
+        try:
+            return secrets.facts_of(await self._kube.get(SECRET, secret, self._system))[1]
+        except NotFound:
+            return None
+
+    async def verifiers(self, resource: ServerlessDatabase) -> dict[str, str]:
+        """Of every role in the spec. Raises Unavailable until the operator has made them all."""
+        name, namespace = split_endpoint_name(resource.name)
+        secret = names.verifiers_secret(namespace, name)
+        try:
+            found = secrets.verifiers_of(await self._kube.get(SECRET, secret, self._system))
+        except NotFound:
+            found = {}
+        missing = sorted({role.name for role in resource.spec.roles} - set(found))
+        if missing:
+            raise Unavailable(
+                f"{resource.name}: Secret {secret} has no verifier of {', '.join(missing)}",
+                "the operator makes it: see its log and the condition CredentialsReady",
+            )
+        return {role.name: found[role.name] for role in resource.spec.roles}

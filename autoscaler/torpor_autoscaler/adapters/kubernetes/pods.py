@@ -1,0 +1,56 @@
+"""What a compute's pod says: where its agent is, and whether anything of it still runs. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torpor_api.messages import AgentInfo
+from torpor_kube.documents import condition, labels_of, metadata, name_of
+from torpor_kube.fencing import why_not_gone
+from torpor_kube.names import AGENT_PORT, POSTGRES_VERSION_LABEL
+from torpor_kube.port import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """What is kept of a pod."""
+
+    name: str
+    uid: str
+    address: str
+    """Empty: it has none yet."""
+    postgres_version: str
+    node: str
+    is_ready: bool
+    is_leaving: bool
+    """Somebody has deleted it."""
+    why_not_gone: str
+    """Empty: the kubelet has said that all of it has ended."""
+
+    @property
+    def is_gone(self) -> bool:
+        return not self.why_not_gone
+
+    @property
+    def info(self) -> AgentInfo:
+        return AgentInfo(
+            compute=self.name,
+            address=self.address,
+            postgres_version=self.postgres_version,
+            is_gone=self.is_gone,
+        )
+
+
+def compute_from(pod: Document) -> Compute:
+    status, spec = pod.get("status") or {}, pod.get("spec") or {}
+    ip = status.get("podIP") or ""
+    return Compute(
+        name=name_of(pod),
+        uid=str(metadata(pod).get("uid", "")),
+        address=f"[{ip}]:{AGENT_PORT}" if ":" in ip else f"{ip}:{AGENT_PORT}" if ip else "",
+        postgres_version=labels_of(pod).get(POSTGRES_VERSION_LABEL, ""),
+        node=str(spec.get("nodeName") or ""),
+        is_ready=condition(pod, "Ready") == "True",
+        is_leaving="deletionTimestamp" in metadata(pod),
+        why_not_gone=why_not_gone(pod),
+    )
