@@ -6,7 +6,7 @@ READY := .venv/.torpor-ready
 SOURCES := operator channel compute proxy autoscaler cli tests loadtests tools
 WORKERS ?= 2
 
-.PHONY: help demo test check suites fuzz bench soak crds images e2e format clean
+.PHONY: help demo test check suites fuzz bench soak manifests images e2e format clean
 .PHONY: check-format check-lint check-types check-layers check-tidy
 .DEFAULT_GOAL := help
 
@@ -38,8 +38,9 @@ soak: $(READY) ## Many clients, sleeps, a kill every 20 s, and no surprise (MINU
 	@PYTHONPATH=loadtests $(BIN)/python loadtests/soak.py $(if $(MINUTES),--minutes $(MINUTES)) \
 		$(if $(CLIENTS),--clients $(CLIENTS)) $(if $(SEED),--seed $(SEED))
 
-crds: $(READY) ## Write manifests/crds anew from the models, after a change of them
+manifests: $(READY) ## Write what is made of models and chart: custom resources, kustomize base
 	@PYTHONPATH=tools $(BIN)/python -m crds
+	@$(BIN)/python tools/kustomize_base.py
 
 images: $(READY) ## Build the container images (TAG=0.1.0; LOAD=1 brings them to the cluster's node)
 	@$(BIN)/python tools/images.py $(if $(TAG),--tag "$(TAG)") $(if $(LOAD),--load)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -10,7 +11,7 @@ import yaml
 from pydantic import BaseModel, Field
 
 from crds.definitions import serverless_databases, warm_pools
-from crds.files import FOLDER, texts
+from crds.files import FOLDERS, texts
 from crds.rules import LIST_KEYS, RULES, Place
 from crds.schema import Unbounded, structural
 from torpor_api.resource import ServerlessDatabase
@@ -48,13 +49,10 @@ PARTS = [
 ]
 
 
-@pytest.mark.parametrize("name", texts())
-def test_the_files_are_as_made(name: str) -> None:
-    assert (FOLDER / name).read_text() == texts()[name], "run `make crds`"
-
-
-def test_there_are_no_other_files() -> None:
-    assert {path.name for path in FOLDER.iterdir()} == set(texts())
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_the_files_are_as_made(folder: Path) -> None:
+    found = {file.name: file.read_text() for file in folder.glob("*.torpor.dev.yaml")}
+    assert found == texts(), "run `make manifests`"
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -1,4 +1,4 @@
-"""The files of `manifests/crds`, as text."""
+"""The files of the custom resources, as text, and where they lie."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import yaml
 
 from crds.definitions import serverless_databases, warm_pools
 
-FOLDER = Path(__file__).parents[2] / "manifests" / "crds"
+MANIFESTS = Path(__file__).parents[2] / "manifests"
 
-_HEAD = "# Made by `make crds` from the models of torpor_api; change those.\n"
+FOLDERS = (MANIFESTS / "crds", MANIFESTS / "chart/torpor/files/crds")
+"""Twice, because a chart can't read beyond its own folder."""
+
+_HEAD = "# Made by `make manifests` from the models of torpor_api; change those.\n"
 
 
 def texts() -> dict[str, str]:

@@ -1,0 +1,53 @@
+"""Asks helm about the chart; whoever has none is told what is not tested."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+
+from kustomize_base import CHART, NAMESPACE
+
+HELM = shutil.which("helm")
+
+COMMAND_SECONDS_MAX = 60.0
+
+Json = dict[str, Any]
+
+needs_helm = pytest.mark.skipif(HELM is None, reason="no helm is on the PATH: no test of the chart")
+
+
+class Refused(Exception):
+    """In helm's words."""
+
+
+def helm(*arguments: str, values: Json | None = None) -> str:
+    """What it prints. Raises Refused."""
+    assert HELM is not None
+    given = ("--values", "-") if values is not None else ()
+    done = subprocess.run(
+        [HELM, *arguments, *given],
+        input=json.dumps(values),
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS_MAX,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise Refused(done.stdout + done.stderr)
+    return done.stdout
+
+
+def rendered(values: Json | None = None, release: str = "torpor") -> list[Json]:
+    """All objects of the chart, hooks and tests too."""
+    text = helm("template", release, str(CHART), "--namespace", NAMESPACE, values=values or {})
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def of_kind(kind: str, objects: list[Json]) -> dict[str, Json]:
+    """By name."""
+    return {each["metadata"]["name"]: each for each in objects if each["kind"] == kind}

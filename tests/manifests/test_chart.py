@@ -1,0 +1,239 @@
+"""The chart: what it refuses, what it makes, and that nothing of it may do more than it needs."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import kustomize_base
+from crds.files import texts
+from kustomize_base import CHART, NAMESPACE
+from manifests.helm import HELM, Json, Refused, helm, needs_helm, of_kind, rendered
+
+pytestmark = needs_helm
+
+EVERYTHING: Json = {
+    "image": {"registry": "registry.example:5000", "tag": "1.2.3", "pullSecrets": ["pull"]},
+    "domains": ["db.example.org", "pg.example.org"],
+    "defaultPool": {"spec": {"size": {"min": 2, "max": 5}}},
+    "operator": {"nodeSelector": {"a": "b"}, "tolerations": [{"key": "c", "operator": "Exists"}]},
+    "proxy": {
+        "replicas": 3,
+        "service": {
+            "type": "LoadBalancer",
+            "annotations": {"example.org/internal": "true"},
+            "loadBalancerClass": "example.org/lb",
+            "loadBalancerSourceRanges": ["10.0.0.0/8"],
+            "nodePort": 30432,
+        },
+        "settings": {"wake_timeout_s": 30},
+    },
+    "networkPolicy": {
+        "clients": [{"namespaceSelector": {"matchLabels": {"team": "shop"}}}],
+        "computeEgress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}],
+    },
+}
+
+LEAST: Json = {
+    "crds": {"enabled": False},
+    "defaultPool": {"enabled": False},
+    "networkPolicy": {"enabled": False},
+    "podDisruptionBudget": {"enabled": False},
+}
+
+EACH = pytest.mark.parametrize("values", [{}, EVERYTHING, LEAST], ids=["plain", "all", "least"])
+
+
+def pod_specs(objects: list[Json]) -> Iterator[Json]:
+    for each in objects:
+        if each["kind"] == "Pod":
+            yield each["spec"]
+        elif each["kind"] == "Deployment":
+            yield each["spec"]["template"]["spec"]
+
+
+@EACH
+def test_helm_has_nothing_to_say_against_it(values: Json) -> None:
+    helm("lint", "--strict", str(CHART), "--namespace", NAMESPACE, values=values)
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"proxy": {"replicas": 0}}, "replicas"),
+        ({"proxy": {"replica": 3}}, "replica"),
+        ({"domains": ["*.example.org"]}, "domains"),
+        ({"proxy": {"service": {"type": "ExternalName"}}}, "type"),
+        ({"proxy": {"settings": {"sessions_max": 0}}}, "sessions_max"),
+        ({"image": {"tag": "a b"}}, "tag"),
+        ({"networkPolicy": {"apiServer": {"ports": []}}}, "ports"),
+        ({"operator": {"replicas": "two"}}, "replicas"),
+    ],
+)
+def test_values_that_can_not_be_are_refused(values: Json, named: str) -> None:
+    with pytest.raises(Refused, match=named):
+        rendered(values)
+
+
+@EACH
+def test_every_pod_keeps_to_the_restricted_standard(values: Json) -> None:
+    for spec in pod_specs(rendered(values)):
+        security = spec["securityContext"]
+        assert security["runAsNonRoot"] and security["runAsUser"] > 0
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
+        assert all(volume.keys() & {"secret", "emptyDir"} for volume in spec.get("volumes", []))
+        for container in spec["containers"]:
+            own = container["securityContext"]
+            assert own["allowPrivilegeEscalation"] is False and own["readOnlyRootFilesystem"]
+            assert own["capabilities"] == {"drop": ["ALL"]}
+            assert {"requests", "limits"} <= container["resources"].keys()
+
+
+@EACH
+def test_every_object_says_where_it_belongs(values: Json) -> None:
+    """Or ``kubectl apply`` of what was rendered would put it into somebody's own namespace."""
+    cluster_wide = ("ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition")
+    for each in rendered(values):
+        wanted = None if each["kind"] in cluster_wide else NAMESPACE
+        assert each["metadata"].get("namespace") == wanted, each["metadata"]["name"]
+        assert each["metadata"]["labels"]["app.kubernetes.io/instance"] == "torpor"
+
+
+def test_nobody_may_do_just_anything() -> None:
+    objects = rendered()
+    roles = of_kind("ClusterRole", objects) | of_kind("Role", objects)
+    rules = [rule for role in roles.values() for rule in role["rules"]]
+    assert rules
+    for rule in rules:
+        assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"]
+        assert set(rule["resources"]).isdisjoint({"roles", "clusterroles", "pods/exec"})
+
+
+def test_accounts_have_a_token_only_where_they_ask_the_api_server() -> None:
+    objects = rendered()
+    tokens = {
+        account["metadata"]["name"]: account["automountServiceAccountToken"]
+        for account in of_kind("ServiceAccount", objects).values()
+    }
+    assert tokens == {
+        "torpor-operator": True,
+        "torpor-autoscaler": True,
+        "torpor-proxy": False,
+        "torpor-compute": False,
+    }
+    bound = {
+        subject["name"]
+        for kind in ("RoleBinding", "ClusterRoleBinding")
+        for binding in of_kind(kind, objects).values()
+        for subject in binding["subjects"]
+    }
+    assert bound == {"torpor-operator", "torpor-autoscaler"}
+
+
+def test_whoever_may_edit_a_namespace_may_edit_its_databases() -> None:
+    role = of_kind("ClusterRole", rendered())["torpor-databases-edit"]
+    assert role["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-edit"] == "true"
+    assert {"create", "delete", "patch"} <= set(role["rules"][0]["verbs"])
+    assert "serverlessdatabases/status" not in role["rules"][0]["resources"]
+
+
+def test_policies_deny_what_they_do_not_name() -> None:
+    policies = of_kind("NetworkPolicy", rendered())
+    everybody = policies["torpor-default-deny"]["spec"]
+    assert everybody["policyTypes"] == ["Ingress", "Egress"]
+    assert not {"ingress", "egress"} & everybody.keys()
+    compute = policies["torpor-compute"]["spec"]
+    assert compute["egress"] == []
+    allowed = {
+        (peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"], port["port"])
+        for rule in compute["ingress"]
+        for peer in rule["from"]
+        for port in rule["ports"]
+    }
+    assert allowed == {("proxy", 5432), ("proxy", 7433), ("autoscaler", 7433), ("operator", 7433)}
+
+
+def test_named_ports_of_policies_and_services_are_there() -> None:
+    objects = rendered()
+    pods = {
+        each["metadata"]["labels"]["app.kubernetes.io/component"]: {
+            port["name"]
+            for container in each["spec"]["template"]["spec"]["containers"]
+            for port in container["ports"]
+        }
+        for each in of_kind("Deployment", objects).values()
+    }
+    for service in of_kind("Service", objects).values():
+        component = service["spec"]["selector"]["app.kubernetes.io/component"]
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= pods[component]
+    for policy in of_kind("NetworkPolicy", objects).values():
+        component = policy["metadata"]["labels"].get("app.kubernetes.io/component", "")
+        rules = policy["spec"].get("ingress", [])
+        named = {p["port"] for rule in rules for p in rule["ports"] if isinstance(p["port"], str)}
+        assert named <= pods.get(component, set())
+
+
+def test_the_custom_resources_stay_when_the_release_goes() -> None:
+    found = of_kind("CustomResourceDefinition", rendered())
+    made = {f"{name}.yaml": definition for name, definition in found.items()}
+    assert made.keys() == texts().keys()
+    for name, definition in made.items():
+        assert definition["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+        assert definition["spec"] == yaml.safe_load(texts()[name])["spec"]
+    assert not of_kind("CustomResourceDefinition", rendered(LEAST))
+
+
+def test_everything_that_can_be_said_is_heard() -> None:
+    objects = rendered(EVERYTHING)
+    proxy = of_kind("Deployment", objects)["torpor-proxy"]["spec"]["template"]["spec"]
+    container: Any = proxy["containers"][0]
+    assert container["image"] == "registry.example:5000/torpor/proxy:1.2.3"
+    domains = ["db.example.org", "pg.example.org", "svc", "svc.cluster.local"]
+    assert [arg for arg in container["args"] if arg.startswith("--domain=")] == [
+        f"--domain={domain}" for domain in domains
+    ]
+    assert {"name": "TORPOR_PROXY_WAKE_TIMEOUT_S", "value": "30"} in container["env"]
+    service = of_kind("Service", objects)["torpor-proxy"]["spec"]
+    assert (service["type"], service["externalTrafficPolicy"]) == ("LoadBalancer", "Local")
+    assert service["ports"][0]["nodePort"] == 30432
+    assert of_kind("WarmPool", objects)["default"]["spec"] == {"size": {"min": 2, "max": 5}}
+    clients = of_kind("NetworkPolicy", objects)["torpor-proxy"]["spec"]["ingress"][1]
+    assert clients["from"] == EVERYTHING["networkPolicy"]["clients"]
+
+
+def test_a_budget_never_blocks_the_only_one() -> None:
+    budgets = of_kind("PodDisruptionBudget", rendered({"proxy": {"replicas": 1}}))
+    assert budgets.keys() == {"torpor-operator"}
+
+
+def test_two_releases_have_no_name_in_common() -> None:
+    one, other = (
+        {(each["kind"], each["metadata"]["name"]) for each in rendered(LEAST, release)}
+        for release in ("torpor", "spare")
+    )
+    assert not one & other
+
+
+def test_the_kustomize_base_is_the_chart() -> None:
+    assert HELM is not None
+    made = kustomize_base.rendered(HELM)
+    assert kustomize_base.BASE.read_text() == made, "run `make manifests`"
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="no kubectl is on the PATH: no kustomize")
+@pytest.mark.parametrize(("folder", "kind"), [("base", "Deployment"), ("pool", "WarmPool")])
+def test_kustomize_builds_it(folder: str, kind: str) -> None:
+    path = Path(kustomize_base.MANIFESTS, "kustomize", folder)
+    built = subprocess.run(
+        ["kubectl", "kustomize", str(path)], check=True, capture_output=True, text=True, timeout=60
+    )
+    objects = list(yaml.safe_load_all(built.stdout))
+    assert of_kind(kind, objects)
+    assert {each["metadata"].get("namespace", NAMESPACE) for each in objects} == {NAMESPACE}

@@ -1,0 +1,41 @@
+"""Renders the chart with its defaults into the kustomize base; a part of `make manifests`."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+MANIFESTS = Path(__file__).parents[1] / "manifests"
+
+CHART = MANIFESTS / "chart/torpor"
+
+BASE = MANIFESTS / "kustomize/base/torpor.yaml"
+
+NAMESPACE = "torpor-system"
+
+_HEAD = "# Made by `make manifests` from the chart with its default values; change that.\n"
+
+_HELM_SECONDS_MAX = 60.0
+
+
+def rendered(helm: str) -> str:
+    """Without hooks, and without the custom resources: those have a folder of their own."""
+    argv = [helm, "template", "torpor", str(CHART), "--namespace", NAMESPACE, "--no-hooks"]
+    argv += ["--skip-tests", "--set", "crds.enabled=false"]
+    done = subprocess.run(
+        argv, check=True, capture_output=True, text=True, timeout=_HELM_SECONDS_MAX
+    )
+    return _HEAD + done.stdout.replace("managed-by: Helm", "managed-by: kustomize")
+
+
+def main() -> None:
+    helm = shutil.which("helm")
+    if helm is None:
+        sys.exit("no helm is on the PATH: the kustomize base stays as it is")
+    BASE.write_text(rendered(helm))
+
+
+if __name__ == "__main__":
+    main()
