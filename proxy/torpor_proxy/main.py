@@ -19,6 +19,8 @@ from time import monotonic
 from torpor_api import messages as m
 from torpor_api.failures import Failure, InvalidRequest, NotFound
 from torpor_api.logs import log_as_json
+from torpor_channel.address import TcpAddress, parse_tcp
+from torpor_channel.health import answering
 from torpor_proxy.adapters.compute import SocketComputes
 from torpor_proxy.adapters.fleet import ChannelFleet
 from torpor_proxy.adapters.listener import Listener
@@ -46,6 +48,7 @@ class Options:
     key: Path | None
     domains: tuple[str, ...]
     chaos: Chaos
+    health: TcpAddress | None = None
 
 
 def parse_options(arguments: Sequence[str]) -> Options:
@@ -56,6 +59,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
     parser.add_argument("--tls-cert", type=Path, metavar="FILE")
     parser.add_argument("--tls-key", type=Path, metavar="FILE")
     parser.add_argument("--domain", action="append", help="NAME[.NAMESPACE].DOMAIN is an endpoint")
+    parser.add_argument("--health", type=parse_tcp, metavar="HOST:PORT", help="answers probes")
     parser.add_argument("--park-every-safe-point", action="store_true")
     parser.add_argument("--restart-every", type=int, default=0, metavar="PARKS")
     given = parser.parse_args(arguments)
@@ -70,7 +74,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
     chaos = Chaos(given.park_every_safe_point, given.restart_every)
     domains = tuple(domain.lower().strip(".") for domain in given.domain or ["localhost"])
     files = given.tls_cert, given.tls_key
-    return Options(given.autoscaler, host, int(port), *files, domains, chaos)
+    return Options(given.autoscaler, host, int(port), *files, domains, chaos, given.health)
 
 
 class Hearer:
@@ -110,7 +114,7 @@ def mock_secret(key: Path | None) -> bytes:
 
 async def serve(options: Options, settings: Settings) -> None:
     """Until SIGTERM or SIGINT. Raises a Failure where it can't start."""
-    asked_to_end = asyncio.Event()
+    listening, asked_to_end = asyncio.Event(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, asked_to_end.set)
     encryption = None
@@ -123,17 +127,26 @@ async def serve(options: Options, settings: Settings) -> None:
     listener = Listener(settings, lambda stream, client: open_session(door, stream, client))
     watching = asyncio.create_task(_watch(registry, fleet, settings))
     try:
-        await fleet.ready(timeout_s=FLEET_SECONDS_MAX)
-        await listener.listen(options.host, options.port)
-        log.info("listening", extra={"host": options.host, "port": options.port})
-        await asked_to_end.wait()
-        log.info("draining", extra={"timeout_s": settings.drain_timeout_s})
-        await listener.close()
-        await registry.drain()
+        async with answering(options.health, lambda: _why_not_ready(listening, asked_to_end)):
+            await fleet.ready(timeout_s=FLEET_SECONDS_MAX)
+            await listener.listen(options.host, options.port)
+            listening.set()
+            log.info("listening", extra={"host": options.host, "port": options.port})
+            await asked_to_end.wait()
+            log.info("draining", extra={"timeout_s": settings.drain_timeout_s})
+            await listener.close()
+            await registry.drain()
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
         await fleet.close()
+
+
+def _why_not_ready(listening: asyncio.Event, asked_to_end: asyncio.Event) -> str:
+    """An autoscaler that is lost later is no reason: whoever is awake is served without one."""
+    if asked_to_end.is_set():
+        return "draining"
+    return "" if listening.is_set() else "waits for the autoscaler to tell of the databases"
 
 
 async def _watch(registry: Registry, fleet: ChannelFleet, settings: Settings) -> None:
