@@ -9,7 +9,11 @@ first query of a fresh backend. Capture and restore are timed apart as well, on 
 
 **A herd**: sessions without state, all of which ask in one moment while the database sleeps. The
 reference is as many fresh connections to a bare Postgres, from its exec on, as soon as it lets one
-in; it gets the same data, the same settings, and needs no password.
+in, with the same data and the same settings; made as an application without Torpor makes them: over
+TCP, with a password by SCRAM, and the query once it is let in. The hash of the password, which
+drivers work out anew for each connection, is left out: it is the application's own processor that
+it takes, and more of that than everything else here. The herd is shown against less than a login,
+too: a Unix socket, no password, and the query sent along with the startup packet.
 """
 
 from __future__ import annotations

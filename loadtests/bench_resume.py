@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rig.client import Client, ServerRefused, Target, dialled, query_packet, startup_packet
+from rig.client import Client, ServerRefused, Target, query_packet
 from rig.figures import Part
-from rig.herd import first_rows_s
+from rig.herd import first_rows_s, strangers_s
 from rig.postgres import BarePostgres, copy_of, postmaster_pid, wait_until_gone
 from rig.progress import Progress
 from rig.table import fill
@@ -117,13 +117,7 @@ class Bench:
 
     def bare_herd(self) -> Times:
         """All connect as soon as one has been let in."""
-        began = self.bare.start()
-        self.bare.client().close()
-        sockets = [dialled(self.bare.target) for _ in range(HERD)]
-        packet = startup_packet(self.bare.target) + query_packet(QUERY)
-        times = first_rows_s(sockets, packet, began)
-        for each in sockets:
-            each.close()
+        times = strangers_s(self.bare.target, HERD, query_packet(QUERY), self.bare.up)
         self.bare.stop()
         return times
 

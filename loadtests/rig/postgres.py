@@ -47,6 +47,12 @@ class BarePostgres:
             )
         return began
 
+    def up(self) -> float:
+        """Start it and wait until it lets somebody in; the moment just before the exec."""
+        began = self.start()
+        self.client().close()
+        return began
+
     def first_answer_s(self, sql: str) -> float:
         """Start it; seconds from the exec to the first row of the first answered query."""
         began = self.start()
@@ -87,18 +93,25 @@ class BarePostgres:
 
 
 @contextlib.contextmanager
-def copy_of(data: Path, *, tcp: bool = False, parent: str = "/tmp") -> Iterator[BarePostgres]:
-    """A bare Postgres on a copy of a sleeping database, in a new folder below ``parent``."""
+def copy_of(
+    data: Path, *, tcp: bool = False, password: str = "", parent: str = "/tmp"
+) -> Iterator[BarePostgres]:
+    """A bare Postgres on a copy of a sleeping database, in a new folder below ``parent``.
+
+    ``password``: that of the role, which is asked for over TCP where it is given.
+    """
     user = user_of(data)
     folder = Path(tempfile.mkdtemp(prefix="postgres-bench-", dir=parent))
     folder.chmod(0o711)
     subprocess.run(["cp", "-a", str(data), str(folder / "data")], check=True)
     (folder / "socket").mkdir()
-    (folder / "hba.conf").write_text("local all all trust\nhost all all 127.0.0.1/32 trust\n")
+    method = "scram-sha-256" if password else "trust"
+    rules = f"local all all trust\nhost all all 127.0.0.1/32 {method}\n"
+    (folder / "hba.conf").write_text(rules)
     if user is not None:
         os.chown(folder / "socket", user, user)
     port = _free_port() if tcp else 5432
-    target = Target("127.0.0.1" if tcp else str(folder / "socket"), port, "app", "app")
+    target = Target("127.0.0.1" if tcp else str(folder / "socket"), port, "app", "app", password)
     postgres = BarePostgres(folder, _argv(folder, port, tcp=tcp), target, user)
     try:
         yield postgres

@@ -7,7 +7,6 @@ import contextlib
 import logging
 import socket
 import struct
-from pathlib import Path
 
 from torpor_api.messages import ComputeAddress
 from torpor_proxy.adapters.server_stream import ServerStream
@@ -26,7 +25,7 @@ _CREDENTIALS = struct.Struct("iII")
 def socket_path(address: ComputeAddress) -> str:
     """Where Postgres listens in its socket directory."""
     assert address.socket_directory is not None, "computes have Unix sockets on one machine"
-    return str(Path(address.socket_directory) / f".s.PGSQL.{address.port}")
+    return f"{address.socket_directory}/.s.PGSQL.{address.port}"
 
 
 class SocketComputes:

@@ -6,7 +6,6 @@ what is held for one that is parked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from torpor_proxy.core import wire
@@ -30,9 +29,12 @@ class Parameters:
     def with_one(self, name: str, value: str) -> Parameters:
         return parameters_of(tuple({**dict(self.pairs), name: value}.items()))
 
-    def difference(self, now: Iterable[tuple[str, str]]) -> bytes:
+    def difference(self, now: Pairs) -> bytes:
         """The messages that bring a client from these values to those."""
-        told = dict(self.pairs)
+        pairs = self.pairs
+        if now == pairs:
+            return b""  # Nearly always, and a thousand times where a herd comes back.
+        told = dict(pairs)
         return b"".join(
             wire.parameter_status(name, value)
             for name, value in now
@@ -53,5 +55,5 @@ NOTHING_TOLD = Parameters()
 
 def parameters_of(pairs: Pairs) -> Parameters:
     """One object for equal values."""
-    packed = b"".join(wire.text(text) for pair in pairs for text in pair)
+    packed = "".join([f"{name}\0{value}\0" for name, value in pairs]).encode(errors="replace")
     return _interner.one(packed, Parameters(packed))

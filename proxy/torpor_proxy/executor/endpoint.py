@@ -228,7 +228,12 @@ class Endpoint:
         return not any(session.needs_capture or session.is_busy for session in self.attached)
 
     def capture_idle(self, now: float) -> None:
-        """Begin to examine the sessions that have been idle for a while; nobody waits for it."""
+        """Begin to examine the sessions that have been idle for a while; nobody waits for it.
+
+        While a herd comes it is left: it would take the processor from those who wait.
+        """
+        if len(self._waiting) > self.settings.connects_at_once:
+            return
         limit = now - self.settings.capture_after_s
         due = [s for s in self.attached if s.needs_capture and s.last_used < limit]
         if self.listeners.connections or any(s.listens for s in self.attached):
