@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from support.specs import ACCEPTED, REFUSED
 from torpor_api.failures import InvalidRequest
 from torpor_api.manifest import parse_resource
 from torpor_api.resource import API_VERSION, KIND, Condition, DatabaseStatus, ServerlessDatabase
@@ -28,64 +29,16 @@ def refusal(document: object) -> str:
     return refused.value.message
 
 
-REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"idleTimeout": "soon"}, "spec.idleTimeout: 'soon' is not a duration"),
-    ({"idleTimeout": 5}, "spec.idleTimeout: 5 is not a duration: write a number with a unit"),
-    ({"idleTimeout": "0s"}, "spec.idleTimeout: Input should be greater than 0 (got '0s')"),
-    ({"idleTimeout": "31d"}, "spec.idleTimeout: Input should be less than or equal to 2592000"),
-    ({"idle_timeuot": "5s"}, "spec.idle_timeuot: unknown field; look for a typing mistake"),
-    ({"minCU": 2, "maxCU": 1}, "spec: minCU 2 is more than maxCU 1"),
-    ({"minCU": 0.3}, "spec.minCU: 0.3 is not a number of compute units"),
-    ({"maxCU": 0}, "spec.maxCU: Input should be greater than 0"),
-    ({"maxCU": 65}, "spec.maxCU: Input should be less than or equal to 64"),
-    ({"keepalives": "maybe"}, "spec.keepalives: Input should be 'answer' or 'wake' (got 'maybe')"),
-    ({"keepAwake": "perhaps"}, "spec.keepAwake: Input should be a valid boolean"),
-    ({"postgresVersion": "eighteen"}, "spec.postgresVersion: String should match pattern"),
-    ({"postgresVersion": 18}, "spec.postgresVersion: Input should be a valid string (got 18)"),
-    ({"roles": []}, "spec.roles: Tuple should have at least 1 item"),
-    ({"roles": [{"name": "a"}, {"name": "a"}]}, "spec: roles: a stands twice: each name once"),
-    ({"roles": [{"name": ""}]}, "spec.roles.0.name: '' is not a name for Postgres: 1 to 63 bytes"),
-    ({"roles": [{"name": "ä" * 32}]}, "is not a name for Postgres: 1 to 63 bytes"),
-    ({"roles": [{"name": "pg_x"}]}, "names starting with pg_ or torpor_ can't be used"),
-    ({"roles": [{"name": "torpor_admin"}]}, "'torpor_admin' is reserved"),
-    ({"roles": [{"name": "public"}]}, "spec.roles.0.name: 'public' is reserved: a role can't be"),
-    ({"roles": [{"name": "none"}]}, "'none' is reserved"),
-    ({"roles": [{"name": "current_user"}]}, "'current_user' is reserved"),
-    ({"roles": [{"name": "session_user"}]}, "'session_user' is reserved"),
-    ({"roles": [{"name": "current_role"}]}, "'current_role' is reserved"),
-    (
-        {"databases": [{"name": "postgres", "owner": "app"}]},
-        "spec.databases.0.name: 'postgres' is reserved: a database can't be called postgres, temp",
-    ),
-    ({"databases": [{"name": "template0", "owner": "app"}]}, "'template0' is reserved"),
-    ({"databases": [{"name": "template1", "owner": "app"}]}, "'template1' is reserved"),
-    ({"roles": [{"name": "app", "connectionLimit": -2}]}, "spec.roles.0.connectionLimit: "),
-    ({"roles": [{"name": "app", "validUntil": "2030"}]}, "'2030' is not a time with a zone"),
-    ({"roles": [{"name": "app", "validUntil": "2030-01-01"}]}, "like 2027-01-01T00:00:00Z"),
-    ({"databases": [{"name": "app", "owner": "no"}]}, "owner 'no' of 'app' is not among the roles"),
-    ({"databases": [{"name": "app"}]}, "spec.databases.0.owner: Field required"),
-    ({"storage": {"size": "10GB"}}, "spec.storage.size: '10GB' is not a size"),
-    ({"storage": {"mode": "ram"}}, "spec.storage.mode: Input should be 'shared' or 'dedicated'"),
-    ({"access": {"allow": ["10.0.0.1/8"]}}, "spec.access.allow.0: '10.0.0.1/8' is not a CIDR"),
-    ({"deletionPolicy": "Keep"}, "spec.deletionPolicy: Input should be 'Retain' or 'Delete'"),
-    ({"pool": "Large"}, "spec.pool: 'Large' is not a DNS label: use lower-case letters"),
-    (
-        {"roles": [{"name": "app", "password": "x", "passwordSecret": {"name": "s"}}]},
-        "spec.roles.0: role 'app': write password or passwordSecret, not both",
-    ),
-    (
-        {"roles": [{"name": "app", "passwordSecret": {"name": "S"}}]},
-        "spec.roles.0.passwordSecret.name: String should match pattern",
-    ),
-    ({"access": {"allow": ["everybody"]}}, "write one like 10.0.0.0/8"),
-]
-
-
 @pytest.mark.parametrize(("spec", "line"), REFUSED, ids=lambda value: str(value)[:40])
 def test_what_can_not_be_is_refused_in_one_line(spec: dict[str, Any], line: str) -> None:
     message = refusal(document(**spec))
     assert message.startswith("shop: ") and line in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("spec", ACCEPTED, ids=lambda value: str(value)[:40])
+def test_what_can_be_is_accepted(spec: dict[str, Any]) -> None:
+    assert parse_resource(document(**spec)).spec
 
 
 @pytest.mark.parametrize(
