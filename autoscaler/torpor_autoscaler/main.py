@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from torpor_api.logs import log_as_json
+from torpor_channel.health import answering
 from torpor_autoscaler import settings as settings_of
 from torpor_autoscaler.adapters.agents import ChannelAgents
 from torpor_autoscaler.adapters.cluster import ChannelCluster
@@ -127,7 +128,7 @@ async def run(settings: Settings) -> None:
     asked_to_end = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, asked_to_end.set)
-    async with serving(settings):
+    async with serving(settings), answering(settings.health, why_not_ready=str):
         await asked_to_end.wait()
 
 

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from torpor_api.failures import InvalidRequest
 from torpor_api.resource import Endpoint
+from torpor_channel.address import TcpAddress, parse_tcp
 
 WAKE_DEADLINE_S = 55.0
 """Less than the minute for which a proxy waits, so that its clients hear the reason."""
@@ -48,6 +50,8 @@ class Settings:
     """Where clients reach the proxy, as the resources say it."""
     wake_deadline_s: float
     suspend_deadline_s: float
+    health: TcpAddress | None = None
+    """Where a kubelet's probes are answered."""
 
 
 def from_arguments(arguments: Sequence[str]) -> Settings:
@@ -66,6 +70,7 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
     parser.add_argument(
         "--suspend-deadline", type=_seconds, default=SUSPEND_DEADLINE_S, metavar="S"
     )
+    parser.add_argument("--health", type=_tcp, default=None, metavar="HOST:PORT")
     found = parser.parse_args(arguments)
     return Settings(
         cluster=_cluster(found),
@@ -74,6 +79,7 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
         endpoint=found.advertise,
         wake_deadline_s=found.wake_deadline,
         suspend_deadline_s=found.suspend_deadline,
+        health=found.health,
     )
 
 
@@ -81,6 +87,13 @@ def _cluster(found: argparse.Namespace) -> Path | OnKubernetes:
     if found.cluster == KUBERNETES:
         return OnKubernetes(found.system_namespace, found.pool, found.kubeconfig)
     return Path(found.cluster)
+
+
+def _tcp(text: str) -> TcpAddress:
+    try:
+        return parse_tcp(text)
+    except InvalidRequest as refused:
+        raise argparse.ArgumentTypeError(refused.message) from None
 
 
 def _warm(text: str) -> int:
