@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from torpor_api.logs import log_as_json
-from torpor_channel.health import answering
 from torpor_autoscaler import settings as settings_of
 from torpor_autoscaler.adapters.agents import ChannelAgents
 from torpor_autoscaler.adapters.cluster import ChannelCluster
@@ -28,6 +27,7 @@ from torpor_autoscaler.looks import Looks
 from torpor_autoscaler.pool_word import PoolWord
 from torpor_autoscaler.ports import Agents, Clock, Cluster, Proxies
 from torpor_autoscaler.settings import OnKubernetes, Settings
+from torpor_channel.health import answering
 
 if TYPE_CHECKING:
     from torpor_autoscaler.adapters.kubernetes.cluster import KubernetesCluster
