@@ -16,7 +16,7 @@ _COMMAND_END = re.compile(r"\s+#|[;|&]|\s{2,}(?=\S)")
 """A comment, another command, or the column beside it that explains the command."""
 
 _TORPOR = re.compile(r"(?:^|[\s/$])torpor\s+([a-z][a-z-]*)(.*)")
-_MAKE = re.compile(r"(?:^|[\s$(])make\s+([a-z][a-z-]*)")
+_MAKE = re.compile(r"(?:^|[\s$(])make\s+([a-z][a-z0-9-]*)")
 _OPTION = re.compile(r"(?<=\s)(--[a-z][a-z-]*|-[a-zA-Z])(?=[\s=\]]|$)")
 
 

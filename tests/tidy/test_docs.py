@@ -18,7 +18,9 @@ DOCUMENTS = files_named(".md")
 
 per_document = pytest.mark.parametrize("document", DOCUMENTS, ids=shown)
 
-TARGETS = frozenset(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+TARGETS = frozenset(
+    re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+)
 
 
 @per_document

@@ -1,0 +1,134 @@
+"""The cluster that the tests use, and Torpor on it.
+
+- The cluster is that of KUBECONFIG; where that is not set, the one that a tool starts: the program
+  that TORPOR_CLUSTER_TOOL names, or one called ``cluster`` on the PATH. ``TOOL up`` starts it (or
+  finds it running) and prints the kubeconfig's path; ``TOOL image TAG FOLDER [OPTION...]`` builds
+  an image and brings it to the node.
+- The images are built from this checkout, once for each content of it; TORPOR_IMAGE_TAG names some
+  that the cluster can already get.
+- Torpor is installed by its Helm chart and stays, so that the next run begins at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2e.kubectl import apply, find, kubectl
+
+ROOT = Path(__file__).parents[2]
+
+CHART = ROOT / "manifests/chart/torpor"
+
+TOOL_VARIABLE = "TORPOR_CLUSTER_TOOL"
+
+TOOL = os.environ.get(TOOL_VARIABLE) or shutil.which("cluster")
+"""Read when this is imported: no test sees a setting of its user."""
+
+TAG = os.environ.get("TORPOR_IMAGE_TAG")
+
+KUBECONFIG = os.environ.get("KUBECONFIG")
+
+RELEASE = "torpor"
+
+NAMESPACE = "torpor-system"
+
+MARK = "torpor-e2e-images"
+"""A ConfigMap with the tag that was loaded last: what a node has, its cluster remembers."""
+
+CLUSTER_SECONDS_MAX = 1500.0
+"""The first time its processes are built."""
+
+INSTALL_SECONDS_MAX = 300.0
+
+
+class NothingToTestOn(Exception):
+    """What the machine lacks, and what would help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """Of one component, as a pod names it."""
+
+    component: str
+    tag: str
+
+    def __str__(self) -> str:
+        return f"torpor/{self.component}:{self.tag}"
+
+
+def use_cluster() -> None:
+    """Whatever runs kubectl from now on uses it."""
+    if not shutil.which("kubectl"):
+        raise NothingToTestOn("no kubectl is on the PATH")
+    if KUBECONFIG is None:
+        os.environ["KUBECONFIG"] = _started()
+    try:
+        kubectl("get", "--raw", "/readyz")
+    except AssertionError as failed:
+        raise NothingToTestOn(f"the cluster of {os.environ['KUBECONFIG']}: {failed}") from None
+
+
+def _started() -> str:
+    if TOOL is None:
+        raise NothingToTestOn(
+            f"no cluster: set KUBECONFIG, or {TOOL_VARIABLE} to a program that starts one"
+        )
+    if os.geteuid() != 0:
+        raise NothingToTestOn(f"{TOOL} needs root to start a cluster: or set KUBECONFIG")
+    done = _run(TOOL, "up", timeout_s=CLUSTER_SECONDS_MAX)
+    return done.stdout.strip().splitlines()[-1]
+
+
+def use_images() -> str:
+    """The tag of images that the cluster has, or can get."""
+    if TAG is not None:
+        return TAG
+    environment = os.environ | ({TOOL_VARIABLE: TOOL} if TOOL else {})
+    program = (sys.executable, str(ROOT / "tools/images.py"))
+    tag = _run(*program, "--print-tag").stdout.strip()
+    mark = find("configmap", MARK, "default")
+    if mark is None or mark["data"]["tag"] != tag:
+        _run(*program, "--load", timeout_s=CLUSTER_SECONDS_MAX, environment=environment)
+        metadata = {"name": MARK, "namespace": "default"}
+        apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"tag": tag}})
+    return tag
+
+
+def install(tag: str, **values: object) -> None:
+    """Or bring it up to date; returns when everything is Ready."""
+    helm = shutil.which("helm")
+    if helm is None:
+        raise NothingToTestOn("no helm is on the PATH")
+    chosen = {"image": {"tag": tag}} | values
+    _run(
+        *(helm, "upgrade", "--install", RELEASE, str(CHART), "--namespace", NAMESPACE),
+        *("--create-namespace", "--wait", f"--timeout={INSTALL_SECONDS_MAX:.0f}s"),
+        *("--values", "-"),
+        stdin=json.dumps(chosen),
+        timeout_s=INSTALL_SECONDS_MAX + 60,
+    )
+
+
+def _run(
+    *argv: str,
+    stdin: str = "",
+    timeout_s: float = 60.0,
+    environment: dict[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        argv,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, f"{' '.join(argv)}: {done.stderr[-4000:]}"
+    return done

@@ -1,0 +1,78 @@
+"""Torpor on a real cluster, installed once for all tests; each test has a namespace of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e import cluster, kubectl
+from e2e.database import Database, fresh_name
+from e2e.installation import Installation, reached
+
+HERE = Path(__file__).parent
+
+TEST_SECONDS_MAX = 300
+"""Each of its waits has a deadline of its own, that says what was waited for."""
+
+MakeDatabase = Callable[..., Database]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test may have to wait for a cluster, which counts for no test's own time."""
+    limit = pytest.mark.timeout(TEST_SECONDS_MAX, func_only=True)
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(limit)
+
+
+@pytest.fixture(scope="session")
+def image_tag() -> str:
+    """Skips everything, and says what the machine lacks, where there is nothing to test on."""
+    try:
+        cluster.use_cluster()
+        return cluster.use_images()
+    except cluster.NothingToTestOn as lack:
+        pytest.skip(str(lack))
+
+
+@pytest.fixture(scope="session")
+def torpor(image_tag: str) -> Iterator[Installation]:
+    try:
+        cluster.install(image_tag)
+    except cluster.NothingToTestOn as lack:
+        pytest.skip(str(lack))
+    with reached() as installation:
+        yield installation
+
+
+@pytest.fixture
+def namespace(torpor: Installation) -> Iterator[str]:
+    """Removed with all that is in it, after a test that passed or failed."""
+    name = fresh_name("e2e")
+    kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    yield name
+    kubectl.kubectl("delete", "namespace", name, timeout_s=kubectl.WAIT_SECONDS_MAX)
+
+
+@pytest.fixture
+def make_database(torpor: Installation, namespace: str) -> MakeDatabase:
+    """Databases that are Ready; their data goes with them."""
+    numbers = count(1)
+
+    def make(**spec: Any) -> Database:
+        chosen = {"deletionPolicy": "Delete", "idleTimeout": "1h"} | spec
+        made = Database(torpor, namespace, f"db{next(numbers)}", chosen)
+        made.apply()
+        made.is_ready()
+        return made
+
+    return make
+
+
+@pytest.fixture
+def database(make_database: MakeDatabase) -> Database:
+    return make_database()

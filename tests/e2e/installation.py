@@ -1,0 +1,71 @@
+"""Torpor on the cluster, as its clients and its people see it."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2e.cluster import NAMESPACE, RELEASE
+from e2e.kubectl import get, listed, secret, until
+
+POSTGRES_PORT = 5432
+
+REACH_SECONDS_MAX = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Where clients on this machine reach the proxy, and whom they trust."""
+
+    host: str
+    port: int
+    ca: Path
+
+
+@contextlib.contextmanager
+def reached() -> Iterator[Installation]:
+    """By the Service's own address where this machine can reach it, else by a forwarded port."""
+    address = get("service", f"{RELEASE}-proxy", NAMESPACE)["spec"]["clusterIP"]
+    with tempfile.TemporaryDirectory(prefix="torpor-e2e-") as folder:
+        ca = Path(folder) / "ca.crt"
+        ca.write_text(secret("torpor-proxy-server-tls", NAMESPACE)["ca.crt"])
+        if _answers(address, POSTGRES_PORT):
+            yield Installation(address, POSTGRES_PORT, ca)
+            return
+        with _forwarded() as port:
+            yield Installation("127.0.0.1", port, ca)
+
+
+def pods(component: str) -> list[str]:
+    """The names of those that are not on their way out."""
+    found = listed("pods", NAMESPACE, f"app.kubernetes.io/component={component}")
+    return [pod["metadata"]["name"] for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+
+def _answers(host: str, port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((host, port), REACH_SECONDS_MAX):
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def _forwarded() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = int(taken.getsockname()[1])
+    target = (f"service/{RELEASE}-proxy", f"{port}:{POSTGRES_PORT}")
+    forwarding = subprocess.Popen(
+        ["kubectl", "port-forward", "--namespace", NAMESPACE, *target],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until(lambda: _answers("127.0.0.1", port), "the forwarded port answers")
+        yield port
+    finally:
+        forwarding.terminate()
+        forwarding.wait()

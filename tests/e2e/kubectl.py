@@ -1,0 +1,97 @@
+"""What the tests ask of a cluster, by kubectl: as a platform engineer would."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+COMMAND_SECONDS_MAX = 60.0
+
+WAIT_SECONDS_MAX = 120.0
+"""For what takes seconds on a machine of its own, and longer beside other work."""
+
+POLL_SECONDS = 0.2
+"""A kubectl takes a tenth of a second of a processor."""
+
+Json = dict[str, Any]
+
+
+class KubectlFailed(AssertionError):
+    """With kubectl's own words."""
+
+
+def kubectl(*arguments: str, stdin: str = "", timeout_s: float = COMMAND_SECONDS_MAX) -> str:
+    """What it prints. Raises KubectlFailed."""
+    done = subprocess.run(
+        ["kubectl", *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise KubectlFailed(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def apply(*objects: Json) -> None:
+    """Strictly: a field that nobody knows is a fault."""
+    listed = {"apiVersion": "v1", "kind": "List", "items": objects}
+    kubectl("apply", "--validate=strict", "-f", "-", stdin=json.dumps(listed))
+
+
+def find(kind: str, name: str, namespace: str) -> Json | None:
+    found = kubectl(
+        *("get", kind, name, "--namespace", namespace, "--ignore-not-found", "--output", "json")
+    )
+    return dict(json.loads(found)) if found else None
+
+
+def get(kind: str, name: str, namespace: str) -> Json:
+    found = find(kind, name, namespace)
+    assert found is not None, f"no {kind} {name} in {namespace}"
+    return found
+
+
+def listed(kind: str, namespace: str, selector: str = "") -> list[Json]:
+    chosen = ("--selector", selector) if selector else ()
+    found = kubectl("get", kind, "--namespace", namespace, *chosen, "--output", "json")
+    return list(json.loads(found)["items"])
+
+
+def delete(kind: str, name: str, namespace: str, *options: str) -> None:
+    """Returns when it is gone, unless the options say otherwise; one that is not there is gone."""
+    kubectl(
+        *("delete", kind, name, "--namespace", namespace, "--ignore-not-found", *options),
+        timeout_s=WAIT_SECONDS_MAX,
+    )
+
+
+def wait_for(
+    kind: str, name: str, namespace: str, what: str, timeout_s: float = WAIT_SECONDS_MAX
+) -> None:
+    """As ``kubectl wait --for=WHAT``."""
+    kubectl(
+        *("wait", f"{kind}/{name}", "--namespace", namespace),
+        *(f"--for={what}", f"--timeout={timeout_s:.0f}s"),
+        timeout_s=timeout_s + COMMAND_SECONDS_MAX,
+    )
+
+
+def secret(name: str, namespace: str) -> dict[str, str]:
+    """Its keys, decoded."""
+    data = get("secret", name, namespace)["data"]
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+def until(holds: Callable[[], bool], reason: str, seconds_max: float = WAIT_SECONDS_MAX) -> None:
+    """Poll, with a deadline."""
+    deadline = time.monotonic() + seconds_max
+    while not holds():
+        assert time.monotonic() < deadline, f"waited in vain: {reason}"
+        time.sleep(POLL_SECONDS)

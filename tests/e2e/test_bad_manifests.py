@@ -1,0 +1,186 @@
+"""What can't be is refused by the API server, in words, before anything is made of it.
+
+The models refuse the same on one machine; a cluster also refuses passwords in a resource, and
+changes that would leave the data behind.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e import cluster
+from e2e.database import fresh_name
+from e2e.kubectl import Json, KubectlFailed, find, kubectl
+from support.specs import ACCEPTED, REFUSED
+
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+
+DEFINITION = ("customresourcedefinition", "serverlessdatabases.torpor.dev", "")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def resources() -> Iterator[None]:
+    """The custom resources: those of the cluster, or for this module only."""
+    try:
+        cluster.use_cluster()
+    except cluster.NothingToTestOn as lack:
+        pytest.skip(str(lack))
+    if find(*DEFINITION) is not None:
+        yield
+        return
+    definitions = ("-k", str(MANIFESTS / "crds"))
+    kubectl("apply", "--server-side", *definitions)
+    kubectl("wait", "--for=condition=Established", "--timeout=30s", *definitions)
+    yield
+    kubectl("delete", *definitions)
+
+
+@pytest.fixture(scope="module")
+def place(resources: None) -> Iterator[str]:
+    """A namespace."""
+    name = fresh_name("e2e-refused")
+    kubectl("create", "namespace", name)
+    yield name
+    kubectl("delete", "namespace", name, timeout_s=120)
+
+
+def database(spec: Json, name: str = "shop") -> Json:
+    metadata = {"name": name}
+    return {
+        "apiVersion": "torpor.dev/v1alpha1",
+        "kind": "ServerlessDatabase",
+        "metadata": metadata,
+        "spec": spec,
+    }
+
+
+def pool(spec: Json) -> Json:
+    return database(spec) | {"kind": "WarmPool"}
+
+
+def judged(document: Json, place: str, *how: str) -> Json:
+    """What the API server would store. Raises KubectlFailed."""
+    options = ("--namespace", place, "--validate=strict", "--dry-run=server", "--output=json")
+    found = kubectl(*(how or ("create",)), *options, "-f", "-", stdin=json.dumps(document))
+    return dict(json.loads(found))
+
+
+def stored(document: Json, place: str) -> None:
+    kubectl("apply", "--namespace", place, "-f", "-", stdin=json.dumps(document))
+
+
+@pytest.mark.parametrize("spec", [spec for spec, _ in REFUSED], ids=lambda spec: str(spec)[:60])
+def test_what_the_models_refuse(place: str, spec: Json) -> None:
+    with pytest.raises(KubectlFailed, match=r"invalid|strict decoding error|unknown field"):
+        judged(database(spec), place)
+
+
+@pytest.mark.parametrize("spec", ACCEPTED, ids=lambda spec: str(spec)[:60])
+def test_what_the_models_accept(place: str, spec: Json) -> None:
+    judged(database(spec), place)
+
+
+def test_what_is_left_out_has_the_models_defaults(place: str) -> None:
+    found = judged(database({}), place)
+    spec = found["spec"]
+    assert (spec["idleTimeout"], spec["maxCU"], spec["pool"]) == ("5m", 1, "default")
+    assert spec["roles"][0] | {"name": "app", "connectionLimit": -1} == spec["roles"][0]
+    assert spec["databases"] == [{"name": "app", "owner": "app"}]
+    assert "status" not in found
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        (database({"roles": [{"name": "app", "password": "hunter2"}]}), "write passwordSecret"),
+        (database({"minCU": 2, "maxCU": 1}), "minCU must be at most maxCU"),
+        (database({"idleTimeout": "31d"}), "write keepAwake: true"),
+        (database({"idleTimeout": "0s"}), "write a duration like 1s or 5m"),
+        (database({"databases": [{"name": "a", "owner": "b"}]}), "must be one of the roles"),
+        (database({"roles": [{"name": "pg_x"}]}), "names starting with pg_ or torpor_"),
+        (database({"access": {"allow": ["10.0.0.1/8"]}}), "write one like 10.0.0.0/8"),
+        (database({}, name="4shop"), "begins with a letter"),
+        (database({}, name="shop.team"), "must be a DNS label"),
+        (pool({"size": {"min": 3, "max": 2}}), "min must be at most max"),
+        (
+            pool({"resources": {"limits": {"cpu": "50m", "memory": "192Mi"}}}),
+            "requests must be smaller",
+        ),
+        (pool({"resources": {"limits": {"cpu": "10m", "memory": "1Gi"}}}), "at most limits"),
+        (pool({"tolerations": [{"operator": "Equal"}]}), "the operator must be Exists"),
+        (pool({"storage": {"mode": "dedicated"}}), "Unsupported value"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_refusal_says_what_to_write(place: str, document: Json, words: str) -> None:
+    with pytest.raises(KubectlFailed) as refused:
+        judged(document, place)
+    assert words in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
+DATABASE_CHANGES: list[tuple[Json, str]] = [
+    ({"pool": "other"}, "the data does not move"),
+    ({"storage": {"mode": "dedicated"}}, "the data does not move"),
+    ({"postgresVersion": "16"}, "can't be changed once it is set"),
+    ({"postgresVersion": None}, "can't be changed once it is set"),
+]
+
+POOL_CHANGES: list[tuple[Json, str]] = [
+    ({"postgresVersion": "16"}, "make another pool for another version"),
+    ({"storage": {"size": "1Gi"}}, "volumes only grow"),
+    ({"storage": {"storageClass": "other"}}, "the data does not move"),
+]
+
+
+@pytest.fixture(scope="module")
+def existing(place: str) -> Any:
+    """Made once, to be changed in vain."""
+    stored(database({"postgresVersion": "17", "deletionPolicy": "Delete"}, "stays"), place)
+    stored(pool({}) | {"metadata": {"name": "stays"}}, place)
+    return place
+
+
+@pytest.mark.parametrize(("change", "words"), DATABASE_CHANGES, ids=lambda v: str(v)[:40])
+def test_a_change_that_would_leave_the_data_behind(existing: str, change: Json, words: str) -> None:
+    assert words in refusal_of_change("serverlessdatabase", existing, change)
+
+
+@pytest.mark.parametrize(("change", "words"), POOL_CHANGES, ids=lambda v: str(v)[:40])
+def test_a_change_of_a_pool_that_its_volume_can_not_follow(
+    existing: str, change: Json, words: str
+) -> None:
+    assert words in refusal_of_change("warmpool", existing, change)
+
+
+def refusal_of_change(kind: str, place: str, change: Json) -> str:
+    patch = ("--type=merge", "--patch", json.dumps({"spec": change}), "--dry-run=server")
+    with pytest.raises(KubectlFailed) as refused:
+        kubectl("patch", kind, "stays", "--namespace", place, *patch)
+    return str(refused.value)
+
+
+def test_other_changes_are_welcome(existing: str) -> None:
+    change = {"idleTimeout": "1s", "storage": {"size": "20Gi"}, "roles": [{"name": "app"}]}
+    patch = ("--type=merge", "--patch", json.dumps({"spec": change}), "--dry-run=server")
+    kubectl("patch", "sdb", "stays", "--namespace", existing, *patch)
+    larger = ("--type=merge", "--patch", json.dumps({"spec": {"storage": {"size": "1Ti"}}}))
+    kubectl("patch", "wp", "stays", "--namespace", existing, *larger, "--dry-run=server")
+
+
+def test_every_field_is_explained() -> None:
+    for kind in ("serverlessdatabase", "warmpool"):
+        text = kubectl("explain", kind, "--recursive")
+        assert "observedGeneration" in text
+    assert "1 vCPU and 4 GiB" in kubectl("explain", "sdb.spec.maxCU")
+    assert "resized in place" in kubectl("explain", "wp.spec.resources").lower()
+
+
+def test_the_samples_are_accepted(place: str) -> None:
+    for sample in sorted((MANIFESTS / "samples").glob("*.yaml")):
+        kubectl("create", "--validate=strict", "--dry-run=server", "-f", str(sample))

@@ -1,0 +1,71 @@
+"""One `kubectl apply`, and a client connects: from outside, and by the Secret in a pod."""
+
+from __future__ import annotations
+
+import pytest
+
+from e2e import kubectl
+from e2e.cluster import Image
+from e2e.conftest import MakeDatabase
+from e2e.database import Database
+
+
+def test_a_database_is_ready_before_anything_runs(database: Database) -> None:
+    assert database.phase == "Suspended"
+    (ready,) = [c for c in database.status["conditions"] if c["type"] == "Ready"]
+    assert ready["reason"] == "Suspended"
+    assert database.pods == []
+
+
+def test_the_first_query_wakes_it(database: Database) -> None:
+    with database.connect() as client:
+        (user, version) = client.execute(
+            "select current_user, current_setting('server_version_num')"
+        ).fetchone() or ("", "")
+    assert user == "app"
+    assert version.startswith("17")
+    assert database.phase == "Active"
+    assert database.epoch == 1
+
+
+def test_the_secret_is_all_that_a_pod_needs(database: Database, image_tag: str) -> None:
+    """``psql "$uri"`` in the database's own namespace: its name, its password, its certificate."""
+    client = {
+        "name": "client",
+        "image": str(Image("compute", image_tag)),
+        "command": ["psql", "--no-psqlrc", "--tuples-only", "--command=select 6 * 7", "$(URI)"],
+        "env": [{"name": "URI", "valueFrom": {"secretKeyRef": _key(database, "uri")}}],
+    }
+    kubectl.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "client", "namespace": database.namespace},
+            "spec": {"restartPolicy": "Never", "containers": [client]},
+        }
+    )
+    kubectl.wait_for("pod", "client", database.namespace, "jsonpath={.status.phase}=Succeeded")
+    said = kubectl.kubectl("logs", "client", "--namespace", database.namespace)
+    assert said.strip() == "42"
+
+
+def test_a_wrong_password_wakes_nobody(database: Database) -> None:
+    wrong = database.binding | {"password": "wrong"}
+    stranger = Database(database.torpor, database.namespace, database.name)
+    stranger.__dict__["binding"] = wrong
+    with pytest.raises(Exception, match="password authentication failed"):
+        stranger.connect()
+    assert database.phase == "Suspended"
+    assert database.epoch == 0
+
+
+def test_two_databases_are_strangers(make_database: MakeDatabase) -> None:
+    first, second = make_database(), make_database()
+    with first.connect() as one, second.connect() as two:
+        one.execute("create table mine (n int)")
+        found = two.execute("select count(*) from pg_tables where tablename = 'mine'").fetchone()
+    assert found == (0,)
+
+
+def _key(database: Database, key: str) -> dict[str, str]:
+    return {"name": database.status["binding"]["name"], "key": key}
