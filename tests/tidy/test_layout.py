@@ -28,9 +28,12 @@ def test_no_test_folder_is_called_operator() -> None:
 
 
 def test_unit_tests_mirror_the_packages() -> None:
-    """`tests/unit/proxy` is where the tests of `torpor_proxy` are, and nowhere else."""
+    """`tests/unit/proxy` is where the tests of `torpor_proxy` are, and nowhere else.
+
+    Those of `torpor_operator` are in `operators`, because of the library's `operator`.
+    """
     packages = {
-        path.parent.name.removeprefix("torpor_")
+        path.parent.name.removeprefix("torpor_").replace("operator", "operators")
         for folder in PACKAGE_FOLDERS
         for path in (ROOT / folder).glob("torpor_*/__init__.py")
     }

@@ -1,0 +1,1 @@
+"""Makes what ServerlessDatabases and WarmPools declare: storage, secrets, pods, certificates."""

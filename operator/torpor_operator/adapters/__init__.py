@@ -1,0 +1,1 @@
+"""The operator's ways to the world: Kubernetes' watches, certificates, other components."""

@@ -1,0 +1,137 @@
+"""The watches on what belongs to databases and pools: each change goes to the cache, and whatever
+it concerns is looked at.
+
+They are the port's own and not kopf's: kopf keeps 0.8 KiB of every object that it watches, and
+does not hear of what was deleted while a watch was interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, TypeVar
+
+from torpor_kube import names
+from torpor_kube.documents import name_of
+from torpor_kube.kinds import CONFIG_MAP, POD, SECRET, SERVICE, VOLUME_CLAIM, Kind
+from torpor_kube.port import Document, Kube
+from torpor_kube.watching import Watch
+from torpor_operator.core.cache import Cache, ChildNews, see_child_of
+from torpor_operator.core.naming import CHILDREN_SELECTOR, MANAGED_BY, Key
+from torpor_operator.core.retained import RETAINED, Retained, see_retained
+from torpor_operator.core.seen_pods import SeenPod, see_pod
+from torpor_operator.core.targets import CERTIFICATES, Target
+
+Report = Callable[[Iterable[Target]], None]
+
+KeptT = TypeVar("KeptT")
+
+
+class Feed(Generic[KeptT]):
+    """A sink made of three methods of the cache."""
+
+    def __init__(
+        self,
+        report: Report,
+        listed: Callable[[Iterable[KeptT]], set[Target]],
+        changed: Callable[[KeptT], set[Target]],
+        deleted: Callable[[KeptT], set[Target]],
+    ) -> None:
+        self._report = report
+        self._listed = listed
+        self._changed = changed
+        self._deleted = deleted
+
+    def listed(self, all: Iterable[KeptT]) -> None:
+        self._report(self._listed(all))
+
+    def changed(self, one: KeptT) -> None:
+        self._report(self._changed(one))
+
+    def deleted(self, one: KeptT) -> None:
+        self._report(self._deleted(one))
+
+
+def watches(kube: Kube, cache: Cache, namespace: str, report: Report) -> list[Watch[Any]]:
+    """All of them, not started; ``namespace`` is Torpor's own."""
+    mine = CHILDREN_SELECTOR
+    pool = names.POOL_LABEL
+    kept = f"{names.COMPONENT_LABEL}={RETAINED}"
+    tls = f"{names.MANAGED_BY_LABEL}={MANAGED_BY},!{names.DATABASE_LABEL}"
+    return [
+        Watch(kube, SECRET, _child(SECRET), _children(cache, SECRET, report), labels=mine),
+        Watch(kube, SERVICE, _child(SERVICE), _children(cache, SERVICE, report), labels=mine),
+        Watch(kube, POD, see_pod, _pods(cache, report), namespace=namespace, labels=pool),
+        Watch(kube, VOLUME_CLAIM, _claim, _claims(cache, report), namespace=namespace, labels=pool),
+        Watch(
+            kube,
+            CONFIG_MAP,
+            see_retained,
+            _kept(cache, report),
+            namespace=namespace,
+            labels=kept,
+        ),
+        Watch(kube, SECRET, name_of, _certificates(report), namespace=namespace, labels=tls),
+    ]
+
+
+def _child(kind: Kind) -> Callable[[Document], ChildNews]:
+    return lambda document: see_child_of(kind, document)
+
+
+def _children(cache: Cache, kind: Kind, report: Report) -> Feed[ChildNews]:
+    return Feed(
+        report,
+        lambda there: cache.children_listed(kind, there),
+        cache.child_seen,
+        lambda news: cache.child_gone(news.database, news.id),
+    )
+
+
+def _pods(cache: Cache, report: Report) -> Feed[SeenPod]:
+    return Feed(report, cache.pods_listed, cache.pod_seen, cache.pod_gone)
+
+
+def _claim(document: Document) -> tuple[str, str]:
+    return name_of(document), (document["metadata"].get("labels") or {}).get(names.POOL_LABEL, "")
+
+
+def _claims(cache: Cache, report: Report) -> Feed[tuple[str, str]]:
+    def listed(all: Iterable[tuple[str, str]]) -> set[Target]:
+        cache.claims = {name for name, _ in all}
+        return {cache.pool(pool) for pool in cache.pools}
+
+    def changed(one: tuple[str, str]) -> set[Target]:
+        cache.claims.add(one[0])
+        return set()
+
+    def deleted(one: tuple[str, str]) -> set[Target]:
+        cache.claims.discard(one[0])
+        return {cache.pool(one[1])}
+
+    return Feed(report, listed, changed, deleted)
+
+
+Kept = tuple[Key, Retained | None]
+
+
+def _kept(cache: Cache, report: Report) -> Feed[Kept]:
+    def changed(one: Kept) -> set[Target]:
+        return cache.retained_seen(*one)
+
+    def deleted(one: Kept) -> set[Target]:
+        return cache.retained_gone(one[0])
+
+    def listed(all: Iterable[Kept]) -> set[Target]:
+        there = list(all)
+        lost = set(cache.retained) - {key for key, _ in there}
+        concerned = [cache.retained_gone(key) for key in lost] + [changed(one) for one in there]
+        return set[Target]().union(*concerned)
+
+    return Feed(report, listed, changed, deleted)
+
+
+def _certificates(report: Report) -> Feed[str]:
+    def anything(_: object) -> set[Target]:
+        return {CERTIFICATES}
+
+    return Feed(report, anything, anything, anything)

@@ -1,0 +1,121 @@
+"""kopf's part: it watches the two kinds of resource and says what has changed, level-triggered.
+
+Handlers feed the cache and the queue and decide nothing; kopf's own state (annotations, finalizers,
+daemons) is not used. The index is empty on purpose: that there is one makes kopf hold back every
+event until all resources of both kinds have been listed, so that no user id is given before all
+are known that have been.
+
+It runs in a thread with an event loop of its own, because at its end it cancels every task that it
+finds on its loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import kopf
+
+from torpor_kube.kinds import SERVERLESS_DATABASE, WARM_POOL, Kind
+from torpor_kube.port import Document
+
+log = logging.getLogger(__name__)
+
+WATCH_INACTIVITY_S = 70.0
+"""Bookmarks come once a minute; a watch that is silent for longer is connected again."""
+
+REQUEST_S_MAX = 30.0
+CONNECT_S_MAX = 10.0
+RECONNECT_S = 1.0
+
+
+Login = Callable[..., kopf.ConnectionInfo]
+"""Called by kopf, again whenever the server no longer takes what it gave before."""
+
+
+def kopf_login(settings: kopf.OperatorSettings, **_: Any) -> kopf.ConnectionInfo:
+    """As :func:`torpor_kube.login.chosen` does: in a pod by its ServiceAccount, else by a file."""
+    in_pod = "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ
+    login = kopf.login_with_service_account if in_pod else kopf.login_with_kubeconfig
+    found = login(settings=settings)
+    if found is None:
+        raise kopf.LoginError("no way to the API server: name a kubeconfig, or run in a pod")
+    return found
+
+
+class Resources(Protocol):
+    """Who is told; from kopf's thread."""
+
+    def seen(self, kind: Kind, document: Document) -> None:
+        """It is there, and it is like this."""
+
+    def changed(self, kind: Kind, document: Document, is_gone: bool) -> None:
+        """The same, once all have been seen that there are."""
+
+
+def registry_for(resources: Resources, login: Login) -> Any:
+    """Both kinds, in all namespaces."""
+    registry = kopf.OperatorRegistry()
+    kopf.on.startup(registry=registry)(_configure)
+
+    kopf.on.login(registry=registry)(login)
+    for kind in (SERVERLESS_DATABASE, WARM_POOL):
+        _watch(registry, kind, resources)
+    return registry
+
+
+def _watch(registry: Any, kind: Kind, resources: Resources) -> None:
+    where = (kind.group, kind.version, kind.plural)
+
+    @kopf.index(*where, id=f"seen-{kind.plural}", registry=registry)
+    async def seen(body: kopf.Body, **_: Any) -> None:
+        resources.seen(kind, dict(body))
+
+    @kopf.on.event(*where, id=f"changed-{kind.plural}", registry=registry)
+    async def changed(event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
+        resources.changed(kind, dict(body), event["type"] == "DELETED")
+
+
+async def _configure(settings: kopf.OperatorSettings, **_: Any) -> None:
+    settings.peering.standalone = True
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.watching.initial_streaming = False
+    settings.watching.inactivity_timeout = WATCH_INACTIVITY_S
+    settings.watching.reconnect_backoff = RECONNECT_S
+    settings.networking.request_timeout = REQUEST_S_MAX
+    settings.networking.connect_timeout = CONNECT_S_MAX
+    settings.networking.enforce_retry_after = True
+    settings.queueing.worker_limit = None
+    settings.background.instant_exit_timeout = 1.0
+
+
+class KopfThread:
+    """Runs it until it is told to stop; that it ends before is a reason to end the process."""
+
+    def __init__(self, registry: Any, ended: Callable[[], None]) -> None:
+        self._registry = registry
+        self._ended = ended
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    async def close(self) -> None:
+        self._stop.set()
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(
+                kopf.operator(registry=self._registry, clusterwide=True, stop_flag=self._stop)
+            )
+        except Exception:
+            log.exception("kopf_failed")
+        finally:
+            self._ended()

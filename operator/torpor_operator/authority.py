@@ -1,0 +1,199 @@
+"""Looks at the certificates: reads the Secrets, asks the core, makes what is missing.
+
+A Secret that somebody else made (cert-manager, a person) is left alone and used as it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torpor_api.failures import NotFound
+from torpor_kube import names
+from torpor_kube.documents import labels_of
+from torpor_kube.kinds import SECRET
+from torpor_kube.port import Document, Kube
+from torpor_operator.adapters.keys import Pair, make_authority, make_leaf, read_authority, read_leaf
+from torpor_operator.core.certificates import (
+    Authorities,
+    CertificateAction,
+    DropPrevious,
+    Issue,
+    Leaf,
+    LeafWanted,
+    MakeAuthority,
+    Promote,
+    Trust,
+    check_in_s,
+    component_leaves,
+    plan_authority,
+    plan_leaves,
+)
+from torpor_operator.core.naming import MANAGED_BY
+from torpor_operator.ports import Clock
+
+log = logging.getLogger(__name__)
+
+AUTHORITY_SECRET = "torpor-ca"
+
+ROUNDS_MAX = 4
+"""Steps of the authority in one look: the first one is made and used at once."""
+
+Data = dict[str, str]
+"""Of a Secret, decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A Secret that is there."""
+
+    data: Data
+    is_ours: bool
+
+
+class CertificateKeeper:
+    """All of them, in the system namespace."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        clock: Clock,
+        namespace: str,
+        server_leaf: Callable[[], LeafWanted | None],
+        own_folder: Path,
+    ) -> None:
+        self._kube = kube
+        self._clock = clock
+        self._namespace = namespace
+        self._server_leaf = server_leaf
+        self._own_folder = own_folder
+        self.ca_certificate = ""
+        """All that are trusted, in PEM; empty before the first look."""
+
+    async def look(self) -> float:
+        """Seconds after which to look again though nothing has changed."""
+        for _ in range(ROUNDS_MAX):
+            held = await self._read(AUTHORITY_SECRET) or Held({}, is_ours=True)
+            authority, known = held.data, _authorities(held.data)
+            server = self._server_leaf()
+            wanted = (*component_leaves(), *([server] if server else []))
+            secrets = {one.secret: await self._read(one.secret) for one in wanted}
+            ours = [one for one in wanted if _is_ours(secrets[one.secret])]
+            leaves = {one.secret: _leaf(secrets[one.secret], authority) for one in ours}
+            now = self._clock.wall_s()
+            step = plan_authority(known, leaves, now) if held.is_ours else None
+            if step is None and known is not None:
+                await self._keep_leaves(known, authority, secrets, leaves, ours, now)
+                self.ca_certificate = bundle(authority)
+                return check_in_s(known, leaves, now)
+            assert step is not None, "without an authority one is made"
+            await self._write(AUTHORITY_SECRET, _stepped(authority, step, now))
+            log.info("authority_changed", extra={"step": type(step).__name__})
+        return 1.0
+
+    async def _keep_leaves(
+        self,
+        known: Authorities,
+        authority: Data,
+        secrets: Mapping[str, Held | None],
+        leaves: Mapping[str, Leaf | None],
+        wanted: Sequence[LeafWanted],
+        now: float,
+    ) -> None:
+        current = Pair(authority["tls.crt"], authority["tls.key"])
+        trusted = bundle(authority)
+        made = {name: dict(held.data) if held else {} for name, held in secrets.items()}
+        for action in plan_leaves(known, leaves, wanted, now):
+            assert isinstance(action, Issue | Trust)
+            data = made[action.leaf.secret]
+            if isinstance(action, Issue):
+                pair = make_leaf(current, action.leaf, now)
+                data |= {"tls.crt": pair.certificate, "tls.key": pair.key}
+            data["ca.crt"] = trusted
+            await self._write(action.leaf.secret, data)
+            log.info("certificate_written", extra={"secret": action.leaf.secret})
+        self._keep_own(made["torpor-operator-tls"])
+
+    def _keep_own(self, data: Data) -> None:
+        """As files, for this process' own connections to autoscaler and agents."""
+        self._own_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in ("tls.key", "tls.crt", "ca.crt"):
+            path = self._own_folder / name
+            if not path.exists() or path.read_text() != data[name]:
+                path.touch(mode=0o600)
+                path.write_text(data[name])
+
+    async def _read(self, name: str) -> Held | None:
+        try:
+            secret = await self._kube.get(SECRET, name, self._namespace)
+        except NotFound:
+            return None
+        encoded: dict[str, str] = secret.get("data") or {}
+        data = {key: base64.b64decode(value).decode() for key, value in encoded.items()}
+        return Held(data, labels_of(secret).get(names.MANAGED_BY_LABEL) == MANAGED_BY)
+
+    async def _write(self, name: str, data: Data) -> None:
+        document: Document = {
+            "metadata": {
+                "name": name,
+                "namespace": self._namespace,
+                "labels": {names.NAME_LABEL: "torpor", names.MANAGED_BY_LABEL: MANAGED_BY},
+            },
+            "type": "kubernetes.io/tls",
+            "data": {key: base64.b64encode(text.encode()).decode() for key, text in data.items()},
+        }
+        await self._kube.apply(SECRET, document, manager=names.OPERATOR_MANAGER)
+
+
+def bundle(authority: Data) -> str:
+    """Everything that is trusted."""
+    return "".join(authority.get(f"{slot}.crt", "") for slot in ("tls", "next", "previous"))
+
+
+def _authorities(authority: Data) -> Authorities | None:
+    if not authority:
+        return None
+    found = {
+        slot: read_authority(authority[f"{slot}.crt"])
+        for slot in ("tls", "next", "previous")
+        if f"{slot}.crt" in authority
+    }
+    return Authorities(found["tls"], found.get("next"), found.get("previous"))
+
+
+def _is_ours(held: Held | None) -> bool:
+    return held is None or held.is_ours
+
+
+def _leaf(held: Held | None, authority: Data) -> Leaf | None:
+    if held is None:
+        return None
+    data = held.data
+    signers = [authority[key] for key in ("tls.crt", "previous.crt") if key in authority]
+    try:
+        return read_leaf(data["tls.crt"], data.get("ca.crt", ""), signers)
+    except (KeyError, ValueError) as error:
+        log.warning("certificate_unreadable", extra={"reason": str(error)})
+        return None
+
+
+def _stepped(authority: Data, step: CertificateAction, now: float) -> Data:
+    """The authority's Secret after the step."""
+    match step:
+        case MakeAuthority(is_next):
+            pair, slot = make_authority(now), "next" if is_next else "tls"
+            kept = authority if is_next else {}
+            return {**kept, f"{slot}.crt": pair.certificate, f"{slot}.key": pair.key}
+        case Promote():
+            return {
+                "tls.crt": authority["next.crt"],
+                "tls.key": authority["next.key"],
+                "previous.crt": authority["tls.crt"],
+            }
+        case DropPrevious():
+            return {key: text for key, text in authority.items() if key != "previous.crt"}
+        case Issue() | Trust():
+            raise AssertionError("a step of a leaf is none of the authority")

@@ -1,0 +1,1 @@
+"""What the operator wants, as a pure function of what it sees: no clock, no chance, no network."""

@@ -1,0 +1,182 @@
+"""Everything that was seen, in as little room as possible; and whom news concern. Pure.
+
+Each method that brings news returns the targets that must be looked at because of it; news that
+change nothing that is kept concern nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from torpor_kube import names
+from torpor_kube.documents import labels_of, name_of
+from torpor_kube.kinds import Kind
+from torpor_kube.port import Document
+from torpor_operator.core import targets
+from torpor_operator.core.naming import MANAGED_BY, Key, database_of, key_of
+from torpor_operator.core.retained import Retained
+from torpor_operator.core.seen import Child, SeenDatabase, see_child, see_database
+from torpor_operator.core.seen_pods import SeenPod
+from torpor_operator.core.targets import Sort, Target
+from torpor_operator.core.user_ids import UserIds
+
+
+@dataclass(frozen=True, slots=True)
+class ChildId:
+    """Where an object of a database is."""
+
+    kind: Kind
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class ChildNews:
+    """What is kept of an object with a database's label."""
+
+    database: Key
+    id: ChildId
+    child: Child | None
+    """None: it is not the operator's, but a change of it may matter."""
+
+
+def see_child_of(kind: Kind, document: Document) -> ChildNews:
+    """Of an object that carries a database's label."""
+    is_ours = labels_of(document).get(names.MANAGED_BY_LABEL) == MANAGED_BY
+    child = see_child(document) if is_ours else None
+    database = database_of(document) or Key("", "")
+    return ChildNews(database, ChildId(kind, key_of(document)), child)
+
+
+class Cache:
+    """Filled by watches, read by whoever plans."""
+
+    def __init__(self, system_namespace: str) -> None:
+        self._system_namespace = system_namespace
+        self.databases: dict[Key, SeenDatabase] = {}
+        self.retained: dict[Key, Retained] = {}
+        self.pools: dict[str, Document] = {}
+        self.pods: dict[str, SeenPod] = {}
+        self.claims: set[str] = set()
+        self.user_ids = UserIds()
+        self.erasers: dict[str, set[Key]] = {}
+        """By pool: databases whose data is to be erased, for which an agent is needed."""
+        self._children: dict[Key, dict[ChildId, Child]] = {}
+
+    def pool(self, name: str) -> Target:
+        return Target(Sort.POOL, Key(self._system_namespace, name))
+
+    # --- databases ---------------------------------------------------------------------------
+
+    def database_seen(self, document: Document) -> set[Target]:
+        key, seen = key_of(document), see_database(document)
+        before = self.databases.get(key)
+        self.databases[key] = seen
+        self.user_ids.note(key, seen.pool, seen.user_id)
+        if before is None:
+            return {targets.database(key), self.pool(seen.pool), targets.CERTIFICATES}
+        concerned = {targets.database(key)} if before.body != seen.body else set()
+        if before.compute != seen.compute:
+            concerned.add(self.pool(seen.pool))
+        return concerned
+
+    def database_gone(self, key: Key) -> set[Target]:
+        gone = self.databases.pop(key, None)
+        if key not in self.retained:
+            self.user_ids.forget(key)
+        concerned = {targets.database(key)}  # It may have left something behind.
+        return concerned | ({self.pool(gone.pool)} if gone else set())
+
+    def named_computes(self) -> set[str]:
+        """Those that hold a database, or held it when they were lost."""
+        return {seen.compute for seen in self.databases.values() if seen.compute}
+
+    def namespaces(self) -> list[str]:
+        return sorted({key.namespace for key in self.databases})
+
+    # --- their objects -----------------------------------------------------------------------
+
+    def children_of(self, database: Key) -> Mapping[ChildId, Child]:
+        return self._children.get(database, {})
+
+    def child_seen(self, news: ChildNews) -> set[Target]:
+        if news.child is not None:
+            family = self._children.setdefault(news.database, {})
+            if family.get(news.id) == news.child:
+                return set()
+            family[news.id] = news.child
+        return {targets.database(news.database)}
+
+    def child_gone(self, database: Key, child: ChildId) -> set[Target]:
+        family = self._children.get(database, {})
+        family.pop(child, None)
+        if not family:
+            self._children.pop(database, None)
+        return {targets.database(database)}
+
+    def children_listed(self, kind: Kind, all: Iterable[ChildNews]) -> set[Target]:
+        """All there are of the kind: whatever else was known of it is gone."""
+        news = list(all)
+        there = {one.id for one in news if one.child is not None}
+        lost = [
+            (database, child)
+            for database, family in self._children.items()
+            for child in family
+            if child.kind == kind and child not in there
+        ]
+        concerned: set[Target] = set()
+        for database, child in lost:
+            concerned |= self.child_gone(database, child)
+        for one in news:
+            concerned |= self.child_seen(one)
+        return concerned
+
+    def retained_seen(self, database: Key, kept: Retained | None) -> set[Target]:
+        """None: somebody has edited it into something that can't be read."""
+        if kept is None:
+            return self.retained_gone(database)
+        self.retained[database] = kept
+        self.user_ids.note(database, kept.pool, kept.user_id)
+        return {targets.database(database)}
+
+    def retained_gone(self, database: Key) -> set[Target]:
+        self.retained.pop(database, None)
+        if database not in self.databases:
+            self.user_ids.forget(database)
+        return {targets.database(database)}
+
+    # --- pools -------------------------------------------------------------------------------
+
+    def pool_seen(self, document: Document) -> set[Target]:
+        name = name_of(document)
+        is_new = name not in self.pools
+        self.pools[name] = document
+        return {self.pool(name)} | (self._databases_of(name) if is_new else set())
+
+    def pool_gone(self, name: str) -> set[Target]:
+        self.pools.pop(name, None)
+        return {self.pool(name)} | self._databases_of(name)
+
+    def pod_seen(self, pod: SeenPod) -> set[Target]:
+        before = self.pods.get(pod.name)
+        self.pods[pod.name] = pod
+        return {self.pool(pod.pool)} if before != pod else set()
+
+    def pod_gone(self, pod: SeenPod) -> set[Target]:
+        self.pods.pop(pod.name, None)
+        return {self.pool(pod.pool)}
+
+    def pods_listed(self, all: Iterable[SeenPod]) -> set[Target]:
+        there = {pod.name: pod for pod in all}
+        concerned: set[Target] = set()
+        for pod in [pod for name, pod in self.pods.items() if name not in there]:
+            concerned |= self.pod_gone(pod)
+        for pod in there.values():
+            concerned |= self.pod_seen(pod)
+        return concerned
+
+    def pods_of(self, pool: str) -> list[SeenPod]:
+        return [pod for pod in self.pods.values() if pod.pool == pool]
+
+    def _databases_of(self, pool: str) -> set[Target]:
+        return {targets.database(key) for key, seen in self.databases.items() if seen.pool == pool}

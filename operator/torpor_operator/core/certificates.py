@@ -1,0 +1,187 @@
+"""Which certificates there must be, and when each is made anew. Pure.
+
+All of Torpor's parts trust one authority of their own. It is replaced in three steps, so that at no
+moment two parts distrust each other: first everybody trusts the next one as well; then it signs,
+while the previous one is still trusted; and when nobody shows a certificate of the previous one any
+more, it is dropped. Between the steps lies the time that a kubelet takes to bring a Secret to its
+pods, with a wide margin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+DAY_S = 86_400.0
+
+AUTHORITY_S = 3650 * DAY_S
+AUTHORITY_RENEW_S = 365 * DAY_S
+"""With less than this left its successor is made."""
+
+LEAF_S = 90 * DAY_S
+LEAF_RENEW_S = 30 * DAY_S
+"""With less than this left it is made anew: a month in which the operator may be away."""
+
+SPREAD_S = DAY_S
+"""For a Secret to reach every pod; a kubelet takes two minutes."""
+
+CHECK_S_MAX = 12 * 3600.0
+"""Clocks are set and processes are paused: not to be slept through."""
+
+NAMES_MAX = 500
+"""Of one certificate; clients refuse larger greetings. Namespaces beyond it use other names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A certificate that signs others."""
+
+    id: str
+    """SHA-256 of its certificate."""
+    made_at: float
+    ends_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Authorities:
+    """The three that may be at once."""
+
+    current: Authority
+    next: Authority | None = None
+    previous: Authority | None = None
+
+    @property
+    def trusted(self) -> frozenset[str]:
+        return frozenset(one.id for one in (self.current, self.next, self.previous) if one)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A certificate that is in a Secret."""
+
+    names: tuple[str, ...]
+    signed_by: str
+    """The authority's id; empty where it is none of ours."""
+    made_at: float
+    ends_at: float
+    trusts: frozenset[str]
+    """Ids of the authorities beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeafWanted:
+    """A certificate that there shall be."""
+
+    secret: str
+    names: tuple[str, ...]
+    """The first is its common name."""
+    is_client: bool = True
+    """It also says who asks; what database clients are shown does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class MakeAuthority:
+    """The first one, or the next one."""
+
+    is_next: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """The next one signs from now on; the one until now is still trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropPrevious:
+    """Nobody needs it any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """Make a key and a certificate."""
+
+    leaf: LeafWanted
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Put all authorities that are trusted now beside the certificate, which stays."""
+
+    leaf: LeafWanted
+
+
+CertificateAction: TypeAlias = MakeAuthority | Promote | DropPrevious | Issue | Trust
+
+
+def plan_authority(
+    known: Authorities | None, leaves: Mapping[str, Leaf | None], now: float
+) -> CertificateAction | None:
+    """The next step of the authority, one at a time; leaves are planned when there is none."""
+    if known is None or known.current.ends_at <= now:
+        return MakeAuthority()
+    issued = [leaf for leaf in leaves.values() if leaf is not None]
+    if known.next is not None:
+        is_known = all(known.next.id in leaf.trusts for leaf in issued)
+        return Promote() if is_known and now >= known.next.made_at + SPREAD_S else None
+    if known.previous is not None:
+        is_unused = all(
+            leaf.signed_by == known.current.id and now >= leaf.made_at + SPREAD_S for leaf in issued
+        )
+        return DropPrevious() if is_unused else None
+    if known.current.ends_at - now < AUTHORITY_RENEW_S:
+        return MakeAuthority(is_next=True)
+    return None
+
+
+def plan_leaves(
+    known: Authorities,
+    leaves: Mapping[str, Leaf | None],
+    wanted: Sequence[LeafWanted],
+    now: float,
+) -> Iterator[CertificateAction]:
+    """Everything that is missing, old, of other names, or trusts too few or too many."""
+    for one in wanted:
+        leaf = leaves.get(one.secret)
+        if leaf is None or not _is_good(leaf, one, known, now):
+            yield Issue(one)
+        elif leaf.trusts != known.trusted:
+            yield Trust(one)
+
+
+def _is_good(leaf: Leaf, wanted: LeafWanted, known: Authorities, now: float) -> bool:
+    has_time = leaf.ends_at - now >= LEAF_RENEW_S
+    return has_time and leaf.names == wanted.names and leaf.signed_by == known.current.id
+
+
+def check_in_s(known: Authorities, leaves: Mapping[str, Leaf | None], now: float) -> float:
+    """When to look again though nothing has changed."""
+    moments = [known.current.ends_at - AUTHORITY_RENEW_S]
+    moments += [leaf.ends_at - LEAF_RENEW_S for leaf in leaves.values() if leaf is not None]
+    if known.next is not None:
+        moments = [known.next.made_at + SPREAD_S, *moments[1:]]
+    if known.previous is not None:
+        made = [leaf.made_at + SPREAD_S for leaf in leaves.values() if leaf is not None]
+        moments += [max(made, default=now)]
+    return min(CHECK_S_MAX, max(1.0, min(moments) - now))
+
+
+def component_leaves() -> tuple[LeafWanted, ...]:
+    """Of Torpor's own parts, which know each other by these names."""
+    parts = ("autoscaler", "proxy", "compute", "operator", "client")
+    return tuple(LeafWanted(f"torpor-{part}-tls", (f"{part}.torpor",)) for part in parts)
+
+
+SERVER_SECRET = "torpor-proxy-server-tls"
+
+
+def server_leaf(
+    domains: Sequence[str], namespaces: Sequence[str], service: str, cluster_domain: str
+) -> LeafWanted:
+    """What clients are shown: every name under which they may have looked a database up."""
+    names = [name for domain in domains for name in (domain, f"*.{domain}")]
+    names += [service, f"{service}.svc", f"{service}.svc.{cluster_domain}"]
+    for namespace in sorted(namespaces):
+        names += [f"*.{namespace}.svc", f"*.{namespace}.svc.{cluster_domain}"]
+        names += [f"*.{namespace}.{domain}" for domain in domains]
+    return LeafWanted(SERVER_SECRET, tuple(dict.fromkeys(names))[:NAMES_MAX], is_client=False)

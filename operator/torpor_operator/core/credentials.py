@@ -1,0 +1,104 @@
+"""The passwords of a database's roles, and what the proxy may know of them. Pure.
+
+A password is the one that ``passwordSecret`` names, else the one in the role's own Secret (a person
+may have written another there), else a new one. Its verifier keeps its salt while it still fits,
+so that an unchanged password changes nothing anywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from torpor_api.resource import ServerlessDatabase
+from torpor_api.scram import SALT_BYTES, parse_verifier, verifier_of
+from torpor_api.secret_keys import key_of_role
+from torpor_kube import names
+from torpor_kube.kinds import SECRET
+from torpor_kube.port import Document
+from torpor_operator.core.naming import (
+    OFFSET_ANNOTATION,
+    Key,
+    credentials_secret,
+    labels_of_child,
+)
+from torpor_operator.core.seen import Child
+
+PASSWORD_BYTES = 24
+"""Of randomness in a generated password; 32 characters that need no quoting in a URI."""
+
+RandomBytes = Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What is to be in force."""
+
+    passwords: dict[str, str]
+    """By role; one whose ``passwordSecret`` can't be read is missing."""
+    verifiers: dict[str, str]
+    """By key of the system's Secret."""
+    missing: tuple[str, ...]
+    """Why, for each role that is missing."""
+    is_changed: bool
+    """A role that had a verifier has another one: a compute that runs must hear of it."""
+
+
+def decide_credentials(
+    resource: ServerlessDatabase,
+    given: Mapping[str, str],
+    known: Mapping[str, Child],
+    known_verifiers: Child | None,
+    random_bytes: RandomBytes,
+) -> Credentials:
+    """``given``: what was found under ``passwordSecret``, by role; ``known``: Secrets by name."""
+    passwords: dict[str, str] = {}
+    missing: list[str] = []
+    for role in resource.spec.roles:
+        child = known.get(credentials_secret(resource.metadata.name, role.name))
+        if role.password_secret is None:
+            passwords[role.name] = (child and child.secret) or _new_password(random_bytes)
+        elif given.get(role.name):
+            passwords[role.name] = given[role.name]
+        else:
+            wanted = role.password_secret
+            missing.append(f"role {role.name}: no key {wanted.key!r} in Secret {wanted.name}")
+    before: dict[str, str] = json.loads(known_verifiers.secret) if known_verifiers else {}
+    verifiers = {
+        key_of_role(role): _verifier(password, before.get(key_of_role(role)), random_bytes)
+        for role, password in passwords.items()
+    }
+    is_changed = any(key in before and before[key] != now for key, now in verifiers.items())
+    return Credentials(passwords, verifiers, tuple(missing), is_changed)
+
+
+def _new_password(random_bytes: RandomBytes) -> str:
+    return base64.urlsafe_b64encode(random_bytes(PASSWORD_BYTES)).decode()
+
+
+def _verifier(password: str, known: str | None, random_bytes: RandomBytes) -> str:
+    if known is not None:
+        parsed = parse_verifier(known)
+        if parsed and verifier_of(password, parsed.salt, parsed.iterations) == parsed:
+            return known
+    return str(verifier_of(password, random_bytes(SALT_BYTES)))
+
+
+def verifiers_secret(
+    database: Key, verifiers: Mapping[str, str], offset: int, system_namespace: str
+) -> Document:
+    """Read by the autoscaler; no password, and no key from which one follows, is in it."""
+    return {
+        "apiVersion": SECRET.api_version,
+        "kind": SECRET.kind,
+        "metadata": {
+            "name": names.verifiers_secret(database.namespace, database.name),
+            "namespace": system_namespace,
+            "labels": labels_of_child(database),
+            "annotations": {OFFSET_ANNOTATION: str(offset)},
+        },
+        "type": "Opaque",
+        "data": {key: base64.b64encode(text.encode()).decode() for key, text in verifiers.items()},
+    }

@@ -1,0 +1,224 @@
+"""What a database is to have in the cluster, from what is there. Pure.
+
+Level-triggered: the same facts give the same plan, whatever has happened before; where everything
+is as it should be, nothing is to be done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torpor_api.resource import ServerlessDatabase
+from torpor_kube import names
+from torpor_kube.documents import metadata, version_of
+from torpor_kube.kinds import CONFIG_MAP, SECRET, SERVERLESS_DATABASE, SERVICE
+from torpor_kube.port import Document
+from torpor_operator.core.actions import Action, Apply, Create, Delete, Patch, Tell, Weight
+from torpor_operator.core.binding import address_of, binding_secret, inner_database
+from torpor_operator.core.cache import ChildId
+from torpor_operator.core.conditions import Finding, are_known, as_conditions
+from torpor_operator.core.credentials import (
+    Credentials,
+    RandomBytes,
+    decide_credentials,
+    verifiers_secret,
+)
+from torpor_operator.core.endpoint import database_service
+from torpor_operator.core.fingerprint import fingerprint
+from torpor_operator.core.naming import Key, credentials_secret, key_of
+from torpor_operator.core.retained import Retained
+from torpor_operator.core.seen import Child
+from torpor_operator.core.storage import StoragePlan
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Where Torpor itself is; the same for all databases."""
+
+    system_namespace: str
+    proxy_host: str
+    """Of the proxy's Service, with the cluster's domain."""
+    cluster_domain: str = "cluster.local"
+    ca_certificate: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseFacts:
+    """Everything that a plan for one database follows from."""
+
+    document: Document
+    resource: ServerlessDatabase
+    storage: StoragePlan
+    children: Mapping[ChildId, Child] = field(default_factory=dict)
+    given: Mapping[str, str] = field(default_factory=dict)
+    """What was found under ``passwordSecret``, by role."""
+    retained: Retained | None = None
+    taken: frozenset[ChildId] = frozenset()
+    """Names that belong to somebody else."""
+
+    @property
+    def adopts(self) -> bool:
+        """Data was kept under this name, on the volume that the spec names."""
+        return self.retained is not None and self.retained.pool == self.resource.spec.pool
+
+
+def plan_database(
+    facts: DatabaseFacts, house: House, now: str, random_bytes: RandomBytes
+) -> tuple[Action, ...]:
+    """For one that is to stay."""
+    first = tuple(_before_anything(facts, house))
+    if first and facts.adopts:
+        return first  # The second step is a compare-and-swap, on what the first one leaves.
+    credentials = decide_credentials(
+        facts.resource,
+        facts.given,
+        {child.key.name: seen for child, seen in facts.children.items() if child.kind == SECRET},
+        facts.children.get(_verifiers_id(facts, house)),
+        random_bytes,
+    )
+    offset = _offset(facts, house, credentials)
+    wanted = dict(_wanted(facts, house, credentials, offset))
+    return (
+        *first,
+        *_children(facts, wanted),
+        *_status(facts, house, credentials, offset, wanted, now),
+    )
+
+
+def _before_anything(facts: DatabaseFacts, house: House) -> Iterator[Action]:
+    """The finalizer, then what was kept of an earlier one of this name: its data is adopted."""
+    key, version = key_of(facts.document), version_of(facts.document)
+    finalizers = metadata(facts.document).get("finalizers") or []
+    if names.STORAGE_FINALIZER not in finalizers:
+        mine = {"resourceVersion": version, "finalizers": [*finalizers, names.STORAGE_FINALIZER]}
+        yield Patch(SERVERLESS_DATABASE, key, {"metadata": mine})
+    elif facts.adopts and facts.retained is not None:
+        if facts.resource.status.storage is None:
+            status = facts.retained.as_status()
+            patch = {"metadata": {"resourceVersion": version}, "status": status}
+            yield Patch(SERVERLESS_DATABASE, key, patch, "status")
+            note = f"takes over the data in {facts.retained.directory}, kept since its deletion"
+            yield Tell(facts.document, Weight.NORMAL, "Adopted", note)
+        name = names.retained_config_map(key.namespace, key.name)
+        yield Delete(CONFIG_MAP, Key(house.system_namespace, name))
+
+
+def _verifiers_id(facts: DatabaseFacts, house: House) -> ChildId:
+    key = key_of(facts.document)
+    name = names.verifiers_secret(key.namespace, key.name)
+    return ChildId(SECRET, Key(house.system_namespace, name))
+
+
+def _offset(facts: DatabaseFacts, house: House, credentials: Credentials) -> int:
+    """Grows with each changed password: a compute that runs applies what is newer only."""
+    storage = facts.resource.status.storage
+    known = facts.children.get(_verifiers_id(facts, house))
+    stated = max(storage.generation_offset if storage else 0, known.offset if known else 0)
+    return stated + credentials.is_changed
+
+
+def _wanted(
+    facts: DatabaseFacts, house: House, credentials: Credentials, offset: int
+) -> Iterator[tuple[ChildId, Document]]:
+    key = key_of(facts.document)
+    address = address_of(key, house.cluster_domain, house.ca_certificate)
+    for role, password in credentials.passwords.items():
+        inner = inner_database(facts.resource.spec, role)
+        secret = binding_secret(facts.document, key, role, password, inner, address)
+        yield ChildId(SECRET, key_of(secret)), secret
+    verifiers = verifiers_secret(key, credentials.verifiers, offset, house.system_namespace)
+    yield _verifiers_id(facts, house), verifiers
+    service = database_service(facts.document, key, house.proxy_host)
+    yield ChildId(SERVICE, key_of(service)), service
+
+
+def _children(facts: DatabaseFacts, wanted: Mapping[ChildId, Document]) -> Iterator[Action]:
+    for child, document in wanted.items():
+        seen = facts.children.get(child)
+        if seen is None and child not in facts.taken:
+            yield Create(child.kind, document)
+        elif seen is not None and seen.fingerprint != fingerprint(document):
+            yield Apply(child.kind, document)
+    name, roles = key_of(facts.document).name, facts.resource.spec.roles
+    kept = {credentials_secret(name, role.name) for role in roles}
+    for child in facts.children:
+        # A role whose password can't be read now keeps its Secret.
+        if child not in wanted and child.key.name not in kept:
+            yield Delete(child.kind, child.key)
+
+
+def _status(
+    facts: DatabaseFacts,
+    house: House,
+    credentials: Credentials,
+    offset: int,
+    wanted: Mapping[ChildId, Document],
+    now: str,
+) -> Iterator[Action]:
+    findings = (
+        facts.storage.finding,
+        _credentials_finding(facts, credentials),
+        _endpoint_finding(facts),
+    )
+    observed: dict[str, Any] = facts.document.get("status") or {}
+    generation = metadata(facts.document).get("generation", 0)
+    conditions = as_conditions(findings, observed.get("conditions") or (), generation, now)
+    first_role = facts.resource.spec.roles[0].name
+    status: dict[str, Any] = {
+        "binding": {"name": credentials_secret(key_of(facts.document).name, first_role)},
+        "conditions": conditions,
+    }
+    if facts.storage.storage is not None:
+        status["storage"] = {**facts.storage.storage, "generationOffset": offset}
+    yield from _news(facts, findings, status)
+    is_as_observed = all(
+        observed.get(part) == status[part] for part in ("binding", "storage") if part in status
+    )
+    if not (is_as_observed and are_known(conditions, observed.get("conditions") or ())):
+        yield Apply(SERVERLESS_DATABASE, status_document(facts.document, status), "status")
+
+
+def status_document(document: Document, status: dict[str, Any]) -> Document:
+    """To be applied to that very object, not to another one of its name."""
+    whole = metadata(document)
+    return {
+        "apiVersion": SERVERLESS_DATABASE.api_version,
+        "kind": document.get("kind"),
+        "metadata": {field: whole[field] for field in ("name", "namespace", "uid")},
+        "status": status,
+    }
+
+
+def _credentials_finding(facts: DatabaseFacts, credentials: Credentials) -> Finding:
+    if credentials.missing:
+        message = "; ".join(credentials.missing)
+        return Finding("CredentialsReady", False, "PasswordSecretMissing", message)
+    for child in facts.taken:
+        if child.kind == SECRET:
+            message = f"Secret {child.key.name} belongs to somebody else: rename it or the role"
+            return Finding("CredentialsReady", False, "NameTaken", message)
+    return Finding("CredentialsReady", True, "Stored")
+
+
+def _endpoint_finding(facts: DatabaseFacts) -> Finding:
+    for child in facts.taken:
+        if child.kind == SERVICE:
+            message = f"Service {child.key.name} belongs to somebody else: rename it"
+            return Finding("EndpointReady", False, "NameTaken", message)
+    return Finding("EndpointReady", True, "ServiceMade")
+
+
+def _news(
+    facts: DatabaseFacts, findings: tuple[Finding, ...], status: Mapping[str, Any]
+) -> Iterator[Action]:
+    """What was not so before, once."""
+    observed: dict[str, Any] = facts.document.get("status") or {}
+    known = {c["type"]: (c["status"], c["reason"]) for c in observed.get("conditions") or ()}
+    for finding in findings:
+        if not finding.is_true and known.get(finding.type) != ("False", finding.reason):
+            yield Tell(facts.document, Weight.WARNING, finding.reason, finding.message)
+    if "binding" not in observed and all(finding.is_true for finding in findings):
+        note = f"credentials are in Secret {status['binding']['name']}; asleep until somebody asks"
+        yield Tell(facts.document, Weight.NORMAL, "Provisioned", note)

@@ -1,0 +1,75 @@
+"""The end of a database: asleep first, then its data is kept or erased, then it is let go. Pure.
+
+The finalizer goes with the very resourceVersion that said asleep: where a claim came in between,
+it stays, and all of this is decided again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torpor_api.phases import Phase
+from torpor_api.resource import DeletionPolicy, ServerlessDatabase
+from torpor_kube import names
+from torpor_kube.documents import metadata, version_of
+from torpor_kube.kinds import CONFIG_MAP, SECRET, SERVERLESS_DATABASE
+from torpor_kube.port import Document
+from torpor_operator.core.actions import Action, Apply, Delete, Erase, Patch, Suspend, Tell, Weight
+from torpor_operator.core.naming import Key, key_of
+from torpor_operator.core.retained import Retained, as_config_map
+
+
+def is_deleting(document: Document) -> bool:
+    return "deletionTimestamp" in metadata(document)
+
+
+def plan_deletion(
+    document: Document, resource: ServerlessDatabase, system_namespace: str
+) -> Iterator[Action]:
+    """In order; a later step is taken only when the earlier ones have succeeded."""
+    key = key_of(document)
+    finalizers = metadata(document).get("finalizers") or []
+    if names.STORAGE_FINALIZER not in finalizers:
+        return
+    if not _is_asleep(resource):
+        yield Suspend(key)
+        return  # The status will say that it sleeps, and this is decided again.
+    kept = _kept(resource)
+    if kept is not None and resource.spec.deletion_policy is DeletionPolicy.RETAIN:
+        yield Apply(CONFIG_MAP, as_config_map(key, kept, system_namespace))
+        note = f"the data stays in {kept.directory} of {kept.claim} for the next one of this name"
+        yield Tell(document, Weight.NORMAL, "Retained", note)
+    else:
+        if kept is not None:
+            yield Erase(key, kept.pool, kept.epoch + 1, kept.directory, kept.user_id)
+            note = f"the data in {kept.directory} of {kept.claim} is erased"
+            yield Tell(document, Weight.NORMAL, "Erased", note)
+        facts = names.login_facts_secret(key.namespace, key.name)
+        yield Delete(SECRET, Key(system_namespace, facts))
+    verifiers = names.verifiers_secret(key.namespace, key.name)
+    yield Delete(SECRET, Key(system_namespace, verifiers))
+    others = [finalizer for finalizer in finalizers if finalizer != names.STORAGE_FINALIZER]
+    patch = {"metadata": {"resourceVersion": version_of(document), "finalizers": others}}
+    yield Patch(SERVERLESS_DATABASE, key, patch)
+
+
+def _is_asleep(resource: ServerlessDatabase) -> bool:
+    """Nobody may write: the phase says so, and no compute is named that might."""
+    status = resource.status
+    is_down = status.phase in (Phase.SUSPENDED, Phase.FAILED)
+    return is_down and status.compute is None
+
+
+def _kept(resource: ServerlessDatabase) -> Retained | None:
+    """What there is to keep or to erase; None for one that was never claimed."""
+    status = resource.status
+    if status.storage is None or status.epoch == 0:
+        return None
+    return Retained(
+        pool=resource.spec.pool,
+        directory=status.storage.directory,
+        user_id=status.storage.user_id,
+        claim=status.storage.claim,
+        epoch=status.epoch,
+        generation=resource.metadata.generation + status.storage.generation_offset,
+    )

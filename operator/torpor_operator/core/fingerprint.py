@@ -1,0 +1,40 @@
+"""Whether an object is as the operator would have made it, in 16 bytes. Pure.
+
+The whole objects are not kept: of a sleeping database that would be most of the memory. What is
+compared is the part that the operator owns, so that a label of somebody else is no difference.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from torpor_kube.documents import metadata
+from torpor_kube.port import Document
+
+_OUR_PREFIXES = ("torpor.dev/", "app.kubernetes.io/")
+
+_SPEC_FIELDS = ("type", "externalName", "ports")
+"""Of a Service; the server adds defaults to the others."""
+
+_BYTES = 16
+
+
+def fingerprint(document: Document) -> bytes:
+    """Equal for what the operator wants and for what the server has made of it."""
+    spec = document.get("spec") or {}
+    owned = {
+        "labels": _ours(metadata(document).get("labels")),
+        "annotations": _ours(metadata(document).get("annotations")),
+        "owners": sorted(owner["uid"] for owner in metadata(document).get("ownerReferences") or ()),
+        "type": document.get("type"),
+        "data": document.get("data") or {},
+        "spec": {field: spec[field] for field in _SPEC_FIELDS if field in spec},
+    }
+    text = json.dumps(owned, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=_BYTES).digest()
+
+
+def _ours(values: dict[str, str] | None) -> dict[str, Any]:
+    return {key: value for key, value in (values or {}).items() if key.startswith(_OUR_PREFIXES)}

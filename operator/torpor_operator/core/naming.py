@@ -1,0 +1,94 @@
+"""The names and labels of everything that the operator makes. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from torpor_api.identity import endpoint_name
+from torpor_kube import names
+from torpor_kube.documents import metadata, name_of, namespace_of
+from torpor_kube.kinds import Kind
+from torpor_kube.port import Document
+
+MANAGED_BY = "torpor-operator"
+
+CHILDREN_SELECTOR = f"{names.DATABASE_LABEL},{names.MANAGED_BY_LABEL}!={names.AUTOSCALER_MANAGER}"
+"""Whatever carries a database's name: what the operator made, and Secrets with a password that
+people label so that a change of it is noticed; login facts change often and decide nothing."""
+
+SYSTEM_SELECTOR = f"{names.MANAGED_BY_LABEL}={MANAGED_BY}"
+
+OFFSET_ANNOTATION = "torpor.dev/generation-offset"
+"""On the verifiers: what is added to the resource's generation since these verifiers are in force.
+It stands in the same object, so that no crash can part a new verifier from the news of it."""
+
+POOL_FINALIZER = "torpor.dev/pool"
+"""On a WarmPool: its pods are deleted with it, which must wait for databases that are awake."""
+
+TEMPLATE_ANNOTATION = "torpor.dev/template"
+"""On a pod: a hash of what it was made from."""
+
+_OBJECT_NAME_PART = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+_HASH_CHARACTERS = 8
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """One namespaced object of a kind that goes without saying."""
+
+    namespace: str
+    name: str
+
+    @property
+    def endpoint(self) -> str:
+        """As everybody but the cluster names a database."""
+        return endpoint_name(self.name, self.namespace)
+
+
+def key_of(document: Document) -> Key:
+    return Key(namespace_of(document), name_of(document))
+
+
+def credentials_secret(database: str, role: str) -> str:
+    """``NAME-ROLE``; a role's name that no object may have is replaced by a hash of it."""
+    if _OBJECT_NAME_PART.fullmatch(role):
+        return f"{database}-{role}"
+    return f"{database}-role-{hashlib.sha256(role.encode()).hexdigest()[:_HASH_CHARACTERS]}"
+
+
+def volume_claim(pool: str) -> str:
+    return f"torpor-pool-{pool}"
+
+
+def labels_of_child(database: Key) -> dict[str, str]:
+    return {
+        names.NAME_LABEL: "torpor",
+        names.MANAGED_BY_LABEL: MANAGED_BY,
+        names.DATABASE_LABEL: database.name,
+        names.DATABASE_NAMESPACE_LABEL: database.namespace,
+    }
+
+
+def database_of(document: Document) -> Key | None:
+    """The database whose child it is, by its labels; a person's Secret has its own namespace."""
+    labels = metadata(document).get("labels") or {}
+    name = labels.get(names.DATABASE_LABEL)
+    if not name:
+        return None
+    return Key(labels.get(names.DATABASE_NAMESPACE_LABEL, namespace_of(document)), name)
+
+
+def owner_reference(owner: Document, kind: Kind) -> dict[str, Any]:
+    """Deleted with its owner. It does not hold the owner up: whoever deletes need not wait."""
+    return {
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "name": name_of(owner),
+        "uid": metadata(owner).get("uid", ""),
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }

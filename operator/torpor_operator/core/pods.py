@@ -1,0 +1,176 @@
+"""The pod of a compute that waits for a database. Pure.
+
+The agent is process 1 of the only container: its end is the end of every process in the pod. It
+starts as root because Postgres must run as the database's own user id, which is known only when
+the pod is claimed; what it may do as root is listed below, and Postgres itself gets none of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from torpor_kube import names
+from torpor_kube.documents import name_of
+from torpor_kube.kinds import POD, WARM_POOL
+from torpor_kube.port import Document
+from torpor_operator.core.naming import (
+    MANAGED_BY,
+    TEMPLATE_ANNOTATION,
+    owner_reference,
+    volume_claim,
+)
+from torpor_operator.core.storage import VOLUMES
+
+CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID")
+"""Lay out a directory for another user, start Postgres as that user, and end it."""
+
+GRACE_S = 120
+"""For a checkpoint and a clean stop; after it a kubelet kills, and the next start recovers."""
+
+READY_EVERY_S = 2
+
+SHARED_MEMORY = "/dev/shm"
+SCRATCH_BYTES_MAX = "64Mi"
+
+DEFAULT_RESOURCES = {
+    "requests": {"cpu": "100m", "memory": "128Mi"},
+    "limits": {"cpu": "1", "memory": "1Gi"},
+}
+"""Burstable from birth: the class of a pod can't change, its size can."""
+
+POSTGRES_VERSION_DEFAULT = "17"
+
+_HASH_CHARACTERS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class PodSettings:
+    """What holds for all pools."""
+
+    image: str
+    namespace: str
+    instance: str = "torpor"
+    """The release, as the chart names it."""
+    service_account: str = "torpor-compute"
+    tls_secret: str = "torpor-compute-tls"
+    image_pull_policy: str = "IfNotPresent"
+
+
+def compute_pod(pool: Document, settings: PodSettings, suffix: str) -> Document:
+    """A new one; ``suffix`` makes its name, which is the compute's id and is never used again."""
+    spec = _spec(pool["spec"], settings, name_of(pool))
+    return {
+        "apiVersion": POD.api_version,
+        "kind": POD.kind,
+        "metadata": {
+            "name": f"compute-{name_of(pool)}-{suffix}",
+            "namespace": settings.namespace,
+            "labels": {
+                names.NAME_LABEL: "torpor",
+                names.COMPONENT_LABEL: names.COMPUTE,
+                "app.kubernetes.io/instance": settings.instance,
+                names.MANAGED_BY_LABEL: MANAGED_BY,
+                names.POOL_LABEL: name_of(pool),
+                names.POSTGRES_VERSION_LABEL: postgres_version(pool),
+            },
+            "annotations": {TEMPLATE_ANNOTATION: template_hash(pool, settings)},
+            "finalizers": [names.FENCE_FINALIZER],
+            "ownerReferences": [owner_reference(pool, WARM_POOL)],
+        },
+        "spec": spec,
+    }
+
+
+def postgres_version(pool: Document) -> str:
+    return str(pool["spec"].get("postgresVersion") or POSTGRES_VERSION_DEFAULT)
+
+
+def template_hash(pool: Document, settings: PodSettings) -> str:
+    """Changes with everything that a pod can't change while it runs."""
+    text = json.dumps(_spec(pool["spec"], settings, name_of(pool)), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:_HASH_CHARACTERS]
+
+
+def _spec(spec: dict[str, Any], settings: PodSettings, pool: str) -> dict[str, Any]:
+    version = str(spec.get("postgresVersion") or POSTGRES_VERSION_DEFAULT)
+    return {
+        "restartPolicy": "Never",
+        "serviceAccountName": settings.service_account,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": GRACE_S,
+        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+        **({"nodeSelector": spec["nodeSelector"]} if spec.get("nodeSelector") else {}),
+        **({"tolerations": spec["tolerations"]} if spec.get("tolerations") else {}),
+        "containers": [_container(spec, settings, version)],
+        "volumes": _volumes(settings, pool),
+    }
+
+
+def _container(spec: dict[str, Any], settings: PodSettings, version: str) -> dict[str, Any]:
+    return {
+        "name": "compute",
+        "image": spec.get("image") or settings.image,
+        "imagePullPolicy": settings.image_pull_policy,
+        "args": _arguments(version),
+        "env": [_own("POD_NAME", "metadata.name"), _own("POD_IP", "status.podIP")],
+        "ports": [
+            {"name": "postgres", "containerPort": 5432},
+            {"name": "agent", "containerPort": names.AGENT_PORT},
+        ],
+        "resources": spec.get("resources") or DEFAULT_RESOURCES,
+        "resizePolicy": [
+            {"resourceName": "cpu", "restartPolicy": "NotRequired"},
+            {"resourceName": "memory", "restartPolicy": "NotRequired"},
+        ],
+        "readinessProbe": {
+            "tcpSocket": {"port": "agent"},
+            "periodSeconds": READY_EVERY_S,
+            "timeoutSeconds": READY_EVERY_S,
+        },
+        "securityContext": {
+            "runAsUser": 0,
+            "runAsGroup": 0,
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"], "add": list(CAPABILITIES)},
+        },
+        "volumeMounts": [
+            {"name": "volumes", "mountPath": VOLUMES},
+            {"name": "tls", "mountPath": "/etc/torpor/tls", "readOnly": True},
+            {"name": "run", "mountPath": "/run/torpor"},
+            {"name": "tmp", "mountPath": "/tmp"},
+            {"name": "shared-memory", "mountPath": SHARED_MEMORY},
+        ],
+    }
+
+
+def _arguments(version: str) -> list[str]:
+    options = {
+        "--compute": "$(POD_NAME)",
+        "--listen": f"0.0.0.0:{names.AGENT_PORT}",
+        "--tls": "/etc/torpor/tls",
+        "--advertise": "$(POD_IP)",
+        "--run-dir": "/run/torpor",
+        "--postgres": f"/usr/lib/postgresql/{version}/bin",
+        "--postgres-version": version,
+        "--template": "/opt/torpor/template",
+    }
+    return [word for option in options.items() for word in option]
+
+
+def _own(name: str, path: str) -> dict[str, Any]:
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+
+
+def _volumes(settings: PodSettings, pool: str) -> list[dict[str, Any]]:
+    return [
+        {"name": "volumes", "persistentVolumeClaim": {"claimName": volume_claim(pool)}},
+        {"name": "tls", "secret": {"secretName": settings.tls_secret, "defaultMode": 0o400}},
+        {"name": "run", "emptyDir": {"medium": "Memory", "sizeLimit": SCRATCH_BYTES_MAX}},
+        {"name": "tmp", "emptyDir": {"sizeLimit": SCRATCH_BYTES_MAX}},
+        {"name": "shared-memory", "emptyDir": {"medium": "Memory"}},
+    ]

@@ -1,0 +1,188 @@
+"""How many computes of a pool to start, which to end, and which pods to let go. Pure.
+
+A compute serves one database in its life. Two things are never done to a pod that a database's
+status names: it is not deleted, and it is not let go; only the autoscaler's fencer may say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from torpor_kube import names
+from torpor_kube.documents import metadata
+from torpor_kube.kinds import POD
+from torpor_kube.port import Document
+from torpor_operator.core.actions import Action, Delete, Patch
+from torpor_operator.core.naming import Key
+from torpor_operator.core.seen_pods import SeenPod
+
+BURST_MAX = 20
+"""Pods that are made in one go; the next come when these are known."""
+
+USED_S_MAX = 60.0
+"""How long a compute that no database names any more may take to end by itself."""
+
+FAILED_KEPT_S = 600.0
+"""How long a pod that failed before it served anybody stays, for people to look at its log."""
+
+PAUSE_S_MIN = 5.0
+PAUSE_S_MAX = 300.0
+"""Between two that fail: doubled with each, so that a bad image is no storm of pods."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFacts:
+    """One pool as it is; clocks are in seconds since 1970, except where it says otherwise."""
+
+    document: Document
+    template: str
+    """Of the pods that would be made now."""
+    pods: Collection[SeenPod]
+    named: Collection[str]
+    """Computes that the status of some database names."""
+    unnamed_s: Mapping[str, float] = field(default_factory=dict)
+    """For how long a claimed pod has been seen without a database that names it."""
+    lost_nodes: Collection[str] = ()
+    """Nodes that a person has declared to be out of service."""
+    erasers: int = 0
+    """Agents that are needed to erase data, beyond those that wait for databases."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolPlan:
+    """What to do now, and when to look again although nothing has changed."""
+
+    start: int = 0
+    actions: tuple[Action, ...] = ()
+    again_in_s: float | None = None
+    wanted: int = 0
+    warm: int = 0
+    claimed: int = 0
+    failure: str = ""
+    """Why the last one that failed did so."""
+
+
+def plan_pool(facts: PoolFacts, now: float, namespace: str) -> PoolPlan:
+    """Ends what is of no use, and reaches the number that is wanted."""
+    wanted = wanted_size(facts.document) + facts.erasers
+    alive = [pod for pod in facts.pods if not pod.has_ended and not pod.is_deleting]
+    unclaimed = [p for p in alive if p.name not in facts.named and p.database is None]
+    current = [pod for pod in unclaimed if pod.template == facts.template]
+    failed = _failed(facts, now)
+    wait_s = _pause_s(failed, now)
+    missing = max(0, wanted - len(current)) if not _is_leaving(facts) else 0
+    return PoolPlan(
+        start=0 if wait_s else min(missing, BURST_MAX),
+        actions=(
+            *_surplus(facts, unclaimed, current, wanted, namespace),
+            *_used(facts, alive, namespace),
+            *_ended(facts, failed, namespace),
+        ),
+        again_in_s=_again_in_s(facts, alive, failed, wait_s if missing else 0.0, now),
+        wanted=wanted,
+        warm=sum(pod.is_ready for pod in unclaimed),
+        claimed=sum(pod.name in facts.named for pod in facts.pods),
+        failure=failed[-1].failure if failed else "",
+    )
+
+
+def wanted_size(document: Document) -> int:
+    """What the autoscaler wants, within the pool's bounds; nothing once it is being deleted."""
+    if "deletionTimestamp" in metadata(document):
+        return 0
+    size = document["spec"].get("size") or {}
+    low, high = int(size.get("min", 1)), int(size.get("max", 10))
+    return max(low, min(high, int((document.get("status") or {}).get("wanted") or 0)))
+
+
+def may_be_let_go(facts: PoolFacts) -> bool:
+    """Whether a pool that is being deleted has no pod left that may still run."""
+    return _is_leaving(facts) and not facts.pods
+
+
+def _is_leaving(facts: PoolFacts) -> bool:
+    return "deletionTimestamp" in metadata(facts.document)
+
+
+def _failed(facts: PoolFacts, now: float) -> list[SeenPod]:
+    """Those that failed of late before they served anybody; the latest last."""
+    failed = [
+        pod
+        for pod in facts.pods
+        if pod.failure and pod.database is None and pod.name not in facts.named
+        if now - (pod.ended_at or pod.created_at) < FAILED_KEPT_S
+    ]
+    return sorted(failed, key=lambda pod: pod.ended_at or pod.created_at)
+
+
+def _pause_s(failed: list[SeenPod], now: float) -> float:
+    """How long to wait before another one is tried."""
+    if not failed:
+        return 0.0
+    pause_s = min(PAUSE_S_MAX, PAUSE_S_MIN * 2.0 ** (len(failed) - 1))
+    return max(0.0, (failed[-1].ended_at or failed[-1].created_at) + pause_s - now)
+
+
+def _surplus(
+    facts: PoolFacts,
+    unclaimed: list[SeenPod],
+    current: list[SeenPod],
+    wanted: int,
+    namespace: str,
+) -> Iterator[Action]:
+    """Too many, or made from what the pool no longer is.
+
+    Not by name alone: where one has changed since it was seen, it may just be claimed.
+    """
+    # A claim takes the oldest that is ready: the youngest and those that are not ready go first.
+    by_worth = sorted(current, key=lambda pod: (not pod.is_ready, pod.created_at, pod.name))
+    ready = sum(pod.is_ready for pod in current)
+    outdated = [pod for pod in unclaimed if pod.template != facts.template]
+    kept = max(0, wanted - ready)
+    for pod in [*by_worth[wanted:], *sorted(outdated, key=lambda pod: pod.created_at)[kept:]]:
+        yield Delete(POD, Key(namespace, pod.name), pod.version)
+
+
+def _used(facts: PoolFacts, alive: list[SeenPod], namespace: str) -> Iterator[Action]:
+    for pod in alive:
+        if _is_used(facts, pod) and facts.unnamed_s.get(pod.name, 0.0) >= USED_S_MAX:
+            yield Delete(POD, Key(namespace, pod.name), pod.version)
+
+
+def _is_used(facts: PoolFacts, pod: SeenPod) -> bool:
+    return pod.database is not None and pod.name not in facts.named
+
+
+def _ended(facts: PoolFacts, failed: list[SeenPod], namespace: str) -> Iterator[Action]:
+    for pod in facts.pods:
+        if pod.name in facts.named or not _is_confirmed(facts, pod):
+            continue
+        if pod in failed and not pod.is_deleting and not _is_leaving(facts):
+            continue
+        if pod.is_fenced:
+            yield _release(pod, namespace)
+        if not pod.is_deleting:
+            yield Delete(POD, Key(namespace, pod.name))
+
+
+def _is_confirmed(facts: PoolFacts, pod: SeenPod) -> bool:
+    """Nothing of it runs any more, by the word of its kubelet or of a person."""
+    return pod.has_ended or (pod.is_deleting and pod.node in facts.lost_nodes)
+
+
+def _release(pod: SeenPod, namespace: str) -> Patch:
+    others = [finalizer for finalizer in pod.finalizers if finalizer != names.FENCE_FINALIZER]
+    patch = {"metadata": {"resourceVersion": pod.version, "finalizers": others}}
+    return Patch(POD, Key(namespace, pod.name), patch)
+
+
+def _again_in_s(
+    facts: PoolFacts, alive: list[SeenPod], failed: list[SeenPod], wait_s: float, now: float
+) -> float | None:
+    moments = [wait_s] if wait_s else []
+    moments += [FAILED_KEPT_S - (now - (pod.ended_at or pod.created_at)) for pod in failed]
+    moments += [
+        USED_S_MAX - facts.unnamed_s.get(pod.name, 0.0) for pod in alive if _is_used(facts, pod)
+    ]
+    return max(1.0, min(moments)) if moments else None

@@ -1,0 +1,73 @@
+"""What a WarmPool's status says, and its volume claim. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torpor_kube import names
+from torpor_kube.documents import metadata, name_of
+from torpor_kube.kinds import VOLUME_CLAIM, WARM_POOL
+from torpor_kube.port import Document
+from torpor_operator.core.conditions import Finding, are_known, as_conditions
+from torpor_operator.core.naming import MANAGED_BY, volume_claim
+from torpor_operator.core.pool import PoolPlan
+
+SIZE_DEFAULT = "100Gi"
+
+
+def pool_claim(pool: Document, namespace: str) -> Document:
+    """The volume of all databases of the pool. It has no owner: data outlives the pool."""
+    storage = pool["spec"].get("storage") or {}
+    spec: dict[str, Any] = {
+        "accessModes": ["ReadWriteMany"],
+        "resources": {"requests": {"storage": storage.get("size") or SIZE_DEFAULT}},
+    }
+    if storage.get("storageClass"):
+        spec["storageClassName"] = storage["storageClass"]
+    return {
+        "apiVersion": VOLUME_CLAIM.api_version,
+        "kind": VOLUME_CLAIM.kind,
+        "metadata": {
+            "name": volume_claim(name_of(pool)),
+            "namespace": namespace,
+            "labels": {
+                names.NAME_LABEL: "torpor",
+                names.MANAGED_BY_LABEL: MANAGED_BY,
+                names.POOL_LABEL: name_of(pool),
+            },
+        },
+        "spec": spec,
+    }
+
+
+def pool_status(pool: Document, plan: PoolPlan, now: str) -> Document | None:
+    """To be applied; None where the pool says all of it already."""
+    observed: dict[str, Any] = pool.get("status") or {}
+    generation = metadata(pool).get("generation", 0)
+    known = observed.get("conditions") or ()
+    conditions = as_conditions([_ready(plan)], known, generation, now)
+    status = {
+        "warm": plan.warm,
+        "claimed": plan.claimed,
+        "observedGeneration": generation,
+        "conditions": conditions,
+    }
+    numbers = ("warm", "claimed", "observedGeneration")
+    if are_known(conditions, known) and all(observed.get(n) == status[n] for n in numbers):
+        return None
+    whole = metadata(pool)
+    return {
+        "apiVersion": WARM_POOL.api_version,
+        "kind": WARM_POOL.kind,
+        "metadata": {field: whole[field] for field in ("name", "namespace", "uid")},
+        "status": status,
+    }
+
+
+def _ready(plan: PoolPlan) -> Finding:
+    if plan.warm >= plan.wanted:
+        return Finding("Ready", True, "Filled")
+    if plan.failure:
+        message = f"the last compute failed: {plan.failure}; see the log of its pod"
+        return Finding("Ready", False, "ComputesFail", message)
+    return Finding("Ready", False, "Filling", "computes are on their way")

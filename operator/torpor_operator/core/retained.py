@@ -1,0 +1,87 @@
+"""What is kept of a database whose resource was deleted and whose data was not. Pure.
+
+Without the epoch the next resource of that name would be refused by the volume's own record, and
+without the generation its spec would seem older than what was applied.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torpor_kube import names
+from torpor_kube.documents import metadata
+from torpor_kube.kinds import CONFIG_MAP
+from torpor_kube.port import Document
+from torpor_operator.core.naming import Key, database_of, labels_of_child
+
+RETAINED = "retained"
+"""Its value of the component label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retained:
+    """One kept directory, and where its counters ended."""
+
+    pool: str
+    directory: str
+    user_id: int
+    claim: str
+    epoch: int
+    generation: int
+
+    def as_status(self) -> dict[str, Any]:
+        """``status`` of a resource that takes it over."""
+        return {
+            "epoch": self.epoch,
+            "storage": {
+                "userId": self.user_id,
+                "directory": self.directory,
+                "claim": self.claim,
+                "isMade": True,
+                "generationOffset": self.generation,
+            },
+        }
+
+
+def as_config_map(database: Key, kept: Retained, system_namespace: str) -> Document:
+    """For the system namespace; readable by people who wonder what is on the volume."""
+    return {
+        "apiVersion": CONFIG_MAP.api_version,
+        "kind": CONFIG_MAP.kind,
+        "metadata": {
+            "name": names.retained_config_map(database.namespace, database.name),
+            "namespace": system_namespace,
+            "labels": labels_of_child(database) | {names.COMPONENT_LABEL: RETAINED},
+        },
+        "data": {
+            "pool": kept.pool,
+            "directory": kept.directory,
+            "userId": str(kept.user_id),
+            "claim": kept.claim,
+            "epoch": str(kept.epoch),
+            "generation": str(kept.generation),
+        },
+    }
+
+
+def is_retained(document: Document) -> bool:
+    labels = metadata(document).get("labels") or {}
+    return labels.get(names.COMPONENT_LABEL) == RETAINED
+
+
+def see_retained(document: Document) -> tuple[Key, Retained | None]:
+    """Of which database, and what; None where somebody has edited it into something else."""
+    data = document.get("data") or {}
+    try:
+        kept = Retained(
+            pool=data["pool"],
+            directory=data["directory"],
+            user_id=int(data["userId"]),
+            claim=data["claim"],
+            epoch=int(data["epoch"]),
+            generation=int(data["generation"]),
+        )
+    except (KeyError, ValueError):
+        kept = None
+    return database_of(document) or Key("", ""), kept

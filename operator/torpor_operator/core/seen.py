@@ -1,0 +1,87 @@
+"""What the operator keeps of the objects that it sees: little, because there are many. Pure."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from torpor_kube.documents import annotations_of, metadata, version_of
+from torpor_kube.port import Document
+from torpor_operator.core.binding import PASSWORD, SECRET_TYPE
+from torpor_operator.core.fingerprint import fingerprint
+from torpor_operator.core.naming import OFFSET_ANNOTATION
+
+_PASSED_OVER = ("lastResume", "lastSwitchover", "whyAwake", "endpoint")
+"""Parts of ``status`` that change often and decide nothing here."""
+
+_METADATA_KEPT = ("name", "namespace", "uid", "generation", "deletionTimestamp", "finalizers")
+
+
+@dataclass(frozen=True, slots=True)
+class SeenDatabase:
+    """A ServerlessDatabase: what other objects ask about it, and its own JSON."""
+
+    body: bytes
+    """Compact JSON of what decides something. A dict of it would take five times as much."""
+    version: str
+    pool: str
+    user_id: int | None
+    compute: str | None
+
+    def document(self) -> Document:
+        """With the resourceVersion that it had."""
+        document: Document = json.loads(self.body)
+        document["metadata"]["resourceVersion"] = self.version
+        return document
+
+
+def see_database(document: Document) -> SeenDatabase:
+    status: dict[str, Any] = document.get("status") or {}
+    spec: dict[str, Any] = document.get("spec") or {}
+    whole = metadata(document)
+    kept = {
+        "apiVersion": document.get("apiVersion"),
+        "kind": document.get("kind"),
+        "metadata": {field: whole[field] for field in _METADATA_KEPT if field in whole},
+        "spec": spec,
+        "status": {field: value for field, value in status.items() if field not in _PASSED_OVER},
+    }
+    return SeenDatabase(
+        body=json.dumps(kept, separators=(",", ":"), ensure_ascii=False).encode(),
+        version=version_of(document),
+        pool=str(spec.get("pool") or "default"),
+        user_id=(status.get("storage") or {}).get("userId"),
+        compute=status.get("compute"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """An object that belongs to a database."""
+
+    fingerprint: bytes
+    secret: str = ""
+    """Of a role's Secret its password; of the verifiers their JSON, by key; else nothing."""
+    offset: int = 0
+    """Of the verifiers: see :data:`~torpor_operator.core.naming.OFFSET_ANNOTATION`."""
+
+
+def see_child(document: Document) -> Child:
+    secret = ""
+    data: dict[str, str] = document.get("data") or {}
+    if document.get("type") == SECRET_TYPE:
+        secret = _decoded(data.get(PASSWORD, ""))
+    elif document.get("kind") == "Secret":
+        secret = json.dumps({key: _decoded(value) for key, value in sorted(data.items())})
+    offset = annotations_of(document).get(OFFSET_ANNOTATION, "")
+    return Child(fingerprint(document), secret, int(offset) if offset.isdigit() else 0)
+
+
+def _decoded(text: str) -> str:
+    """Bytes that are no text are no password of ours: as if there were none."""
+    try:
+        return base64.b64decode(text).decode()
+    except ValueError:
+        return ""

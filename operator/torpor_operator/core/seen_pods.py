@@ -1,0 +1,104 @@
+"""The pods of computes, as far as a pool cares. Pure.
+
+*Ended* is what :mod:`torpor_kube.fencing` takes for proof, or that it has never been ready for
+anybody: such a pod can't have been claimed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from torpor_kube import names
+from torpor_kube.documents import (
+    annotations_of,
+    condition,
+    labels_of,
+    metadata,
+    name_of,
+    version_of,
+)
+from torpor_kube.fencing import why_not_gone
+from torpor_kube.port import Document
+from torpor_operator.core.naming import TEMPLATE_ANNOTATION, Key
+
+
+@dataclass(frozen=True, slots=True)
+class SeenPod:
+    """One compute's pod."""
+
+    name: str
+    version: str
+    pool: str
+    template: str
+    created_at: float
+    node: str = ""
+    ip: str = ""
+    database: Key | None = None
+    """Whom it was claimed for, by its labels; what counts is the databases' own word."""
+    is_ready: bool = False
+    is_deleting: bool = False
+    has_ended: bool = False
+    ended_at: float = 0.0
+    failure: str = ""
+    """Why it ended, where that was not by its own will."""
+    finalizers: tuple[str, ...] = ()
+
+    @property
+    def is_fenced(self) -> bool:
+        return names.FENCE_FINALIZER in self.finalizers
+
+
+def see_pod(document: Document) -> SeenPod:
+    labels, status = labels_of(document), document.get("status") or {}
+    has_ended = _has_ended(document)
+    database = labels.get(names.DATABASE_LABEL)
+    namespace = labels.get(names.DATABASE_NAMESPACE_LABEL, "")
+    return SeenPod(
+        name=name_of(document),
+        version=version_of(document),
+        pool=labels.get(names.POOL_LABEL, ""),
+        template=annotations_of(document).get(TEMPLATE_ANNOTATION, ""),
+        created_at=_seconds(metadata(document).get("creationTimestamp")),
+        node=(document.get("spec") or {}).get("nodeName") or "",
+        ip=status.get("podIP") or "",
+        database=Key(namespace, database) if database else None,
+        is_ready=condition(document, "Ready") == "True",
+        is_deleting="deletionTimestamp" in metadata(document),
+        has_ended=has_ended,
+        ended_at=max((_seconds(end.get("finishedAt")) for end in _ends(document)), default=0.0),
+        failure=_failure(document) if has_ended else "",
+        finalizers=tuple(metadata(document).get("finalizers") or ()),
+    )
+
+
+def _has_ended(document: Document) -> bool:
+    spec, status = document.get("spec") or {}, document.get("status") or {}
+    if status.get("containerStatuses"):
+        return not why_not_gone(document)
+    # Refused by its node, or deleted before it had one.
+    was_refused = status.get("phase") == "Failed"
+    was_never_placed = not spec.get("nodeName") and "deletionTimestamp" in metadata(document)
+    return was_refused or was_never_placed
+
+
+def _ends(document: Document) -> list[dict[str, Any]]:
+    """What its kubelet wrote of the ends of its containers."""
+    statuses = (document.get("status") or {}).get("containerStatuses") or []
+    return [(item.get("state") or {}).get("terminated") or {} for item in statuses]
+
+
+def _failure(document: Document) -> str:
+    """Why it ended, where that was not by its own will."""
+    status = document.get("status") or {}
+    bad = [end for end in _ends(document) if end.get("exitCode")]
+    if bad:
+        return f"{bad[0].get('reason', 'Error')}, exit code {bad[0]['exitCode']}"
+    if status.get("phase") == "Failed" and not _ends(document):
+        return str(status.get("message") or status.get("reason") or "refused by its node")
+    return ""
+
+
+def _seconds(timestamp: str | None) -> float:
+    return datetime.fromisoformat(timestamp).timestamp() if timestamp else 0.0

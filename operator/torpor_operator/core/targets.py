@@ -1,0 +1,32 @@
+"""What is looked at as a whole: a database, a pool, the certificates. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from torpor_operator.core.naming import Key
+
+
+class Sort(StrEnum):
+    DATABASE = "database"
+    POOL = "pool"
+    CERTIFICATES = "certificates"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something may have changed for it; looking twice does no harm."""
+
+    sort: Sort
+    key: Key
+
+    def __str__(self) -> str:
+        return f"{self.sort.value} {self.key.namespace}/{self.key.name}".rstrip("/ ")
+
+
+CERTIFICATES = Target(Sort.CERTIFICATES, Key("", ""))
+
+
+def database(key: Key) -> Target:
+    return Target(Sort.DATABASE, key)

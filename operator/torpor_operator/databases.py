@@ -1,0 +1,143 @@
+"""Looks at one database: gathers the facts, asks the core, has its actions carried out."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import os
+from collections.abc import Callable
+
+from torpor_api.failures import Busy, InvalidRequest, NotFound, Refused
+from torpor_api.manifest import parse_resource
+from torpor_api.resource import ServerlessDatabase
+from torpor_kube.kinds import SECRET
+from torpor_kube.port import Document, Kube
+from torpor_operator.core.actions import Delete, Tell, Weight
+from torpor_operator.core.cache import Cache, ChildId
+from torpor_operator.core.database import DatabaseFacts, House, plan_database
+from torpor_operator.core.deletion import is_deleting, plan_deletion
+from torpor_operator.core.naming import Key
+from torpor_operator.core.storage import plan_storage
+from torpor_operator.executor import Executor, NameTaken, Stale
+from torpor_operator.ports import Clock
+from torpor_operator.times import api_time
+
+log = logging.getLogger(__name__)
+
+TAKEN_AGAIN_S = 60.0
+"""A name that is somebody else's, a Secret that is not there: nobody tells when that changes."""
+
+ROUNDS_MAX = 8
+"""Plans in one look; each but the last one learnt something."""
+
+
+class Databases:
+    """Looks at them one at a time."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        cache: Cache,
+        executor: Executor,
+        clock: Clock,
+        house: Callable[[], House],
+        random_bytes: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self._kube = kube
+        self._cache = cache
+        self._executor = executor
+        self._clock = clock
+        self._house = house
+        self._random_bytes = random_bytes
+
+    async def look(self, key: Key) -> float | None:
+        """Seconds after which to look again though nothing has changed; None: no need."""
+        seen = self._cache.databases.get(key)
+        if seen is None:
+            await self._clear(key)
+            return None
+        document = seen.document()
+        try:
+            resource = parse_resource(document)
+        except InvalidRequest as invalid:
+            # Somebody got around the schema. The others go on.
+            note = Tell(document, Weight.WARNING, "Invalid", invalid.message)
+            await self._executor.carry_out(note)
+            return None
+        if is_deleting(document):
+            await self._end(document, resource)
+            return None
+        return await self._provide(key)
+
+    async def _clear(self, key: Key) -> None:
+        """Of one whose finalizer somebody took away: what no owner deletes."""
+        system = self._house().system_namespace
+        for child in list(self._cache.children_of(key)):
+            if child.key.namespace == system:
+                await self._executor.carry_out(Delete(child.kind, child.key))
+
+    async def _end(self, document: Document, resource: ServerlessDatabase) -> None:
+        try:
+            for action in plan_deletion(document, resource, self._house().system_namespace):
+                await self._executor.carry_out(action)
+        except (Busy, Refused) as failure:
+            note = f"can't be deleted yet: {failure.message}"
+            await self._executor.carry_out(Tell(document, Weight.WARNING, "DeletionWaits", note))
+            raise
+
+    async def _provide(self, key: Key) -> float | None:
+        """Until nothing is left to do: what we write ourselves is no news that would come back."""
+        taken: set[ChildId] = set()
+        for _ in range(ROUNDS_MAX):
+            seen = self._cache.databases.get(key)
+            if seen is None or is_deleting(seen.document()):
+                return None
+            facts = await self._facts(key, seen.document(), frozenset(taken))
+            now = api_time(self._clock.wall_s())
+            actions = plan_database(facts, self._house(), now, self._random_bytes)
+            if not actions:
+                waits = bool(taken) or self._is_password_missing(facts)
+                return TAKEN_AGAIN_S if waits else None
+            try:
+                for action in actions:
+                    await self._executor.carry_out(action)
+            except NameTaken as conflict:
+                taken.add(conflict.child)
+            except Stale as stale:
+                log.debug("planned_anew", extra={"reason": stale.message})
+        raise Stale(f"{key.name} is not as it shall be after {ROUNDS_MAX} attempts")
+
+    async def _facts(
+        self, key: Key, document: Document, taken: frozenset[ChildId]
+    ) -> DatabaseFacts:
+        resource = parse_resource(document)
+        retained = self._cache.retained.get(key)
+        has_pool = resource.spec.pool in self._cache.pools
+        return DatabaseFacts(
+            document=document,
+            resource=resource,
+            storage=plan_storage(resource, has_pool, retained, self._cache.user_ids),
+            children=dict(self._cache.children_of(key)),
+            given=await self._given(resource),
+            retained=retained,
+            taken=taken,
+        )
+
+    async def _given(self, resource: ServerlessDatabase) -> dict[str, str]:
+        """Passwords that people keep in Secrets of their own; read whenever they are needed."""
+        found: dict[str, str] = {}
+        for role in resource.spec.roles:
+            if role.password_secret is None:
+                continue
+            place = role.password_secret
+            try:
+                secret = await self._kube.get(SECRET, place.name, resource.metadata.namespace)
+                found[role.name] = base64.b64decode(secret["data"][place.key]).decode()
+            except (NotFound, KeyError, TypeError, ValueError) as error:
+                fields = {"database": resource.name, "role": role.name, "reason": str(error)}
+                log.info("password_not_found", extra=fields)
+        return found
+
+    def _is_password_missing(self, facts: DatabaseFacts) -> bool:
+        wanted = [role.name for role in facts.resource.spec.roles if role.password_secret]
+        return any(not facts.given.get(name) for name in wanted)

@@ -1,0 +1,101 @@
+"""Leads only while the Lease says so."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+
+from torpor_api.failures import Conflict, Failure, NotFound
+from torpor_kube.kinds import LEASE
+from torpor_kube.port import Kube
+from torpor_operator.core.lease import (
+    RETRY_S,
+    Elector,
+    Look,
+    Record,
+    Take,
+    lease_spec,
+    record_of,
+)
+from torpor_operator.ports import Clock
+from torpor_operator.times import api_micro_time
+
+log = logging.getLogger(__name__)
+
+ATTEMPT_S_MAX = 5.0
+"""For one look and one write: two attempts fit into the time after which a leader steps down."""
+
+
+class Election:
+    """One candidate for one Lease."""
+
+    def __init__(self, kube: Kube, clock: Clock, identity: str, namespace: str, name: str) -> None:
+        self._kube = kube
+        self._clock = clock
+        self._namespace = namespace
+        self._name = name
+        self._elector = Elector(identity)
+        self.won = asyncio.Event()
+        self.lost = asyncio.Event()
+        """Set once, when what was won is lost: whoever led must end."""
+
+    async def run(self) -> None:
+        """Until it has lost; a candidate that has not won tries for ever."""
+        while True:
+            pause_s = await self._try()
+            leads = self._elector.leads(self._clock.now())
+            if leads and not self.won.is_set():
+                log.info("leading", extra={"lease": self._name})
+                self.won.set()
+            if self.won.is_set() and not leads:
+                log.warning("leadership_lost", extra={"lease": self._name})
+                self.lost.set()
+                return
+            await asyncio.sleep(pause_s)
+
+    async def _try(self) -> float:
+        try:
+            async with asyncio.timeout(ATTEMPT_S_MAX):
+                step = self._elector.decide(await self._read(), self._clock.now())
+                if isinstance(step, Look):
+                    return step.in_s
+                await self._take(step)
+        except (Failure, TimeoutError) as failure:
+            # A Conflict: another one was faster. The next look says who.
+            level = logging.INFO if isinstance(failure, Conflict) else logging.WARNING
+            log.log(level, "lease_not_taken", extra={"reason": str(failure) or "timeout"})
+        return RETRY_S
+
+    async def _read(self) -> Record | None:
+        try:
+            return record_of(await self._kube.get(LEASE, self._name, self._namespace))
+        except NotFound:
+            return None
+
+    async def _take(self, take: Take) -> None:
+        begun = self._clock.now()
+        at = api_micro_time(self._clock.wall_s())
+        spec = lease_spec(self._elector.identity, take, at)
+        if take.version:
+            patch = {"metadata": {"resourceVersion": take.version}, "spec": spec}
+            await self._kube.patch(LEASE, self._name, self._namespace, patch)
+        else:
+            where = {"name": self._name, "namespace": self._namespace}
+            await self._kube.create(LEASE, {"metadata": where, "spec": spec})
+        self._elector.took(begun)
+
+    async def release(self) -> None:
+        """At an orderly end: the other one need not wait."""
+        if not self._elector.leads(self._clock.now()):
+            return
+        with contextlib.suppress(Failure, TimeoutError):
+            async with asyncio.timeout(ATTEMPT_S_MAX):
+                record = await self._read()
+                if record is None or record.holder != self._elector.identity:
+                    return
+                patch = {
+                    "metadata": {"resourceVersion": record.version},
+                    "spec": {"holderIdentity": ""},
+                }
+                await self._kube.patch(LEASE, self._name, self._namespace, patch)

@@ -1,0 +1,167 @@
+"""Carries actions out, and tells the cache at once what came of them.
+
+So the next plan never starts from an older state than our own last write: a second look that knew
+less would make a second password.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from torpor_api.failures import Conflict, NotFound, Unavailable
+from torpor_kube import names
+from torpor_kube.documents import labels_of, metadata, name_of
+from torpor_kube.kinds import (
+    CONFIG_MAP,
+    POD,
+    SECRET,
+    SERVERLESS_DATABASE,
+    SERVICE,
+    VOLUME_CLAIM,
+    WARM_POOL,
+    Kind,
+)
+from torpor_kube.port import Document, Kube
+from torpor_operator.core.actions import (
+    Action,
+    Apply,
+    Create,
+    Delete,
+    Erase,
+    Patch,
+    Suspend,
+    Tell,
+)
+from torpor_operator.core.cache import Cache, ChildId, see_child_of
+from torpor_operator.core.naming import MANAGED_BY, Key, key_of
+from torpor_operator.core.retained import is_retained, see_retained
+from torpor_operator.core.seen_pods import SeenPod, see_pod
+from torpor_operator.notes import Notes
+from torpor_operator.ports import Agents, Autoscaler
+
+log = logging.getLogger(__name__)
+
+
+class NameTaken(Conflict):
+    """An object of that name is there, and it is somebody else's."""
+
+    def __init__(self, child: ChildId) -> None:
+        super().__init__(f"{child.kind.kind} {child.key.name} belongs to somebody else")
+        self.child = child
+
+
+class Stale(Conflict):
+    """What was planned from is not how it is; by now it is known how it is."""
+
+
+class Executor:
+    """One per process."""
+
+    def __init__(
+        self, kube: Kube, cache: Cache, autoscaler: Autoscaler, agents: Agents, notes: Notes
+    ) -> None:
+        self.kube = kube
+        self._cache = cache
+        self._autoscaler = autoscaler
+        self._agents = agents
+        self._notes = notes
+
+    async def carry_out(self, action: Action) -> None:
+        """Raises the failure that came of it; what was done before it stays done."""
+        match action:
+            case Create():
+                await self._create(action)
+            case Apply(kind, document, subresource):
+                manager = names.OPERATOR_MANAGER
+                made = await self.kube.apply(
+                    kind, document, manager=manager, subresource=subresource
+                )
+                self.learn(kind, made)
+            case Patch(kind, key, patch, subresource):
+                await self._patch(kind, key, patch, subresource)
+            case Delete():
+                await self._delete(action)
+            case Suspend(database):
+                await self._autoscaler.suspend(database)
+            case Erase():
+                await self._erase(action)
+            case Tell():
+                await self._notes.tell(action)
+
+    async def _create(self, action: Create) -> None:
+        """By an apply, so that what a later one leaves out goes; and never over another's."""
+        child = ChildId(action.kind, key_of(action.document))
+        try:
+            there = await self.kube.get(action.kind, child.key.name, child.key.namespace)
+        except NotFound:
+            made = await self.kube.apply(
+                action.kind, action.document, manager=names.OPERATOR_MANAGER
+            )
+            self.learn(action.kind, made)
+            return
+        if labels_of(there).get(names.MANAGED_BY_LABEL) != MANAGED_BY:
+            raise NameTaken(child)
+        self.learn(action.kind, there)
+        raise Stale(f"{action.kind.kind} {child.key.name} is there already")
+
+    async def _patch(self, kind: Kind, key: Key, patch: Document, subresource: str) -> None:
+        try:
+            made = await self.kube.patch(
+                kind, key.name, key.namespace, patch, subresource=subresource
+            )
+        except NotFound:
+            log.info("gone_already", extra={"kind": kind.kind, "object": str(key)})
+            return
+        finalizers = metadata(made).get("finalizers")
+        if "deletionTimestamp" not in metadata(made) or finalizers:
+            self.learn(kind, made)
+
+    async def _delete(self, action: Delete) -> None:
+        try:
+            await self.kube.delete(
+                action.kind,
+                action.key.name,
+                action.key.namespace,
+                resource_version=action.resource_version,
+            )
+        except NotFound:
+            return
+
+    async def _erase(self, order: Erase) -> None:
+        """By any agent that serves nobody; while there is none, the pool makes one for it."""
+        waiting = self._cache.erasers.setdefault(order.pool, set())
+        waiting.add(order.database)
+        named = self._cache.named_computes()
+        for pod in self._cache.pods_of(order.pool):
+            if _is_free(pod) and pod.name not in named:
+                try:
+                    await self._agents.erase(pod, order)
+                except (Conflict, Unavailable) as failure:
+                    fields = {"compute": pod.name, "reason": failure.message}
+                    log.info("agent_could_not_erase", extra=fields)
+                    continue
+                waiting.discard(order.database)
+                return
+        raise Unavailable(
+            f"no compute of the pool {order.pool!r} is free to erase {order.directory}",
+            hint="one is being started for it",
+        )
+
+    def learn(self, kind: Kind, document: Document) -> None:
+        """What we have just written or read is news like any other; the watch says it again."""
+        if kind == SERVERLESS_DATABASE:
+            self._cache.database_seen(document)
+        elif kind == WARM_POOL:
+            self._cache.pool_seen(document)
+        elif kind == POD:
+            self._cache.pod_seen(see_pod(document))
+        elif kind == VOLUME_CLAIM:
+            self._cache.claims.add(name_of(document))
+        elif kind == CONFIG_MAP and is_retained(document):
+            self._cache.retained_seen(*see_retained(document))
+        elif kind in (SECRET, SERVICE) and names.DATABASE_LABEL in labels_of(document):
+            self._cache.child_seen(see_child_of(kind, document))
+
+
+def _is_free(pod: SeenPod) -> bool:
+    return pod.is_ready and not pod.is_deleting and not pod.has_ended and pod.database is None

@@ -1,0 +1,210 @@
+"""Wires adapters to the core, and runs until it is told to end or somebody else leads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from torpor_api.failures import Failure
+from torpor_api.logs import log_as_json
+from torpor_channel.health import Health
+from torpor_kube.kinds import SERVERLESS_DATABASE, WARM_POOL, Kind
+from torpor_kube.login import chosen
+from torpor_kube.port import Document, Kube
+from torpor_kube.server import ApiServer
+from torpor_operator import settings as settings_of
+from torpor_operator.adapters.components import Components
+from torpor_operator.adapters.feeds import watches
+from torpor_operator.adapters.handlers import KopfThread, Login, kopf_login, registry_for
+from torpor_operator.authority import CertificateKeeper
+from torpor_operator.core.cache import Cache
+from torpor_operator.core.certificates import LeafWanted, server_leaf
+from torpor_operator.core.database import House
+from torpor_operator.core.naming import Key
+from torpor_operator.core.pods import PodSettings
+from torpor_operator.core.targets import Sort, database
+from torpor_operator.databases import Databases
+from torpor_operator.election import Election
+from torpor_operator.executor import Executor
+from torpor_operator.leading import Leading
+from torpor_operator.notes import Notes
+from torpor_operator.pools import Pools
+from torpor_operator.ports import Agents, Autoscaler
+from torpor_operator.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class SystemClock:
+    """The machine's own."""
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def wall_s(self) -> float:
+        return time.time()
+
+
+class OnLoop:
+    """What kopf's thread tells, told on ours and in order."""
+
+    def __init__(self, leading: Leading, loop: asyncio.AbstractEventLoop) -> None:
+        self._leading = leading
+        self._loop = loop
+
+    def seen(self, kind: Kind, document: Document) -> None:
+        self._loop.call_soon_threadsafe(self._leading.seen, kind, document)
+
+    def changed(self, kind: Kind, document: Document, is_gone: bool) -> None:
+        self._loop.call_soon_threadsafe(self._leading.changed, kind, document, is_gone)
+
+
+class Operator:
+    """Everything but the watches."""
+
+    def __init__(
+        self, settings: Settings, kube: Kube, autoscaler: Autoscaler, agents: Agents
+    ) -> None:
+        self._settings = settings
+        self._kube = kube
+        clock = SystemClock()
+        self.cache = Cache(settings.namespace)
+        notes = Notes(kube, clock, settings.identity)
+        executor = Executor(kube, self.cache, autoscaler, agents, notes)
+        self._certificates = CertificateKeeper(
+            kube, clock, settings.namespace, self._server_leaf, settings.tls_folder
+        )
+        databases = Databases(kube, self.cache, executor, clock, self._house)
+        pools = Pools(kube, self.cache, executor, clock, _pod_settings(settings))
+        self.leading = Leading(
+            self.cache,
+            {
+                Sort.DATABASE: databases.look,
+                Sort.POOL: pools.look,
+                Sort.CERTIFICATES: self._look_at_certificates,
+            },
+            self._is_empty,
+            settings.workers,
+        )
+
+    async def _look_at_certificates(self, _: Key) -> float:
+        """What is trusted stands in each database's Secret."""
+        before = self._certificates.ca_certificate
+        again_in_s = await self._certificates.look()
+        if self._certificates.ca_certificate != before:
+            self.leading.report(database(key) for key in self.cache.databases)
+        self.leading.has_certificates.set()
+        return again_in_s
+
+    async def _is_empty(self) -> bool:
+        """Whether there is no resource of ours at all; False also where nobody answers."""
+        try:
+            pages = [await self._kube.page(kind) for kind in (SERVERLESS_DATABASE, WARM_POOL)]
+        except Failure as failure:
+            log.warning("resources_unknown", extra={"reason": failure.message})
+            return False
+        return not any(page.items for page in pages)
+
+    def _house(self) -> House:
+        settings = self._settings
+        service = f"{settings.proxy_service}.{settings.namespace}.svc.{settings.cluster_domain}"
+        return House(
+            system_namespace=settings.namespace,
+            proxy_host=service,
+            cluster_domain=settings.cluster_domain,
+            ca_certificate=self._certificates.ca_certificate,
+        )
+
+    def _server_leaf(self) -> LeafWanted | None:
+        """None: not all namespaces are known yet."""
+        if not self.leading.is_complete.is_set():
+            return None
+        service = f"{self._settings.proxy_service}.{self._settings.namespace}"
+        return server_leaf(
+            self._settings.domains,
+            self.cache.namespaces(),
+            service,
+            self._settings.cluster_domain,
+        )
+
+
+def _pod_settings(settings: Settings) -> PodSettings:
+    return PodSettings(
+        image=settings.compute_image,
+        namespace=settings.namespace,
+        instance=settings.instance,
+        service_account=settings.compute_service_account,
+        image_pull_policy=settings.image_pull_policy,
+    )
+
+
+@contextlib.asynccontextmanager
+async def leading(
+    settings: Settings, kube: Kube, login: Login, ended: Callable[[], None]
+) -> AsyncIterator[Operator]:
+    """For as long as the block lasts; ``ended`` is told where kopf ends before."""
+    loop = asyncio.get_running_loop()
+    components = Components(settings.tls_folder, settings.autoscaler)
+    operator = Operator(settings, kube, components, components)
+    queue = operator.leading.report
+    operator.leading.start(watches(kube, operator.cache, settings.namespace, queue))
+    registry = registry_for(OnLoop(operator.leading, loop), login)
+    thread = KopfThread(registry, lambda: _told(loop, ended))
+    thread.start()
+    try:
+        yield operator
+    finally:
+        await thread.close()
+        await operator.leading.close()
+
+
+async def run(settings: Settings, kube: ApiServer, login: Login) -> int:
+    """0: told to end. 1: another one leads, or kopf has ended: to be started anew."""
+    told, broken = asyncio.Event(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    health = Health(lambda: "")
+    election = Election(kube, SystemClock(), settings.identity, settings.namespace, settings.lease)
+    await health.listen(settings.health)
+    candidate = asyncio.create_task(election.run())
+    try:
+        if not await _first(election.won, told):
+            async with leading(settings, kube, login, broken.set):
+                await _first(told, election.lost, broken)
+        return 0 if told.is_set() else 1
+    finally:
+        candidate.cancel()
+        await asyncio.gather(candidate, return_exceptions=True)
+        await election.release()
+        await health.close()
+        await kube.close()
+
+
+def _told(loop: asyncio.AbstractEventLoop, ended: Callable[[], None]) -> None:
+    """From another thread; that nobody listens any more does not matter."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(ended)
+
+
+async def _first(*events: asyncio.Event) -> int:
+    """Which of them is set first."""
+    tasks = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return next(number for number, event in enumerate(events) if event.is_set())
+
+
+def main(argv: Sequence[str]) -> int:
+    settings = settings_of.from_arguments(argv)
+    log_as_json()
+    if settings.kubeconfig is not None:
+        os.environ["KUBECONFIG"] = str(settings.kubeconfig)
+    kube = ApiServer(chosen(settings.kubeconfig))
+    return asyncio.run(run(settings, kube, kopf_login))

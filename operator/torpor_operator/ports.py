@@ -1,0 +1,33 @@
+"""What the operator needs of others, besides the API server (:class:`torpor_kube.port.Kube`)."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torpor_operator.core.actions import Erase
+from torpor_operator.core.naming import Key
+from torpor_operator.core.seen_pods import SeenPod
+
+
+class Autoscaler(Protocol):
+    """Whoever decides about sleep."""
+
+    async def suspend(self, database: Key) -> None:
+        """Put it to sleep now. Raises Busy or Refused with the reason, Unavailable where the
+        outcome is unknown; asked of one that sleeps it does nothing."""
+
+
+class Agents(Protocol):
+    """The agents in the pods of computes."""
+
+    async def erase(self, pod: SeenPod, order: Erase) -> None:
+        """Have this agent, which serves nobody, remove the data; it ends by that. May be asked
+        again, of another one too. Raises NotFenced, Conflict where it has been claimed."""
+
+
+class Clock(Protocol):
+    def now(self) -> float:
+        """Seconds of a clock that never goes back."""
+
+    def wall_s(self) -> float:
+        """Seconds since 1970."""

@@ -1,0 +1,164 @@
+"""The authority is replaced in three steps, and at no moment do two parts distrust each other."""
+
+from __future__ import annotations
+
+from torpor_operator.core.certificates import (
+    AUTHORITY_RENEW_S,
+    AUTHORITY_S,
+    DAY_S,
+    LEAF_RENEW_S,
+    LEAF_S,
+    NAMES_MAX,
+    SPREAD_S,
+    Authorities,
+    Authority,
+    DropPrevious,
+    Issue,
+    Leaf,
+    LeafWanted,
+    MakeAuthority,
+    Promote,
+    Trust,
+    check_in_s,
+    component_leaves,
+    plan_authority,
+    plan_leaves,
+    server_leaf,
+)
+
+PROXY = LeafWanted("torpor-proxy-tls", ("proxy.torpor",))
+AGENT = LeafWanted("torpor-compute-tls", ("compute.torpor",))
+WANTED = (PROXY, AGENT)
+
+
+class Town:
+    """Two parts, whose pods have seen a Secret an hour after it was written."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.known: Authorities | None = None
+        self.leaves: dict[str, Leaf | None] = {one.secret: None for one in WANTED}
+        self.mounted: list[tuple[float, dict[str, Leaf | None]]] = []
+        self.made = 0
+        self.story: list[str] = []
+
+    def live(self, until: float) -> None:
+        while self.now < until:
+            self.look()
+            self.check_trust()
+            self.now += DAY_S / 4
+
+    def look(self) -> None:
+        step = plan_authority(self.known, self.leaves, self.now)
+        if step is not None:
+            self.story.append(type(step).__name__)
+            self.known = self.stepped(step)
+            return
+        assert self.known is not None
+        for action in plan_leaves(self.known, self.leaves, WANTED, self.now):
+            assert isinstance(action, Issue | Trust)
+            wanted = action.leaf
+            leaf = self.leaves[wanted.secret] if isinstance(action, Trust) else None
+            self.leaves[wanted.secret] = Leaf(
+                names=wanted.names,
+                signed_by=leaf.signed_by if leaf else self.known.current.id,
+                made_at=leaf.made_at if leaf else self.now,
+                ends_at=leaf.ends_at if leaf else self.now + LEAF_S,
+                trusts=self.known.trusted,
+            )
+        self.mounted.append((self.now, dict(self.leaves)))
+
+    def stepped(self, step: object) -> Authorities:
+        match step:
+            case MakeAuthority(is_next):
+                self.made += 1
+                new = Authority(f"ca-{self.made}", self.now, self.now + AUTHORITY_S)
+                if is_next:
+                    assert self.known is not None
+                    return Authorities(self.known.current, new, self.known.previous)
+                return Authorities(new)
+            case Promote():
+                assert self.known is not None and self.known.next is not None
+                return Authorities(self.known.next, None, self.known.current)
+            case DropPrevious():
+                assert self.known is not None
+                return Authorities(self.known.current)
+        raise AssertionError(step)
+
+    def check_trust(self) -> None:
+        """Whatever of the last day each part still has, it trusts what the others may show."""
+        self.mounted = [(at, leaves) for at, leaves in self.mounted if at >= self.now - SPREAD_S]
+        recent = [leaves for _, leaves in self.mounted]
+        parts = [leaf for leaves in recent for leaf in leaves.values() if leaf is not None]
+        for one in parts:
+            for other in parts:
+                assert one.signed_by in other.trusts
+
+
+def test_a_life_of_fifteen_years() -> None:
+    town = Town()
+    town.live(15 * 365 * DAY_S)
+    assert town.story == ["MakeAuthority", "MakeAuthority", "Promote", "DropPrevious"]
+    assert town.known is not None and town.known.current.id == "ca-2"
+
+
+def leaf(**changes: object) -> Leaf:
+    values = {
+        "names": PROXY.names,
+        "signed_by": "ca-1",
+        "made_at": 0.0,
+        "ends_at": LEAF_S,
+        "trusts": frozenset({"ca-1"}),
+    }
+    return Leaf(**(values | changes))  # type: ignore[arg-type]
+
+
+ONE = Authorities(Authority("ca-1", 0.0, AUTHORITY_S))
+
+
+def test_a_certificate_is_made_anew_where_it_is_missing_old_or_of_other_names() -> None:
+    for found, now in (
+        (None, 0.0),
+        (leaf(), LEAF_S - LEAF_RENEW_S + 1),
+        (leaf(names=("other",)), 0.0),
+        (leaf(signed_by=""), 0.0),
+    ):
+        assert list(plan_leaves(ONE, {PROXY.secret: found}, [PROXY], now)) == [Issue(PROXY)]
+    assert list(plan_leaves(ONE, {PROXY.secret: leaf()}, [PROXY], 0.0)) == []
+
+
+def test_who_trusts_too_many_or_too_few_keeps_its_certificate_and_is_told() -> None:
+    for trusts in (frozenset[str](), frozenset({"ca-1", "ca-0"})):
+        found = {PROXY.secret: leaf(trusts=trusts)}
+        assert list(plan_leaves(ONE, found, [PROXY], 0.0)) == [Trust(PROXY)]
+
+
+def test_the_next_look_is_when_something_falls_due_and_at_least_twice_a_day() -> None:
+    due = LEAF_S - LEAF_RENEW_S
+    assert check_in_s(ONE, {PROXY.secret: leaf()}, due - 60) == 60
+    assert check_in_s(ONE, {PROXY.secret: leaf()}, 0.0) == DAY_S / 2
+    assert check_in_s(ONE, {}, AUTHORITY_S - AUTHORITY_RENEW_S - 5) == 5
+
+
+def test_the_parts_know_each_other_by_these_names() -> None:
+    assert {one.secret: one.names for one in component_leaves()} == {
+        "torpor-autoscaler-tls": ("autoscaler.torpor",),
+        "torpor-proxy-tls": ("proxy.torpor",),
+        "torpor-compute-tls": ("compute.torpor",),
+        "torpor-operator-tls": ("operator.torpor",),
+        "torpor-client-tls": ("client.torpor",),
+    }
+
+
+def test_clients_find_every_name_that_they_may_have_looked_up() -> None:
+    wanted = server_leaf(["db.example.com"], ["team"], "torpor-proxy.system", "cluster.local")
+    assert set(wanted.names) >= {
+        "db.example.com",
+        "*.db.example.com",
+        "*.team.db.example.com",
+        "*.team.svc",
+        "*.team.svc.cluster.local",
+        "torpor-proxy.system.svc",
+    }
+    many = server_leaf(["d"], [f"n{i}" for i in range(1000)], "p.s", "cluster.local")
+    assert len(many.names) == NAMES_MAX

@@ -1,0 +1,158 @@
+"""The end of a database: it sleeps first, its data is kept or erased, and may be taken up again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.operating import SYSTEM, World, add_pool, operating, serving
+from torpor_api.failures import Busy
+from torpor_kube import kinds
+from torpor_operator.core.naming import Key
+
+SHOP = Key("default", "shop")
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with serving() as fake:
+        add_pool(fake)
+        async with operating(fake, tmp_path) as world:
+            yield world
+
+
+async def awake(world: World, **spec: Any) -> None:
+    """It has been claimed for the seventh time, and serves."""
+    world.make("shop", **spec)
+    await world.until(
+        "it is provided", lambda: "binding" in (world.database("shop").get("status") or {})
+    )
+    world.say("shop", phase="Active", epoch=7, compute="c1", observedGeneration=1)
+    await world.until(
+        "its data counts as made",
+        lambda: world.database("shop")["status"]["storage"]["isMade"] is True,
+    )
+    world.others.on_suspend = lambda key: world.say("shop", phase="Suspended", compute=None)
+
+
+def is_gone(world: World) -> bool:
+    return world.get(kinds.SERVERLESS_DATABASE, "shop") is None
+
+
+async def test_it_is_put_to_sleep_and_its_data_is_kept(world: World) -> None:
+    await awake(world)
+    world.delete(kinds.SERVERLESS_DATABASE, "shop")
+    await world.until("it is gone", lambda: is_gone(world))
+    assert world.others.suspended == [SHOP]
+    kept = world.get(kinds.CONFIG_MAP, "retained-default.shop", SYSTEM)
+    assert kept and kept["data"] == {
+        "pool": "default",
+        "directory": "/volumes/default.shop",
+        "userId": "100000",
+        "claim": "torpor-pool-default",
+        "epoch": "7",
+        "generation": "1",
+    }
+    await world.until(
+        "nobody's verifiers are left",
+        lambda: world.get(kinds.SECRET, "verifiers-default.shop", SYSTEM) is None,
+    )
+    assert world.others.erased == []
+
+
+async def test_the_next_of_its_name_takes_over_data_and_counters(world: World) -> None:
+    await awake(world)
+    world.delete(kinds.SERVERLESS_DATABASE, "shop")
+    await world.until("it is gone", lambda: is_gone(world))
+    world.make("another")
+    world.make("shop")
+    await world.until(
+        "it has its data",
+        lambda: "binding" in (world.database("shop").get("status") or {}),
+    )
+    status = world.database("shop")["status"]
+    assert status["epoch"] == 7
+    assert (status["storage"]["userId"], status["storage"]["isMade"]) == (100000, True)
+    assert status["storage"]["generationOffset"] == 1
+    await world.until(
+        "the note is gone",
+        lambda: world.get(kinds.CONFIG_MAP, "retained-default.shop", SYSTEM) is None,
+    )
+    other = world.database("another")["status"]
+    assert other["storage"]["userId"] != 100000
+
+
+async def test_kept_data_is_not_forgotten_for_a_spec_that_names_another_pool(world: World) -> None:
+    await awake(world)
+    world.delete(kinds.SERVERLESS_DATABASE, "shop")
+    await world.until("it is gone", lambda: is_gone(world))
+    world.make("shop", pool="large")
+
+    def reason() -> str:
+        conditions = (world.database("shop").get("status") or {}).get("conditions") or []
+        return next((one["reason"] for one in conditions if one["type"] == "StorageReady"), "")
+
+    await world.until("it is told", lambda: reason() == "KeptElsewhere")
+    assert world.get(kinds.CONFIG_MAP, "retained-default.shop", SYSTEM) is not None
+
+
+async def test_it_stays_while_a_session_keeps_it_awake(world: World) -> None:
+    await awake(world)
+    world.others.refusal = Busy("session 17 holds an advisory lock")
+    world.delete(kinds.SERVERLESS_DATABASE, "shop")
+
+    def notes() -> list[str]:
+        return [one["note"] for one in world.fake.objects.all(kinds.EVENT, "default")]
+
+    await world.until("it is told", lambda: any("advisory lock" in note for note in notes()))
+    assert not is_gone(world)
+    world.others.refusal = None
+    await world.until("it is gone", lambda: is_gone(world))
+
+
+async def test_with_the_policy_delete_an_agent_erases_the_data_first(world: World) -> None:
+    await awake(world, deletionPolicy="Delete")
+    world.delete(kinds.SERVERLESS_DATABASE, "shop")
+    await world.until("a pod is made for it", lambda: world.pods())
+    assert not is_gone(world)
+    pod = world.pods()[0]["metadata"]["name"]
+    status = {"conditions": [{"type": "Ready", "status": "True"}], "podIP": "10.0.0.1"}
+    world.fake.objects.patch((kinds.POD, SYSTEM, pod), {"status": status}, "status")
+    await world.until("it is gone", lambda: is_gone(world))
+    (name, order), *_ = world.others.erased
+    assert (name, order.directory, order.epoch, order.user_id) == (
+        pod,
+        "/volumes/default.shop",
+        8,
+        100000,
+    )
+    assert world.get(kinds.CONFIG_MAP, "retained-default.shop", SYSTEM) is None
+
+
+async def test_one_that_was_never_claimed_goes_at_once(world: World) -> None:
+    world.make("shop", deletionPolicy="Delete")
+    await world.until(
+        "it is provided", lambda: "binding" in (world.database("shop").get("status") or {})
+    )
+    world.delete(kinds.SERVERLESS_DATABASE, "shop")
+    await world.until("it is gone", lambda: is_gone(world))
+    assert (world.others.suspended, world.others.erased) == ([], [])
+
+
+async def test_a_claim_that_comes_in_between_holds_the_end_up(world: World) -> None:
+    await awake(world)
+
+    def suspended_and_woken(key: Key) -> None:
+        world.say("shop", phase="Suspended", compute=None)
+        world.say("shop", phase="Resuming", epoch=8, compute="c2")
+        world.others.on_suspend = lambda key: world.say("shop", phase="Suspended", compute=None)
+
+    world.others.on_suspend = suspended_and_woken
+    world.delete(kinds.SERVERLESS_DATABASE, "shop")
+    await world.until("it is gone", lambda: is_gone(world))
+    assert world.others.suspended == [SHOP, SHOP]
+    kept = world.get(kinds.CONFIG_MAP, "retained-default.shop", SYSTEM)
+    assert kept and kept["data"]["epoch"] == "8"

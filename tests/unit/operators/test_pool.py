@@ -1,0 +1,164 @@
+"""How many computes are started, which are ended, and which pods are let go."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from torpor_kube.kinds import POD
+from torpor_operator.core.actions import Delete, Patch
+from torpor_operator.core.naming import Key
+from torpor_operator.core.pool import (
+    BURST_MAX,
+    FAILED_KEPT_S,
+    PAUSE_S_MIN,
+    USED_S_MAX,
+    PoolFacts,
+    PoolPlan,
+    may_be_let_go,
+    plan_pool,
+)
+from torpor_operator.core.seen_pods import SeenPod
+
+NOW = 1_000_000.0
+SHOP = Key("default", "shop")
+
+
+def pool(wanted: int = 0, low: int = 0, high: int = 10, **metadata: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "default", "namespace": "system", "uid": "u", **metadata},
+        "spec": {"size": {"min": low, "max": high}},
+        "status": {"wanted": wanted},
+    }
+
+
+def pod(name: str, **changes: Any) -> SeenPod:
+    """Ready, warm, and of the pool's present template."""
+    warm = SeenPod(
+        name=name,
+        version="7",
+        pool="default",
+        template="t1",
+        created_at=NOW - 100,
+        node="n1",
+        is_ready=True,
+        finalizers=("torpor.dev/fence",),
+    )
+    return replace(warm, **changes)
+
+
+def plan(*pods: SeenPod, wanted: int = 0, named: tuple[str, ...] = (), **facts: Any) -> PoolPlan:
+    document = facts.pop("document", None) or pool(wanted)
+    now = facts.pop("now", NOW)
+    seen = PoolFacts(document=document, template="t1", pods=pods, named=named, **facts)
+    return plan_pool(seen, now, "system")
+
+
+def deleted(found: PoolPlan) -> list[str]:
+    return [action.key.name for action in found.actions if isinstance(action, Delete)]
+
+
+def let_go(found: PoolPlan) -> list[str]:
+    return [action.key.name for action in found.actions if isinstance(action, Patch)]
+
+
+def test_it_fills_up_to_what_the_autoscaler_wants_within_its_bounds() -> None:
+    assert plan(wanted=3).start == 3
+    assert plan(pod("a"), wanted=3).start == 2
+    assert plan(document=pool(wanted=0, low=2)).start == 2
+    assert plan(document=pool(wanted=99, high=4)).start == 4
+    assert plan(document=pool(wanted=1000, high=1000)).start == BURST_MAX
+
+
+def test_a_claimed_compute_is_replaced_and_left_alone() -> None:
+    found = plan(pod("a", database=SHOP), pod("b"), wanted=2, named=("a",))
+    assert (found.start, found.actions, found.warm, found.claimed) == (1, (), 1, 1)
+    # The database's word counts, also where the label is not there yet.
+    found = plan(pod("a"), wanted=0, named=("a",))
+    assert found.actions == ()
+
+
+def test_of_too_many_those_go_that_are_least_ready_and_youngest() -> None:
+    old, young = pod("old"), pod("young", created_at=NOW - 1)
+    starting = pod("starting", is_ready=False, created_at=NOW - 50)
+    assert deleted(plan(old, young, starting, wanted=1)) == ["young", "starting"]
+    assert deleted(plan(old, young, starting, wanted=2)) == ["starting"]
+
+
+def test_a_pod_is_deleted_only_as_it_was_seen() -> None:
+    assert plan(pod("a"), wanted=0).actions == (Delete(POD, Key("system", "a"), "7"),)
+
+
+def test_those_of_an_older_template_go_when_as_many_new_ones_are_ready() -> None:
+    old, new = pod("old", template="t0"), pod("new", is_ready=False)
+    found = plan(old, wanted=1)
+    assert (found.start, found.actions) == (1, ())
+    assert plan(old, new, wanted=1).actions == ()
+    assert deleted(plan(old, replace(new, is_ready=True), wanted=1)) == ["old"]
+
+
+def test_one_that_has_ended_is_let_go_and_removed_once_no_database_names_it() -> None:
+    ended = pod("a", database=SHOP, has_ended=True, is_ready=False)
+    assert plan(ended, named=("a",)).actions == ()
+    found = plan(ended)
+    assert (let_go(found), deleted(found)) == (["a"], ["a"])
+    patch = next(action.patch for action in found.actions if isinstance(action, Patch))
+    assert patch == {"metadata": {"resourceVersion": "7", "finalizers": []}}
+
+
+def test_one_that_was_deleted_is_not_let_go_before_its_end_is_proved() -> None:
+    leaving = pod("a", is_deleting=True)
+    assert plan(leaving).actions == ()
+    assert let_go(plan(leaving, lost_nodes=("n2",))) == []
+    assert let_go(plan(leaving, lost_nodes=("n1",))) == ["a"]
+    assert let_go(plan(leaving, lost_nodes=("n1",), named=("a",))) == []
+    assert let_go(plan(replace(leaving, has_ended=True))) == ["a"]
+
+
+def test_a_used_one_that_does_not_end_by_itself_is_ended_after_a_while() -> None:
+    used = pod("a", database=SHOP)
+    found = plan(used, unnamed_s={"a": 1.0})
+    assert (found.actions, found.again_in_s) == ((), USED_S_MAX - 1)
+    assert deleted(plan(used, unnamed_s={"a": USED_S_MAX})) == ["a"]
+    assert deleted(plan(used, unnamed_s={"a": USED_S_MAX}, named=("a",))) == []
+
+
+def test_failures_are_kept_to_be_looked_at_and_slow_the_next_attempt_down() -> None:
+    failed = pod("f1", is_ready=False, has_ended=True, ended_at=NOW, failure="exit code 1")
+    found = plan(failed, wanted=1)
+    assert (found.start, found.actions, found.failure) == (0, (), "exit code 1")
+    assert found.again_in_s == PAUSE_S_MIN
+    assert plan(failed, wanted=1, now=NOW + PAUSE_S_MIN).start == 1
+    second = replace(failed, name="f2", ended_at=NOW + 6)
+    assert plan(failed, second, wanted=1, now=NOW + 6 + PAUSE_S_MIN).start == 0
+    assert plan(failed, second, wanted=1, now=NOW + 6 + 2 * PAUSE_S_MIN).start == 1
+    late = plan(failed, wanted=1, now=NOW + FAILED_KEPT_S)
+    assert (late.start, deleted(late)) == (1, ["f1"])
+
+
+def test_an_agent_that_erases_data_comes_on_top() -> None:
+    assert plan(pod("a"), wanted=1, erasers=1).start == 1
+
+
+def test_a_pool_that_is_deleted_ends_its_warm_pods_and_waits_for_the_others() -> None:
+    leaving = pool(wanted=3, deletionTimestamp="2027-01-01T00:00:00Z")
+    serving = pod("a", database=SHOP)
+    found = plan(serving, pod("b"), named=("a",), document=leaving)
+    assert (found.start, deleted(found)) == (0, ["b"])
+    assert not may_be_let_go(PoolFacts(leaving, "t1", [serving], ["a"]))
+    assert may_be_let_go(PoolFacts(leaving, "t1", [], []))
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("ended", [True, False])
+@pytest.mark.parametrize("deleting", [True, False])
+@pytest.mark.parametrize("database", [SHOP, None])
+def test_nothing_is_ever_done_to_a_pod_that_a_database_names(
+    named: bool, ended: bool, deleting: bool, database: Key | None
+) -> None:
+    one = pod("a", has_ended=ended, is_deleting=deleting, database=database, template="t0")
+    found = plan(one, named=("a",) if named else (), unnamed_s={"a": 1e9}, lost_nodes=("n1",))
+    if named:
+        assert found.actions == ()
