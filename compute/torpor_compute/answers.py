@@ -14,6 +14,7 @@ from torpor_api.messages import (
     AskRoleFacts,
     Checkpoint,
     Done,
+    EraseStorage,
     Event,
     LoginFactsReply,
     Message,
@@ -23,7 +24,9 @@ from torpor_api.messages import (
     StopCompute,
     Stopped,
 )
+from torpor_channel.admission import Rights
 from torpor_channel.peer import Handlers, Peer
+from torpor_channel.tls import AUTOSCALER, OPERATOR, PROXY
 from torpor_compute.executor import Agent
 
 
@@ -44,6 +47,16 @@ class Listeners:
             peer.tell(event)
 
 
+def rights(handlers: Handlers) -> Rights:
+    """Who may ask what, on a network."""
+    everything = frozenset(handlers)
+    return {
+        AUTOSCALER: everything,
+        OPERATOR: frozenset({EraseStorage, AskAgentState}),
+        PROXY: frozenset({AskRoleFacts}),
+    }
+
+
 def handlers_of(agent: Agent, listeners: Listeners) -> Handlers:
     """Everything that an agent can be asked."""
 
@@ -59,6 +72,10 @@ def handlers_of(agent: Agent, listeners: Listeners) -> Handlers:
 
     async def apply(request: ApplySpec) -> LoginFactsReply:
         return LoginFactsReply(facts=await agent.apply(request))
+
+    async def erase(request: EraseStorage) -> Done:
+        await agent.erase(request)
+        return Done()
 
     async def state(_: AskAgentState) -> AgentState:
         return agent.state()
@@ -81,6 +98,7 @@ def handlers_of(agent: Agent, listeners: Listeners) -> Handlers:
         StopCompute: heard(stop),
         Checkpoint: heard(checkpoint),
         ApplySpec: heard(apply),
+        EraseStorage: heard(erase),
         AskAgentState: heard(state),
         AskActivity: heard(activity),
         AskRoleFacts: role,

@@ -13,11 +13,12 @@ from collections.abc import Callable
 
 from torpor_api.facts import Activity, LoginFacts, RoleFacts
 from torpor_api.failures import Conflict, Failure, NotFound, StartFailed, Unavailable
-from torpor_api.identity import ComputeId
+from torpor_api.identity import ComputeId, Epoch
 from torpor_api.messages import (
     AgentState,
     ApplySpec,
     ComputeAddress,
+    EraseStorage,
     Event,
     LoginFactsChanged,
     PostgresBack,
@@ -32,15 +33,13 @@ from torpor_compute.core.claim import Claim, refuse_other_claim, refuse_other_ep
 from torpor_compute.core.lifecycle import Happening, State, after
 from torpor_compute.core.postgres_options import MAX_CONNECTIONS
 from torpor_compute.core.restarts import RESTARTS_MAX, may_restart
+from torpor_compute.lifetime import END_SECONDS_MAX, Lifetime
 from torpor_compute.ports import Postgres, Sql, Stop, Volume
 from torpor_compute.starting import Starting, superusers
 from torpor_compute.stopping import Stopping
 from torpor_compute.tasks import Tasks
 
 log = logging.getLogger(__name__)
-
-END_SECONDS_MAX = 7.0
-"""For a fast shutdown when the agent itself is to end; whoever ends it kills it after 10 s."""
 
 WARM_UP_SECONDS = 0.05
 """After a start. Whoever asks sooner does not wait for it: the first question connects."""
@@ -68,11 +67,13 @@ class Agent:
         self._sql_of = sql_of
         self._volume_of = volume_of
         self._tell = tell
+        self.lifetime = Lifetime()
         self._state = State.WARM
         self._claim: Claim | None = None
         self._hold: Starting | None = None
         """Set while the volume is ours."""
         self._start_task: asyncio.Task[Started] | None = None
+        self._erase_task: asyncio.Task[None] | None = None
         self._stopped: Stopped | None = None
         self._stop_lock = asyncio.Lock()
         self._lost_at_s = deque[float](maxlen=RESTARTS_MAX + 1)
@@ -87,7 +88,7 @@ class Agent:
         """See StartCompute. The start goes on when whoever asked has gone."""
         claim = Claim(self._compute, wanted.database, wanted.epoch)
         refuse_other_claim(self._claim, claim)
-        if self._state in (State.STOPPING, State.STOPPED):
+        if self._erase_task is not None or self._state in (State.STOPPING, State.STOPPED):
             raise Conflict(f"compute {self._compute} is {self._state}: claim another one")
         if self._start_task is None or self._state is State.REFUSED:
             self._claim = claim
@@ -101,6 +102,18 @@ class Agent:
         """See StopCompute. Asked again it answers the same."""
         refuse_other_epoch(self._claim, request.epoch, self._compute)
         return await asyncio.shield(self._tasks.run(self._stop(request)))
+
+    async def erase(self, request: EraseStorage) -> None:
+        """See EraseStorage. What was begun goes on when whoever asked has gone."""
+        claim = Claim(self._compute, request.database, request.epoch)
+        refuse_other_claim(self._claim, claim)
+        if self._start_task is not None:
+            raise Conflict(f"compute {self._compute} is {self._state}: claim another one")
+        if self._erase_task is None or self._state is State.REFUSED:
+            self._claim = claim
+            self._happens(Happening.CLAIMED)
+            self._erase_task = self._tasks.run(self._erase(request))
+        await asyncio.shield(self._erase_task)
 
     async def checkpoint(self, epoch: int) -> None:
         refuse_other_epoch(self._claim, epoch, self._compute)
@@ -134,11 +147,11 @@ class Agent:
             max_connections=self._max_connections if is_running else 0,
         )
 
-    async def end(self) -> None:
+    async def end(self, seconds_max: float = END_SECONDS_MAX) -> None:
         """SIGTERM: stop Postgres as fast as is clean and give the volume back; bounded."""
         self._is_ending = True
         self._postgres.signal(Stop.FAST)
-        await self._tasks.end(END_SECONDS_MAX)
+        await self._tasks.end(seconds_max)
         await self._clear_away()
         await self._give_back()
 
@@ -167,6 +180,15 @@ class Agent:
             raise
         self._serves(started)
         return started
+
+    async def _erase(self, request: EraseStorage) -> None:
+        volume = self._volume_of(request.storage)
+        try:
+            await volume.erase(Epoch(request.epoch), request.fenced_epoch)
+        except BaseException:
+            self._happens(Happening.REFUSED)
+            raise
+        self._happens(Happening.ERASED)
 
     async def _watch(self) -> None:
         """Until this Postgres ends: a death that nobody asked for is answered by a restart."""
@@ -303,6 +325,7 @@ class Agent:
 
     def _happens(self, happening: Happening) -> None:
         self._state = after(self._state, happening)
+        self.lifetime.became(self._state)
         database = None if self._claim is None else self._claim.database
         fields = {"state": self._state, "happening": happening, "database": database}
         log.info("agent_state", extra=fields)

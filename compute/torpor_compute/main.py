@@ -1,73 +1,139 @@
-"""Wires the agent together and runs it until SIGTERM or SIGINT."""
+"""Wires the agent together and runs it until SIGTERM or SIGINT, or in a pod until it is used up."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from torpor_api.failures import InvalidRequest
+from torpor_api.failures import Failure, InvalidRequest
 from torpor_api.identity import ComputeId
 from torpor_api.logs import log_as_json
-from torpor_api.messages import ComputeAddress
+from torpor_api.messages import ComputeAddress, StoragePlace
+from torpor_channel.admission import Admission
 from torpor_channel.server import Server
+from torpor_channel.tls import PROXY, Identity
 from torpor_compute import settings as settings_of
 from torpor_compute.adapters.children import Children
+from torpor_compute.adapters.new_volume import Seed
 from torpor_compute.adapters.postgres import PostgresProcess, PostgresSettings
+from torpor_compute.adapters.server_tls import ServerTls
 from torpor_compute.adapters.sql import AdminSql
 from torpor_compute.adapters.volume import FileVolume
-from torpor_compute.answers import Listeners, handlers_of
+from torpor_compute.answers import Listeners, handlers_of, rights
 from torpor_compute.core.access_rules import hba_text, ident_text
-from torpor_compute.core.postgres_options import PORT
+from torpor_compute.core.postgres_options import DIRECT_TLS_SINCE, PORT
 from torpor_compute.executor import Agent
 from torpor_compute.settings import Settings
+
+log = logging.getLogger(__name__)
+
+CA_LOOK_SECONDS = 10.0
+"""Between two looks for a new CA. A rotation leaves the old one valid for much longer than that."""
 
 
 def main(argv: Sequence[str]) -> int:
     try:
         settings = settings_of.parse(argv, os.environ)
-    except InvalidRequest as refused:
-        sys.stderr.write(refused.message + "\n")
-        return 2
-    _log_as(settings.compute)
-    asyncio.run(run(settings))
-    return 0
+        _log_as(settings.compute)
+        return asyncio.run(run(settings))
+    except Failure as failure:
+        sys.stderr.write(failure.message + "\n")
+        return 2 if isinstance(failure, InvalidRequest) else 1
 
 
-async def run(settings: Settings) -> None:
-    """Listens last: whoever can connect finds an agent that can start at once."""
+async def run(settings: Settings) -> int:
+    """The exit status. Listens last: whoever can connect finds an agent that can start at once."""
     asked_to_end = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, asked_to_end.set)
-    postgres = PostgresProcess(_prepare(settings), Children())
+    identity = None if settings.tls is None else Identity(settings.tls)
+    places = _prepare(settings)
+    postgres = PostgresProcess(places, Children())
     listeners = Listeners()
     agent = Agent(
         settings.compute,
-        ComputeAddress(
-            socket_directory=str(settings.run_directory),
-            port=PORT,
-            agent=str(settings.listen),
-            user_id=os.geteuid(),
-        ),
+        _address(settings, places),
         postgres,
         sql_of=lambda: AdminSql(settings.run_directory),
-        volume_of=lambda storage: FileVolume(
-            Path(storage.directory), settings.compute, settings.postgres_version
-        ),
+        volume_of=lambda storage: _volume(settings, storage),
         tell=listeners.tell,
         max_connections=settings.max_connections,
     )
     # The first use of a thread takes 2 ms, which the claim shall not have to wait for.
     await asyncio.to_thread(os.getpid)
-    server = Server(handlers_of(agent, listeners))
+    handlers = handlers_of(agent, listeners)
+    admission = None if identity is None else Admission(identity, rights(handlers))
+    server = Server(handlers, admission)
     await server.listen(settings.listen)
-    await asked_to_end.wait()
-    await agent.end()
+    async with _renewing_ca(postgres, is_needed=places.tls is not None):
+        await _until_end(agent, asked_to_end, settings)
+    await agent.end(settings.end_seconds_max)
     await server.close()
+    return int(agent.lifetime.has_failed and settings.ends_by_itself)
+
+
+async def _until_end(agent: Agent, asked_to_end: asyncio.Event, settings: Settings) -> None:
+    """Told to end, a Postgres goes on for as long as its sessions may need to move elsewhere."""
+    events = [asked_to_end, *([agent.lifetime.is_over] if settings.ends_by_itself else [])]
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    if settings.leave_seconds > 0:
+        log.info("leaving", extra={"leave_seconds": settings.leave_seconds})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(settings.leave_seconds):
+                await agent.lifetime.is_at_rest.wait()
+
+
+@contextlib.asynccontextmanager
+async def _renewing_ca(postgres: PostgresProcess, *, is_needed: bool) -> AsyncIterator[None]:
+    async def renew() -> None:
+        while is_needed:
+            await asyncio.sleep(CA_LOOK_SECONDS)
+            try:
+                postgres.renew_ca()
+            except OSError as error:
+                # In the middle of a change: the next look finds it done.
+                log.warning("ca_unreadable", extra={"reason": str(error)})
+
+    task = asyncio.create_task(renew())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _address(settings: Settings, places: PostgresSettings) -> ComputeAddress:
+    if places.tls is None:
+        return ComputeAddress(
+            socket_directory=str(settings.run_directory),
+            port=PORT,
+            agent=settings.advertised,
+            user_id=os.geteuid(),
+        )
+    return ComputeAddress(
+        host=settings.advertise,
+        port=PORT,
+        agent=settings.advertised,
+        certificate_sha256=places.tls.sha256,
+        direct_tls=int(settings.postgres_version) >= DIRECT_TLS_SINCE,
+    )
+
+
+def _volume(settings: Settings, storage: StoragePlace) -> FileVolume:
+    seed = None
+    if storage.may_create and settings.template is not None:
+        seed = Seed(settings.template, storage.user_id)
+    return FileVolume(Path(storage.directory), settings.compute, settings.postgres_version, seed)
 
 
 def _log_as(compute: ComputeId) -> None:
@@ -92,9 +158,12 @@ def _prepare(settings: Settings) -> PostgresSettings:
         hba_file=folder / "pg_hba.conf",
         ident_file=folder / "pg_ident.conf",
         start_seconds_max=settings.start_seconds_max,
+        host=settings.advertise,
+        tls=None if settings.tls is None else ServerTls(folder, settings.tls / "ca.crt"),
     )
-    _write(places.hba_file, hba_text())
-    _write(places.ident_file, ident_text(settings.agent_user, settings.proxy_user))
+    proxy = settings.proxy_user if settings.tls is None else PROXY
+    _write(places.hba_file, hba_text(over_network=settings.tls is not None))
+    _write(places.ident_file, ident_text(settings.agent_user, proxy))
     return places
 
 

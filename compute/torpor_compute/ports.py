@@ -35,6 +35,10 @@ class Taken:
 class Volume(Protocol):
     """One database's volume, as one agent sees it."""
 
+    async def make(self) -> bool:
+        """Make it where it is missing and may be made; whether it was. Raises StorageFull."""
+        ...
+
     async def take(self, epoch: Epoch, fenced_epoch: int | None) -> Taken:
         """Make the volume ours under ``epoch``, or change nothing.
 
@@ -52,6 +56,13 @@ class Volume(Protocol):
 
     async def flush(self) -> None:
         """Returns when whatever was written is on disk. Raises DataDamaged where it can't be."""
+        ...
+
+    async def erase(self, epoch: Epoch, fenced_epoch: int | None) -> None:
+        """Take it as for a start, then remove it; nothing happens where it is not there.
+
+        Raises as ``take`` does, but data that can't be used is no reason to keep it.
+        """
         ...
 
     async def note_applied(self, generation: int) -> None:

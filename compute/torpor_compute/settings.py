@@ -12,8 +12,9 @@ from types import MappingProxyType
 
 from torpor_api.failures import InvalidRequest
 from torpor_api.identity import ComputeId
-from torpor_channel.address import SOCKET_PATH_BYTES_MAX
+from torpor_channel.address import SOCKET_PATH_BYTES_MAX, Address, TcpAddress, parse_address
 from torpor_compute.core.postgres_options import MAX_CONNECTIONS
+from torpor_compute.lifetime import END_SECONDS_MAX
 
 SOCKET_FILE = ".s.PGSQL.5432"
 
@@ -26,7 +27,6 @@ MAX_CONNECTIONS_MAX = 10_000
 START_SECONDS_MAX = 3600.0
 """A database that was busy writing when it was killed may recover for minutes."""
 
-
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -35,15 +35,38 @@ class Settings:
     """One agent's settings."""
 
     compute: ComputeId
-    listen: Path
+    listen: Address
+    tls: Path | None
+    """The folder with its certificate: on a network only, and always there."""
+    advertise: str
+    """The host by which others reach it on a network; empty: it is on one machine with them."""
     run_directory: Path
     postgres: Path
     """The program itself."""
     postgres_version: str
+    template: Path | None
+    """A data directory to make new volumes from; None: volumes are made by others."""
     proxy_user: str
+    """On one machine: as whom the proxy runs."""
     start_seconds_max: float
+    leave_seconds: float
+    """For which a Postgres goes on after SIGTERM: time for its sessions to move elsewhere."""
+    end_seconds_max: float
+    """From then on, for its clean end. What is over it must be less than the kubelet waits."""
     max_connections: int
     """For ordinary roles."""
+
+    @property
+    def advertised(self) -> str:
+        """Where its control channel is reached."""
+        if isinstance(self.listen, TcpAddress):
+            return str(TcpAddress(self.advertise, self.listen.port))
+        return str(self.listen)
+
+    @property
+    def ends_by_itself(self) -> bool:
+        """On a network nobody looks after its process but the kubelet, which waits for its end."""
+        return isinstance(self.listen, TcpAddress)
 
     @property
     def agent_user(self) -> str:
@@ -55,12 +78,17 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = NOTHING) -> Sett
     given = _parser().parse_args(argv)
     settings = Settings(
         compute=ComputeId(given.compute),
-        listen=given.listen,
+        listen=parse_address(given.listen),
+        tls=given.tls,
+        advertise=given.advertise.strip("[]"),
         run_directory=given.run_dir,
         postgres=given.postgres / "postgres",
         postgres_version=given.postgres_version,
+        template=given.template,
         proxy_user=given.proxy_user,
         start_seconds_max=given.start_seconds_max,
+        leave_seconds=given.leave_seconds,
+        end_seconds_max=given.end_seconds_max,
         max_connections=_number(environment.get(MAX_CONNECTIONS_VARIABLE)),
     )
     faults = [fault for fault in _faults(settings) if fault]
@@ -74,25 +102,49 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m torpor_compute", description="A warm compute, to be claimed once."
     )
     parser.add_argument("--compute", required=True, help="its id, never used twice")
-    parser.add_argument("--listen", type=Path, required=True, help="socket of the control channel")
+    parser.add_argument("--listen", required=True, help="control channel: a socket or HOST:PORT")
+    parser.add_argument("--tls", type=Path, help="with HOST:PORT: folder of its TLS files")
+    parser.add_argument("--advertise", default="", help="with HOST:PORT: its own address")
     parser.add_argument("--run-dir", type=Path, required=True, help="for Postgres's socket")
     parser.add_argument("--postgres", type=Path, required=True, help="folder of the binaries")
     parser.add_argument("--postgres-version", required=True, help="their major version")
-    parser.add_argument("--proxy-user", required=True, help="operating system user of the proxy")
+    parser.add_argument("--template", type=Path, help="a data directory that new ones are made of")
+    parser.add_argument("--proxy-user", default="", help="with a socket: as whom the proxy runs")
     parser.add_argument("--start-seconds-max", type=float, default=START_SECONDS_MAX)
+    parser.add_argument("--leave-seconds", type=float, default=0.0)
+    parser.add_argument("--end-seconds-max", type=float, default=END_SECONDS_MAX)
     return parser
 
 
 def _faults(settings: Settings) -> list[str]:
     return [
-        _of_path("--listen", settings.listen),
+        _of_listen(settings),
         _of_path("--run-dir", settings.run_directory / SOCKET_FILE),
         _of_program(settings.postgres),
         _of_own_user(),
         "" if settings.compute else "--compute is empty: give the compute an id",
-        _of_seconds(settings.start_seconds_max),
+        _of_template(settings.template),
+        _of_seconds("--start-seconds-max", settings.start_seconds_max),
+        _of_seconds("--end-seconds-max", settings.end_seconds_max),
+        "" if settings.leave_seconds >= 0 else "--leave-seconds must be 0 or more",
         _of_connections(settings.max_connections),
     ]
+
+
+def _of_listen(settings: Settings) -> str:
+    if not isinstance(settings.listen, TcpAddress):
+        if not settings.proxy_user:
+            return "--proxy-user is missing: name the operating system user of the proxy"
+        return _of_path("--listen", settings.listen)
+    if settings.tls is None or not settings.advertise:
+        return "--listen HOST:PORT needs --tls FOLDER and --advertise HOST as well"
+    return ""
+
+
+def _of_template(template: Path | None) -> str:
+    if template is None or (template / "PG_VERSION").is_file():
+        return ""
+    return f"--template: {template} is no data directory: make it with initdb"
 
 
 def _of_path(option: str, socket: Path) -> str:
@@ -122,10 +174,10 @@ def _of_own_user() -> str:
     return ""
 
 
-def _of_seconds(value: float) -> str:
+def _of_seconds(option: str, value: float) -> str:
     if value > 0:
         return ""
-    return f"--start-seconds-max {value:g} must be more than 0"
+    return f"{option} {value:g} must be more than 0"
 
 
 def _number(text: str | None) -> int:

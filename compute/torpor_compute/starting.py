@@ -36,6 +36,8 @@ class Starting:
 
     async def take(self) -> Taken:
         """Make the volume ours; when this raises, it is not and nothing has been started."""
+        if await self.volume.make():
+            self._chain.took("new volume", AGENT)
         taken = await self.volume.take(Epoch(self._wanted.epoch), self._wanted.fenced_epoch)
         self._chain.took("ownership record", AGENT)
         return taken

@@ -15,9 +15,10 @@ import tempfile
 from pathlib import Path
 
 from torpor_api.messages import StoragePlace
-from torpor_cli.local import disk, postgres_binaries
+from torpor_cli.local import postgres_binaries
 from torpor_cli.local.postgres_binaries import PostgresBinaries
 from torpor_cli.local.storage import _INITDB_OPTIONS
+from torpor_volume import disk
 
 IS_ROOT = os.geteuid() == 0
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from torpor_api.failures import NotFound
 from torpor_api.resource import Role
 from torpor_api.scram import SALT_BYTES, verifier_of
-from torpor_cli.local.disk import flush_folder, full_disk_is_named
+from torpor_volume.disk import flush_folder, full_disk_is_named
 
 PASSWORD_BYTES = 24
 """Of randomness in a generated password; 32 characters that need no quoting in a URI."""

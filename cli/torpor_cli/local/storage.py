@@ -17,10 +17,10 @@ import shutil
 from pathlib import Path
 
 from torpor_api.failures import DataDamaged, InvalidRequest, StartFailed
-from torpor_cli.local import disk
 from torpor_cli.local.log_files import last_lines
 from torpor_cli.local.postgres_binaries import PostgresBinaries
 from torpor_cli.local.processes import Children
+from torpor_volume import disk, layout
 
 BOOTSTRAP_SUPERUSER = "torpor_admin"
 
@@ -81,20 +81,7 @@ class Storage:
         Raises StorageFull. Blocks: call it in a thread.
         """
         volume = self.volume(name)
-        partial = volume.with_name(name + _PARTIAL)
-        shutil.rmtree(partial, ignore_errors=True)
-        try:
-            with disk.full_disk_is_named(volume):
-                partial.mkdir(mode=0o711)
-                partial.chmod(0o711)
-                (partial / "ownership").mkdir(mode=0o700)
-                disk.copy_tree(self._template, partial / "data", user_id)
-                disk.flush_filesystem(partial)
-                partial.rename(volume)
-                disk.flush_folder(self._databases)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
+        layout.make(volume, self._template, user_id, volume.with_name(name + _PARTIAL))
 
     def volume(self, name: str) -> Path:
         return self._databases / name

@@ -20,8 +20,9 @@ from torpor_api.failures import DataDamaged, Failure, StartFailed, StorageFull, 
 from torpor_compute.adapters import disk, guarded, launcher, proc, socket_folder
 from torpor_compute.adapters.children import Child, Children
 from torpor_compute.adapters.log_file import LogFile
+from torpor_compute.adapters.server_tls import ServerTls
 from torpor_compute.adapters.watch import FolderWatch
-from torpor_compute.core.postgres_options import PostgresPlaces, command_line
+from torpor_compute.core.postgres_options import NetworkPlaces, PostgresPlaces, command_line
 from torpor_compute.core.readiness import PID_FILE, PID_FILE_BYTES_MAX, is_begun, is_ready
 from torpor_compute.ports import Launch, StartTimes, Stop
 
@@ -56,6 +57,9 @@ class PostgresSettings:
     hba_file: Path
     ident_file: Path
     start_seconds_max: float
+    host: str = ""
+    """Where it listens on a network; then ``tls`` is there as well."""
+    tls: ServerTls | None = None
 
 
 class PostgresProcess:
@@ -105,6 +109,12 @@ class PostgresProcess:
         if self._child is not None:
             self._child.send(_SIGNALS[stop])
 
+    def renew_ca(self) -> None:
+        """Who may come in by a certificate is read again, where it has changed."""
+        tls = self._settings.tls
+        if tls is not None and tls.renew_ca() and self._child is not None:
+            self._child.send(signal.SIGHUP)
+
     @contextlib.asynccontextmanager
     async def paused(self) -> AsyncIterator[None]:
         assert self._child is not None
@@ -132,6 +142,8 @@ class PostgresProcess:
         user_id = launch.storage.user_id
         if user_id is not None:
             socket_folder.let_in(self._settings.socket_directory, user_id)
+            if self._settings.tls is not None:
+                self._settings.tls.give_to(user_id)
         self._log = LogFile(data.parent)
         with disk.writing_to(data.parent):
             self._log.begin()
@@ -155,9 +167,17 @@ class PostgresProcess:
             socket_directory=str(self._settings.socket_directory),
             hba_file=str(self._settings.hba_file),
             ident_file=str(self._settings.ident_file),
+            network=self._network(),
         )
         program = str(self._settings.program)
         return command_line(program, places, launch.max_cu, launch.max_connections)
+
+    def _network(self) -> NetworkPlaces | None:
+        tls = self._settings.tls
+        if tls is None:
+            return None
+        files = map(str, (tls.certificate, tls.key, tls.ca))
+        return NetworkPlaces(self._settings.host, *files)
 
     async def _until(self, holds: _Condition, child: Child, data: Path, before: str) -> float:
         while True:

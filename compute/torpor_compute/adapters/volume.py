@@ -27,11 +27,13 @@ import asyncio
 import contextlib
 import errno
 import os
+from functools import partial
 from pathlib import Path
 
 from torpor_api.failures import DataDamaged, InvalidRequest, StaleEpoch
 from torpor_api.identity import ComputeId, Epoch
-from torpor_compute.adapters import disk, guarded
+from torpor_compute.adapters import disk, guarded, new_volume
+from torpor_compute.adapters.new_volume import Seed
 from torpor_compute.core import ownership, readiness
 from torpor_compute.core.ownership import Hold, Record
 from torpor_compute.ports import Taken
@@ -43,12 +45,27 @@ _GENERATION_BYTES_MAX = 32
 class FileVolume:
     """See :class:`torpor_compute.ports.Volume`."""
 
-    def __init__(self, directory: Path, compute: ComputeId, postgres_version: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        compute: ComputeId,
+        postgres_version: str,
+        seed: Seed | None = None,
+    ) -> None:
+        """``seed``: of what to make it, where it is missing and may be made."""
+        self._directory = directory
+        self._seed = seed
         self._records = directory / "ownership"
         self._data = directory / "data"
         self._compute = compute
         self._postgres_version = postgres_version
         self._epoch = Epoch(0)
+
+    async def make(self) -> bool:
+        if self._seed is None:
+            return False
+        make = partial(new_volume.make, self._directory, self._seed, self._compute)
+        return await asyncio.to_thread(make)
 
     async def take(self, epoch: Epoch, fenced_epoch: int | None) -> Taken:
         return await asyncio.to_thread(self._take, epoch, fenced_epoch)
@@ -69,6 +86,9 @@ class FileVolume:
                 hint="look for errors of the disk in the kernel's log before the next start",
             ) from None
 
+    async def erase(self, epoch: Epoch, fenced_epoch: int | None) -> None:
+        await asyncio.to_thread(self._erase, epoch, fenced_epoch)
+
     async def note_applied(self, generation: int) -> None:
         path = self._records / _GENERATION_FILE
         with disk.writing_to(self._records):
@@ -76,6 +96,21 @@ class FileVolume:
 
     def _take(self, epoch: Epoch, fenced_epoch: int | None) -> Taken:
         self._refuse_unusable_data()
+        previous = self._take_records(epoch, fenced_epoch)
+        return Taken(
+            facts_are_stored=previous is not None and previous.facts_exported,
+            generation=self._generation(),
+            was_stopped_cleanly=readiness.was_stopped_cleanly(self._control_head()),
+        )
+
+    def _erase(self, epoch: Epoch, fenced_epoch: int | None) -> None:
+        if self._directory.exists():
+            self._take_records(epoch, fenced_epoch)
+            new_volume.erase(self._directory)
+        new_volume.remove_leftovers(self._directory)
+
+    def _take_records(self, epoch: Epoch, fenced_epoch: int | None) -> Record | None:
+        """The record that was the newest before ours."""
         previous = self._judge(epoch, fenced_epoch)
         with disk.writing_to(self._records):
             self._create(Record(epoch, self._compute, Hold.HELD))
@@ -90,11 +125,7 @@ class FileVolume:
             (self._records / ownership.file_name(epoch)).unlink(missing_ok=True)
             raise
         self._prune()
-        return Taken(
-            facts_are_stored=previous is not None and previous.facts_exported,
-            generation=self._generation(),
-            was_stopped_cleanly=readiness.was_stopped_cleanly(self._control_head()),
-        )
+        return previous
 
     def _judge(self, epoch: Epoch, fenced_epoch: int | None) -> Record | None:
         epochs = self._epochs()

@@ -16,7 +16,7 @@ class State(StrEnum):
     WARM = "warm"
     """Bound to no database."""
     STARTING = "starting"
-    """Claimed; takes the volume and starts Postgres."""
+    """Claimed; takes the volume, and starts Postgres on it or erases it."""
     REFUSED = "refused"
     """Claimed, but it could not take the volume: it holds nothing and may try again."""
     RUNNING = "running"
@@ -24,7 +24,7 @@ class State(StrEnum):
     """Postgres died unasked; it comes back under the same epoch. Told as ``starting``."""
     STOPPING = "stopping"
     STOPPED = "stopped"
-    """Postgres is gone, the volume released. The agent waits to be ended."""
+    """Postgres is gone, the volume released (or erased). The agent waits to be ended."""
     FAILED = "failed"
     """Postgres is gone and does not come back under this agent."""
 
@@ -40,6 +40,7 @@ class Happening(StrEnum):
     STOP_ASKED = "stop asked"
     FOUND_BUSY = "found busy"
     GONE = "gone"
+    ERASED = "erased"
 
 
 TRANSITIONS: dict[tuple[State, Happening], State] = {
@@ -48,6 +49,7 @@ TRANSITIONS: dict[tuple[State, Happening], State] = {
     (State.STARTING, Happening.REFUSED): State.REFUSED,
     (State.STARTING, Happening.READY): State.RUNNING,
     (State.STARTING, Happening.GAVE_UP): State.FAILED,
+    (State.STARTING, Happening.ERASED): State.STOPPED,
     (State.RUNNING, Happening.LOST): State.RESTARTING,
     (State.RUNNING, Happening.STOP_ASKED): State.STOPPING,
     (State.RESTARTING, Happening.READY): State.RUNNING,

@@ -21,7 +21,19 @@ RESERVED_CONNECTIONS = 3
 """For superusers, so that the agent gets in when all others are taken; Postgres's own default."""
 
 PORT = 5432
-"""Only a part of the socket's name."""
+"""On one machine only a part of the socket's name."""
+
+DIRECT_TLS_SINCE = 17
+"""The major version from which on a server takes TLS from the first byte."""
+
+_LOSSES_ARE_NOTICED = {
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+}
+"""A proxy whose machine is gone leaves no transaction open for hours, as the kernel would: as soon
+as the control channel notices the same."""
 
 SOCKET_PERMISSIONS = "0700"
 """Agent and proxy run as the socket's own user or as root. Anybody else who could connect would
@@ -46,6 +58,16 @@ PARALLEL_WORKERS_MAX = 8
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkPlaces:
+    """Where it listens on a network, and its files for TLS."""
+
+    host: str
+    certificate: str
+    key: str
+    ca: str
+
+
+@dataclass(frozen=True, slots=True)
 class PostgresPlaces:
     """The folders and files of one compute's Postgres."""
 
@@ -53,6 +75,8 @@ class PostgresPlaces:
     socket_directory: str
     hba_file: str
     ident_file: str
+    network: NetworkPlaces | None = None
+    """None: it listens on its Unix socket only."""
 
 
 def command_line(
@@ -62,7 +86,8 @@ def command_line(
     max_connections: int = MAX_CONNECTIONS,
 ) -> list[str]:
     """``argv`` of the postmaster. ``max_connections``: for ordinary roles."""
-    options = places_options(places) | size_options(max_cu) | _connections(max_connections)
+    options = places_options(places) | network_options(places.network)
+    options |= size_options(max_cu) | _connections(max_connections)
     argv = [postgres, "-D", places.data]
     for name, value in options.items():
         argv += ["-c", f"{name}={value}"]
@@ -71,7 +96,6 @@ def command_line(
 
 def places_options(places: PostgresPlaces) -> dict[str, str]:
     return {
-        "listen_addresses": "",
         "port": str(PORT),
         "unix_socket_directories": _in_list(places.socket_directory),
         "unix_socket_permissions": SOCKET_PERMISSIONS,
@@ -80,6 +104,22 @@ def places_options(places: PostgresPlaces) -> dict[str, str]:
         "recovery_init_sync_method": RECOVERY_SYNC,
         "log_destination": "stderr",
         "logging_collector": "off",
+    }
+
+
+def network_options(network: NetworkPlaces | None) -> dict[str, str]:
+    if network is None:
+        return {"listen_addresses": ""}
+    return {
+        "listen_addresses": network.host,
+        "ssl": "on",
+        "ssl_cert_file": network.certificate,
+        "ssl_key_file": network.key,
+        "ssl_ca_file": network.ca,
+        "ssl_min_protocol_version": "TLSv1.3",
+        "ssl_crl_file": "",
+        "ssl_crl_dir": "",
+        **_LOSSES_ARE_NOTICED,
     }
 
 

@@ -30,10 +30,24 @@ class FakeVolume:
 
     def __init__(self, disk: Disk, compute: str, story: list[str]) -> None:
         self.take_fails: Failure | None = None
+        self.may_create = False
         self._disk = disk
         self._compute = ComputeId(compute)
         self._story = story
         self._epoch = Epoch(0)
+
+    async def make(self) -> bool:
+        if self._disk.is_there or not self.may_create:
+            return False
+        self._story.append("make")
+        self._disk.is_there, self._disk.records = True, []
+        return True
+
+    async def erase(self, epoch: Epoch, fenced_epoch: int | None) -> None:
+        if self._disk.is_there:
+            self._take_record(epoch, fenced_epoch)
+        self._story.append("erase")
+        self._disk.is_there = False
 
     async def take(self, epoch: Epoch, fenced_epoch: int | None) -> Taken:
         self._story.append("take")
@@ -41,16 +55,20 @@ class FakeVolume:
             raise self.take_fails
         if not self._disk.is_there:
             raise DataDamaged("the data directory is missing")
-        previous = self._disk.records[-1] if self._disk.records else None
-        ownership.refuse_later(previous.epoch if previous is not None else None, epoch)
-        ownership.refuse_held(previous, fenced_epoch)
-        self._disk.records.append(Record(epoch, self._compute, Hold.HELD))
-        self._epoch = epoch
+        previous = self._take_record(epoch, fenced_epoch)
         return Taken(
             facts_are_stored=previous is not None and previous.facts_exported,
             generation=self._disk.generation,
             was_stopped_cleanly=self._disk.is_clean,
         )
+
+    def _take_record(self, epoch: Epoch, fenced_epoch: int | None) -> Record | None:
+        previous = self._disk.records[-1] if self._disk.records else None
+        ownership.refuse_later(previous.epoch if previous is not None else None, epoch)
+        ownership.refuse_held(previous, fenced_epoch)
+        self._disk.records.append(Record(epoch, self._compute, Hold.HELD))
+        self._epoch = epoch
+        return previous
 
     async def check_ours(self) -> None:
         self._story.append("check ours")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from torpor_compute.core import postgres_options as options
-from torpor_compute.core.postgres_options import PostgresPlaces, command_line, size_options
+from torpor_compute.core.postgres_options import (
+    NetworkPlaces,
+    PostgresPlaces,
+    command_line,
+    size_options,
+)
 
 PLACES = PostgresPlaces("/v/data", "/run/c", "/run/c/pg_hba.conf", "/run/c/pg_ident.conf")
 
@@ -24,6 +30,16 @@ def test_it_listens_on_its_own_socket_only() -> None:
     assert found["listen_addresses"] == ""
     assert found["unix_socket_directories"] == '"/run/c"'
     assert (found["hba_file"], found["ident_file"]) == (PLACES.hba_file, PLACES.ident_file)
+
+
+def test_on_a_network_it_listens_by_tls_alone() -> None:
+    network = NetworkPlaces("10.0.0.7", "/run/c/server.crt", "/run/c/server.key", "/run/c/ca.crt")
+    found = settings_of(command_line("postgres", replace(PLACES, network=network), Decimal(1)))
+    assert found["listen_addresses"] == "10.0.0.7"
+    assert (found["ssl"], found["ssl_min_protocol_version"]) == ("on", "TLSv1.3")
+    files = (found["ssl_cert_file"], found["ssl_key_file"], found["ssl_ca_file"])
+    assert files == (network.certificate, network.key, network.ca)
+    assert found["ssl_crl_file"] == found["ssl_crl_dir"] == ""
 
 
 def test_ordinary_roles_get_the_promised_connections() -> None:

@@ -52,6 +52,14 @@ def test_two_doors_and_no_third() -> None:
     ]
 
 
+def test_on_a_network_the_second_door_asks_for_a_certificate() -> None:
+    lines = [line.split() for line in hba_text(over_network=True).splitlines()[1:]]
+    assert lines == [
+        ["local", "all", '"torpor_admin"', "peer", "map=torpor_admin"],
+        ["hostssl", "all", "all", "all", "cert", "map=torpor"],
+    ]
+
+
 @pytest.mark.parametrize("user", ["root", "/^.*$", "+wheel", "all"])
 def test_an_operating_system_user_is_a_name_and_no_pattern(user: str) -> None:
     lines = [line.split() for line in ident_text(user, user).splitlines()[1:]]

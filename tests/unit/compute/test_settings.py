@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from torpor_api.failures import InvalidRequest
+from torpor_channel.address import TcpAddress
 from torpor_compute import settings
 
 
@@ -38,6 +39,19 @@ def test_what_is_given_is_read(binaries: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("host", "advertised"), [("10.0.0.7", "10.0.0.7:7433"), ("fd00::7", "[fd00::7]:7433")]
+)
+def test_on_a_network_it_says_where_it_is_reached(
+    binaries: Path, host: str, advertised: str
+) -> None:
+    network = {"listen": "0.0.0.0:7433", "tls": "/tls", "advertise": host, "proxy-user": ""}
+    found = settings.parse(argv(binaries, **network))
+    assert (found.listen, found.advertised) == (TcpAddress("0.0.0.0", 7433), advertised)
+    assert found.ends_by_itself
+    assert not settings.parse(argv(binaries)).ends_by_itself
+
+
+@pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"listen": "/" + "x" * 107}, "--listen: .* has 108 bytes, a socket's path at most 107"),
@@ -45,6 +59,13 @@ def test_what_is_given_is_read(binaries: Path) -> None:
         ({"postgres": "/nowhere"}, "--postgres: /nowhere/postgres can't be run"),
         ({"compute": ""}, "--compute is empty"),
         ({"start-seconds-max": "0"}, "--start-seconds-max 0 must be more than 0"),
+        ({"end-seconds-max": "-1"}, "--end-seconds-max -1 must be more than 0"),
+        ({"leave-seconds": "-1"}, "--leave-seconds must be 0 or more"),
+        ({"proxy-user": ""}, "--proxy-user is missing: name the operating system user"),
+        ({"listen": "10.0.0.7:7433"}, "needs --tls FOLDER and --advertise HOST as well"),
+        ({"listen": "10.0.0.7:7433", "tls": "/tls"}, "needs --tls FOLDER and --advertise HOST"),
+        ({"listen": "10.0.0.7"}, "is no address"),
+        ({"template": "/nowhere"}, "--template: /nowhere is no data directory"),
     ],
 )
 def test_a_fault_is_named(binaries: Path, changes: dict[str, str], words: str) -> None:

@@ -1,0 +1,55 @@
+"""When an agent that nobody looks after ends by itself.
+
+`torpor up` ends its agents. In a pod nobody does: what is used up ends, so that its pod is done and
+can be cleared away. Not at once: whoever asked for the stop may have to ask for its answer again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from torpor_compute.core.lifecycle import State
+
+END_SECONDS_MAX = 7.0
+"""For a fast shutdown when the agent is told to end; `torpor up` kills it after 10 s, and a kubelet
+after the time that its pod says."""
+
+LINGER_SECONDS = 5.0
+"""After the end of its Postgres. A lost answer is asked for again within a second or two."""
+
+REFUSED_SECONDS_MAX = 120.0
+"""One whose claim was refused may be asked again for as long as a wake lasts, and no longer."""
+
+_AT_REST = (State.WARM, State.REFUSED, State.STOPPED, State.FAILED)
+
+
+class Lifetime:
+    """Hears of each state of the agent."""
+
+    def __init__(self) -> None:
+        self.is_over = asyncio.Event()
+        """Nothing more can become of the agent."""
+        self.is_at_rest = asyncio.Event()
+        """It has no Postgres, and none is being started."""
+        self.is_at_rest.set()
+        self.has_failed = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def became(self, state: State) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self.has_failed = state in (State.FAILED, State.REFUSED)
+        if state in _AT_REST:
+            self.is_at_rest.set()
+        else:
+            self.is_at_rest.clear()
+        match state:
+            case State.STOPPED | State.FAILED:
+                self._over_in(LINGER_SECONDS)
+            case State.REFUSED:
+                self._over_in(REFUSED_SECONDS_MAX)
+            case State.WARM | State.STARTING | State.RUNNING | State.RESTARTING | State.STOPPING:
+                pass
+
+    def _over_in(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self.is_over.set)

@@ -1,0 +1,48 @@
+"""When an agent in a pod ends by itself, and when it does not."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from torpor_compute import lifetime
+from torpor_compute.core.lifecycle import State
+from torpor_compute.lifetime import Lifetime
+
+SECONDS_MAX = 10.0
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifetime, "LINGER_SECONDS", 0.01)
+    monkeypatch.setattr(lifetime, "REFUSED_SECONDS_MAX", 0.02)
+
+
+@pytest.mark.parametrize("end", [State.STOPPED, State.FAILED, State.REFUSED])
+async def test_what_is_used_up_ends_after_a_while(end: State) -> None:
+    life = Lifetime()
+    for state in (State.STARTING, State.RUNNING, end):
+        life.became(state)
+        assert not life.is_over.is_set()
+    async with asyncio.timeout(SECONDS_MAX):
+        await life.is_over.wait()
+    assert life.has_failed is (end is not State.STOPPED)
+
+
+async def test_who_was_refused_and_tries_again_goes_on() -> None:
+    life = Lifetime()
+    for state in (State.STARTING, State.REFUSED, State.STARTING, State.RUNNING):
+        life.became(state)
+    await asyncio.sleep(0.1)
+    assert not life.is_over.is_set() and not life.has_failed
+
+
+async def test_at_rest_is_who_has_no_postgres() -> None:
+    life = Lifetime()
+    assert life.is_at_rest.is_set()
+    for state in State:
+        life.became(state)
+        rests = state in (State.WARM, State.REFUSED, State.STOPPED, State.FAILED)
+        assert life.is_at_rest.is_set() is rests
+    life.became(State.RUNNING)
