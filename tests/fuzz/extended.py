@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from functools import partial
 from random import Random
 
 from fuzz import words
@@ -45,15 +44,10 @@ WITH_PARAMETERS: tuple[tuple[str, Sequence[int], Sequence[Value], Sequence[int]]
 )
 
 
-def pipeline(random: Random, sql: Sequence[Text], *, closes_first: bool) -> Iterator[bytes]:
-    """A few units; each may be synced, flushed, or neither. The last message is SYNC or FLUSH.
-
-    ``closes_first``: no name is parsed before it was closed. A statement that a proxy could not put
-    back is not there, so a second one of its name is no error.
-    """
-    whole = partial(_whole, closes_first=closes_first)
+def pipeline(random: Random, sql: Sequence[Text]) -> Iterator[bytes]:
+    """A few units; each may be synced, flushed, or neither. The last message is SYNC or FLUSH."""
     for _ in range(random.randint(1, 4)):
-        unit = random.choices((whole, with_parameters, again, suspended), (6, 4, 2, 1))[0]
+        unit = random.choices((_whole, with_parameters, again, suspended), (6, 4, 3, 1))[0]
         yield from (
             step for step in unit(random, sql) if step[:1] == b"C" or random.random() < 0.97
         )
@@ -61,10 +55,10 @@ def pipeline(random: Random, sql: Sequence[Text], *, closes_first: bool) -> Iter
     yield SYNC if random.random() < 0.9 else FLUSH
 
 
-def _whole(random: Random, sql: Sequence[Text], *, closes_first: bool) -> Iterator[bytes]:
+def _whole(random: Random, sql: Sequence[Text]) -> Iterator[bytes]:
     """From Parse to Execute."""
     name, portal = random.choice(STATEMENTS), random.choice(PORTALS)
-    if name and (closes_first or random.random() < 0.5):
+    if name and random.random() < 0.5:
         yield words.close(b"S", name)
     yield words.parse(name, random.choice(sql))
     if random.random() < 0.3:
@@ -77,7 +71,7 @@ def with_parameters(random: Random, _: Sequence[Text]) -> Iterator[bytes]:
     number, portal = random.randrange(len(WITH_PARAMETERS)), random.choice(PORTALS)
     sql, types, values, formats = WITH_PARAMETERS[number]
     name = random.choice(("", _name_of(number)))
-    if name:
+    if name and random.random() < 0.7:
         yield words.close(b"S", name)
     yield words.parse(name, sql, types)
     if random.random() < 0.4:
@@ -91,11 +85,7 @@ def with_parameters(random: Random, _: Sequence[Text]) -> Iterator[bytes]:
 
 
 def again(random: Random, sql: Sequence[Text]) -> Iterator[bytes]:
-    """A statement that may have been prepared before, with the parameters that it takes.
-
-    Others are tried only where it has just been parsed: Postgres judges them before it looks
-    whether the statement still works, and a proxy that could not put it back can't.
-    """
+    """A statement that may have been prepared before, mostly with the parameters that it takes."""
     name, portal = random.choice(STATEMENTS), random.choice(PORTALS)
     values: Sequence[Value] = ()
     formats: Sequence[int] = ()
@@ -104,6 +94,8 @@ def again(random: Random, sql: Sequence[Text]) -> Iterator[bytes]:
         name, (_, _, values, formats) = _name_of(number), WITH_PARAMETERS[number]
     if random.random() < 0.3:
         yield words.describe(b"S", name)
+    if random.random() < 0.1:
+        values = (*values, b"more")
     yield words.bind(portal, name, values, formats)
     yield from _run(random, portal)
     if random.random() < 0.3:

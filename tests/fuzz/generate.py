@@ -76,8 +76,7 @@ def _simple(random: Random, sql: Sequence[Text]) -> Iterator[bytes]:
 
 def _extended(random: Random, sql: Sequence[Text]) -> Iterator[bytes]:
     parsed = [text for text in sql if not _crashes_described(text)]
-    # Statements are listed only where none can break.
-    return extended.pipeline(random, parsed, closes_first=STATEMENTS not in sql)
+    return extended.pipeline(random, parsed)
 
 
 def _copy(random: Random, _: Sequence[Text]) -> Iterator[bytes]:

@@ -112,10 +112,20 @@ def remembered(body: bytes) -> bytes:
 
     Postgres points to the place in its text that is wrong, and to none where it only has to wait.
     """
-    fields = [field for field in body.split(b"\0") if field]
-    if not any(field in _ENDS_OF_WAITING for field in fields):
+    if not is_end_of_waiting(body):
         return body
-    return b"".join(field + b"\0" for field in fields if field[:1] != b"P") + b"\0"
+    fields = (field for field in body.split(b"\0") if field and field[:1] != b"P")
+    return b"".join(field + b"\0" for field in fields) + b"\0"
+
+
+def is_end_of_waiting(body: bytes) -> bool:
+    """Whether a lock was waited for in vain."""
+    return any(field in _ENDS_OF_WAITING for field in body.split(b"\0"))
+
+
+def is_of_a_changed_result(body: bytes) -> bool:
+    """Whether a statement would return other columns than when it was prepared."""
+    return b"C0A000" in body.split(b"\0")
 
 
 # --- what is about to be used ---------------------------------------------------------

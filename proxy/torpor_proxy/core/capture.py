@@ -10,7 +10,7 @@ qualified, because ``search_path`` is the client's. Texts travel as ``bytea`` in
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torpor_proxy.core import capture_sql, held, wire
 from torpor_proxy.core.custom_settings import CustomSettings
@@ -37,6 +37,7 @@ _WORDS = {
 
 UNCLEAR = "its place in the protocol's stream is not clear"
 COMPUTED = "may have set a custom setting by a computed name"
+LOCKED = "has a prepared statement on a table that is locked"
 LONG_UNNAMED = "has an unnamed statement that is too long to be kept"
 
 
@@ -69,8 +70,14 @@ class Captured:
     """Whether the unnamed statement exists; None: not asked."""
     stand_ins: frozenset[bytes] = frozenset()
     """Names of statements that another one stands in for."""
+    prepared: bytes = b""
+    """When each of the statements that are held was prepared, in their order."""
     snapshot: bytes = b""
     """Of the cluster: where it is the same, nothing was written in between."""
+
+    def pinned_by_lock(self) -> Captured:
+        """What its statements return could not be found out for now."""
+        return replace(self, pins=Pins((*self.pins.reasons, LOCKED), is_passing=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +165,7 @@ def read(
         reading.idle_session_timeout_s,
         has_unnamed=_says_whether_unnamed(messages[end + 1 :]),
         stand_ins=frozenset(reading.stand_ins),
+        prepared=reading.prepared,
         snapshot=reading.snapshot,
     )
 
@@ -196,6 +204,7 @@ class _Reading:
         self.defaults: list[tuple[str, str]] = []
         self.idle_session_timeout_s = 0.0
         self.stand_ins: list[bytes] = []
+        self.prepared = b""
         self.snapshot = b""
         self.has_login_trigger = False
         self._escapes_are_mixed = escapes_are_mixed
@@ -211,6 +220,8 @@ class _Reading:
             self.idle_session_timeout_s = float(value)
         elif kind == b"b":
             self.stand_ins.append(name)
+        elif kind == b"t":
+            self.prepared = value
         elif kind == b"n":
             self.snapshot = value
         else:

@@ -56,6 +56,10 @@ SELECT CASE WHEN pg_catalog.starts_with(p.statement, 'MARK') THEN 'b'
   p.parameter_types::pg_catalog.oid[]::pg_catalog.text, '|',
   p.result_types::pg_catalog.oid[]::pg_catalog.text)»
  FROM pg_catalog.pg_prepared_statement() p WHERE NOT pg_catalog.starts_with(p.name, '_torpor_')
+UNION ALL SELECT 't', '', pg_catalog.string_agg(
+  pg_catalog.timestamptz_send(p.prepare_time), ''::pg_catalog.bytea), ''
+ FROM pg_catalog.pg_prepared_statement() p WHERE NOT pg_catalog.starts_with(p.name, '_torpor_')
+  AND NOT pg_catalog.starts_with(p.statement, 'MARK')
 UNION ALL SELECT 'l', «c», '', '' FROM pg_catalog.pg_listening_channels() c
 UNION ALL SELECT 'r', '', «pg_catalog.current_setting('role')», ''
  WHERE pg_catalog.current_setting('role') ≠ 'none'

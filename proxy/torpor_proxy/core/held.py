@@ -41,6 +41,10 @@ _CHANNEL_BEGINS = b"\0\4\0\0\0\1" + Kind.CHANNEL.value
 STATEMENTS = (Kind.SQL_STATEMENT, Kind.PROTOCOL_STATEMENT)
 
 
+UNSEEN = bytes(8)
+"""In the place of a hash of a statement's columns, or of when it was prepared."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One row of what is held."""
@@ -56,6 +60,8 @@ class Held:
     """All that has to be put back; equal ones are one object."""
 
     rows: bytes = b""
+    results: bytes = b""
+    """Of its statements, in their order: what columns they return. A hash each."""
 
     def __bool__(self) -> bool:
         return bool(self.rows)
@@ -78,7 +84,22 @@ class Held:
             for body in before._bodies()
             if (entry := _entry(body)).kind in STATEMENTS and entry.name in names
         ]
-        return held_of([*self._bodies(), *kept])
+        results = before.results_by_name()
+        more = (results[_entry(body).name] for body in kept)
+        return held_of([*self._bodies(), *kept], self.results + b"".join(more))
+
+    def with_results(self, results: Iterable[bytes]) -> Held:
+        """``results``: of each of its statements."""
+        joined = b"".join(results)
+        return self if joined == self.results else _held(self.rows, joined)
+
+    def results_by_name(self) -> dict[bytes, bytes]:
+        """What columns each of its statements returns, as a hash, or UNSEEN."""
+        size = len(UNSEEN)
+        return {
+            entry.name: self.results[number * size :][:size] or UNSEEN
+            for number, entry in enumerate(self.of(*STATEMENTS))
+        }
 
     @property
     def channels(self) -> tuple[bytes, ...]:
@@ -93,12 +114,15 @@ def _entry(body: bytes) -> Entry:
     return Entry(Kind(kind), name, value, extra)
 
 
-_interner: Interner[bytes, Held] = Interner()
+_interner: Interner[tuple[bytes, bytes], Held] = Interner()
 
 NOTHING_HELD = Held()
 
 
-def held_of(bodies: Iterable[bytes]) -> Held:
+def held_of(bodies: Iterable[bytes], results: bytes = b"") -> Held:
     """Of DataRow bodies. One object for equal ones."""
-    rows = b"".join(wire.message(b"D", body) for body in bodies)
-    return _interner.one(rows, Held(rows)) if rows else NOTHING_HELD
+    return _held(b"".join(wire.message(b"D", body) for body in bodies), results)
+
+
+def _held(rows: bytes, results: bytes) -> Held:
+    return _interner.one((rows, results), Held(rows, results)) if rows else NOTHING_HELD

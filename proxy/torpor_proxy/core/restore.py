@@ -12,11 +12,11 @@ client sent in one message, and a simple query would run the rest of it again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from torpor_proxy.core import restore_words as words
-from torpor_proxy.core import wire
+from torpor_proxy.core import results, wire
 from torpor_proxy.core.aside import aside
 from torpor_proxy.core.broken import (
     RESULT_CHANGED,
@@ -27,7 +27,7 @@ from torpor_proxy.core.broken import (
     stand_in,
     types_of_parse,
 )
-from torpor_proxy.core.held import STATEMENTS, Entry, Held
+from torpor_proxy.core.held import STATEMENTS, UNSEEN, Entry, Held
 from torpor_proxy.core.restore_words import Messages, Script, error_of, in_order, script
 
 Parts = Iterator[tuple[str, bytes]]
@@ -55,6 +55,10 @@ class Restore:
     """In which texts are sent: that of the server where it converts nothing."""
     broken: dict[bytes, Broken] = field(default_factory=dict)
     """Statements that could not be put back, with the error report that their use shall bring."""
+    results: dict[bytes, bytes] = field(default_factory=dict)
+    """What columns its statements return by now."""
+    prepared: dict[bytes, bytes] = field(default_factory=dict)
+    """When each of them was prepared."""
 
     def first(self) -> Script:
         """All at once; nothing where nothing is held."""
@@ -74,6 +78,7 @@ class Restore:
             elif error is not None and is_done:
                 raise RestoreFailed(error)
             elif part == "statements":
+                self._described(in_order(self.held.of(*STATEMENTS)), answer)
                 self._compare(answer)
         return is_done
 
@@ -96,6 +101,8 @@ class Restore:
                 self._read_unnamed(error)
             elif part.isdigit() and error is not None:
                 self._broke(statements[int(part)].name, error)
+            elif part.isdigit():
+                self._described([statements[int(part)]], answer)
             elif error is not None:
                 raise RestoreFailed(error)
             elif part == "statements":
@@ -115,10 +122,11 @@ class Restore:
         if statements or is_last:
             data = b"".join(map(words.prepare, statements))
             if statements:
-                data = words.IMPATIENT + data + words.PATIENT
+                described = b"".join(map(results.describe, statements))
+                data = words.IMPATIENT + data + described + words.PATIENT
             is_listed = is_last and any(self.held.of(*STATEMENTS))
-            types = words.extended(words.TYPES) if is_listed else b""
-            yield label, data + types + wire.SYNC
+            listed = words.extended(words.LIST) if is_listed else b""
+            yield label, data + listed + wire.SYNC
         if is_last:
             if listen := words.listen(entries, self.cut):
                 yield "listen", listen
@@ -140,15 +148,34 @@ class Restore:
         names = [entry.name for entry in self.held.of(*STATEMENTS)]
         self.broken[name] = Broken(1 + names.index(name), error)
 
+    def _described(self, statements: Iterable[Entry], answer: Messages) -> None:
+        names = (entry.name for entry in statements if results.is_described(entry))
+        self.results.update(zip(names, results.told(answer), strict=False))
+
     def _compare(self, answer: Messages) -> None:
-        """A statement whose types have changed would bring other columns than its client expects.
+        """A statement that has changed would bring other columns than its client expects.
 
         ``answer`` lists the statements that there are.
         """
-        found = dict(words.listed(answer))
+        types = self._listed(answer)
+        before = self.held.results_by_name()
         for entry in self.held.of(*STATEMENTS):
-            if entry.name not in self.broken and not _is_like(entry, found.get(entry.name)):
-                self._broke(entry.name, RESULT_CHANGED)
+            name = entry.name
+            if name not in self.broken and not self._is_like(entry, types.get(name), before[name]):
+                self._broke(name, RESULT_CHANGED)
+
+    def _listed(self, answer: Messages) -> dict[bytes, bytes]:
+        """The types of each; when it was prepared is noted."""
+        rows = list(words.listed(answer))
+        self.prepared.update((name, time) for name, _, time in rows)
+        return {name: types for name, types, _ in rows}
+
+    def _is_like(self, entry: Entry, types: bytes | None, result: bytes) -> bool:
+        """Whether a statement that was put back is as it was."""
+        if words.returns_another_s_rows(entry.value):
+            return True
+        is_same = result == UNSEEN or self.results.get(entry.name, result) == result
+        return types == entry.extra and is_same
 
     # --- what is broken ---------------------------------------------------------------
 
@@ -167,7 +194,7 @@ class Restore:
 
     def read_standing(self, answer: Messages) -> None:
         """``answer`` to ``words.STANDING``: what its client has ended is not broken any more."""
-        there = {name for name, _ in words.listed(answer)}
+        there = {name for (name,) in words.listed(answer)}
         if self.unnamed:
             there.add(UNNAMED)
         self.broken = {name: one for name, one in self.broken.items() if name in there}
@@ -181,23 +208,21 @@ class Restore:
         """Try one that is broken once more, in the session as it is now."""
         if name == UNNAMED:
             return self.unnamed or b""
-        own = words.locals_at_use(self.encoding)
-        return own + words.prepare(self._entry(name)) + aside(words.TYPES)
+        entry = self._entry(name)
+        tried = words.prepare(entry) + results.describe(entry)
+        return words.locals_at_use(self.encoding) + tried + aside(words.LIST)
 
     def read_trial(self, name: bytes, answer: Messages) -> None:
         """``broken`` is what is broken still."""
         before = self.broken.pop(name)
         error = error_of(answer)
         if error is None and name != UNNAMED:
-            is_like = _is_like(self._entry(name), dict(words.listed(answer)).get(name))
+            entry, result = self._entry(name), self.held.results_by_name()[name]
+            self._described([entry], answer)
+            is_like = self._is_like(entry, self._listed(answer).get(name), result)
             error = None if is_like else RESULT_CHANGED
         if error is not None:
             self.broken[name] = replace(before, error=remembered(error))
 
     def _entry(self, name: bytes) -> Entry:
         return next(entry for entry in self.held.of(*STATEMENTS) if entry.name == name)
-
-
-def _is_like(entry: Entry, types: bytes | None) -> bool:
-    """Whether a statement that was put back is as it was."""
-    return types == entry.extra or bool(words.returns_another_s_rows(entry.value))

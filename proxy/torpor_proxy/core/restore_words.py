@@ -38,16 +38,18 @@ _ONE_SETTING = (
     " pg_catalog.convert_from($2::pg_catalog.bytea, 'UTF8'), false))"
 )
 # Counted, because a value need not exist in the client's encoding.
-TYPES = (
+
+LIST = (
     "SELECT pg_catalog.convert_to(p.name, 'UTF8'), pg_catalog.convert_to(pg_catalog.concat("
     "p.parameter_types::pg_catalog.oid[]::pg_catalog.text, '|',"
-    " p.result_types::pg_catalog.oid[]::pg_catalog.text), 'UTF8')"
+    " p.result_types::pg_catalog.oid[]::pg_catalog.text), 'UTF8'),"
+    " pg_catalog.timestamptz_send(p.prepare_time)"
     " FROM pg_catalog.pg_prepared_statement() p"
 )
+"""The statements that there are: name, types, when it was prepared."""
 
 STANDING = aside(
-    "SELECT pg_catalog.convert_to(p.name, 'UTF8'), NULL::pg_catalog.bytea"
-    " FROM pg_catalog.pg_prepared_statement() p"
+    "SELECT pg_catalog.convert_to(p.name, 'UTF8') FROM pg_catalog.pg_prepared_statement() p"
     f" WHERE pg_catalog.starts_with(p.statement, '{MARK}')"
 )
 """Which statements are there that stand in for others."""
@@ -177,11 +179,11 @@ def prepare(entry: Entry) -> bytes:
     return close(entry.name) + parse
 
 
-def listed(answer: Messages) -> Iterator[tuple[bytes, bytes]]:
-    """Names and types of the statements that there are."""
+def listed(answer: Messages) -> Iterator[list[bytes]]:
+    """The rows of a list of statements."""
     for kind, body in answer:
-        if kind == b"D" and len(columns := [column or b"" for column in wire.row(body)]) == 2:
-            yield columns[0], columns[1]
+        if kind == b"D":
+            yield [column or b"" for column in wire.row(body)]
 
 
 def close(name: bytes) -> bytes:

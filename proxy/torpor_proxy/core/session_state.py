@@ -9,7 +9,7 @@ from torpor_proxy.core.broken import UNNAMED, Broken
 from torpor_proxy.core.capture import NO_PINS, Captured, Pins
 from torpor_proxy.core.custom_settings import CustomSettings
 from torpor_proxy.core.exchange import IDLE, Exchange
-from torpor_proxy.core.held import NOTHING_HELD, Held, Kind
+from torpor_proxy.core.held import NOTHING_HELD, UNSEEN, Held, Kind
 from torpor_proxy.core.parameters import NOTHING_TOLD, Pairs, Parameters, parameters_of
 from torpor_proxy.core.restore import Restore
 
@@ -32,6 +32,9 @@ class SessionState:
 
     held: Held = NOTHING_HELD
     """What its last capture has found, to be put back."""
+
+    prepared: bytes = b""
+    """When each of the statements that are held was prepared on its backend, in their order."""
 
     pins: Pins = NO_PINS
     """What its last capture has found that can't be moved."""
@@ -107,11 +110,21 @@ class SessionState:
             tuple({**dict(self.defaults.pairs), **dict(found.defaults)}.items())
         )
 
+    def put_back(self, restored: Restore) -> None:
+        """It is on a fresh backend."""
+        self.broken = restored.broken or None
+        names = self.held.results_by_name()
+        known = {name: result for name, result in names.items() if result != UNSEEN}
+        results = {**restored.results, **known}
+        self.held = self.held.with_results(results.get(name, UNSEEN) for name in names)
+        self.prepared = b"".join(restored.prepared.get(name, UNSEEN) for name in names)
+
     def _keep(self, found: Captured) -> None:
         """A statement that is broken is still the session's own, while something stands in for it.
 
         An unnamed one can't be listed; its client's next unnamed Parse is the end of it.
         """
+        self.prepared = found.prepared
         there = found.stand_ins | {UNNAMED}
         self.broken = {n: one for n, one in (self.broken or {}).items() if n in there} or None
         self.held = found.held.with_those(self.held, self.broken) if self.broken else found.held
@@ -124,13 +137,10 @@ class SessionState:
         # A default role that was given meanwhile counts for new sessions only.
         return (*self.defaults.pairs, ("role", "none"))
 
-    def to_restore(self, server_encoding: str, *, with_unnamed: bool) -> Restore:
-        """What a fresh backend has to be given."""
-        return Restore(
-            self.held,
-            self.exchange.unnamed if with_unnamed else None,
-            encoding="SQL_ASCII" if server_encoding == "SQL_ASCII" else "UTF8",
-        )
+    def to_restore(self, encoding: str, *, with_unnamed: bool) -> Restore:
+        """What a fresh backend has to be given. ``encoding``: that texts are sent in."""
+        unnamed = self.exchange.unnamed if with_unnamed else None
+        return Restore(self.held, unnamed, encoding=encoding)
 
     @property
     def application(self) -> str:

@@ -63,12 +63,14 @@ class Attachment:
         wanted = self._state.to_restore(self._encoding, with_unnamed=with_unnamed)
         wanted.cut = mark
         await visit.restore(self._conversation, wanted)
-        self._state.broken = wanted.broken or None
+        self._state.put_back(wanted)
         return words.parameters
 
     @property
     def _encoding(self) -> str:
-        return dict(self.backend.parameters).get("server_encoding", "")
+        """In which texts are sent: that of the server where it converts nothing."""
+        encoding = dict(self.backend.parameters).get("server_encoding", "")
+        return "SQL_ASCII" if encoding == "SQL_ASCII" else "UTF8"
 
     def sinks(self, repair: Callable[[bytes], None]) -> tuple[Sink, Sink]:
         """Of the client's stream and of the backend's."""
@@ -104,7 +106,7 @@ class Attachment:
     ) -> Captured:
         """What the session would lose. Raises one of ``visit.FAILED``; no other harm is done."""
         user = identity.route.user
-        work = visit.read_state(self._visit, user, self._state, catalogs)
+        work = visit.read_state(self._visit, user, self._state, catalogs, self._encoding)
         return await self._patiently(work, identity, patience_s, cancel)
 
     async def leave(self, mark: str, identity: Identity, patience_s: float, cancel: Cancel) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from torpor_proxy.core import capture, listening, restore_words, wire
+from torpor_proxy.core import capture, listening, restore_words, results, wire
 from torpor_proxy.core.aside import TRANSACTION, Frame
+from torpor_proxy.core.broken import is_end_of_waiting
 from torpor_proxy.core.capture import UNKNOWN, Captured, Catalog
+from torpor_proxy.core.held import STATEMENTS, UNSEEN, Entry
 from torpor_proxy.core.parameters import Pairs
 from torpor_proxy.core.restore import Restore, RestoreFailed
 from torpor_proxy.core.session_state import SessionState
@@ -38,9 +40,53 @@ __all__ = [
 
 
 async def read_state(
+    conversation: Conversation,
+    user: str,
+    state: SessionState,
+    catalogs: Catalogs,
+    encoding: str,
+) -> Captured:
+    """All that the session would lose. Raises one of FAILED; no other harm is done.
+
+    ``encoding``: that texts are sent in.
+    """
+    found = await _read_all(conversation, user, state, catalogs)
+    statements = found.held.of(*STATEMENTS)
+    if not statements:
+        return found
+    known = results.carried_over(found.held, found.prepared, state.held, state.prepared)
+    new = [entry for entry, result in zip(statements, known, strict=True) if result is None]
+    told = await _describe(conversation, new, encoding) if new else []
+    if told is None:
+        return found.pinned_by_lock()
+    rest = iter(told)
+    whole = found.held.with_results(next(rest) if one is None else one for one in known)
+    return replace(found, held=whole)
+
+
+async def _describe(
+    conversation: Conversation, statements: list[Entry], encoding: str
+) -> list[bytes] | None:
+    """What columns each returns, as far as that can be known. None: a table is locked."""
+    told: list[bytes] = []
+    for _ in range(results.FAILURES_MAX):
+        question = results.question(statements[len(told) :], encoding)
+        messages = await _framed(conversation, TRANSACTION, question)
+        told += results.told(messages)
+        error = restore_words.error_of(messages)
+        if error is None:
+            break
+        if is_end_of_waiting(error):
+            return None
+        told.append(results.of_failed(error))
+        if len(told) == len(statements):
+            break
+    return told + [UNSEEN] * (len(statements) - len(told))
+
+
+async def _read_all(
     conversation: Conversation, user: str, state: SessionState, catalogs: Catalogs
 ) -> Captured:
-    """All that the session would lose. Raises one of FAILED; no other harm is done."""
     # Others of its database learn of the catalog at the same time: what was asked by counts.
     asked_by = catalogs.of_now
     found = await _ask(conversation, user, state, asked_by)
@@ -58,7 +104,9 @@ async def read_state(
 async def _ask(
     conversation: Conversation, user: str, state: SessionState, catalog: Catalog
 ) -> Captured:
-    asks_unnamed = bool(state.exchange.unnamed) and not state.exchange.unnamed_is_sure
+    unnamed = state.exchange.unnamed
+    is_asked = unnamed and not results.fetches(unnamed[wire.HEAD_BYTES + 1 :])
+    asks_unnamed = bool(is_asked) and not state.exchange.unnamed_is_sure
     question = capture.question(user, state.custom, catalog, asks_unnamed=asks_unnamed)
     readies = capture.answers(asks_unnamed=asks_unnamed)
     messages = await _asked(conversation, question, readies)

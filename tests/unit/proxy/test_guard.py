@@ -34,8 +34,8 @@ def row(*columns: bytes) -> bytes:
 
 
 STATEMENT = row(b"p", b"s", b"table t", b"{}|{23}")
-STANDING = wire.message(b"D", row(b"s", b""))
-TYPES = wire.message(b"D", row(b"s", b"{}|{23}"))
+STANDING = wire.message(b"D", row(b"s"))
+TYPES = wire.message(b"D", row(b"s", b"{}|{23}", bytes(8)))
 ERROR = wire.message(b"E", b"SERROR\0VERROR\0C42P01\0Mno table\0\0")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from torpor_proxy.core import wire
+from torpor_proxy.core import results, wire
 from torpor_proxy.core.broken import RESULT_CHANGED, UNNAMED, Broken
 from torpor_proxy.core.held import held_of
 from torpor_proxy.core.restore import Restore
@@ -69,7 +69,7 @@ def restored(text: bytes, types: bytes, now: bytes) -> dict[bytes, bytes]:
     script = wanted.first()
     messages = []
     for part in script.parts:
-        messages += [(b"D", row(b"s", now))] * (part == "statements") + [(b"Z", b"T")]
+        messages += [(b"D", row(b"s", now, bytes(8)))] * (part == "statements") + [(b"Z", b"T")]
     assert wanted.read_first(script, messages)
     return errors(wanted)
 
@@ -140,17 +140,53 @@ def test_nothing_that_is_broken_may_be_there_when_others_stand_in() -> None:
 
 def test_what_its_client_has_ended_is_not_tried_again() -> None:
     wanted = Restore(held_of([]), broken=broken(b"s", b"p", UNNAMED))
-    wanted.read_standing([(b"D", row(b"p", b""))])
+    wanted.read_standing([(b"D", row(b"p"))])
     assert set(wanted.broken) == {b"p"}
 
 
 def test_a_trial_mends_or_remembers_the_new_error() -> None:
-    types = (b"D", row(b"s", b"{}|{23}"))
+    types = (b"D", row(b"s", b"{}|{23}", bytes(8)))
     for answer, left in (
         ([types], {}),
-        ([(b"D", row(b"s", b"{}|{25}"))], {b"s": RESULT_CHANGED}),
+        ([(b"D", row(b"s", b"{}|{25}", bytes(8)))], {b"s": RESULT_CHANGED}),
         ([(b"E", b"C42P01\0\0")], {b"s": b"C42P01\0\0"}),
     ):
         wanted = Restore(held_of([statement(b"table t")]), broken=broken(b"s"))
         wanted.read_trial(b"s", answer)
         assert errors(wanted) == left
+
+
+ONE, OTHER = (b"T", b"\0\1n\0" + bytes(18)), (b"T", b"\0\1m\0" + bytes(18))
+
+
+@pytest.mark.parametrize("way", ["first", "careful", "trial"])
+@pytest.mark.parametrize(("answer", "is_like"), [(ONE, True), (OTHER, False)])
+def test_other_names_than_before_break_a_statement(
+    way: str, answer: tuple[bytes, bytes], is_like: bool
+) -> None:
+    wanted = Restore(held_of([statement(b"table t")]).with_results(results.told([ONE])))
+    listed = (b"D", row(b"s", b"{}|{23}", b"whenever"))
+    if way == "trial":
+        wanted.broken = broken(b"s")
+        assert wire.describe_statement("s") in wanted.trial(b"s")
+        wanted.read_trial(b"s", [answer, listed])
+    else:
+        script = wanted.first() if way == "first" else wanted.careful()
+        messages = []
+        for part in script.parts:
+            is_described = part == ("statements" if way == "first" else "0")
+            messages += [answer] * is_described + [listed] * (part == "statements")
+            messages.append((b"Z", b"T"))
+        if way == "first":
+            wanted.read_first(script, messages)
+        else:
+            wanted.read_careful(script, messages)
+    assert errors(wanted) == ({} if is_like else {b"s": RESULT_CHANGED})
+    assert wanted.prepared == {b"s": b"whenever"}
+
+
+def test_a_statement_that_nobody_has_described_is_like_any() -> None:
+    wanted = Restore(held_of([statement(b"table t")]), broken=broken(b"s"))
+    wanted.read_trial(b"s", [OTHER, (b"D", row(b"s", b"{}|{23}", bytes(8)))])
+    assert errors(wanted) == {}
+    assert wanted.results == dict(zip([b"s"], results.told([OTHER]), strict=True))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from torpor_proxy.core import capture, wire
-from torpor_proxy.core.capture import Catalog
+from torpor_proxy.core.capture import Captured, Catalog
+from torpor_proxy.core.held import UNSEEN
+from torpor_proxy.core.results import CHANGED, FAILURES_MAX
 from torpor_proxy.core.session_state import SessionState
 from torpor_proxy.executor import visit
 from torpor_proxy.executor.visit import Catalogs
@@ -43,7 +45,7 @@ async def test_a_name_that_another_session_has_learnt_meanwhile_is_asked_for() -
         [row(b"n", b"", b"1:1:"), DONE],
         [row(b"n", b"", b"1:1:"), row(b"c", b"app.tenant", b"7"), DONE],
     )
-    found = await visit.read_state(backend, "app", SessionState(), catalogs)  # type: ignore[arg-type]
+    found = await visit.read_state(backend, "app", SessionState(), catalogs, "UTF8")  # type: ignore[arg-type]
     assert [entry.value for entry in found.held.entries()] == [b"7"]
     assert b"app.tenant" in backend.questions[1] and b"app.tenant" not in backend.questions[0]
 
@@ -51,7 +53,7 @@ async def test_a_name_that_another_session_has_learnt_meanwhile_is_asked_for() -
 async def test_where_nothing_was_written_one_question_is_enough() -> None:
     catalogs = Catalogs(Catalog(b"1:1:", frozenset({"app.tenant"})))
     backend = Backend(catalogs, catalogs.of_now, [row(b"n", b"", b"1:1:"), DONE])
-    await visit.read_state(backend, "app", SessionState(), catalogs)  # type: ignore[arg-type]
+    await visit.read_state(backend, "app", SessionState(), catalogs, "UTF8")  # type: ignore[arg-type]
     assert len(backend.questions) == 1
 
 
@@ -60,10 +62,70 @@ async def test_the_catalog_is_asked_where_nobody_knows_that_of_now() -> None:
     of_now = [row(b"n", b"", b"1:1:"), row(b"x", b"login trigger", b"t"), DONE]
     answer = [row(b"n", b"", b"1:1:"), DONE]
     backend = Backend(catalogs, catalogs.of_now, answer, of_now, answer)
-    found = await visit.read_state(backend, "app", SessionState(), catalogs)  # type: ignore[arg-type]
+    found = await visit.read_state(backend, "app", SessionState(), catalogs, "UTF8")  # type: ignore[arg-type]
     assert backend.questions[1] == capture.catalog_question()
     assert "login event trigger t" in found.pins.reasons[0]
 
 
 def test_the_questions_end_where_the_answers_do() -> None:
     assert capture.catalog_question().endswith(wire.SYNC)
+
+
+# --- what columns new statements return -----------------------------------------------------
+
+SNAPSHOT = row(b"n", b"", b"1:1:")
+NAMES = (b"s", b"t", b"u", b"v")
+ONE_COLUMN, NONE = (b"T", b"\0\0"), (b"n", b"")
+
+
+async def found_by(
+    *answers: Messages, state: SessionState | None = None, count: int = 2
+) -> Captured:
+    statements = [row(b"p", name, b"table t", b"{}|{23}") for name in NAMES[:count]]
+    times = row(b"t", b"", b"".join(name * 8 for name in NAMES[:count]))
+    catalogs = Catalogs(Catalog(b"1:1:"))
+    backend = Backend(catalogs, catalogs.of_now, [SNAPSHOT, *statements, times, DONE], *answers)
+    found = await visit.read_state(
+        backend,  # type: ignore[arg-type]
+        "app",
+        state or SessionState(),
+        catalogs,
+        "UTF8",
+    )
+    assert len(backend.questions) == 1 + len(answers)
+    return found
+
+
+def failed(sqlstate: bytes) -> Messages:
+    return [(b"E", b"SERROR\0C" + sqlstate + b"\0\0"), (b"Z", b"E")]
+
+
+async def test_new_statements_are_described_once() -> None:
+    found = await found_by([ONE_COLUMN, NONE, DONE])
+    assert UNSEEN not in found.held.results_by_name().values()
+    state = SessionState()
+    state.captured(found)
+    again = await found_by(state=state)
+    assert again.held is found.held
+
+
+async def test_one_that_can_not_be_described_is_left_out() -> None:
+    found = await found_by(failed(b"42P01"), [DONE], [ONE_COLUMN, DONE])
+    known = found.held.results_by_name()
+    assert known[b"s"] == UNSEEN != known[b"t"]
+
+
+async def test_one_that_has_changed_already_is_never_like_it_was() -> None:
+    found = await found_by([ONE_COLUMN, *failed(b"0A000")], [DONE])
+    assert found.held.results_by_name()[b"t"] == CHANGED
+
+
+async def test_where_a_table_is_locked_the_session_is_kept_for_now() -> None:
+    found = await found_by(failed(b"55P03"), [DONE])
+    assert found.pins.is_passing and "locked" in found.pins.reasons[0]
+
+
+async def test_failures_are_bounded() -> None:
+    one = failed(b"42P01")
+    found = await found_by(*[one, [DONE]] * FAILURES_MAX, count=FAILURES_MAX + 1)
+    assert set(found.held.results_by_name().values()) == {UNSEEN}
