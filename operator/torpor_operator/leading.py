@@ -14,6 +14,7 @@ from torpor_kube.watching import Watch
 from torpor_operator.core.cache import Cache
 from torpor_operator.core.naming import Key, key_of
 from torpor_operator.core.targets import CERTIFICATES, Sort, Target
+from torpor_operator.settings import Settings
 from torpor_operator.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)
@@ -28,14 +29,14 @@ class Leading:
     def __init__(
         self,
         cache: Cache,
+        settings: Settings,
         looks: Mapping[Sort, Look],
         is_empty: Callable[[], Awaitable[bool]],
-        workers: int,
     ) -> None:
         self._cache = cache
+        self._settings = settings
         self._is_empty = is_empty
         self._looks = looks
-        self._workers = workers
         self.queue = WorkQueue()
         self._watches: list[Watch[Any]] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -63,7 +64,7 @@ class Leading:
             watch.start()
         self.report([CERTIFICATES])
         self._tasks = [asyncio.create_task(self._await_all())]
-        self._tasks += [asyncio.create_task(self._work()) for _ in range(self._workers)]
+        self._tasks += [asyncio.create_task(self._work()) for _ in range(self._settings.workers)]
 
     async def close(self) -> None:
         self.queue.close()
@@ -76,14 +77,24 @@ class Leading:
     # --- resources, as kopf tells them (on this loop) ----------------------------------------
 
     def seen(self, kind: Kind, document: Document) -> None:
+        if not self._is_ours(kind, key_of(document)):
+            return
         if kind == SERVERLESS_DATABASE:
             self.report(self._cache.database_seen(document))
         else:
             self.report(self._cache.pool_seen(document))
 
+    def _is_ours(self, kind: Kind, key: Key) -> bool:
+        """Databases of the watched namespaces, and pools of Torpor's own."""
+        if kind == SERVERLESS_DATABASE:
+            return not self._settings.watched or key.namespace in self._settings.watched
+        return key.namespace == self._settings.namespace
+
     def changed(self, kind: Kind, document: Document, is_gone: bool) -> None:
         """kopf tells this only when all have been seen."""
         self._resources_listed.set()
+        if not self._is_ours(kind, key_of(document)):
+            return
         if is_gone and kind == SERVERLESS_DATABASE:
             self.report(self._cache.database_gone(key_of(document)))
         elif is_gone:

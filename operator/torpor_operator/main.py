@@ -83,13 +83,13 @@ class Operator:
         pools = Pools(kube, self.cache, executor, clock, _pod_settings(settings))
         self.leading = Leading(
             self.cache,
+            settings,
             {
                 Sort.DATABASE: databases.look,
                 Sort.POOL: pools.look,
                 Sort.CERTIFICATES: self._look_at_certificates,
             },
             self._is_empty,
-            settings.workers,
         )
 
     async def _look_at_certificates(self, _: Key) -> float:
@@ -104,7 +104,11 @@ class Operator:
     async def _is_empty(self) -> bool:
         """Whether there is no resource of ours at all; False also where nobody answers."""
         try:
-            pages = [await self._kube.page(kind) for kind in (SERVERLESS_DATABASE, WARM_POOL)]
+            pages = [
+                await self._kube.page(kind, namespace)
+                for namespace in _namespaces(self._settings) or [""]
+                for kind in (SERVERLESS_DATABASE, WARM_POOL)
+            ]
         except Failure as failure:
             log.warning("resources_unknown", extra={"reason": failure.message})
             return False
@@ -133,6 +137,11 @@ class Operator:
         )
 
 
+def _namespaces(settings: Settings) -> list[str]:
+    """Of resources; none means all."""
+    return sorted({*settings.watched, settings.namespace}) if settings.watched else []
+
+
 def _pod_settings(settings: Settings) -> PodSettings:
     return PodSettings(
         image=settings.compute_image,
@@ -151,10 +160,10 @@ async def leading(
     loop = asyncio.get_running_loop()
     components = Components(settings.tls_folder, settings.autoscaler)
     operator = Operator(settings, kube, components, components)
-    queue = operator.leading.report
-    operator.leading.start(watches(kube, operator.cache, settings.namespace, queue))
+    report, watched = operator.leading.report, settings.watched
+    operator.leading.start(watches(kube, operator.cache, settings.namespace, watched, report))
     registry = registry_for(OnLoop(operator.leading, loop), login)
-    thread = KopfThread(registry, lambda: _told(loop, ended))
+    thread = KopfThread(registry, _namespaces(settings), lambda: _told(loop, ended))
     thread.start()
     try:
         yield operator

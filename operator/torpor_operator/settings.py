@@ -20,6 +20,8 @@ class Settings:
 
     namespace: str
     """Torpor's own: pods, volumes, certificates and the Lease are there."""
+    watched: tuple[str, ...]
+    """Namespaces whose databases are ours; none: all of them."""
     instance: str
     """The release, as a label says it."""
     domains: tuple[str, ...]
@@ -53,6 +55,7 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
         prog="torpor_operator", description="Makes what ServerlessDatabases and WarmPools declare."
     )
     parser.add_argument("--namespace", default="torpor-system")
+    parser.add_argument("--watch-namespace", action="append", default=[], metavar="NAMESPACE")
     parser.add_argument("--instance", default="torpor")
     parser.add_argument("--domain", action="append", default=[], metavar="DOMAIN")
     parser.add_argument("--cluster-domain", default="cluster.local")
@@ -70,6 +73,7 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
     found = parser.parse_args(arguments)
     return Settings(
         namespace=found.namespace,
+        watched=tuple(found.watch_namespace),
         instance=found.instance,
         domains=tuple(found.domain),
         cluster_domain=found.cluster_domain,

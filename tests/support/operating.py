@@ -104,6 +104,7 @@ class World:
 def settings(run_dir: Path) -> Settings:
     return Settings(
         namespace=SYSTEM,
+        watched=(),
         instance="torpor",
         domains=("db.example.com",),
         cluster_domain="cluster.local",
@@ -148,7 +149,7 @@ async def operating(fake: FakeKube, run_dir: Path) -> AsyncIterator[World]:
         for kind in (kinds.SERVERLESS_DATABASE, kinds.WARM_POOL)
     ]
     leading = operator.leading
-    leading.start([*watches(kube, operator.cache, SYSTEM, leading.report), *resources])
+    leading.start([*watches(kube, operator.cache, SYSTEM, (), leading.report), *resources])
     try:
         yield World(fake, operator, others)
     finally:

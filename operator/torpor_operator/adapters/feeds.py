@@ -7,7 +7,7 @@ does not hear of what was deleted while a watch was interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from torpor_kube import names
@@ -51,26 +51,39 @@ class Feed(Generic[KeptT]):
         self._report(self._deleted(one))
 
 
-def watches(kube: Kube, cache: Cache, namespace: str, report: Report) -> list[Watch[Any]]:
-    """All of them, not started; ``namespace`` is Torpor's own."""
-    mine = CHILDREN_SELECTOR
-    pool = names.POOL_LABEL
-    kept = f"{names.COMPONENT_LABEL}={RETAINED}"
-    tls = f"{names.MANAGED_BY_LABEL}={MANAGED_BY},!{names.DATABASE_LABEL}"
+def watches(
+    kube: Kube, cache: Cache, system: str, watched: Sequence[str], report: Report
+) -> list[Watch[Any]]:
+    """All of them, not started; ``watched``: the databases' namespaces, none for all."""
     return [
-        Watch(kube, SECRET, _child(SECRET), _children(cache, SECRET, report), labels=mine),
-        Watch(kube, SERVICE, _child(SERVICE), _children(cache, SERVICE, report), labels=mine),
-        Watch(kube, POD, see_pod, _pods(cache, report), namespace=namespace, labels=pool),
-        Watch(kube, VOLUME_CLAIM, _claim, _claims(cache, report), namespace=namespace, labels=pool),
-        Watch(
-            kube,
-            CONFIG_MAP,
-            see_retained,
-            _kept(cache, report),
-            namespace=namespace,
-            labels=kept,
-        ),
-        Watch(kube, SECRET, name_of, _certificates(report), namespace=namespace, labels=tls),
+        *_of_databases(kube, cache, system, watched, report),
+        *_of_torpor(kube, cache, system, report),
+    ]
+
+
+def _of_databases(
+    kube: Kube, cache: Cache, system: str, watched: Sequence[str], report: Report
+) -> Iterator[Watch[Any]]:
+    """Their Secrets and Services; verifiers are in Torpor's own namespace."""
+    for namespace in {*watched, system} if watched else {""}:
+        for kind in (SECRET, SERVICE):
+            sink = _children(cache, kind, namespace, report)
+            where = {"namespace": namespace, "labels": CHILDREN_SELECTOR}
+            yield Watch(kube, kind, _child(kind), sink, **where)
+
+
+def _of_torpor(kube: Kube, cache: Cache, system: str, report: Report) -> list[Watch[Any]]:
+    pool = {"namespace": system, "labels": names.POOL_LABEL}
+    kept = {"namespace": system, "labels": f"{names.COMPONENT_LABEL}={RETAINED}"}
+    tls = {
+        "namespace": system,
+        "labels": f"{names.MANAGED_BY_LABEL}={MANAGED_BY},!{names.DATABASE_LABEL}",
+    }
+    return [
+        Watch(kube, POD, see_pod, _pods(cache, report), **pool),
+        Watch(kube, VOLUME_CLAIM, _claim, _claims(cache, report), **pool),
+        Watch(kube, CONFIG_MAP, see_retained, _kept(cache, report), **kept),
+        Watch(kube, SECRET, name_of, _certificates(report), **tls),
     ]
 
 
@@ -78,10 +91,10 @@ def _child(kind: Kind) -> Callable[[Document], ChildNews]:
     return lambda document: see_child_of(kind, document)
 
 
-def _children(cache: Cache, kind: Kind, report: Report) -> Feed[ChildNews]:
+def _children(cache: Cache, kind: Kind, namespace: str, report: Report) -> Feed[ChildNews]:
     return Feed(
         report,
-        lambda there: cache.children_listed(kind, there),
+        lambda there: cache.children_listed(kind, namespace, there),
         cache.child_seen,
         lambda news: cache.child_gone(news.database, news.id),
     )

@@ -15,7 +15,7 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import kopf
@@ -58,7 +58,7 @@ class Resources(Protocol):
 
 
 def registry_for(resources: Resources, login: Login) -> Any:
-    """Both kinds, in all namespaces."""
+    """Both kinds."""
     registry = kopf.OperatorRegistry()
     kopf.on.startup(registry=registry)(_configure)
 
@@ -97,8 +97,10 @@ async def _configure(settings: kopf.OperatorSettings, **_: Any) -> None:
 class KopfThread:
     """Runs it until it is told to stop; that it ends before is a reason to end the process."""
 
-    def __init__(self, registry: Any, ended: Callable[[], None]) -> None:
+    def __init__(self, registry: Any, namespaces: Sequence[str], ended: Callable[[], None]) -> None:
+        """``namespaces``: none means all of them."""
         self._registry = registry
+        self._namespaces = namespaces
         self._ended = ended
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
@@ -111,9 +113,17 @@ class KopfThread:
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
+        # It logs each call of a handler, with all of its settings; and that signals are not its.
+        logging.getLogger("kopf").setLevel(logging.WARNING)
+        logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
         try:
             asyncio.run(
-                kopf.operator(registry=self._registry, clusterwide=True, stop_flag=self._stop)
+                kopf.operator(
+                    registry=self._registry,
+                    clusterwide=not self._namespaces,
+                    namespaces=self._namespaces,
+                    stop_flag=self._stop,
+                )
             )
         except Exception:
             log.exception("kopf_failed")

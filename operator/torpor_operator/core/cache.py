@@ -114,15 +114,16 @@ class Cache:
             self._children.pop(database, None)
         return {targets.database(database)}
 
-    def children_listed(self, kind: Kind, all: Iterable[ChildNews]) -> set[Target]:
-        """All there are of the kind: whatever else was known of it is gone."""
+    def children_listed(self, kind: Kind, namespace: str, all: Iterable[ChildNews]) -> set[Target]:
+        """All there are of the kind in the namespace, or in all of them: others are gone."""
         news = list(all)
         there = {one.id for one in news if one.child is not None}
         lost = [
             (database, child)
             for database, family in self._children.items()
             for child in family
-            if child.kind == kind and child not in there
+            if child.kind == kind and namespace in ("", child.key.namespace)
+            if child not in there
         ]
         concerned: set[Target] = set()
         for database, child in lost:

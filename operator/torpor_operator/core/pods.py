@@ -12,6 +12,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
+from torpor_api.failures import InvalidRequest
+from torpor_api.warm_pool import WarmPoolSpec
 from torpor_kube import names
 from torpor_kube.documents import name_of
 from torpor_kube.kinds import POD, WARM_POOL
@@ -35,14 +39,6 @@ READY_EVERY_S = 2
 SHARED_MEMORY = "/dev/shm"
 SCRATCH_BYTES_MAX = "64Mi"
 
-DEFAULT_RESOURCES = {
-    "requests": {"cpu": "100m", "memory": "128Mi"},
-    "limits": {"cpu": "1", "memory": "1Gi"},
-}
-"""Burstable from birth: the class of a pod can't change, its size can."""
-
-POSTGRES_VERSION_DEFAULT = "17"
-
 _HASH_CHARACTERS = 12
 
 
@@ -59,9 +55,17 @@ class PodSettings:
     image_pull_policy: str = "IfNotPresent"
 
 
+def spec_of(pool: Document) -> WarmPoolSpec:
+    """Raises InvalidRequest where somebody got around the schema."""
+    try:
+        return WarmPoolSpec.model_validate(pool.get("spec") or {})
+    except ValidationError as error:
+        raise InvalidRequest(f"WarmPool {name_of(pool)}: {error.errors()[0]['msg']}") from None
+
+
 def compute_pod(pool: Document, settings: PodSettings, suffix: str) -> Document:
     """A new one; ``suffix`` makes its name, which is the compute's id and is never used again."""
-    spec = _spec(pool["spec"], settings, name_of(pool))
+    pool_spec = spec_of(pool)
     return {
         "apiVersion": POD.api_version,
         "kind": POD.kind,
@@ -74,28 +78,26 @@ def compute_pod(pool: Document, settings: PodSettings, suffix: str) -> Document:
                 "app.kubernetes.io/instance": settings.instance,
                 names.MANAGED_BY_LABEL: MANAGED_BY,
                 names.POOL_LABEL: name_of(pool),
-                names.POSTGRES_VERSION_LABEL: postgres_version(pool),
+                names.POSTGRES_VERSION_LABEL: pool_spec.postgres_version,
             },
             "annotations": {TEMPLATE_ANNOTATION: template_hash(pool, settings)},
             "finalizers": [names.FENCE_FINALIZER],
             "ownerReferences": [owner_reference(pool, WARM_POOL)],
         },
-        "spec": spec,
+        "spec": _spec(pool_spec, settings, name_of(pool)),
     }
-
-
-def postgres_version(pool: Document) -> str:
-    return str(pool["spec"].get("postgresVersion") or POSTGRES_VERSION_DEFAULT)
 
 
 def template_hash(pool: Document, settings: PodSettings) -> str:
     """Changes with everything that a pod can't change while it runs."""
-    text = json.dumps(_spec(pool["spec"], settings, name_of(pool)), sort_keys=True)
+    text = json.dumps(_spec(spec_of(pool), settings, name_of(pool)), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_CHARACTERS]
 
 
-def _spec(spec: dict[str, Any], settings: PodSettings, pool: str) -> dict[str, Any]:
-    version = str(spec.get("postgresVersion") or POSTGRES_VERSION_DEFAULT)
+def _spec(spec: WarmPoolSpec, settings: PodSettings, pool: str) -> dict[str, Any]:
+    tolerations = [
+        one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in spec.tolerations
+    ]
     return {
         "restartPolicy": "Never",
         "serviceAccountName": settings.service_account,
@@ -103,25 +105,26 @@ def _spec(spec: dict[str, Any], settings: PodSettings, pool: str) -> dict[str, A
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE_S,
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
-        **({"nodeSelector": spec["nodeSelector"]} if spec.get("nodeSelector") else {}),
-        **({"tolerations": spec["tolerations"]} if spec.get("tolerations") else {}),
-        "containers": [_container(spec, settings, version)],
+        **({"nodeSelector": spec.node_selector} if spec.node_selector else {}),
+        **({"tolerations": tolerations} if tolerations else {}),
+        "containers": [_container(spec, settings)],
         "volumes": _volumes(settings, pool),
     }
 
 
-def _container(spec: dict[str, Any], settings: PodSettings, version: str) -> dict[str, Any]:
+def _container(spec: WarmPoolSpec, settings: PodSettings) -> dict[str, Any]:
     return {
         "name": "compute",
-        "image": spec.get("image") or settings.image,
+        "image": spec.image or settings.image,
         "imagePullPolicy": settings.image_pull_policy,
-        "args": _arguments(version),
+        "args": _arguments(spec.postgres_version),
         "env": [_own("POD_NAME", "metadata.name"), _own("POD_IP", "status.podIP")],
         "ports": [
             {"name": "postgres", "containerPort": 5432},
             {"name": "agent", "containerPort": names.AGENT_PORT},
         ],
-        "resources": spec.get("resources") or DEFAULT_RESOURCES,
+        # Burstable from birth: the class of a pod can't change, its size can.
+        "resources": spec.resources.model_dump(mode="json", by_alias=True),
         "resizePolicy": [
             {"resourceName": "cpu", "restartPolicy": "NotRequired"},
             {"resourceName": "memory", "restartPolicy": "NotRequired"},

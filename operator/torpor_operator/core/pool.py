@@ -15,6 +15,7 @@ from torpor_kube.kinds import POD
 from torpor_kube.port import Document
 from torpor_operator.core.actions import Action, Delete, Patch
 from torpor_operator.core.naming import Key
+from torpor_operator.core.pods import spec_of
 from torpor_operator.core.seen_pods import SeenPod
 
 BURST_MAX = 20
@@ -91,9 +92,8 @@ def wanted_size(document: Document) -> int:
     """What the autoscaler wants, within the pool's bounds; nothing once it is being deleted."""
     if "deletionTimestamp" in metadata(document):
         return 0
-    size = document["spec"].get("size") or {}
-    low, high = int(size.get("min", 1)), int(size.get("max", 10))
-    return max(low, min(high, int((document.get("status") or {}).get("wanted") or 0)))
+    size = spec_of(document).size
+    return max(size.min, min(size.max, int((document.get("status") or {}).get("wanted") or 0)))
 
 
 def may_be_let_go(facts: PoolFacts) -> bool:

@@ -10,20 +10,19 @@ from torpor_kube.kinds import VOLUME_CLAIM, WARM_POOL
 from torpor_kube.port import Document
 from torpor_operator.core.conditions import Finding, are_known, as_conditions
 from torpor_operator.core.naming import MANAGED_BY, volume_claim
+from torpor_operator.core.pods import spec_of
 from torpor_operator.core.pool import PoolPlan
-
-SIZE_DEFAULT = "100Gi"
 
 
 def pool_claim(pool: Document, namespace: str) -> Document:
     """The volume of all databases of the pool. It has no owner: data outlives the pool."""
-    storage = pool["spec"].get("storage") or {}
+    storage = spec_of(pool).storage
     spec: dict[str, Any] = {
         "accessModes": ["ReadWriteMany"],
-        "resources": {"requests": {"storage": storage.get("size") or SIZE_DEFAULT}},
+        "resources": {"requests": {"storage": storage.size}},
     }
-    if storage.get("storageClass"):
-        spec["storageClassName"] = storage["storageClass"]
+    if storage.storage_class:
+        spec["storageClassName"] = storage.storage_class
     return {
         "apiVersion": VOLUME_CLAIM.api_version,
         "kind": VOLUME_CLAIM.kind,
