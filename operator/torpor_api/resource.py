@@ -17,7 +17,6 @@ from pydantic.alias_generators import to_camel
 from torpor_api.chain import Chain, Milliseconds, Step
 from torpor_api.identity import DEFAULT_NAMESPACE, DatabaseName, endpoint_name
 from torpor_api.phases import Phase
-from torpor_api.quantities import CU_STEP
 from torpor_api.values import (
     CONDITIONS_MAX,
     ApiModel,
@@ -124,7 +123,7 @@ class DeletionPolicy(StrEnum):
     DELETE = "Delete"
 
 
-_MAX_CU = Field(alias="maxCU", gt=0, json_schema_extra={"minimum": float(CU_STEP)})
+_MAX_CU = Field(alias="maxCU", gt=0, json_schema_extra={"exclusiveMinimum": 0})
 
 
 class DatabaseSpec(ApiModel):

@@ -35,7 +35,6 @@ from torpor_api.postgres_names import (
     role_name,
 )
 from torpor_api.quantities import (
-    CU_STEP,
     format_duration,
     parse_bytes,
     parse_cu,
@@ -141,9 +140,7 @@ ComputeUnits = Annotated[
     Decimal,
     BeforeValidator(parse_cu),
     PlainSerializer(float, return_type=float),
-    WithJsonSchema(
-        {"type": "number", "multipleOf": float(CU_STEP), "minimum": 0, "maximum": CU_MAX}
-    ),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": CU_MAX}),
     Field(le=CU_MAX),
 ]
 DnsLabel = Annotated[

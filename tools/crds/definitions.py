@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from crds import descriptions
-from crds.schema import Schema, structural
+from crds.schema import Schema, defaults_of, structural
 from torpor_api.identity import DATABASE_NAME_PATTERN
 from torpor_api.resource import API_VERSION, KIND, DatabaseSpec, DatabaseStatus, ServerlessDatabase
 from torpor_api.warm_pool import WARM_POOL_KIND, WarmPool, WarmPoolSpec, WarmPoolStatus
@@ -81,7 +81,8 @@ def _whole(
             "apiVersion": {"description": "The version of this schema.", "type": "string"},
             "kind": {"description": "What this object is.", "type": "string"},
             "metadata": {"type": "object"},
-            "spec": {**structural(spec), "default": {}},
+            # Whole, because rules look at it before what is missing in it is filled in.
+            "spec": {**structural(spec), "default": defaults_of(spec)},
             "status": structural(status, is_status=True),
         },
         "x-kubernetes-validations": [
@@ -92,7 +93,6 @@ def _whole(
                 if name_pattern == _SERVICE_NAME
                 else "the name must be a DNS label: lower-case letters, digits and hyphens, at "
                 "most 63 characters",
-                "fieldPath": ".metadata.name",
             }
         ],
     }

@@ -80,6 +80,12 @@ _DURATION_MS = (
 
 _DATA_STAYS = "the data does not move: make another database and copy it there"
 
+_IN_QUARTERS = Rule(
+    # No multipleOf: the API server reads it as a whole number where the value is one.
+    "self * 4.0 == double(int(self * 4.0))",
+    "is not a number of compute units: write a multiple of 0.25, like 0.5",
+)
+
 RULES: dict[Place, tuple[Rule, ...]] = {
     Place("DatabaseSpec"): (
         Rule("self.minCU <= self.maxCU", "minCU must be at most maxCU", ".minCU"),
@@ -96,6 +102,8 @@ RULES: dict[Place, tuple[Rule, ...]] = {
             ".postgresVersion",
         ),
     ),
+    Place("DatabaseSpec", "minCU"): (_IN_QUARTERS,),
+    Place("DatabaseSpec", "maxCU"): (_IN_QUARTERS,),
     Place("DatabaseSpec", "idleTimeout"): (
         Rule(f"{_DURATION_MS} > 0.0", "must be more than 0: write a duration like 1s or 5m"),
         Rule(
@@ -121,6 +129,9 @@ RULES: dict[Place, tuple[Rule, ...]] = {
             "is not a CIDR without host bits: write one like 10.0.0.0/8",
         ),
     ),
+    # Whoever writes by mistake on what he knew before is refused, however he writes.
+    Place("DatabaseStatus", "epoch"): (Rule("self >= oldSelf", "an epoch never goes down"),),
+    Place("StorageStatus", "userId"): (Rule("self == oldSelf", "the data has its owner for good"),),
     Place("PoolSize"): (Rule("self.min <= self.max", "min must be at most max", ".min"),),
     Place("PoolResources"): (
         Rule(

@@ -32,7 +32,6 @@ _KEPT = (
     "maxProperties",
     "minimum",
     "maximum",
-    "multipleOf",
 )
 
 
@@ -53,7 +52,7 @@ class _Converter:
 
     def of_model(self, model: type[BaseModel], source: Schema) -> Schema:
         words = descriptions.of_fields(model)
-        defaults = _defaults_of(model)
+        defaults = defaults_of(model)
         properties: Schema = {}
         for name, field in model.model_fields.items():
             alias = field.alias or name
@@ -78,6 +77,9 @@ class _Converter:
         if source.get("type") == "object" and inner is not None:
             return {**self.of_model(inner, source), **_validations(place, of_model=inner)}
         made: Schema = {key: source[key] for key in _KEPT if key in source}
+        if "exclusiveMinimum" in source:
+            # Never a fraction: where the value is a whole number, its bounds are read as such.
+            made |= {"minimum": source["exclusiveMinimum"], "exclusiveMinimum": True}
         if "const" in source:
             made["enum"] = [source["const"]]
         if made["type"] == "array":
@@ -115,7 +117,7 @@ def _model_in(annotation: object) -> type[BaseModel] | None:
     return next(filter(None, map(_model_in, get_args(annotation))), None)
 
 
-def _defaults_of(model: type[BaseModel]) -> Schema:
+def defaults_of(model: type[BaseModel]) -> Schema:
     """As a person would write them; what is nothing is left out."""
     made = model.model_construct().model_dump(mode="json", by_alias=True, exclude_none=True)
     return {name: _as_written(value) for name, value in made.items() if value != ""}
