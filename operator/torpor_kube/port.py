@@ -92,7 +92,8 @@ class Kube(Protocol):
     ) -> Document:
         """Server-side apply, by force: these fields are the manager's, and what it had applied
         before and is not in ``document`` goes. With ``metadata.resourceVersion``: only to that
-        version, and only if the object exists (Conflict)."""
+        version (Conflict); where nothing is there it is made anew all the same, but for a
+        subresource (NotFound)."""
 
     async def patch(
         self,

@@ -1,6 +1,8 @@
 """The contract of the cluster's port, over a real control channel.
 
-Whoever plays the cluster's part (`torpor up`, a fake of it) answers these questions in this way.
+Whoever plays the cluster's part (`torpor up`, a fake of it, Kubernetes) answers these questions in
+this way. On Kubernetes the autoscaler's are answered by its adapter, and people's by the API server
+itself, where there is one by KUBECONFIG, and by a fake one.
 """
 
 from __future__ import annotations
@@ -14,9 +16,12 @@ from typing import Any, cast
 
 import pytest
 
+from support.fake_kube.server import FakeKube
 from support.fakes.channel import CLUSTER_REQUESTS, handlers_of
 from support.fakes.channel import Watchers as FakeWatchers
 from support.fakes.cluster import FakeCluster
+from support.kube_cluster import answering, client, own_namespace
+from support.kube_moved import Moved
 from torpor_api import messages as m
 from torpor_api.facts import LoginFacts, RoleFacts
 from torpor_api.failures import (
@@ -39,6 +44,8 @@ from torpor_cli.local.postgres_binaries import PostgresBinaries
 from torpor_cli.local.secrets import Secrets
 from torpor_cli.local.storage import Storage
 from torpor_cli.local.store import Store
+from torpor_kube.kinds import NAMESPACE
+from torpor_kube.login import at, chosen
 
 ANSWER_SECONDS_MAX = 10.0
 
@@ -59,13 +66,12 @@ class NoAgents:
         pass
 
 
-@pytest.fixture(params=["local", "fake"])
+@pytest.fixture(params=["local", "fake", "kubernetes", "real kubernetes"])
 async def socket(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Path]:
-    """Where a cluster answers: `torpor up`'s, and the one that other tests trust in its place."""
+    """Where a cluster answers: `torpor up`'s, the one that other tests trust in its place, …"""
     folder = os.open(tmp_path, os.O_PATH)
     path = Path(f"/proc/self/fd/{folder}") / "cluster.sock"
-    cluster = local_cluster if request.param == "local" else fake_cluster
-    async with cluster(tmp_path) as handlers:
+    async with CLUSTERS[request.param](tmp_path) as handlers:
         server = Server(handlers)
         await server.listen(path)
         yield path
@@ -103,6 +109,36 @@ async def local_cluster(tmp_path: Path) -> AsyncIterator[Handlers]:
     cluster.agents = agents
     yield cluster_handlers(cluster, agents, watchers, Watchers())
     store.close()
+
+
+@contextlib.asynccontextmanager
+async def kubernetes_cluster(_: Path) -> AsyncIterator[Handlers]:
+    async with FakeKube().serving() as fake, client(at(fake.url)) as kube:
+        for namespace in ("torpor-system", "team"):
+            await kube.create(NAMESPACE, {"metadata": {"name": namespace}})
+        async with answering(kube, "torpor-system") as handlers:
+            yield handlers
+
+
+@contextlib.asynccontextmanager
+async def real_kubernetes_cluster(_: Path) -> AsyncIterator[Handlers]:
+    kubeconfig = os.environ.get("KUBECONFIG")
+    if not kubeconfig:
+        pytest.skip("KUBECONFIG names no cluster: the real API server was not asked")
+    async with client(chosen(Path(kubeconfig))) as kube, own_namespace(kube) as namespace:
+        async with answering(Moved(kube, "default", namespace), namespace) as handlers:
+            yield handlers
+
+
+CLUSTERS = {
+    "local": local_cluster,
+    "fake": fake_cluster,
+    "kubernetes": kubernetes_cluster,
+    "real kubernetes": real_kubernetes_cluster,
+}
+
+on_one_machine = pytest.mark.parametrize("socket", ["local", "fake"], indirect=True)
+"""On Kubernetes this is the operator's or the agent's: other suites have it."""
 
 
 @pytest.fixture
@@ -143,6 +179,7 @@ async def test_an_applied_resource_is_stored_and_listed(peer: Peer) -> None:
     assert (await ask(peer, m.ListResources())).resources == (stored,)
 
 
+@on_one_machine
 async def test_an_invalid_resource_is_refused_by_its_field(peer: Peer) -> None:
     with pytest.raises(InvalidRequest, match=r"shop: spec\.colour: unknown field"):
         await apply(peer, colour="red")
@@ -187,6 +224,7 @@ async def test_a_watcher_hears_every_change_in_order(socket: Path) -> None:
     await asyncio.gather(watcher.close(), other.close())
 
 
+@on_one_machine
 async def test_storage_is_located_and_its_loss_is_named(peer: Peer) -> None:
     await apply(peer)
     place: m.StoragePlace = await ask(peer, m.LocateStorage(name="shop"))
@@ -208,6 +246,7 @@ async def test_each_database_has_a_user_id_of_its_own(peer: Peer) -> None:
     assert len({place.user_id for place in places}) == 3
 
 
+@on_one_machine
 async def test_verifiers_of_given_and_generated_passwords(peer: Peer) -> None:
     stored = await apply(peer, roles=[{"name": "app"}, {"name": "b", "password": "hunter2"}])
     assert "hunter2" not in stored.model_dump_json()
@@ -228,6 +267,7 @@ async def test_login_facts_follow_from_the_resource_until_some_are_stored(peer: 
     assert (await ask(peer, m.FetchLoginFacts(name="shop"))).facts == exported
 
 
+@on_one_machine
 async def test_an_awake_database_is_not_deleted(peer: Peer) -> None:
     stored = await write(peer, await apply(peer), phase=Phase.ACTIVE, epoch=1, compute="c")
     with pytest.raises(Refused, match="shop is Active"):
@@ -238,6 +278,7 @@ async def test_an_awake_database_is_not_deleted(peer: Peer) -> None:
         await ask(peer, m.GetResource(name="shop"))
 
 
+@on_one_machine
 async def test_kept_data_is_taken_up_again_and_deleted_data_is_not(peer: Peer) -> None:
     await write(peer, await apply(peer), epoch=5)
     place: m.StoragePlace = await ask(peer, m.LocateStorage(name="shop"))
@@ -252,6 +293,7 @@ async def test_kept_data_is_taken_up_again_and_deleted_data_is_not(peer: Peer) -
     assert not mark.exists() and fresh.status.epoch == 0
 
 
+@on_one_machine
 async def test_kept_data_can_be_deleted_later(peer: Peer) -> None:
     await apply(peer)
     await ask(peer, m.DeleteResource(name="shop"))
@@ -260,12 +302,14 @@ async def test_kept_data_can_be_deleted_later(peer: Peer) -> None:
         await ask(peer, m.DeleteResource(name="shop", data=True))
 
 
+@on_one_machine
 async def test_the_data_goes_with_the_resource_where_its_policy_says_so(peer: Peer) -> None:
     await write(peer, await apply(peer, deletionPolicy="Delete"), epoch=5)
     await ask(peer, m.DeleteResource(name="shop"))
     assert (await apply(peer)).status.epoch == 0
 
 
+@pytest.mark.parametrize("socket", ["local", "fake", "kubernetes"], indirect=True)
 async def test_namespaces_keep_databases_of_one_name_apart(peer: Peer) -> None:
     metadata = {"name": "shop", "namespace": "team"}
     there = await ask(peer, m.ApplyResource(resource={"metadata": metadata}))
@@ -277,6 +321,7 @@ async def test_namespaces_keep_databases_of_one_name_apart(peer: Peer) -> None:
     assert (await ask(peer, m.LocateStorage(name="shop.team"))) == places[1]
 
 
+@on_one_machine
 async def test_gone_is_confirmed_where_nothing_runs(peer: Peer) -> None:
     await apply(peer)
     assert await ask(peer, m.ConfirmGone(compute="of-an-earlier-one", database="shop")) == m.Done()
@@ -286,7 +331,6 @@ async def test_gone_is_confirmed_where_nothing_runs(peer: Peer) -> None:
     "request_of",
     [
         m.GetResource,
-        m.DeleteResource,
         m.LocateStorage,
         m.FetchVerifiers,
         m.FetchLoginFacts,

@@ -110,8 +110,6 @@ class Objects:
         if key not in self.stored:
             if subresource:
                 raise not_found(_called(key))
-            if (document.get("metadata") or {}).get("resourceVersion"):
-                raise conflict(_called(key), "the object is not there")
             return self._create_applied(key, document, wanted, (manager, subresource))
         self._refuse_other(key, document)
         stored = self._find(key)
@@ -233,8 +231,9 @@ def _appliable(document: Document) -> Leaves:
     metadata = wanted.get("metadata") or {}
     for head in ("name", "namespace", "uid", "resourceVersion"):
         metadata.pop(head, None)
-    parts = {key: value for key, value in wanted.items() if key not in ("apiVersion", "kind")}
-    return leaves({key: value for key, value in parts.items() if value != {}})
+    for head in ("apiVersion", "kind", *([] if metadata else ["metadata"])):
+        wanted.pop(head, None)
+    return leaves(wanted) if wanted else {}
 
 
 def _skeleton(document: Document) -> Document:

@@ -98,6 +98,8 @@ class KubernetesCluster:
     async def _locate(self, name: str) -> m.StoragePlace:
         known = await self._databases.find(name)
         if known.storage is None:
+            known = await self._databases.get(name)
+        if known.storage is None:
             raise Unavailable(
                 f"{name}: the operator has not made its storage yet",
                 "see its log and the condition StorageReady",

@@ -87,8 +87,8 @@ def known_from(document: Document, before: Known | None = None) -> Known:
     One that could be read ``before`` goes on with the spec that it had: its compute still has to be
     stopped and fenced by somebody.
     """
-    status = document.get("status") or {}
-    storage = status.get("storage") or {}
+    status = _map(document.get("status"))
+    storage = _map(status.get("storage"))
     offset = storage.get("generationOffset")
     offset = offset if isinstance(offset, int) else 0
     resource, refusal = _readable(document, offset)
@@ -115,8 +115,17 @@ def _storage(found: dict[str, Any]) -> Storage | None:
     return Storage(directory, user_id, found.get("isMade") is True)
 
 
+def _map(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _conditions(status: dict[str, Any]) -> list[dict[str, Any]]:
+    found = status.get("conditions")
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
 def _refusal_told(status: dict[str, Any]) -> str:
-    found = [one for one in status.get("conditions") or [] if one.get("type") == REFUSAL_CONDITION]
+    found = [one for one in _conditions(status) if one.get("type") == REFUSAL_CONDITION]
     return str(found[0].get("message", "")) if found else ""
 
 
@@ -125,6 +134,8 @@ def _readable(document: Document, offset: int) -> tuple[ServerlessDatabase | Non
         return _with_offset(_parsed(_our_part(document)), offset), ""
     except InvalidRequest as refused:
         return None, refused.message[:REFUSAL_CHARACTERS_MAX]
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        return None, f"not the shape of a resource: {error}"[:REFUSAL_CHARACTERS_MAX]
 
 
 def _with_former_spec(
@@ -138,11 +149,9 @@ def _with_former_spec(
 
 
 def _our_part(document: Document) -> Document:
-    status = document.get("status") or {}
+    status = _map(document.get("status"))
     ours = {key: value for key, value in status.items() if key not in FOREIGN_FIELDS}
-    ours["conditions"] = [
-        one for one in status.get("conditions") or [] if one.get("type") in OUR_CONDITIONS
-    ]
+    ours["conditions"] = [one for one in _conditions(status) if one.get("type") in OUR_CONDITIONS]
     parts = ("apiVersion", "kind", "metadata", "spec")
     return {part: document[part] for part in parts if part in document} | {"status": ours}
 

@@ -1,0 +1,43 @@
+"""What a pod says of its agent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torpor_autoscaler.adapters.kubernetes.pods import compute_from
+from torpor_kube.names import POSTGRES_VERSION_LABEL
+
+
+def pod(ip: str = "10.0.0.7", ready: str = "True", **metadata: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "compute-default-x", "uid": "u", **metadata},
+        "spec": {
+            "nodeName": "n1",
+            "restartPolicy": "Never",
+            "containers": [{"name": "agent"}],
+        },
+        "status": {"podIP": ip, "conditions": [{"type": "Ready", "status": ready}]},
+    }
+
+
+def test_an_agent_is_found_where_its_pod_is() -> None:
+    compute = compute_from(pod(labels={POSTGRES_VERSION_LABEL: "17"}))
+    assert compute.info.address == "10.0.0.7:7433"
+    assert (compute.info.compute, compute.info.postgres_version) == ("compute-default-x", "17")
+    assert compute.is_ready and not compute.is_leaving and not compute.is_gone
+
+
+def test_addresses() -> None:
+    assert compute_from(pod("fd00::7")).address == "[fd00::7]:7433"
+    assert compute_from(pod("")).address == ""
+
+
+def test_what_is_not_there_yet_is_not_assumed() -> None:
+    compute = compute_from({"metadata": {"name": "x"}})
+    assert (compute.address, compute.node, compute.is_ready, compute.is_gone) == (
+        "",
+        "",
+        False,
+        False,
+    )
+    assert compute_from(pod(deletionTimestamp="2027-01-01T00:00:00Z")).is_leaving
