@@ -58,7 +58,7 @@ class Town:
         server = Server(
             {**handlers, m.WatchResources: watchers.watch, m.WatchAgents: watchers.watch}
         )
-        await server.listen(self.settings.cluster)
+        await server.listen(self.folder / "cluster.sock")
         self.ending.push_async_callback(server.close)
 
     async def start_agent(self) -> FakeAgent:
