@@ -165,6 +165,24 @@ def refusal_of_change(kind: str, place: str, change: Json) -> str:
     return str(refused.value)
 
 
+def write_status(place: str, status: Json) -> None:
+    patch = ("--subresource=status", "--type=merge", "--patch", json.dumps({"status": status}))
+    kubectl("patch", "sdb", "epochs", "--namespace", place, *patch)
+
+
+def test_an_epoch_never_goes_down_and_data_keeps_its_owner(place: str) -> None:
+    stored(database({"deletionPolicy": "Delete"}, "epochs"), place)
+    owned = {"userId": 100007, "directory": "/volumes/x"}
+    write_status(place, {"epoch": 7, "storage": owned})
+    for change, words in (
+        ({"epoch": 6}, "an epoch never goes down"),
+        ({"storage": {"userId": 100008}}, "the data has its owner for good"),
+    ):
+        with pytest.raises(KubectlFailed, match=words):
+            write_status(place, change)
+    write_status(place, {"epoch": 8, "storage": {"isMade": True}})
+
+
 def test_other_changes_are_welcome(existing: str) -> None:
     change = {"idleTimeout": "1s", "storage": {"size": "20Gi"}, "roles": [{"name": "app"}]}
     patch = ("--type=merge", "--patch", json.dumps({"spec": change}), "--dry-run=server")
