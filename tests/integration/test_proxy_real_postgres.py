@@ -7,9 +7,7 @@ client did, once all is answered the session is safe again.
 
 from __future__ import annotations
 
-import contextlib
 import select
-import socket
 from collections.abc import Iterator
 from random import Random
 
@@ -17,12 +15,10 @@ import pytest
 
 from support import talk
 from support.up import Database, Up, a_database
-from support.wire_client import HungUp, Message, WireClient, query
+from support.wire_client import READ_SECONDS_MAX, HungUp, Message, WireClient, backend, query
 from torpor_proxy.core import capture, custom_settings, keepalive, wire
 from torpor_proxy.core.capture import UNKNOWN
 from torpor_proxy.core.exchange import Exchange
-
-READ_SECONDS_MAX = 30.0
 
 TURNS = 12
 
@@ -36,18 +32,6 @@ INTERNAL_ERROR = b"\0CXX000\0"
 """A function call behind a pipeline without its Sync makes Postgres 18 lose its own place."""
 
 ON_ITS_OWN = (b"A", b"N", b"S")
-
-
-@contextlib.contextmanager
-def backend(database: Database) -> Iterator[WireClient]:
-    """A session on the compute itself, as the proxy makes it."""
-    folder = database.up.folder.compute_directory(database.status["compute"])
-    with socket.socket(socket.AF_UNIX) as made:
-        made.settimeout(READ_SECONDS_MAX)
-        made.connect(str(folder / ".s.PGSQL.5432"))
-        client = WireClient(made)
-        client.ask(wire.startup((("user", "app"), ("database", "app"))))
-        yield client
 
 
 @pytest.fixture(scope="module")

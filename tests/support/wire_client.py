@@ -157,6 +157,18 @@ def logged_in(
         yield client
 
 
+@contextlib.contextmanager
+def backend(database: Database) -> Iterator[WireClient]:
+    """A session on the compute itself, as the proxy makes it."""
+    folder = database.up.folder.compute_directory(database.status["compute"])
+    with socket.socket(socket.AF_UNIX) as made:
+        made.settimeout(READ_SECONDS_MAX)
+        made.connect(str(folder / ".s.PGSQL.5432"))
+        client = WireClient(made)
+        client.ask(wire.startup((("user", "app"), ("database", "app"))))
+        yield client
+
+
 class Reported(Exception):
     """An ErrorResponse."""
 
