@@ -31,6 +31,7 @@ from torpor_channel.health import answering
 
 if TYPE_CHECKING:
     from torpor_autoscaler.adapters.kubernetes.cluster import KubernetesCluster
+from torpor_channel.tls import Identity
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,11 @@ class Autoscaler:
         limits: Limits | None = None,
     ) -> None:
         self.world = World(
-            limits or Limits(), warm=settings.warm, endpoint=settings.endpoint, now=clock.now()
+            limits or Limits(),
+            warm=settings.warm,
+            endpoint=settings.endpoint,
+            now=clock.now(),
+            tells_of_rest=isinstance(settings.cluster, OnKubernetes),
         )
         self._executor = Executor(self.world, cluster, agents, proxies, clock)
         self.fleet = Fleet(self.world, self._executor, agents, proxies)
@@ -94,14 +99,15 @@ async def serving(settings: Settings, limits: Limits | None = None) -> AsyncIter
     """Listens last: whoever can ask finds databases that are known."""
     async with contextlib.AsyncExitStack() as ending:
         cluster = await ending.enter_async_context(_reached(settings))
-        agents, proxies = ChannelAgents(), ChannelProxies()
+        identity = None if settings.tls is None else Identity(settings.tls)
+        agents, proxies = ChannelAgents(identity), ChannelProxies()
         ending.push_async_callback(agents.close)
         autoscaler = Autoscaler(settings, cluster, agents, proxies, SystemClock(), limits)
         ending.push_async_callback(autoscaler.close)
         agents.start(autoscaler.fleet)
         await cluster.start(autoscaler.fleet)
         autoscaler.begin()
-        listener = Listener(autoscaler.desk, autoscaler.desk, proxies)
+        listener = Listener(autoscaler.desk, autoscaler.desk, proxies, identity)
         await listener.listen(settings.listen)
         ending.push_async_callback(listener.close)
         yield autoscaler

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torpor_api.failures import InvalidRequest
 from torpor_api.resource import Endpoint
-from torpor_channel.address import TcpAddress, parse_tcp
+from torpor_channel.address import Address, TcpAddress, parse_address, parse_tcp
 
 WAKE_DEADLINE_S = 55.0
 """Less than the minute for which a proxy waits, so that its clients hear the reason."""
@@ -43,7 +43,7 @@ class OnKubernetes:
 class Settings:
     cluster: Path | OnKubernetes
     """Where the cluster listens, or how Kubernetes is asked."""
-    listen: Path
+    listen: Address
     warm: int
     """How many agents wait for a database."""
     endpoint: Endpoint
@@ -52,6 +52,8 @@ class Settings:
     suspend_deadline_s: float
     health: TcpAddress | None = None
     """Where a kubelet's probes are answered."""
+    tls: Path | None = None
+    """The folder with its certificate, where it and agents are on a network."""
 
 
 def from_arguments(arguments: Sequence[str]) -> Settings:
@@ -63,7 +65,8 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
     parser.add_argument("--system-namespace", default=SYSTEM_NAMESPACE, metavar="NAMESPACE")
     parser.add_argument("--pool", default=POOL, metavar="NAME")
     parser.add_argument("--kubeconfig", type=Path, default=None, metavar="FILE")
-    parser.add_argument("--listen", type=Path, required=True, metavar="SOCKET")
+    parser.add_argument("--listen", type=_address, required=True, metavar="SOCKET|HOST:PORT")
+    parser.add_argument("--tls", type=Path, default=None, metavar="FOLDER")
     parser.add_argument("--warm", type=_warm, required=True, metavar="N")
     parser.add_argument("--advertise", type=_endpoint, required=True, metavar="HOST:PORT")
     parser.add_argument("--wake-deadline", type=_seconds, default=WAKE_DEADLINE_S, metavar="S")
@@ -72,6 +75,8 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
     )
     parser.add_argument("--health", type=_tcp, default=None, metavar="HOST:PORT")
     found = parser.parse_args(arguments)
+    if isinstance(found.listen, TcpAddress) and found.tls is None:
+        parser.error(f"--listen {found.listen} is on a network: give --tls FOLDER as well")
     return Settings(
         cluster=_cluster(found),
         listen=found.listen,
@@ -80,6 +85,7 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
         wake_deadline_s=found.wake_deadline,
         suspend_deadline_s=found.suspend_deadline,
         health=found.health,
+        tls=found.tls,
     )
 
 
@@ -87,6 +93,13 @@ def _cluster(found: argparse.Namespace) -> Path | OnKubernetes:
     if found.cluster == KUBERNETES:
         return OnKubernetes(found.system_namespace, found.pool, found.kubeconfig)
     return Path(found.cluster)
+
+
+def _address(text: str) -> Address:
+    try:
+        return parse_address(text)
+    except InvalidRequest as refused:
+        raise argparse.ArgumentTypeError(refused.message) from None
 
 
 def _tcp(text: str) -> TcpAddress:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-from pathlib import Path
 from typing import TypeVar
 
 from torpor_api import messages as m
 from torpor_api.failures import Failure, Unavailable
 from torpor_autoscaler.core.actions import NotAsked
 from torpor_autoscaler.ports import AgentEvent, AgentFacts
+from torpor_channel.address import parse_address
 from torpor_channel.client import dial
 from torpor_channel.peer import Handlers, Peer
+from torpor_channel.tls import COMPUTE, Identity, Trust
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,9 @@ ReplyT = TypeVar("ReplyT", bound=m.Message)
 class ChannelAgents:
     """A lost connection is a fact for the fleet; the next question makes a new one."""
 
-    def __init__(self) -> None:
+    def __init__(self, identity: Identity | None = None) -> None:
+        """``identity``: for agents on a network."""
+        self._trust = None if identity is None else Trust(identity, COMPUTE)
         self._fleet: AgentFacts | None = None
         self._handlers: Handlers = {}
         self._peers: dict[str, Peer] = {}
@@ -83,7 +86,7 @@ class ChannelAgents:
     async def _dial(self, agent: m.AgentInfo) -> Peer:
         """Raises Unavailable where nobody listens, NotAsked where it is we who can't call."""
         try:
-            return await dial(Path(agent.address), self._handlers)
+            return await dial(parse_address(agent.address), self._handlers, self._trust)
         except Unavailable as failure:
             cause = failure.__context__
             if isinstance(cause, OSError) and cause.errno in OUR_OWN_LACK:

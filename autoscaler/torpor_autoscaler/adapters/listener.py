@@ -4,28 +4,52 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 from torpor_api import messages as m
 from torpor_autoscaler.adapters.proxies import ChannelProxies
 from torpor_autoscaler.ports import PeopleDesk, ProxyDesk
+from torpor_channel.address import Address
+from torpor_channel.admission import Admission, Rights
 from torpor_channel.peer import Peer
 from torpor_channel.server import Server
+from torpor_channel.tls import CLIENT, OPERATOR, PROXY, Identity
+
+_Messages = frozenset[type[m.Message]]
+
+_OF_PROXIES: _Messages = frozenset(
+    {m.RegisterProxy, m.Wake, m.ProxySample, m.ResumeSeen, m.Switchover}
+)
+"""A switchover is asked for by a proxy that tries everybody's sessions out (chaos mode)."""
+
+_OF_PEOPLE: _Messages = frozenset(
+    {m.Wake, m.Suspend, m.AwaitKnown, m.Switchover, m.Sessions, m.Why}
+)
+
+RIGHTS: Rights = {PROXY: _OF_PROXIES, OPERATOR: _OF_PEOPLE, CLIENT: _OF_PEOPLE}
+"""Who may ask what, on a network."""
 
 
 class Listener:
     """One server for both: their questions differ, their sockets need not."""
 
-    def __init__(self, desk: ProxyDesk, people: PeopleDesk, proxies: ChannelProxies) -> None:
+    def __init__(
+        self,
+        desk: ProxyDesk,
+        people: PeopleDesk,
+        proxies: ChannelProxies,
+        identity: Identity | None = None,
+    ) -> None:
+        """``identity``: to listen on a network with."""
         self._desk = desk
         self._people = people
         self._proxies = proxies
         self._watches: set[asyncio.Task[None]] = set()
-        self._server = Server(self._handlers())
+        admission = None if identity is None else Admission(identity, RIGHTS)
+        self._server = Server(self._handlers(), admission)
 
-    async def listen(self, path: Path) -> None:
-        await self._server.listen(path)
+    async def listen(self, address: Address) -> None:
+        await self._server.listen(address)
 
     async def close(self) -> None:
         await self._server.close()

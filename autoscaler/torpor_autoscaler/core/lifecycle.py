@@ -14,7 +14,7 @@ from typing import Any
 
 from torpor_api.failures import Failure
 from torpor_api.phases import Phase
-from torpor_autoscaler.core import outcomes
+from torpor_autoscaler.core import outcomes, status
 from torpor_autoscaler.core.actions import Action, Plan, Wait, ask
 from torpor_autoscaler.core.awake import fetch_facts, stay_awake, store_facts
 from torpor_autoscaler.core.database import AT_REST, Database
@@ -76,6 +76,8 @@ def _step(database: Database) -> Plan[None]:
         yield from _resume_in_time(database, now)
     elif phase not in AT_REST or database.wishes:
         yield from _lay_down(database)
+    elif database.world.tells_of_rest and status.is_rest_untold(database):
+        yield from write(database, phase, database.status.epoch, database.status.compute)
     else:
         yield from ask(Wait(database.next_facts_at))
 
@@ -98,9 +100,9 @@ def _resume_in_time(database: Database, now: float) -> Plan[None]:
 def _rest(database: Database) -> Plan[None]:
     """Failed, with the reason in the record; only one that is kept awake tries by itself."""
     assert database.trouble is not None
-    status = database.status
-    if status.phase is not Phase.FAILED:
-        yield from write(database, Phase.FAILED, status.epoch, status.compute)
+    record = database.status
+    if record.phase is not Phase.FAILED:
+        yield from write(database, Phase.FAILED, record.epoch, record.compute)
         database.world.pool.unbind(database.name)
     moments = (database.trouble.retry_at if database.is_kept else None, database.next_facts_at)
     yield from ask(Wait(min((m for m in moments if m is not None), default=None)))

@@ -38,6 +38,15 @@ def rendered(database: Database, phase: Phase, epoch: int, compute: str | None) 
     )
 
 
+def is_rest_untold(database: Database) -> bool:
+    """It sleeps, and its record does not say that it is ready as its spec is now."""
+    generation = database.resource.metadata.generation
+    return database.status.phase is Phase.SUSPENDED and not any(
+        condition.type == "Ready" and condition.observed_generation >= generation
+        for condition in database.status.conditions
+    )
+
+
 def _why_awake(database: Database, phase: Phase) -> tuple[str, ...]:
     if phase is not Phase.ACTIVE:
         return ()

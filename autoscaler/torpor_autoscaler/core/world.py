@@ -11,11 +11,22 @@ from torpor_autoscaler.core.warm_pool import WarmPool
 class World:
     """One per autoscaler."""
 
-    def __init__(self, limits: Limits, *, warm: int, endpoint: Endpoint, now: float) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        warm: int,
+        endpoint: Endpoint,
+        now: float,
+        tells_of_rest: bool = False,
+    ) -> None:
         self.limits = limits
         self.pool = WarmPool(warm)
         self.proxies = Proxies(limits.proxy_forget_s)
         self.endpoint = endpoint
+        self.tells_of_rest = tells_of_rest
+        """Whether a database that sleeps says in its record that it is ready, at each generation:
+        where people and their tools wait for that (``kubectl wait --for=condition=Ready``)."""
         self.blind_until = now + limits.start_grace_s
         self.now = now
         """Seconds of the monotonic clock at the latest fact or outcome; the shell sets it."""

@@ -67,11 +67,14 @@ class Story:
         *,
         agents: int = 2,
         limits: Limits | None = None,
+        tells_of_rest: bool = False,
         **spec: Any,
     ) -> None:
         limits = limits or Limits(start_grace_s=0.0)
         endpoint = Endpoint(host="db.example", port=5432)
-        self.world = World(limits, warm=agents, endpoint=endpoint, now=0.0)
+        self.world = World(
+            limits, warm=agents, endpoint=endpoint, now=0.0, tells_of_rest=tells_of_rest
+        )
         self.world.now = 100.0
         for number in range(1, agents + 1):
             self.world.pool.learn(agent(number))
