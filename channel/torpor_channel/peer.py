@@ -77,7 +77,7 @@ class Peer:
         finally:
             del self._questions[id]
         try:
-            return request.reply.model_validate(body)  # type: ignore[return-value]
+            return request.reply.model_validate(body, extra="ignore")  # type: ignore[return-value]
         except ValidationError as error:
             raise Unavailable(
                 f"the answer to {type(request).__name__} can't be read: {str(error)[:200]}"

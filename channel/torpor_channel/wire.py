@@ -113,7 +113,7 @@ def _ask(id: int, name: str, body: Any) -> Ask | Unreadable:
     if request is None:
         return Unreadable(id, in_one_line(name), _IS_NEW)
     try:
-        return Ask(id, request.model_validate(body))
+        return Ask(id, request.model_validate(body, extra="ignore"))
     except ValidationError as error:
         return Unreadable(id, name, _why_impossible(error))
 
@@ -123,7 +123,7 @@ def _tell(name: str, body: Any) -> Tell | Unreadable:
     if event is None:
         return Unreadable(None, in_one_line(name), _IS_NEW)
     try:
-        return Tell(event.model_validate(body))
+        return Tell(event.model_validate(body, extra="ignore"))
     except ValidationError as error:
         return Unreadable(None, name, _why_impossible(error))
 

@@ -11,7 +11,8 @@ class Message(BaseModel):
     """Base of everything on the control channel."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
-    # Unknown fields are passed over: components of two releases talk during an upgrade.
+    # Unknown fields are passed over: components of two releases talk during an upgrade. The channel
+    # does so in the parts of resources, too, which are strict where a person has written them.
 
 
 class Done(Message):

@@ -266,3 +266,13 @@ async def test_a_connection_may_be_closed_as_soon_as_it_is_made(ends: Ends) -> N
     assert other.closed.is_set()
     async with asyncio.timeout(SECONDS_MAX):
         await peer.closed.wait()
+
+
+async def test_what_an_answer_of_a_newer_release_says_besides_is_passed_over(ends: Ends) -> None:
+    peer, (reader, writer) = await ends.connect()
+    asked = asyncio.create_task(peer.ask(ask_role("app"), timeout_s=SECONDS_MAX))
+    id = json.loads(await reader.readline())["id"]
+    role = {"name": "app", "newer": 1}
+    writer.write(json.dumps({"id": id, "answer": {"role": role, "newer": 1}}).encode() + b"\n")
+    found = (await asked).role
+    assert found is not None and found.name == "app"

@@ -88,6 +88,19 @@ def test_words_of_a_newer_release_are_no_defect() -> None:
     assert wire.decode(line) == wire.Ask(7, REQUESTS[0])
 
 
+def test_what_a_newer_release_says_of_a_resource_is_passed_over() -> None:
+    """Its agents serve databases for days; the autoscaler that speaks to them may be newer."""
+    start, changed = REQUESTS[3], EVENTS[0]
+    for new in (
+        (b'"newer":{"a":1},"minCU"', b'"minCU"'),
+        (b'"newer":[],"name":"app"', b'"name":"app"'),
+    ):
+        line = wire.encode_ask(7, start).replace(new[1], new[0])
+        assert new[0] in line and wire.decode(line) == wire.Ask(7, start)
+        line = wire.encode_tell(changed).replace(new[1], new[0])
+        assert new[0] in line and wire.decode(line) == wire.Tell(changed)
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
