@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import subprocess
@@ -44,8 +45,15 @@ def helm(*arguments: str, values: Json | None = None) -> str:
 
 def rendered(values: Json | None = None, release: str = "torpor") -> list[Json]:
     """All objects of the chart, hooks and tests too."""
-    text = helm("template", release, str(CHART), "--namespace", NAMESPACE, values=values or {})
+    text = _template(json.dumps(values or {}), release)
     return [document for document in yaml.safe_load_all(text) if document]
+
+
+@functools.cache
+def _template(values: str, release: str) -> str:
+    """Many tests look at the same objects."""
+    place = ("--namespace", NAMESPACE)
+    return helm("template", release, str(CHART), *place, values=json.loads(values))
 
 
 def of_kind(kind: str, objects: list[Json]) -> dict[str, Json]:

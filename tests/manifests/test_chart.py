@@ -15,6 +15,7 @@ import kustomize_base
 from crds.files import texts
 from kustomize_base import CHART, NAMESPACE
 from manifests.helm import HELM, Json, Refused, helm, needs_helm, of_kind, rendered
+from torpor_operator import settings as operator_settings
 
 pytestmark = needs_helm
 
@@ -204,8 +205,24 @@ def test_everything_that_can_be_said_is_heard() -> None:
     assert (service["type"], service["externalTrafficPolicy"]) == ("LoadBalancer", "Local")
     assert service["ports"][0]["nodePort"] == 30432
     assert of_kind("WarmPool", objects)["default"]["spec"] == {"size": {"min": 2, "max": 5}}
+    for account in of_kind("ServiceAccount", objects).values():
+        assert account["imagePullSecrets"] == [{"name": "pull"}]
     clients = of_kind("NetworkPolicy", objects)["torpor-proxy"]["spec"]["ingress"][1]
     assert clients["from"] == EVERYTHING["networkPolicy"]["clients"]
+
+
+@EACH
+def test_the_operator_understands_its_arguments(values: Json) -> None:
+    operator = of_kind("Deployment", rendered(values))["torpor-operator"]["spec"]["template"]
+    container = operator["spec"]["containers"][0]
+    settings = operator_settings.from_arguments(container["args"])
+    assert settings.namespace == NAMESPACE
+    assert settings.domains == tuple(values.get("domains", ()))
+    accounts = of_kind("ServiceAccount", rendered(values))
+    assert settings.compute_service_account in accounts
+    assert settings.compute_image == container["image"].replace("/operator:", "/compute:")
+    service = of_kind("Service", rendered(values))[f"{settings.proxy_service}"]
+    assert service["spec"]["ports"][0]["port"] == 5432
 
 
 def test_a_budget_never_blocks_the_only_one() -> None:

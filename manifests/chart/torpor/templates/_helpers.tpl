@@ -69,15 +69,6 @@ tolerations:
 {{- end }}
 {{- end }}
 
-{{- define "torpor.pullSecrets" -}}
-{{- with .Values.image.pullSecrets }}
-imagePullSecrets:
-  {{- range . }}
-  - name: {{ . }}
-  {{- end }}
-{{- end }}
-{{- end }}
-
 {{/* Asked by the kubelet: is it turning, can it serve. The first answer may take its time. */}}
 {{- define "torpor.probes" -}}
 startupProbe:
