@@ -67,6 +67,10 @@ class Identity:
         """Wants the other side's name (``server_hostname``) in a certificate of the CA."""
         return self._present().client
 
+    def show(self, context: ssl.SSLContext) -> None:
+        """Have another context show our certificate, as it is on disk now. Raises OSError."""
+        context.load_cert_chain(self.folder / "tls.crt", self.folder / "tls.key")
+
     def _present(self) -> _Loaded:
         """A look at three files takes microseconds; a handshake takes a millisecond."""
         try:
@@ -90,7 +94,7 @@ class Identity:
     def _context(self, side: int) -> ssl.SSLContext:
         context = ssl.SSLContext(side)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.load_cert_chain(self.folder / "tls.crt", self.folder / "tls.key")
+        self.show(context)
         context.load_verify_locations(self.folder / "ca.crt")
         context.set_alpn_protocols([ALPN])
         return context

@@ -10,6 +10,7 @@ import os
 import resource
 import secrets
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -19,11 +20,13 @@ from time import monotonic
 from torpor_api import messages as m
 from torpor_api.failures import Failure, InvalidRequest, NotFound
 from torpor_api.logs import log_as_json
-from torpor_channel.address import TcpAddress, parse_tcp
+from torpor_channel.address import Address, TcpAddress, parse_address, parse_tcp
 from torpor_channel.health import answering
+from torpor_channel.tls import Identity
 from torpor_proxy.adapters.compute import SocketComputes
 from torpor_proxy.adapters.fleet import ChannelFleet
 from torpor_proxy.adapters.listener import Listener
+from torpor_proxy.adapters.network_compute import NetworkComputes
 from torpor_proxy.adapters.tls import Certificate
 from torpor_proxy.executor.endpoint import Endpoint
 from torpor_proxy.executor.host import Chaos
@@ -41,7 +44,11 @@ FLEET_SECONDS_MAX = 30.0
 class Options:
     """The command line."""
 
-    autoscaler: Path
+    autoscaler: Address
+    name: str
+    """No other proxy's."""
+    tls: Path | None
+    """The folder with its certificate for autoscaler, agents and computes on a network."""
     host: str
     port: int
     certificate: Path | None
@@ -54,7 +61,9 @@ class Options:
 def parse_options(arguments: Sequence[str]) -> Options:
     """Raises InvalidRequest for an address that is none; argparse ends the process otherwise."""
     parser = argparse.ArgumentParser(prog="torpor_proxy", description=__doc__)
-    parser.add_argument("--autoscaler", type=Path, required=True, metavar="SOCKET")
+    parser.add_argument("--autoscaler", required=True, metavar="SOCKET|HOST:PORT")
+    parser.add_argument("--tls", type=Path, metavar="FOLDER")
+    parser.add_argument("--name", default=_own_name(), help="no other proxy's")
     parser.add_argument("--listen", required=True, metavar="HOST:PORT")
     parser.add_argument("--tls-cert", type=Path, metavar="FILE")
     parser.add_argument("--tls-key", type=Path, metavar="FILE")
@@ -70,11 +79,29 @@ def parse_options(arguments: Sequence[str]) -> Options:
         raise InvalidRequest("--tls-cert and --tls-key belong together")
     if given.restart_every < 0 or (given.restart_every and not given.park_every_safe_point):
         raise InvalidRequest("--restart-every N belongs to --park-every-safe-point; N is above 0")
+    autoscaler = parse_address(given.autoscaler)
+    if isinstance(autoscaler, TcpAddress) and given.tls is None:
+        raise InvalidRequest(f"--autoscaler {autoscaler} is on a network: give --tls FOLDER")
     host = host.removeprefix("[").removesuffix("]")
     chaos = Chaos(given.park_every_safe_point, given.restart_every)
     domains = tuple(domain.lower().strip(".") for domain in given.domain or ["localhost"])
     files = given.tls_cert, given.tls_key
-    return Options(given.autoscaler, host, int(port), *files, domains, chaos, given.health)
+    return Options(
+        autoscaler,
+        given.name,
+        given.tls,
+        host,
+        int(port),
+        *files,
+        domains,
+        chaos,
+        given.health,
+    )
+
+
+def _own_name() -> str:
+    """In a pod it is its process 1, like every other proxy in its own."""
+    return f"proxy-{socket.gethostname()}-{os.getpid()}"
 
 
 class Hearer:
@@ -120,8 +147,10 @@ async def serve(options: Options, settings: Settings) -> None:
     encryption = None
     if options.certificate is not None and options.key is not None:
         encryption = Certificate(options.certificate, options.key)
-    fleet = ChannelFleet(options.autoscaler)
-    registry = Registry(settings, fleet, SocketComputes(), options.chaos)
+    identity = None if options.tls is None else Identity(options.tls)
+    computes = SocketComputes() if identity is None else NetworkComputes(identity)
+    fleet = ChannelFleet(options.autoscaler, options.name, identity)
+    registry = Registry(settings, fleet, computes, options.chaos)
     door = Door(registry, fleet, encryption, options.domains, mock_secret(options.key))
     fleet.start(Hearer(registry))
     listener = Listener(settings, lambda stream, client: open_session(door, stream, client))

@@ -13,9 +13,9 @@ from torpor_api.failures import Busy, NotFound, Refused
 from torpor_api.phases import Phase
 
 
-@pytest.fixture
-async def town() -> AsyncIterator[Town]:
-    async with opened_town() as opened:
+@pytest.fixture(params=[False, True], ids=["sockets", "network"])
+async def town(request: pytest.FixtureRequest) -> AsyncIterator[Town]:
+    async with opened_town(on_network=request.param) as opened:
         yield opened
 
 

@@ -9,10 +9,12 @@ import asyncio
 import contextlib
 import logging
 import os
+import ssl
 import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -20,9 +22,14 @@ import pytest
 import uvloop
 
 from support.agent import until
+from support.certificates import Authority
 from support.connections import Recorder
+from support.ports import free_address
 from torpor_api.messages import ComputeAddress
+from torpor_channel.tls import PROXY, Identity
+from torpor_compute.adapters.server_tls import ServerTls
 from torpor_proxy.adapters.compute import SocketComputes
+from torpor_proxy.adapters.network_compute import NetworkComputes
 from torpor_proxy.core import wire
 from torpor_proxy.ports import BackendLost, Computes
 
@@ -49,7 +56,10 @@ class Server:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         with contextlib.closing(writer):
-            self.said.append(await reader.read(1000))
+            try:
+                self.said.append(await reader.read(1000))
+            except ConnectionError:
+                self.said.append(b"")
 
 
 class World(Protocol):
@@ -58,6 +68,8 @@ class World(Protocol):
     computes: Computes
     server: Server
     address: ComputeAddress
+    address_of_another: ComputeAddress
+    """At the same place, where by rights another one listens."""
 
     async def lose(self) -> None:
         """Nobody listens any more."""
@@ -70,6 +82,8 @@ class UnixWorld:
         self.computes: Computes = SocketComputes()
         self.server = Server()
         self.address = ComputeAddress(socket_directory=str(folder), user_id=os.geteuid())
+        another = {"user_id": os.geteuid() + 1}
+        self.address_of_another = self.address.model_copy(update=another)
         self._path = folder / f".s.PGSQL.{self.address.port}"
 
     async def listen(self) -> None:
@@ -89,7 +103,62 @@ async def unix_world() -> AsyncIterator[World]:
         await world.lose()
 
 
-WORLDS = {"unix": unix_world}
+class TlsWorld:
+    """A compute on a network, by certificates; ``direct_tls``: from the first byte."""
+
+    def __init__(self, folder: Path, *, direct_tls: bool) -> None:
+        authority = Authority()
+        self.server = Server()
+        self.identity = Identity(authority.folder(folder / "proxy", PROXY))
+        self.computes: Computes = NetworkComputes(self.identity)
+        own = ServerTls(folder, self.identity.folder / "ca.crt")
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(own.certificate, own.key)
+        self._context.load_verify_locations(own.ca)
+        self._context.verify_mode = ssl.CERT_REQUIRED
+        self._context.set_alpn_protocols(["postgresql"])
+        place = free_address()
+        self.address = ComputeAddress(
+            host=place.host,
+            port=place.port,
+            certificate_sha256=own.sha256,
+            direct_tls=direct_tls,
+        )
+        another = {"certificate_sha256": "0" * 64}
+        self.address_of_another = self.address.model_copy(update=another)
+
+    async def listen(self) -> None:
+        context = self._context if self.address.direct_tls else None
+        self._listener = await asyncio.start_server(
+            self._serve, self.address.host, self.address.port, ssl=context
+        )
+
+    async def lose(self) -> None:
+        self._listener.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self.address.direct_tls:
+            assert await reader.readexactly(8) == b"\0\0\0\x08\x04\xd2\x16/"
+            writer.write(b"S")
+            await writer.start_tls(self._context)
+        assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "postgresql"
+        await self.server.serve(reader, writer)
+
+
+@contextlib.asynccontextmanager
+async def tls_world(*, direct_tls: bool = False) -> AsyncIterator[World]:
+    with tempfile.TemporaryDirectory(prefix="t") as folder:
+        world = TlsWorld(Path(folder), direct_tls=direct_tls)
+        await world.listen()
+        yield world
+        await world.lose()
+
+
+WORLDS: dict[str, Callable[[], contextlib.AbstractAsyncContextManager[World]]] = {
+    "unix": unix_world,
+    "tls": tls_world,
+    "direct tls": partial(tls_world, direct_tls=True),
+}
 """Whoever makes another adapter, or a fake, adds it here."""
 
 
@@ -142,25 +211,26 @@ async def test_a_cancel_request_to_nobody_is_no_error(world: World) -> None:
     await world.computes.cancel(world.address, 4242, b"four")
 
 
-async def test_nothing_is_said_to_another_user(
+async def test_nothing_is_said_to_a_stranger(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whoever has put a socket of its own in the place of the database's is told nothing."""
-    address = world.address.model_copy(update={"user_id": os.geteuid() + 1})
-    with caplog.at_level(logging.ERROR), pytest.raises(BackendLost, match="listens user"):
-        await world.computes.dial(address)
-    await world.computes.cancel(address, 4242, b"four")
+    """Whoever has put itself in the place of the database's Postgres is told nothing."""
+    with caplog.at_level(logging.ERROR), pytest.raises(BackendLost, match="listens"):
+        await world.computes.dial(world.address_of_another)
+    await world.computes.cancel(world.address_of_another, 4242, b"four")
     await until(lambda: world.server.said == [b"", b""], "both have gone, without a word")
-    assert [record.message for record in caplog.records] == ["stranger_at_socket"] * 2
-
-
-async def test_of_an_address_that_names_no_user_anybody_may_listen(world: World) -> None:
-    address = world.address.model_copy(update={"user_id": None})
-    (await world.computes.dial(address)).close()
-    await until(lambda: world.server.said == [b""], "it was let in")
+    strange = [each.message for each in caplog.records if each.message.startswith("stranger_at_")]
+    assert len(strange) == 2
 
 
 # --- only on one machine ---------------------------------------------------------------------
+
+
+async def test_of_an_address_that_names_no_user_anybody_may_listen() -> None:
+    async with unix_world() as world:
+        address = world.address.model_copy(update={"user_id": None})
+        (await world.computes.dial(address)).close()
+        await until(lambda: world.server.said == [b""], "it was let in")
 
 
 @pytest.fixture

@@ -8,20 +8,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
 from support.fakes.town import Town, apply, opened_town
+from support.ports import free_address
 from torpor_api import messages as m
 from torpor_api.chain import Chain, Step
 from torpor_api.facts import RoleFacts
 from torpor_api.failures import DataDamaged, NotFound, Unavailable
 from torpor_api.phases import Phase
 from torpor_api.resource import Keepalives
-from torpor_channel.peer import Peer
+from torpor_channel.address import Address
+from torpor_channel.admission import Admission
+from torpor_channel.peer import Handlers, Peer
 from torpor_channel.server import Server
+from torpor_channel.tls import COMPUTE, PROXY
 from torpor_proxy.adapters.fleet import ChannelFleet
 from torpor_proxy.ports import Fleet
 
@@ -81,13 +86,14 @@ class ChannelWorld:
     def __init__(self, town: Town) -> None:
         self.town = town
         self.hearer = Hearer()
-        self.channel = ChannelFleet(town.settings.listen, "proxy-1")
+        identity = town.identity(PROXY)
+        self.channel = ChannelFleet(town.settings.listen, "proxy-1", identity)
         self.fleet: Fleet = self.channel
 
 
 @contextlib.asynccontextmanager
-async def channel_world() -> AsyncIterator[World]:
-    async with opened_town() as town:
+async def channel_world(*, on_network: bool = False) -> AsyncIterator[World]:
+    async with opened_town(on_network=on_network) as town:
         apply(town)
         for _ in range(2):
             await town.start_agent()
@@ -101,7 +107,10 @@ async def channel_world() -> AsyncIterator[World]:
             await world.channel.close()
 
 
-WORLDS = {"channel": channel_world}
+WORLDS: dict[str, Callable[[], contextlib.AbstractAsyncContextManager[World]]] = {
+    "channel": channel_world,
+    "network": partial(channel_world, on_network=True),
+}
 """Whoever makes another adapter, or a fake, adds it here."""
 
 
@@ -256,19 +265,28 @@ class RoleAgent:
 
 
 @contextlib.asynccontextmanager
-async def role_agent(path: Path) -> AsyncIterator[RoleAgent]:
+async def role_agent(town: Town, place: Address) -> AsyncIterator[RoleAgent]:
     agent = RoleAgent()
-    server = Server({m.AskRoleFacts: agent.answer})
-    await server.listen(path)
+    handlers: Handlers = {m.AskRoleFacts: agent.answer}
+    identity = town.identity(COMPUTE)
+    admission = None if identity is None else Admission(identity, {PROXY: handlers.keys()})
+    server = Server(handlers, admission)
+    await server.listen(place)
     try:
         yield agent
     finally:
         await server.close()
 
 
-async def test_a_role_is_as_its_agent_says_now(world: World, tmp_path: Path) -> None:
-    address = m.ComputeAddress(agent=str(tmp_path / "a.sock"))
-    async with role_agent(tmp_path / "a.sock") as agent:
+@pytest.fixture
+def place(world: World, tmp_path: Path) -> Address:
+    """For an agent."""
+    return tmp_path / "a.sock" if world.town.settings.tls is None else free_address()
+
+
+async def test_a_role_is_as_its_agent_says_now(world: World, place: Address) -> None:
+    address = m.ComputeAddress(agent=str(place))
+    async with role_agent(world.town, place) as agent:
 
         async def ask(role: str, timeout_s: float = WAIT_SECONDS_MAX) -> RoleFacts | None:
             return await world.fleet.role(address, role, timeout_s=timeout_s)
@@ -285,11 +303,11 @@ async def test_a_role_is_as_its_agent_says_now(world: World, tmp_path: Path) -> 
 
 
 async def test_an_agent_that_is_gone_is_unavailable_and_its_successor_is_asked(
-    world: World, tmp_path: Path
+    world: World, place: Address
 ) -> None:
-    address = m.ComputeAddress(agent=str(tmp_path / "a.sock"))
+    address = m.ComputeAddress(agent=str(place))
     for _ in range(2):
         with pytest.raises(Unavailable):
             await world.fleet.role(address, "app", timeout_s=WAIT_SECONDS_MAX)
-        async with role_agent(tmp_path / "a.sock"):
+        async with role_agent(world.town, place):
             assert await world.fleet.role(address, "app", timeout_s=WAIT_SECONDS_MAX)

@@ -20,6 +20,7 @@ from support.connections import (
     Recorder,
     over_tcp,
     over_tls,
+    over_tls_as_client,
     over_unix,
 )
 from torpor_proxy.adapters import streams
@@ -77,7 +78,7 @@ def contract(test: Callable[[Pair], Coroutine[None, None, None]]) -> Callable[..
     """The test, for each adapter on each loop; nothing raised inside the loop goes unseen."""
 
     @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=LOOPS)
-    @pytest.mark.parametrize("connect", [over_tcp, over_unix, over_tls])
+    @pytest.mark.parametrize("connect", [over_tcp, over_unix, over_tls, over_tls_as_client])
     def each(loop: NewLoop, connect: Connect, tmp_path: Path) -> None:
         raised: list[object] = []
         with asyncio.Runner(loop_factory=loop) as runner:

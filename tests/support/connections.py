@@ -14,7 +14,7 @@ from pathlib import Path
 
 from torpor_cli.local import tls
 from torpor_proxy.adapters.streams import PlainStream
-from torpor_proxy.adapters.tls import Certificate
+from torpor_proxy.adapters.tls import Certificate, TlsStream
 from torpor_proxy.ports import Stream
 
 ANSWER_S_MAX = 20.0
@@ -93,6 +93,31 @@ async def over_tls(folder: Path) -> Both:
             stream.take_over(below, b""),
         )
     return stream, Other(theirs, *opened)
+
+
+async def over_tls_as_client(folder: Path) -> Both:
+    """As to a Postgres. The folder is for its certificate."""
+    made = tls.ensure(folder, "localhost", dt.datetime.now(dt.UTC))
+    ours, theirs = _small(_tcp_sockets())
+    below = await _plain(ours)
+    below.pause()
+    context = ssl.create_default_context(cafile=str(made.ca))
+    context.check_hostname = False
+    stream = TlsStream(context, server_side=False)
+    async with asyncio.timeout(ANSWER_S_MAX):
+        opened, _ = await asyncio.gather(_accepted(theirs, made), stream.take_over(below, b""))
+    return stream, Other(theirs, *opened)
+
+
+async def _accepted(
+    theirs: socket.socket, files: tls.Certificates
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate, files.key)
+    loop, reader = asyncio.get_running_loop(), asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(reader)
+    transport, _ = await loop.connect_accepted_socket(lambda: protocol, theirs, ssl=context)
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
 def _tcp_sockets() -> tuple[socket.socket, socket.socket]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
 from torpor_api import messages as m
 from torpor_api.facts import RoleFacts
+from torpor_channel.address import Address, parse_address
 from torpor_channel.client import Link, dial
 from torpor_channel.peer import ConnectionLost, Handlers, Peer
+from torpor_channel.tls import AUTOSCALER, COMPUTE, Identity, Trust
 
 REGISTER_SECONDS_MAX = 30.0
 """With 10,000 endpoints the answer is some megabytes."""
@@ -51,10 +52,17 @@ class Told(Protocol):
 class ChannelFleet:
     """One link to the autoscaler, made again whenever it is lost."""
 
-    def __init__(self, path: Path, name: str = f"proxy-{os.getpid()}") -> None:
+    def __init__(
+        self,
+        address: Address,
+        name: str = f"proxy-{os.getpid()}",
+        identity: Identity | None = None,
+    ) -> None:
+        """``name``: no other proxy's. ``identity``: for an autoscaler and agents on a network."""
         self._name = name
         self._link: Link | None = None
-        self._path = path
+        self._address = address
+        self._identity = identity
         self._agents: dict[str, Peer] = {}
         self._told_meanwhile: set[str] = set()
         self._closed_meanwhile: set[str] = set()
@@ -106,7 +114,7 @@ class ChannelFleet:
             m.ListSessions: list_sessions,
             m.HaveHeard: have_heard,
         }
-        self._link = Link(self._path, handlers, register)
+        self._link = Link(self._address, handlers, register, self._trust(AUTOSCALER))
         self._link.start()
 
     async def ready(self, *, timeout_s: float) -> None:
@@ -153,6 +161,9 @@ class ChannelFleet:
         assert self._link is not None, "not started"
         return self._link
 
+    def _trust(self, name: str) -> Trust | None:
+        return None if self._identity is None else Trust(self._identity, name)
+
     def _kept(self, address: str) -> Peer | None:
         peer = self._agents.get(address)
         return None if peer is None or peer.closed.is_set() else peer
@@ -161,7 +172,7 @@ class ChannelFleet:
         """The kept connection to an agent, or a new one. Raises Unavailable."""
         peer = self._kept(address)
         if peer is None:
-            dialled = await dial(Path(address))
+            dialled = await dial(parse_address(address), {}, self._trust(COMPUTE))
             # Somebody else may have dialled meanwhile, and may be asking over that one.
             peer = self._kept(address) or dialled
             if peer is not dialled:

@@ -39,15 +39,15 @@ def remember_server_name(
 
 
 class TlsStream(Connection):
-    """The server's side of TLS over the connection of a plain stream."""
+    """TLS over the connection of a plain stream."""
 
     __slots__ = ("_handshake", "_has_ended", "_incoming", "_outgoing", "_ssl")
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext, *, server_side: bool = True) -> None:
         super().__init__()
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        made = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        made = context.wrap_bio(self._incoming, self._outgoing, server_side=server_side)
         self._ssl = cast(NamedSslObject, made)
         self._handshake: asyncio.Future[None] | None = None
         self._has_ended = False
@@ -65,13 +65,12 @@ class TlsStream(Connection):
     async def take_over(self, plain: Stream, first_bytes: bytes) -> None:
         assert isinstance(plain, PlainStream)
         if not plain.is_open:
-            raise HandshakeFailed("the client has hung up")
+            raise HandshakeFailed("the other side has hung up")
         transport = plain.transport
         self._handshake = asyncio.get_running_loop().create_future()
         transport.set_protocol(self)
         self.connection_made(transport)
-        if first_bytes:
-            self.data_received(first_bytes)
+        self.data_received(first_bytes)  # Also where there are none: a client speaks first.
         plain.resume()
         try:
             await self._handshake
@@ -88,9 +87,13 @@ class TlsStream(Connection):
                 while rest:
                     rest = rest[self._ssl.write(rest) :]
             except ssl.SSLError:
-                self._transport.abort()
+                self._unwritten()
                 return
             self._flush()
+
+    def _unwritten(self) -> None:
+        """What was to be written can't be encrypted any more."""
+        self.abort()
 
     def write_eof(self) -> None:
         self.close()

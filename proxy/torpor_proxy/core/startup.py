@@ -34,6 +34,9 @@ _HTTP_VERBS = (b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"CONN", b"
 _CANCEL, _SSL, _GSSENC = 5678, 5679, 5680
 _SPECIAL_MAJOR = 1234
 
+SSL_REQUEST = struct.pack(">iHH", 8, _SPECIAL_MAJOR, _SSL)
+"""Asks a server for TLS."""
+
 
 class Garbage(Exception):
     """The bytes can't be the begin of a Postgres connection; ``words`` say what is wrong."""

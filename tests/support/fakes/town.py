@@ -13,18 +13,22 @@ from typing import Any
 
 import pytest
 
+from support.certificates import Authority
 from support.fakes.agent import FakeAgent
 from support.fakes.channel import AGENT_REQUESTS, CLUSTER_REQUESTS, Watchers, handlers_of
 from support.fakes.cluster import FakeCluster
 from support.fakes.proxy import FakeProxy
+from support.ports import free_address
 from torpor_api import messages as m
 from torpor_api.resource import Endpoint, ServerlessDatabase
 from torpor_autoscaler.core.limits import Limits
 from torpor_autoscaler.main import serving
 from torpor_autoscaler.settings import Settings
+from torpor_channel.admission import Admission
 from torpor_channel.client import dial
 from torpor_channel.peer import Handlers, Peer
 from torpor_channel.server import Server
+from torpor_channel.tls import AUTOSCALER, CLIENT, COMPUTE, PROXY, Identity, Trust
 
 DEADLINE_S = 20.0
 
@@ -34,8 +38,10 @@ LIMITS = Limits(start_grace_s=0.05, activity_every_s=0.05)
 class Town:
     """Everything around one autoscaler; each of its parts listens on a socket of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, on_network: bool = False) -> None:
+        """``on_network``: autoscaler, agents and proxies talk over mutual TLS."""
         self.folder = folder
+        self._authority = Authority() if on_network else None
         self.cluster = FakeCluster()
         self.cluster.keeps_pool = False
         self.ending = contextlib.AsyncExitStack()
@@ -44,12 +50,28 @@ class Town:
         self._autoscaler: contextlib.AsyncExitStack | None = None
         self.settings = Settings(
             cluster=folder / "cluster.sock",
-            listen=folder / "autoscaler.sock",
+            listen=free_address() if on_network else folder / "autoscaler.sock",
+            tls=self._files(AUTOSCALER),
             warm=1,
             endpoint=Endpoint(host="127.0.0.1", port=5432),
             wake_deadline_s=10.0,
             suspend_deadline_s=10.0,
         )
+
+    def _files(self, name: str) -> Path | None:
+        if self._authority is None:
+            return None
+        return self._authority.folder(self.folder / f"{name}.tls", name)
+
+    def identity(self, name: str) -> Identity | None:
+        """Of a component; None where they need none."""
+        files = self._files(name)
+        return None if files is None else Identity(files)
+
+    def trust(self, name: str) -> Trust | None:
+        """Of a component that asks the autoscaler."""
+        identity = self.identity(name)
+        return None if identity is None else Trust(identity, AUTOSCALER)
 
     async def open(self) -> None:
         watchers = Watchers(self.cluster.answer)
@@ -65,10 +87,13 @@ class Town:
         """One that listens before it is told of, as the cluster promises."""
         tell, self.cluster.tell = self.cluster.tell, lambda event: None
         agent = self.cluster.start_agent()
-        agent.info = agent.info.model_copy(update={"address": str(self.folder / agent.compute)})
-        server = Server(handlers_of(agent.answer, *AGENT_REQUESTS))
+        place = self.folder / agent.compute if self._authority is None else free_address()
+        agent.info = agent.info.model_copy(update={"address": str(place)})
+        identity = self.identity(COMPUTE)
+        admission = None if identity is None else Admission(identity, {AUTOSCALER: AGENT_REQUESTS})
+        server = Server(handlers_of(agent.answer, *AGENT_REQUESTS), admission)
         agent.tell = partial(_tell_all, server)
-        await server.listen(Path(agent.info.address))
+        await server.listen(place)
         self._servers[agent.compute] = server
         self.ending.push_async_callback(server.close)
         self.cluster.tell = tell
@@ -97,7 +122,7 @@ class Town:
             proxy.hear(event)
 
         handlers: Handlers = {**gates, m.EndpointChanged: hear, m.EndpointRemoved: hear}
-        peer = await dial(self.settings.listen, handlers)
+        peer = await dial(self.settings.listen, handlers, self.trust(PROXY))
         self.ending.push_async_callback(peer.close)
         self._proxy_peers.append(peer)
         proxy.ask = lambda request: peer.ask(request, timeout_s=DEADLINE_S)
@@ -110,7 +135,7 @@ class Town:
         await self._proxy_peers[0].close()
 
     async def person(self, request: m.Request[Any]) -> Any:
-        peer = await dial(self.settings.listen)
+        peer = await dial(self.settings.listen, {}, self.trust(CLIENT))
         try:
             return await peer.ask(request, timeout_s=DEADLINE_S)
         finally:
@@ -135,10 +160,10 @@ def _tell_all(server: Server, event: m.Event) -> None:
 
 
 @contextlib.asynccontextmanager
-async def opened_town() -> AsyncIterator[Town]:
+async def opened_town(*, on_network: bool = False) -> AsyncIterator[Town]:
     """For the length of a test; whatever runs in it is ended."""
     with tempfile.TemporaryDirectory(prefix="t") as folder:
-        town = Town(Path(folder))
+        town = Town(Path(folder), on_network=on_network)
         await town.open()
         yield town
         await town.stop_autoscaler()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.connections import Recorder
-from torpor_proxy.adapters import server_stream
+from torpor_proxy.adapters import leaving
 from torpor_proxy.adapters.server_stream import ServerStream
 
 SECONDS_MAX = 10.0
@@ -33,7 +33,7 @@ class Pair:
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Longer than any test waits, so that it explains nothing."""
-    monkeypatch.setattr(server_stream, "LEAVE_SECONDS_MAX", 100 * SECONDS_MAX)
+    monkeypatch.setattr(leaving, "LEAVE_SECONDS_MAX", 100 * SECONDS_MAX)
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ async def test_a_server_that_still_talks_is_not_listened_to(pair: Pair) -> None:
 
 
 async def test_a_server_that_does_not_hang_up(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_stream, "LEAVE_SECONDS_MAX", 0.02)
+    monkeypatch.setattr(leaving, "LEAVE_SECONDS_MAX", 0.02)
     pair.stream.close()
     await pair.is_gone()
 
