@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import kopf
+from kopf._core.engines.peering import Identity
 
 from torpor_kube.kinds import SERVERLESS_DATABASE, WARM_POOL, Kind
 from torpor_kube.port import Document
@@ -122,6 +123,8 @@ class KopfThread:
                     registry=self._registry,
                     clusterwide=not self._namespaces,
                     namespaces=self._namespaces,
+                    # Otherwise it asks for the name of the user, which has none in a pod.
+                    identity=Identity("torpor"),
                     stop_flag=self._stop,
                 )
             )
