@@ -273,7 +273,7 @@ class Agent:
         return True
 
     def _serves(self, started: Started) -> None:
-        self._facts = started.facts
+        self._facts, self._changes = started.facts, None
         self._happens(Happening.READY)
         self._tasks.run(self._watch())
         self._tasks.run(self._warm_up())
@@ -285,11 +285,11 @@ class Agent:
 
     async def _clear_away(self, *, starts_again: bool = False) -> None:
         """No process of Postgres is left after this, and what it wrote is on disk."""
-        if self._hold is not None:
-            await self._hold.sql.close()
         self._postgres.signal(Stop.IMMEDIATE)
         await self._postgres.gone(starts_again=starts_again)
         if self._hold is not None:
+            # While the process that becomes the next Postgres starts.
+            await self._hold.sql.close()
             await self._hold.volume.flush()
 
     async def _give_back(self) -> None:

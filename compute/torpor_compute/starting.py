@@ -56,13 +56,16 @@ class Starting:
         return self._started(facts, was_recovery=not taken.was_stopped_cleanly)
 
     async def again(self) -> Started:
-        """After a death of Postgres, once nothing of it is left and all is on disk."""
+        """After a death of Postgres, once nothing of it is left and all is on disk.
+
+        Clients wait for nothing else: the facts are told when they are next looked at, at once.
+        """
         self._chain = StepClock()
         await self.volume.check_ours()
         self._chain.took("ownership record", AGENT)
         self.sql = self._sql_of()
         await self._start_postgres(was_recovery=True)
-        return self._started(await self._read_facts(), was_recovery=True)
+        return self._started(None, was_recovery=True)
 
     async def _start_postgres(self, *, was_recovery: bool) -> None:
         max_cu = self._wanted.spec.max_cu

@@ -44,11 +44,11 @@ class Child:
         assert self._process.stdout is not None
         self._process.stdout.read(1)
 
-    def write(self, line: bytes) -> None:
+    def write(self, data: bytes) -> None:
         """To its standard input, which is closed then."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # It has died: whoever waits for it is told.
-            self._process.stdin.write(line)
+            self._process.stdin.write(data)
             self._process.stdin.close()
 
     def reaped(self, status: int) -> None:

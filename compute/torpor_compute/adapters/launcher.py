@@ -5,36 +5,42 @@ and one ``exec``: starting a process from a large one would take longer than tha
 right that it does not need, and asks the kernel to end it when the agent ends, in this order: a
 change of user id clears the wish for the parent's death signal.
 
-Writes one line when it is warm. Then reads one line of JSON:
+Writes one line when it is warm. Then reads a dictionary, packed by ``marshal``, to its input's end:
 ``{"argv", "environment", "data", "log", "user_id", "agent"}``.
+
+After a death of Postgres clients wait until the next one of these is warm. So it imports little:
+with ``json``, ``signal`` and ``typing`` it would take 31 ms of a processor, and not 15.
 """
 
 from __future__ import annotations
 
 import ctypes
-import json
+import marshal
 import os
-import signal
 import stat
 import sys
-from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _CAPABILITY_VERSION_3 = 0x20080522
+
+_SIGQUIT, _SIGPIPE, _SIGXFSZ = 3, 13, 25
+"""Of Linux."""
+
+_SIG_DFL = ctypes.c_void_p(0)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def main() -> None:
     # A shell's background job ignores it, and so would Postgres until it has its own handlers.
-    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    _libc.signal(_SIGQUIT, _SIG_DFL)
     sys.stdout.write("warm\n")
     sys.stdout.flush()
-    line = sys.stdin.buffer.readline()
-    if not line:
+    packed = sys.stdin.buffer.read()
+    if not packed:
         return  # The agent has ended without being claimed.
-    plan = json.loads(line)
+    plan = marshal.loads(packed)
     try:
         _redirect(plan["log"])
         if plan["user_id"] is not None:
@@ -43,8 +49,8 @@ def main() -> None:
         os.chdir(plan["data"])
         os.umask(0o077)
         # Python ignores these, and an ignored signal stays ignored after exec.
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        _libc.signal(_SIGPIPE, _SIG_DFL)
+        _libc.signal(_SIGXFSZ, _SIG_DFL)
         os.execve(plan["argv"][0], plan["argv"], plan["environment"])
     except OSError as error:
         os.write(2, f"can't run {plan['argv'][0]} in {plan['data']}: {error}\n".encode())
@@ -80,13 +86,13 @@ def _die_with(agent: int) -> None:
     zero = ctypes.c_ulong(0)
     one = ctypes.c_ulong(1)
     _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, one, zero, zero, zero), "prctl")
-    quit_signal = ctypes.c_ulong(signal.SIGQUIT)
+    quit_signal = ctypes.c_ulong(_SIGQUIT)
     _checked(_libc.prctl(_PR_SET_PDEATHSIG, quit_signal, zero, zero, zero), "prctl")
     if os.getppid() != agent:
         os._exit(1)
 
 
-def _checked(result: Any, name: str) -> None:
+def _checked(result: int, name: str) -> None:
     if result != 0:
         raise OSError(ctypes.get_errno(), f"{name}: {os.strerror(ctypes.get_errno())}")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
+import marshal
 import os
 import signal
 import sys
@@ -158,7 +158,7 @@ class PostgresProcess:
             "user_id": user_id,
             "agent": os.getpid(),
         }
-        self._child.write(json.dumps(plan).encode() + b"\n")
+        self._child.write(marshal.dumps(plan))
         return self._child
 
     def _argv(self, launch: Launch, data: Path) -> list[str]:

@@ -36,7 +36,8 @@ class Started(Message):
     steps: tuple[Step, ...]
     facts: LoginFacts | None = None
     """None: those stored at the last suspend are still exact (a clean start, an unchanged spec),
-    and reading them again would make the first client wait."""
+    and reading them again would make the first client wait. In PostgresBack it says nothing:
+    LoginFactsChanged follows."""
     max_connections: int
     was_recovery: bool = False
     """Postgres had not been stopped cleanly before."""

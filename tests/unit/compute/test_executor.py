@@ -132,7 +132,7 @@ async def test_a_failed_start_leaves_nothing_and_gives_the_volume_back(
         with pytest.raises(StartFailed, match="no"):
             await agent.start(claim())
     assert world.story == [
-        *("take", "start", "close", "immediate", "gone", "flush"),
+        *("take", "start", "immediate", "gone", "close", "flush"),
         "release without facts",
     ]
     assert agent.state().state == "failed"
@@ -165,7 +165,7 @@ async def test_a_lost_postgres_comes_back(
     world.postgres.die("was ended by signal SIGKILL")
     back: m.PostgresBack = await until_told(told, m.PostgresBack)
     assert back.started.was_recovery
-    assert world.story == ["close", "gone", "flush", "check ours", "start"]
+    assert world.story == ["gone", "close", "flush", "check ours", "start"]
     assert isinstance(told[0], m.PostgresLost) and told[0].restarting
     assert await agent.start(claim()) == back.started
 
@@ -255,7 +255,7 @@ async def test_the_end_of_a_running_agent(agent: Agent, world: FakeCompute) -> N
     await agent.start(claim())
     world.story.clear()
     await agent.end()
-    assert world.story == ["fast", "close", "gone", "flush", "release without facts"]
+    assert world.story == ["fast", "gone", "close", "flush", "release without facts"]
 
 
 async def test_the_end_in_the_middle_of_a_start(agent: Agent, world: FakeCompute) -> None:

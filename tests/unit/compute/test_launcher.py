@@ -16,3 +16,13 @@ def test_it_can_be_ended_though_a_shell_had_it_ignore_that() -> None:
         assert process.stdout is not None and process.stdout.readline() == b"warm\n"
         process.send_signal(signal.SIGQUIT)
         assert process.wait(30) == -signal.SIGQUIT
+
+
+def test_it_imports_little() -> None:
+    """After a death of Postgres all clients wait until it is warm; these three cost the most."""
+    argv = [sys.executable, "-I", "-S", "-X", "importtime", launcher.__file__]
+    done = subprocess.run(
+        argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30
+    )
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "ctypes" in imported and not imported & {"enum", "json", "typing"}
