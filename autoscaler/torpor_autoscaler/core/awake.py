@@ -80,13 +80,15 @@ def fetch_facts(database: Database) -> Plan[None]:
 
 
 def _is_record_due(database: Database, run: Run, now: float) -> bool:
-    """A change of ``whyAwake`` alone waits for a while: each write is an fsync."""
-    stored = database.status
+    """A change of ``whyAwake`` alone waits for a while, and one of the sessions' number for longer:
+    each write is an fsync."""
+    stored, limits = database.status, database.world.limits
     wanted = status.rendered(database, Phase.ACTIVE, run.epoch, run.agent.compute)
-    if wanted == stored:
-        return False
-    is_note_only = wanted == stored.model_copy(update={"why_awake": wanted.why_awake})
-    is_late = now >= database.noted_at + database.world.limits.note_s_min
+    counted = stored.model_copy(update={"sessions": wanted.sessions})
+    if wanted == counted:
+        return wanted != stored and now >= database.noted_at + limits.count_s_min
+    is_note_only = wanted == counted.model_copy(update={"why_awake": wanted.why_awake})
+    is_late = now >= database.noted_at + limits.note_s_min
     # With no reason left the next write is that of the suspend.
     return not is_note_only or (is_late and bool(wanted.why_awake))
 

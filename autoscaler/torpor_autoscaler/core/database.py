@@ -175,7 +175,7 @@ class Database:
     open_resume: OpenResume | None = None
     last_switchover: LastSwitchover | None = None
     noted_at: float = float("-inf")
-    """When ``whyAwake`` was last written."""
+    """When the record of the awake database was last written."""
 
     def __post_init__(self) -> None:
         self.observed_generation = self.status.observed_generation

@@ -50,6 +50,8 @@ class Limits:
     """How long the end of the critical chain is waited for."""
     note_s_min: float = 3.0
     """Between two writes that only change ``whyAwake``: each is an fsync."""
+    count_s_min: float = 60.0
+    """Between two that only change ``sessions``, which clients of a pool do all the time."""
     gate_hold_s: float = 10.0
     """After this the gates open by themselves; a stop that takes longer is refused by the agent."""
     switchover_hold_s: float = 30.0

@@ -35,6 +35,7 @@ def rendered(database: Database, phase: Phase, epoch: int, compute: str | None) 
         last_resume=database.last_resume,
         last_switchover=database.last_switchover,
         why_awake=_why_awake(database, phase),
+        sessions=database.world.proxies.sessions(database.name, database.world.now),
     )
 
 
