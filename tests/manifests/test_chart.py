@@ -15,7 +15,10 @@ import kustomize_base
 from crds.files import texts
 from kustomize_base import CHART, NAMESPACE
 from manifests.helm import HELM, Json, Refused, helm, needs_helm, of_kind, rendered
+from torpor_autoscaler import settings as autoscaler_settings
 from torpor_operator import settings as operator_settings
+from torpor_proxy.main import parse_options
+from torpor_proxy.settings import from_environment
 
 pytestmark = needs_helm
 
@@ -211,10 +214,39 @@ def test_everything_that_can_be_said_is_heard() -> None:
     assert clients["from"] == EVERYTHING["networkPolicy"]["clients"]
 
 
+def container_of(component: str, values: Json) -> Json:
+    deployment = of_kind("Deployment", rendered(values))[f"torpor-{component}"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    return dict(container)
+
+
+def mounts_of(container: Json) -> list[Path]:
+    return [Path(mount["mountPath"]) for mount in container["volumeMounts"]]
+
+
+@EACH
+def test_the_autoscaler_understands_its_arguments(values: Json) -> None:
+    container = container_of("autoscaler", values)
+    settings = autoscaler_settings.from_arguments(container["args"])
+    assert settings.tls in mounts_of(container)
+    assert settings.endpoint.host == f"torpor-proxy.{NAMESPACE}.svc.cluster.local"
+
+
+@EACH
+def test_the_proxy_understands_its_arguments(values: Json) -> None:
+    container = container_of("proxy", values)
+    options = parse_options(container["args"])
+    asked = {each["name"]: each["value"] for each in container["env"]}
+    assert from_environment(asked).drain_timeout_s == 30.0
+    assert options.certificate is not None
+    assert {options.tls, options.certificate.parent} <= {*mounts_of(container)}
+    assert options.domains[-2:] == ("svc", "svc.cluster.local")
+    assert str(options.autoscaler) == f"torpor-autoscaler.{NAMESPACE}.svc:7434"
+
+
 @EACH
 def test_the_operator_understands_its_arguments(values: Json) -> None:
-    operator = of_kind("Deployment", rendered(values))["torpor-operator"]["spec"]["template"]
-    container = operator["spec"]["containers"][0]
+    container = container_of("operator", values)
     settings = operator_settings.from_arguments(container["args"])
     assert settings.namespace == NAMESPACE
     assert settings.domains == tuple(values.get("domains", ()))
