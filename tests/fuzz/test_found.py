@@ -161,6 +161,15 @@ FOUND = {
         (0, (words.describe(b"S", ""), SYNC), (words.parse("", "select 1"), SYNC)),
         (0, (words.bind("", ""), words.execute(), SYNC)),
     ),
+    "an unnamed statement beside one whose table is gone": by_one(
+        query("create table other.only as select 1 as n"),
+        query("set search_path to other"),
+        PREPARED,
+        query("drop table changing"),
+        (words.parse("", "select n from only"), SYNC),
+        (words.bind("", ""), words.execute(), SYNC),
+        USE,
+    ),
     "a broken statement is described": by_one(
         (words.parse("s", "select b from changing where a = $1"), SYNC),
         query("drop table changing"),

@@ -141,6 +141,7 @@ class Restore:
             yield "unnamed", self.unnamed + wire.SYNC
 
     def _read_unnamed(self, error: bytes | None) -> None:
+        self.broken.pop(UNNAMED, None)  # The first time there may have been no settings yet.
         if error is not None:
             self.broken[UNNAMED] = Broken(0, remembered(error))
 

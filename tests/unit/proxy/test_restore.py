@@ -190,3 +190,19 @@ def test_a_statement_that_nobody_has_described_is_like_any() -> None:
     wanted.read_trial(b"s", [OTHER, (b"D", row(b"s", b"{}|{23}", bytes(8)))])
     assert errors(wanted) == {}
     assert wanted.results == dict(zip([b"s"], results.told([OTHER]), strict=True))
+
+
+def test_an_unnamed_statement_that_works_the_second_time_is_not_broken() -> None:
+    wanted = Restore(held_of([statement(b"table t")]), wire.parse("", "table u"))
+    for script, read in (
+        (wanted.first(), wanted.read_first),
+        (wanted.careful(), wanted.read_careful),
+    ):
+        is_first = "0" not in script.parts
+        messages = []
+        for part in script.parts:
+            fails = is_first and part in ("statements", "unnamed")
+            listed = [(b"D", row(b"s", b"{}|{23}", bytes(8)))] * (part == "statements")
+            messages += [(b"E", b"M\0\0")] * fails + listed + [(b"Z", b"T")]
+        read(script, messages)
+    assert wanted.broken == {}
