@@ -16,6 +16,7 @@ from torpor_api.identity import ComputeId
 from torpor_api.logs import log_as_json
 from torpor_api.messages import ComputeAddress, StoragePlace
 from torpor_channel.admission import Admission
+from torpor_channel.health import answering
 from torpor_channel.server import Server
 from torpor_channel.tls import PROXY, Identity
 from torpor_compute import settings as settings_of
@@ -71,7 +72,10 @@ async def run(settings: Settings) -> int:
     admission = None if identity is None else Admission(identity, rights(handlers))
     server = Server(handlers, admission)
     await server.listen(settings.listen)
-    async with _renewing_ca(postgres, is_needed=places.tls is not None):
+    async with (
+        _renewing_ca(postgres, is_needed=places.tls is not None),
+        answering(settings.health, why_not_ready=str),
+    ):
         await _until_end(agent, asked_to_end, settings)
     await agent.end(settings.end_seconds_max)
     await server.close()

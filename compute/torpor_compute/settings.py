@@ -12,7 +12,13 @@ from types import MappingProxyType
 
 from torpor_api.failures import InvalidRequest
 from torpor_api.identity import ComputeId
-from torpor_channel.address import SOCKET_PATH_BYTES_MAX, Address, TcpAddress, parse_address
+from torpor_channel.address import (
+    SOCKET_PATH_BYTES_MAX,
+    Address,
+    TcpAddress,
+    parse_address,
+    parse_tcp,
+)
 from torpor_compute.core.postgres_options import MAX_CONNECTIONS
 from torpor_compute.lifetime import END_SECONDS_MAX
 
@@ -55,6 +61,8 @@ class Settings:
     """From then on, for its clean end. What is over it must be less than the kubelet waits."""
     max_connections: int
     """For ordinary roles."""
+    health: TcpAddress | None = None
+    """Where a kubelet's probes are answered."""
 
     @property
     def advertised(self) -> str:
@@ -89,6 +97,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = NOTHING) -> Sett
         start_seconds_max=given.start_seconds_max,
         leave_seconds=given.leave_seconds,
         end_seconds_max=given.end_seconds_max,
+        health=given.health,
         max_connections=_number(environment.get(MAX_CONNECTIONS_VARIABLE)),
     )
     faults = [fault for fault in _faults(settings) if fault]
@@ -111,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--template", type=Path, help="a data directory that new ones are made of")
     parser.add_argument("--proxy-user", default="", help="with a socket: as whom the proxy runs")
     parser.add_argument("--start-seconds-max", type=float, default=START_SECONDS_MAX)
+    parser.add_argument("--health", type=parse_tcp, metavar="HOST:PORT", help="answers probes")
     parser.add_argument("--leave-seconds", type=float, default=0.0)
     parser.add_argument("--end-seconds-max", type=float, default=END_SECONDS_MAX)
     return parser

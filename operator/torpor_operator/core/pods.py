@@ -36,6 +36,9 @@ GRACE_S = 120
 
 READY_EVERY_S = 2
 
+HEALTH_PORT = 8080
+"""For the kubelet only; the control channel speaks with nobody who has no certificate."""
+
 SHARED_MEMORY = "/dev/shm"
 SCRATCH_BYTES_MAX = "64Mi"
 
@@ -122,6 +125,7 @@ def _container(spec: WarmPoolSpec, settings: PodSettings) -> dict[str, Any]:
         "ports": [
             {"name": "postgres", "containerPort": 5432},
             {"name": "agent", "containerPort": names.AGENT_PORT},
+            {"name": "health", "containerPort": HEALTH_PORT},
         ],
         # Burstable from birth: the class of a pod can't change, its size can.
         "resources": spec.resources.model_dump(mode="json", by_alias=True),
@@ -130,7 +134,7 @@ def _container(spec: WarmPoolSpec, settings: PodSettings) -> dict[str, Any]:
             {"resourceName": "memory", "restartPolicy": "NotRequired"},
         ],
         "readinessProbe": {
-            "tcpSocket": {"port": "agent"},
+            "httpGet": {"path": "/readyz", "port": "health"},
             "periodSeconds": READY_EVERY_S,
             "timeoutSeconds": READY_EVERY_S,
         },
@@ -157,6 +161,7 @@ def _arguments(version: str) -> list[str]:
         "--listen": f"0.0.0.0:{names.AGENT_PORT}",
         "--tls": "/etc/torpor/tls",
         "--advertise": "$(POD_IP)",
+        "--health": f"0.0.0.0:{HEALTH_PORT}",
         "--run-dir": "/run/torpor",
         "--postgres": f"/usr/lib/postgresql/{version}/bin",
         "--postgres-version": version,
