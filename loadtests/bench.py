@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 import bench_memory
+import bench_multiplex
 import bench_park
 import bench_resume
 import bench_throughput
@@ -13,7 +14,8 @@ from rig import machine, report
 from rig.progress import Progress
 
 BENCHMARKS = {
-    bench.NAME: bench for bench in (bench_resume, bench_throughput, bench_memory, bench_park)
+    bench.NAME: bench
+    for bench in (bench_resume, bench_throughput, bench_memory, bench_park, bench_multiplex)
 }
 
 

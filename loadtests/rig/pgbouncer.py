@@ -1,4 +1,4 @@
-"""PgBouncer as Debian packages it, in session mode, before a bare Postgres."""
+"""PgBouncer as Debian packages it, before a bare Postgres."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ listen_port = {listen_port}
 unix_socket_dir =
 auth_type = trust
 auth_file = {folder}/users
-pool_mode = session
-max_client_conn = 1000
-default_pool_size = 100
+pool_mode = {mode}
+max_client_conn = {clients}
+default_pool_size = {connections}
 ignore_startup_parameters = extra_float_digits,options
 logfile = {folder}/log
 """
@@ -58,7 +58,14 @@ def _found() -> str | None:
 
 
 @contextlib.contextmanager
-def bouncing(program: str, postgres: Target) -> Iterator[Target]:
+def bouncing(
+    program: str,
+    postgres: Target,
+    *,
+    mode: str = "session",
+    clients: int = 1000,
+    connections: int = 100,
+) -> Iterator[Target]:
     """A PgBouncer before this Postgres, which it reaches as Torpor's proxy reaches a compute."""
     folder = Path(tempfile.mkdtemp(prefix="pgbouncer-bench-", dir="/tmp"))
     folder.chmod(0o777)
@@ -67,7 +74,13 @@ def bouncing(program: str, postgres: Target) -> Iterator[Target]:
     (folder / "users").write_text(f'"{postgres.user}" ""\n')
     (folder / "pgbouncer.ini").write_text(
         CONFIGURATION.format(
-            host=postgres.host, port=postgres.port, listen_port=port, folder=folder
+            host=postgres.host,
+            port=postgres.port,
+            listen_port=port,
+            folder=folder,
+            mode=mode,
+            clients=clients,
+            connections=connections,
         )
     )
     process = subprocess.Popen(
