@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ import pytest
 from support.agent import AgentProcess, Agents, agents_in_a_folder, start_compute
 from support.fakes.agent import FakeAgent, Pace
 from support.fakes.volume import Volume
+from support.network_agents import agents_on_network
 from torpor_api import messages as m
 from torpor_api.failures import Conflict, NotFenced, StaleEpoch
 from torpor_api.resource import DatabaseSpec
@@ -60,7 +61,8 @@ class RealWorld:
         return agent.peer
 
     async def again(self, peer: Peer) -> Peer:
-        self._peers.append(await dial(self._by_peer[peer].socket))
+        agent = self._by_peer[peer]
+        self._peers.append(await dial(agent.address, {}, agent.trust))
         return self._peers[-1]
 
     async def kill(self, peer: Peer) -> None:
@@ -121,11 +123,16 @@ class FakeWorld:
             await server.close()
 
 
-@pytest.fixture(params=["real", "fake"])
+REAL: dict[str, Callable[[], contextlib.AbstractAsyncContextManager[Agents]]] = {
+    "real": agents_in_a_folder, "network": agents_on_network,
+}
+
+
+@pytest.fixture(params=[*REAL, "fake"])
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     async with contextlib.AsyncExitStack() as ending:
-        if request.param == "real":
-            agents = await ending.enter_async_context(agents_in_a_folder())
+        if request.param in REAL:
+            agents = await ending.enter_async_context(REAL[request.param]())
             real = RealWorld(agents)
             ending.push_async_callback(real.close)
             yield real

@@ -73,7 +73,7 @@ async def test_sigterm_stops_and_gives_back(anybody: Agents) -> None:
 async def test_sigterm_to_a_warm_agent(anybody: Agents) -> None:
     agent = await anybody.agent()
     assert await agent.ended() == 0
-    assert not agent.socket.exists()
+    assert isinstance(agent.address, Path) and not agent.address.exists()
     await anybody.nothing_left()
 
 

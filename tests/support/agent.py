@@ -23,8 +23,10 @@ from torpor_api import messages as m
 from torpor_api.failures import Unavailable
 from torpor_api.resource import DatabaseSpec
 from torpor_api.scram import verifier_of
+from torpor_channel.address import Address
 from torpor_channel.client import dial
 from torpor_channel.peer import Handlers, Peer
+from torpor_channel.tls import Trust
 
 WAIT_SECONDS_MAX = 30.0
 
@@ -37,13 +39,14 @@ VERIFIER = str(verifier_of("secret", b"0123456789abcdef", 4096))
 class AgentProcess:
     """One agent, and the connection to it."""
 
-    def __init__(self, compute: str, root: Path, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, compute: str, root: Path) -> None:
         self.compute = compute
-        self.socket = root / f"{compute}.sock"
+        self.address: Address = root / f"{compute}.sock"
+        self.trust: Trust | None = None
         self.run_directory = root / compute
         self.log = root / f"{compute}.log"
         self.peer: Peer
-        self.process = process
+        self.process: subprocess.Popen[bytes]
         self.heard: asyncio.Queue[m.Event] = asyncio.Queue()
 
     async def ask(self, request: m.Request[Any], timeout_s: float = WAIT_SECONDS_MAX) -> Any:
@@ -78,7 +81,7 @@ class AgentProcess:
         )
         while True:
             try:
-                self.peer = await dial(self.socket, handlers)
+                self.peer = await dial(self.address, handlers, self.trust)
                 return
             except Unavailable:
                 alive = self.process.poll() is None and time.monotonic() < deadline_s
@@ -123,17 +126,15 @@ class Agents:
 
     async def agent(self, *options: str, **environment: str) -> AgentProcess:
         """A warm one."""
-        compute = f"c{len(self._made)}"
-        log = self.root / f"{compute}.log"
-        with log.open("wb") as output:
-            process: subprocess.Popen[bytes] = subprocess.Popen(
-                [*self._argv(compute), *options],
+        agent = self._new(f"c{len(self._made)}")
+        with agent.log.open("wb") as output:
+            agent.process = subprocess.Popen(
+                [*self._argv(agent), *options],
                 cwd="/",
                 env=self._environment() | environment,
                 stderr=output,
                 **self._as_user(),
             )
-        agent = AgentProcess(compute, self.root, process)
         self._made.append(agent)
         await agent.dialled(time.monotonic() + WAIT_SECONDS_MAX)
         return agent
@@ -162,13 +163,19 @@ class Agents:
                 os.kill(pid, signal.SIGKILL)
         await self.nothing_left()
 
-    def _argv(self, compute: str) -> list[str]:
-        python = sys.executable if self._user is None else PYTHON_OF_OTHERS
+    def _new(self, compute: str) -> AgentProcess:
+        return AgentProcess(compute, self.root)
+
+    @property
+    def _python(self) -> str:
+        return str(sys.executable if self._user is None else PYTHON_OF_OTHERS)
+
+    def _argv(self, agent: AgentProcess) -> list[str]:
         user = self._user.pw_name if self._user is not None else _own_name()
         return [
-            *(str(python), "-m", "torpor_compute", "--compute", compute),
-            *("--listen", str(self.root / f"{compute}.sock")),
-            *("--run-dir", str(self.root / compute)),
+            *(self._python, "-m", "torpor_compute", "--compute", agent.compute),
+            *("--listen", str(agent.address)),
+            *("--run-dir", str(agent.run_directory)),
             *("--postgres", str(binaries().directory), "--postgres-version", "18"),
             *("--proxy-user", user),
         ]

@@ -1,0 +1,190 @@
+"""Proxy, autoscaler and agents as on a cluster: each at its own address, all over mutual TLS.
+
+Proxy and agents are processes, the autoscaler runs in the test's loop, and the test plays the
+cluster: it stores resources in memory, tells of agents and is the fencer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from support.agent import VERIFIER, WAIT_SECONDS_MAX, AgentProcess, until
+from support.fakes.channel import CLUSTER_REQUESTS, Watchers, handlers_of
+from support.fakes.cluster import FakeCluster
+from support.network_agents import NetworkAgents, agents_on_network
+from support.ports import free_address
+from support.postgres import USER_ID
+from support.postgres_tls import MAJOR
+from torpor_api import messages as m
+from torpor_api.facts import LoginFacts
+from torpor_api.phases import Phase
+from torpor_api.resource import Endpoint
+from torpor_autoscaler.main import serving
+from torpor_autoscaler.settings import Settings
+from torpor_channel.client import dialled
+from torpor_channel.server import Server
+from torpor_channel.tls import AUTOSCALER, CLIENT, PROXY, Identity, Trust
+
+PASSWORD = "secret"
+
+
+class NetworkCluster(FakeCluster):
+    """Its computes are real, and so are its volumes."""
+
+    def __init__(self, agents: NetworkAgents) -> None:
+        super().__init__()
+        self.keeps_pool = False
+        self.running: dict[str, AgentProcess] = {}
+        self._agents = agents
+
+    async def answer(self, request: m.Request[Any]) -> m.Message:
+        match request:
+            case m.WatchAgents():
+                return m.Agents(agents=tuple(map(info_of, self.running.values())))
+            case m.ConfirmGone():
+                await self.lose(request.compute)
+                return m.Done()
+            case _:
+                return await super().answer(request)
+
+    async def add_agent(self) -> AgentProcess:
+        agent = await self._agents.agent()
+        self.running[agent.compute] = agent
+        self.tell(m.AgentChanged(agent=info_of(agent)))
+        return agent
+
+    async def lose(self, compute: str) -> None:
+        """Kill it, and say that it is gone once nothing of it is left."""
+        agent = self.running.pop(compute, None)
+        if agent is not None:
+            agent.kill()
+            await self._agents.no_postgres_left()
+            self.tell(m.AgentChanged(agent=info_of(agent).model_copy(update={"is_gone": True})))
+
+    def _locate(self, name: str) -> m.StoragePlace:
+        may_create = self.resources[name].status.observed_generation == 0
+        directory = self._agents.volume(self._agents.root / f"default.{name}").directory
+        return m.StoragePlace(directory=directory, user_id=USER_ID, may_create=may_create)
+
+    def _facts(self, name: str) -> LoginFacts:
+        facts = super()._facts(name)
+        if facts.databases:
+            return facts
+        names = tuple(database.name for database in self._get(name).spec.databases)
+        return facts.model_copy(update={"databases": names})
+
+    def _verifiers(self, name: str) -> dict[str, str]:
+        return {role.name: VERIFIER for role in self._get(name).spec.roles}
+
+
+def info_of(agent: AgentProcess) -> m.AgentInfo:
+    return m.AgentInfo(compute=agent.compute, address=str(agent.address), postgres_version=MAJOR)
+
+
+class NetworkTown:
+    """One proxy, one autoscaler, and the database ``shop``."""
+
+    def __init__(self, agents: NetworkAgents) -> None:
+        self.agents = agents
+        self.cluster = NetworkCluster(agents)
+        self.proxy_tls = agents.files_of(PROXY)
+        self.autoscaler = free_address()
+        self.proxy = free_address()
+        self.proxy_log = agents.root / "proxy.log"
+        self._person = Trust(Identity(agents.files_of(CLIENT)), AUTOSCALER)
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(
+            cluster=self.agents.root / "cluster.sock",
+            listen=self.autoscaler,
+            warm=1,
+            endpoint=Endpoint(host=self.proxy.host, port=self.proxy.port),
+            wake_deadline_s=WAIT_SECONDS_MAX,
+            suspend_deadline_s=WAIT_SECONDS_MAX,
+            tls=self.agents.files_of(AUTOSCALER),
+        )
+
+    def proxy_argv(self) -> list[str]:
+        return [
+            *(sys.executable, "-m", "torpor_proxy", "--name", "proxy-1"),
+            *("--autoscaler", str(self.autoscaler), "--tls", str(self.proxy_tls)),
+            *("--listen", str(self.proxy)),
+        ]
+
+    async def connect(self, **more: Any) -> psycopg.AsyncConnection[Any]:
+        return await psycopg.AsyncConnection.connect(
+            host=self.proxy.host,
+            port=self.proxy.port,
+            user="app",
+            dbname="shop/app",
+            password=PASSWORD,
+            sslmode="disable",
+            autocommit=True,
+            **more,
+        )
+
+    @property
+    def compute(self) -> AgentProcess:
+        """The one that serves the database."""
+        return self.cluster.running[str(self.cluster.resources["shop"].status.compute)]
+
+    async def ask(self, request: m.Request[Any]) -> Any:
+        """As a person."""
+        async with dialled(self.autoscaler, {}, self._person) as peer:
+            return await peer.ask(request, timeout_s=WAIT_SECONDS_MAX)
+
+    async def fall_asleep(self) -> None:
+        compute = self.compute
+        await self.ask(m.Suspend(name="shop"))
+        assert self.cluster.resources["shop"].status.phase is Phase.SUSPENDED
+        # Used up it ends by itself; here nobody waits for that.
+        await self.cluster.lose(compute.compute)
+        await self.cluster.add_agent()
+
+    async def captured(self) -> None:
+        """Until every session is known with all that it has."""
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            while True:
+                found: m.SessionList = await self.ask(m.Sessions(name="shop"))
+                if found.sessions and all(each.is_captured for each in found.sessions):
+                    return
+                await asyncio.sleep(0.02)
+
+
+@contextlib.asynccontextmanager
+async def opened_network_town() -> AsyncIterator[NetworkTown]:
+    async with contextlib.AsyncExitStack() as ending:
+        town = NetworkTown(await ending.enter_async_context(agents_on_network()))
+        watchers = Watchers(town.cluster.answer)
+        town.cluster.tell = watchers.tell
+        handlers = handlers_of(town.cluster.answer, *CLUSTER_REQUESTS)
+        server = Server(
+            {**handlers, m.WatchResources: watchers.watch, m.WatchAgents: watchers.watch}
+        )
+        await server.listen(Path(str(town.settings.cluster)))
+        ending.push_async_callback(server.close)
+        town.cluster.apply({"metadata": {"name": "shop"}, "spec": {"idleTimeout": "1h"}})
+        await asyncio.gather(town.cluster.add_agent(), town.cluster.add_agent())
+        await ending.enter_async_context(serving(town.settings))
+        ending.callback(_end, _start_proxy(town))
+        await until(lambda: "listening" in town.proxy_log.read_text(), "the proxy listens")
+        yield town
+
+
+def _start_proxy(town: NetworkTown) -> subprocess.Popen[bytes]:
+    with town.proxy_log.open("wb") as output:
+        return subprocess.Popen(town.proxy_argv(), stdout=output, stderr=output)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
