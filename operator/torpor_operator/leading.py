@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from torpor_api.failures import Conflict, Failure
-from torpor_kube.kinds import SERVERLESS_DATABASE, Kind
+from torpor_kube.kinds import SERVERLESS_DATABASE, WARM_POOL, Kind
 from torpor_kube.port import Document
 from torpor_kube.watching import Watch
 from torpor_operator.core.cache import Cache
@@ -18,6 +19,9 @@ from torpor_operator.settings import Settings
 from torpor_operator.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)
+
+LIST_AGAIN_S = 1.0
+"""Where the API server did not answer."""
 
 Look = Callable[[Key], Awaitable[float | None]]
 """Looks at one target; seconds after which to look again though nothing has changed."""
@@ -31,17 +35,19 @@ class Leading:
         cache: Cache,
         settings: Settings,
         looks: Mapping[Sort, Look],
-        is_empty: Callable[[], Awaitable[bool]],
+        all_of: Callable[[Kind], AsyncGenerator[Document, None]],
     ) -> None:
         self._cache = cache
         self._settings = settings
-        self._is_empty = is_empty
+        self._all_of = all_of
         self._looks = looks
         self.queue = WorkQueue()
         self._watches: list[Watch[Any]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._held: dict[Target, None] = {}
-        self._resources_listed = asyncio.Event()
+        self._told_of = {kind: asyncio.Event() for kind in (WARM_POOL, SERVERLESS_DATABASE)}
+        self._gone: set[tuple[Kind, Key]] = set()
+        """Resources that went while all were being listed."""
         self.has_certificates = asyncio.Event()
         """They have been looked at: what databases hand out names whom to trust."""
         self.is_complete = asyncio.Event()
@@ -76,14 +82,6 @@ class Leading:
 
     # --- resources, as kopf tells them (on this loop) ----------------------------------------
 
-    def seen(self, kind: Kind, document: Document) -> None:
-        if not self._is_ours(kind, key_of(document)):
-            return
-        if kind == SERVERLESS_DATABASE:
-            self.report(self._cache.database_seen(document))
-        else:
-            self.report(self._cache.pool_seen(document))
-
     def _is_ours(self, kind: Kind, key: Key) -> bool:
         """Databases of the watched namespaces, and pools of Torpor's own."""
         if kind == SERVERLESS_DATABASE:
@@ -91,29 +89,66 @@ class Leading:
         return key.namespace == self._settings.namespace
 
     def changed(self, kind: Kind, document: Document, is_gone: bool) -> None:
-        """kopf tells this only when all have been seen."""
-        self._resources_listed.set()
+        self._told_of[kind].set()
         if not self._is_ours(kind, key_of(document)):
             return
-        if is_gone and kind == SERVERLESS_DATABASE:
-            self.report(self._cache.database_gone(key_of(document)))
-        elif is_gone:
-            self.report(self._cache.pool_gone(key_of(document).name))
+        if is_gone:
+            self._gone.add((kind, key_of(document)))
+            self._forget(kind, key_of(document))
+        else:
+            self._see(kind, document)
+
+    def _see(self, kind: Kind, document: Document) -> None:
+        if kind == SERVERLESS_DATABASE:
+            self.report(self._cache.database_seen(document))
+        else:
+            self.report(self._cache.pool_seen(document))
+
+    def _forget(self, kind: Kind, key: Key) -> None:
+        if kind == SERVERLESS_DATABASE:
+            self.report(self._cache.database_gone(key))
+        else:
+            self.report(self._cache.pool_gone(key.name))
 
     # --- work --------------------------------------------------------------------------------
 
     async def _await_all(self) -> None:
         for watch in self._watches:
             await watch.is_listed.wait()
-        # Where there is no resource at all, kopf has nothing to tell.
-        if not await self._is_empty():
-            await self._resources_listed.wait()
+        for kind in self._told_of:
+            await self._see_all(kind)
         await self.has_certificates.wait()
         log.info("all_seen", extra={"databases": len(self._cache.databases)})
         self.is_complete.set()
         # Of clients' names as well, which follow from all databases.
         self.report([CERTIFICATES, *self._held])
         self._held.clear()
+
+    async def _see_all(self, kind: Kind) -> None:
+        """kopf does not say when it has told all, so they are listed once more beside it.
+
+        Once it has told of one, it tells the end of every one that such a list has.
+        """
+        while True:
+            try:
+                if await self._has_any(kind):
+                    await self._told_of[kind].wait()
+                    self._gone.clear()
+                    async for document in self._all_of(kind):
+                        key = key_of(document)
+                        if (kind, key) not in self._gone and self._is_ours(kind, key):
+                            self._see(kind, document)
+                return
+            except Failure as failure:
+                fields = {"kind": kind.kind, "reason": failure.message}
+                log.warning("resources_not_listed", extra=fields)
+                await asyncio.sleep(LIST_AGAIN_S)
+
+    async def _has_any(self, kind: Kind) -> bool:
+        async with aclosing(self._all_of(kind)) as documents:
+            async for _ in documents:
+                return True
+        return False
 
     async def _work(self) -> None:
         while True:

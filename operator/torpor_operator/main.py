@@ -8,12 +8,11 @@ import logging
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
-from torpor_api.failures import Failure
 from torpor_api.logs import log_as_json
 from torpor_channel.health import Health
-from torpor_kube.kinds import SERVERLESS_DATABASE, WARM_POOL, Kind
+from torpor_kube.kinds import Kind
 from torpor_kube.login import chosen
 from torpor_kube.port import Document, Kube
 from torpor_kube.server import ApiServer
@@ -57,9 +56,6 @@ class OnLoop:
         self._leading = leading
         self._loop = loop
 
-    def seen(self, kind: Kind, document: Document) -> None:
-        self._loop.call_soon_threadsafe(self._leading.seen, kind, document)
-
     def changed(self, kind: Kind, document: Document, is_gone: bool) -> None:
         self._loop.call_soon_threadsafe(self._leading.changed, kind, document, is_gone)
 
@@ -89,7 +85,7 @@ class Operator:
                 Sort.POOL: pools.look,
                 Sort.CERTIFICATES: self._look_at_certificates,
             },
-            self._is_empty,
+            self._all_of,
         )
 
     async def _look_at_certificates(self, _: Key) -> float:
@@ -101,18 +97,15 @@ class Operator:
         self.leading.has_certificates.set()
         return again_in_s
 
-    async def _is_empty(self) -> bool:
-        """Whether there is no resource of ours at all; False also where nobody answers."""
-        try:
-            pages = [
-                await self._kube.page(kind, namespace)
-                for namespace in _namespaces(self._settings) or [""]
-                for kind in (SERVERLESS_DATABASE, WARM_POOL)
-            ]
-        except Failure as failure:
-            log.warning("resources_unknown", extra={"reason": failure.message})
-            return False
-        return not any(page.items for page in pages)
+    async def _all_of(self, kind: Kind) -> AsyncGenerator[Document, None]:
+        for namespace in _namespaces(self._settings) or [""]:
+            page = await self._kube.page(kind, namespace)
+            while True:
+                for document in page.items:
+                    yield document
+                if not page.rest:
+                    break
+                page = await self._kube.page(kind, namespace, rest=page.rest)
 
     def _house(self) -> House:
         settings = self._settings

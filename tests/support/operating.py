@@ -169,7 +169,6 @@ class ResourceFeed:
             self.changed(one)
 
     def changed(self, one: Document) -> None:
-        self._leading.seen(self._kind, one)
         self._leading.changed(self._kind, one, is_gone=False)
 
     def deleted(self, one: Document) -> None:

@@ -45,7 +45,9 @@ def see_child_of(kind: Kind, document: Document) -> ChildNews:
     is_ours = labels_of(document).get(names.MANAGED_BY_LABEL) == MANAGED_BY
     child = see_child(document) if is_ours else None
     database = database_of(document) or Key("", "")
-    return ChildNews(database, ChildId(kind, key_of(document)), child)
+    key = key_of(document)
+    # A Service has its database's name: one object for both.
+    return ChildNews(database, ChildId(kind, database if key == database else key), child)
 
 
 class Cache:
@@ -69,7 +71,8 @@ class Cache:
     # --- databases ---------------------------------------------------------------------------
 
     def database_seen(self, document: Document) -> set[Target]:
-        key, seen = key_of(document), see_database(document)
+        seen = see_database(document)
+        key = seen.key
         before = self.databases.get(key)
         self.databases[key] = seen
         self.user_ids.note(key, seen.pool, seen.user_id)
@@ -101,11 +104,16 @@ class Cache:
 
     def child_seen(self, news: ChildNews) -> set[Target]:
         if news.child is not None:
-            family = self._children.setdefault(news.database, {})
+            family = self._children.setdefault(self._known(news.database), {})
             if family.get(news.id) == news.child:
                 return set()
             family[news.id] = news.child
         return {targets.database(news.database)}
+
+    def _known(self, database: Key) -> Key:
+        """An equal key that is kept already, where there is one."""
+        seen = self.databases.get(database)
+        return database if seen is None else seen.key
 
     def child_gone(self, database: Key, child: ChildId) -> set[Target]:
         family = self._children.get(database, {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +39,10 @@ _HASH_CHARACTERS = 8
 
 @dataclass(frozen=True, slots=True, order=True)
 class Key:
-    """One namespaced object of a kind that goes without saying."""
+    """One namespaced object of a kind that goes without saying.
+
+    Namespaces are interned where they come from the API: each has many objects.
+    """
 
     namespace: str
     name: str
@@ -50,7 +54,7 @@ class Key:
 
 
 def key_of(document: Document) -> Key:
-    return Key(namespace_of(document), name_of(document))
+    return Key(sys.intern(namespace_of(document)), name_of(document))
 
 
 def credentials_secret(database: str, role: str) -> str:
@@ -79,7 +83,8 @@ def database_of(document: Document) -> Key | None:
     name = labels.get(names.DATABASE_LABEL)
     if not name:
         return None
-    return Key(labels.get(names.DATABASE_NAMESPACE_LABEL, namespace_of(document)), name)
+    namespace = labels.get(names.DATABASE_NAMESPACE_LABEL, namespace_of(document))
+    return Key(sys.intern(namespace), name)
 
 
 def owner_reference(owner: Document, kind: Kind) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +13,7 @@ from torpor_kube.documents import annotations_of, metadata, version_of
 from torpor_kube.port import Document
 from torpor_operator.core.binding import PASSWORD, SECRET_TYPE
 from torpor_operator.core.fingerprint import fingerprint
-from torpor_operator.core.naming import OFFSET_ANNOTATION
+from torpor_operator.core.naming import OFFSET_ANNOTATION, Key, key_of
 
 _PASSED_OVER = ("lastResume", "lastSwitchover", "whyAwake", "endpoint")
 """Parts of ``status`` that change often and decide nothing here."""
@@ -23,8 +25,9 @@ _METADATA_KEPT = ("name", "namespace", "uid", "generation", "deletionTimestamp",
 class SeenDatabase:
     """A ServerlessDatabase: what other objects ask about it, and its own JSON."""
 
+    key: Key
     body: bytes
-    """Compact JSON of what decides something. A dict of it would take five times as much."""
+    """What decides something, as JSON and compressed: 0.5 KiB where a dict of it takes 6."""
     version: str
     pool: str
     user_id: int | None
@@ -32,7 +35,7 @@ class SeenDatabase:
 
     def document(self) -> Document:
         """With the resourceVersion that it had."""
-        document: Document = json.loads(self.body)
+        document: Document = json.loads(zlib.decompress(self.body))
         document["metadata"]["resourceVersion"] = self.version
         return document
 
@@ -49,9 +52,10 @@ def see_database(document: Document) -> SeenDatabase:
         "status": {field: value for field, value in status.items() if field not in _PASSED_OVER},
     }
     return SeenDatabase(
-        body=json.dumps(kept, separators=(",", ":"), ensure_ascii=False).encode(),
+        key=key_of(document),
+        body=zlib.compress(json.dumps(kept, separators=(",", ":")).encode()),
         version=version_of(document),
-        pool=str(spec.get("pool") or "default"),
+        pool=sys.intern(str(spec.get("pool") or "default")),
         user_id=(status.get("storage") or {}).get("userId"),
         compute=status.get("compute"),
     )
