@@ -41,6 +41,8 @@ WITH_PARAMETERS: tuple[tuple[str, Sequence[int], Sequence[Value], Sequence[int]]
     ("select tell($1)", (), (b"bound",), ()),
     ("select 10 / $1::int", (), (b"0",), ()),
     ("select $1 from nowhere", (), (b"1",), ()),
+    ("select * from changing", (), (), ()),
+    ("select b, a from changing where a > $1", (INT4,), (b"0",), ()),
 )
 
 
