@@ -27,6 +27,9 @@ COMPUTE_SELECTOR = f"{COMPONENT_LABEL}={COMPUTE}"
 
 FENCE_FINALIZER = "torpor.dev/fence"
 """On compute pods: none vanishes before its container's end was confirmed."""
+ENDED_POD_KEPT_S = 300
+"""For which a compute's pod is kept after its end: several times as long as a watch may be behind.
+Else one could be claimed that is gone already, and nobody could say any more that it has ended."""
 STORAGE_FINALIZER = "torpor.dev/storage"
 
 AGENT_PORT = 7433

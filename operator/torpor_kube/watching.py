@@ -31,6 +31,11 @@ RETRY_S_MAX = 5.0
 watchers don't all come back in the moment in which it does."""
 
 
+IN_TOUCH_S_MAX = 180.0
+"""A watch hears a bookmark a minute, is given up after a silence of 75 s, and hears the next one a
+minute after it has begun anew."""
+
+
 class Sink(Protocol[KeptT_contra]):
     """Whom the watch tells; from its task, one after the other."""
 
@@ -70,6 +75,12 @@ class Watch(Generic[KeptT]):
         self._task: asyncio.Task[None] | None = None
         self.is_listed = asyncio.Event()
         """Set once all were told for the first time."""
+        self._heard_at = float("-inf")
+
+    @property
+    def is_in_touch(self) -> bool:
+        """What was told is not older than :data:`IN_TOUCH_S_MAX`, however quiet it is."""
+        return asyncio.get_running_loop().time() - self._heard_at < IN_TOUCH_S_MAX
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._keep_watching())
@@ -146,7 +157,7 @@ class Watch(Generic[KeptT]):
 
     def _tell_all(self, kept: Iterable[KeptT], version: str) -> None:
         self._sink.listed(kept)
-        self.since, self._pause_s = version, RETRY_S_MIN
+        self._heard(version)
         self.is_listed.set()
 
     def _tell(self, change: Change) -> None:
@@ -157,4 +168,8 @@ class Watch(Generic[KeptT]):
                 self._sink.deleted(self._keep(change.document))
             case ChangeType.BOOKMARK:
                 pass
-        self.since, self._pause_s = version_of(change.document) or self.since, RETRY_S_MIN
+        self._heard(version_of(change.document))
+
+    def _heard(self, version: str) -> None:
+        self.since, self._pause_s = version or self.since, RETRY_S_MIN
+        self._heard_at = asyncio.get_running_loop().time()

@@ -142,6 +142,16 @@ async def test_a_claim_labels_the_pod(world: World) -> None:
     assert labels["torpor.dev/database-namespace"] == "default"
 
 
+async def test_nothing_is_claimed_by_what_may_be_old_news(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = await world.apply()
+    monkeypatch.setattr(watching, "IN_TOUCH_S_MAX", 0.0)
+    with pytest.raises(Unavailable, match="has long told nothing of computes"):
+        await world.write(stored, phase=Phase.RESUMING, epoch=1, compute="c")
+    await world.write(stored, phase=Phase.SUSPENDED, epoch=1)
+
+
 async def test_neither_writer_of_a_status_touches_the_others_part(world: World) -> None:
     stored = await world.apply()
     await world.write(stored, phase=Phase.RESUMING, epoch=1, compute="c")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 
@@ -35,6 +35,12 @@ class Weather:
     """Not a fault, but as untimely: somebody asks for a suspend, or for the reasons."""
     switchover_s: float = float("inf")
     """Nor a fault: somebody moves a database to a fresh compute, under load."""
+    late_watch: float = 0.0
+    """Of an API server: it tells of a change seconds after everybody else could read it."""
+    silent_watch: float = 0.0
+    """A watch of its hears nothing more and does not know it, until the silence is too long."""
+    forget_history_s: float = float("inf")
+    """It no longer knows what has happened: whoever comes back from a silence must list anew."""
 
 
 CALM = Weather()
@@ -66,4 +72,14 @@ def stormy(random: Random) -> Weather:
         person_s=every(3.0),
         change_role_s=every(0.5),
         switchover_s=every(0.5),
+    )
+
+
+def stormy_on_kubernetes(random: Random) -> Weather:
+    """The same, and what only an API server can do."""
+    return replace(
+        stormy(random),
+        late_watch=random.choice((0.0, 0.02, 0.2)),
+        silent_watch=random.choice((0.0, 0.002, 0.02)),
+        forget_history_s=random.choice((float("inf"), 20.0, 2.0)),
     )

@@ -45,6 +45,7 @@ class Storm:
             (weather.person_s, self._person),
             (weather.change_role_s, self._change_role),
             (weather.switchover_s, self._switch_over),
+            (weather.forget_history_s, self._forget_history),
         ]
         for mean_s, blow in blows:
             if mean_s < float("inf"):
@@ -132,6 +133,9 @@ class Storm:
         roles = [{"name": "app"}, {"name": f"role{self._random.randint(1, 9)}"}]
         spec = {"idleTimeout": f"{timeout_s}s", "keepAwake": stored.spec.keep_awake, "roles": roles}
         cluster.apply({"metadata": {"name": name}, "spec": spec})
+
+    async def _forget_history(self) -> None:
+        self._town.cluster.forget_history()
 
     async def _fail_start(self) -> None:
         failure = self._random.choice((StartFailed, StorageFull, DataDamaged))

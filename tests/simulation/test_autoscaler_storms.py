@@ -56,9 +56,15 @@ def test_switchovers_in_calm_weather_are_nobodys_loss() -> None:
 class Run:
     """One seed, from the first wake to the last sleep."""
 
-    def __init__(self, seed: int, weather: Callable[[Random], Weather] = stormy) -> None:
-        self._random = Random(seed)
+    def __init__(
+        self,
+        seed: int,
+        weather: Callable[[Random], Weather] = stormy,
+        town: Callable[[Random], Town] = Town,
+    ) -> None:
+        self.random = Random(seed)
         self._weather = weather
+        self._town = town
         self._checkers: Checkers | None = None
         self.ledger = Ledger()
         self.switchovers = 0
@@ -71,10 +77,10 @@ class Run:
             self._checkers.check()
 
     async def _live(self) -> None:
-        town, ledger = Town(self._random), self.ledger
+        town, ledger = self._town(self.random), self.ledger
         self._checkers = Checkers(town, ledger)
         clients = self._populate(town, ledger)
-        storm = Storm(town, self._weather(self._random))
+        storm = Storm(town, self._weather(self.random))
         storm.begin()
         await self._pass(STORM_S)
         await storm.end()

@@ -60,6 +60,7 @@ class Life:
         )
 
     def begin(self) -> None:
+        """The cluster tells what there is."""
         fleet, cluster = self.autoscaler.fleet, self._town.cluster
         fleet.agents_listed([agent.info for agent in cluster.agents.values()])
         fleet.resources_listed(list(cluster.resources.values()))
@@ -170,11 +171,11 @@ class _ProxiesPort:
 class Town:
     """Everything there is."""
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, cluster: FakeCluster | None = None) -> None:
         self.random = random
         self.network = Network(random)
         self.clock = Clock(random)
-        self.cluster = FakeCluster()
+        self.cluster = cluster or FakeCluster()
         self.cluster.tell = self._told_by_cluster
         self.proxies: dict[str, FakeProxy] = {}
         self.partitioned: set[str] = set()
@@ -185,7 +186,10 @@ class Town:
         self.switchovers = 0
         """Those that have come to their end."""
         self.lives = 1
-        self.life = Life(self)
+        self.life = self.new_life()
+
+    def new_life(self) -> Life:
+        return Life(self)
 
     def begin(self) -> None:
         self.life.begin()
@@ -194,7 +198,7 @@ class Town:
         await self.life.end()
         await asyncio.sleep(down_s)
         self.lives += 1
-        self.life = Life(self)
+        self.life = self.new_life()
         self.life.begin()
 
     def add_proxy(self, name: str) -> FakeProxy:

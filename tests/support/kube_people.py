@@ -61,36 +61,15 @@ class People:
 
     async def provide(self, stored: Document, **storage: Any) -> Document:
         self._user_ids += 1
-        name, namespace = name_of(stored), namespace_of(stored)
-        made = {
-            "directory": f"/volumes/{namespace}.{name}",
-            "userId": FIRST_USER_ID + self._user_ids,
-            "isMade": False,
-        }
-        document = {
-            "metadata": {"name": name, "namespace": namespace, "uid": metadata(stored)["uid"]},
-            "status": {"storage": {**made, **storage}},
-        }
         return await self._kube.apply(
             kinds.SERVERLESS_DATABASE,
-            document,
+            provided(stored, self._user_ids, **storage),
             manager=names.OPERATOR_MANAGER,
             subresource="status",
         )
 
     async def _make_verifiers(self, resource: ServerlessDatabase) -> None:
-        texts = {role.name: f"SCRAM-SHA-256${role.name}" for role in resource.spec.roles}
-        name, namespace = split_endpoint_name(resource.name)
-        secret = {
-            "metadata": {
-                "name": names.verifiers_secret(namespace, name),
-                "namespace": self._system,
-            },
-            "data": {
-                key_of_role(role): base64.b64encode(text.encode()).decode()
-                for role, text in texts.items()
-            },
-        }
+        secret = verifiers_document(resource, self._system)
         await self._kube.apply(kinds.SECRET, secret, manager=names.OPERATOR_MANAGER)
 
     # --- computes --------------------------------------------------------------------------
@@ -108,24 +87,7 @@ class People:
 
     async def make_pod(self, name: str, *, node: str = "", **spec: Any) -> Document:
         return await self._kube.create(
-            kinds.POD,
-            {
-                "metadata": {
-                    "name": name,
-                    "namespace": self._system,
-                    "labels": {
-                        names.COMPONENT_LABEL: names.COMPUTE,
-                        names.POSTGRES_VERSION_LABEL: "17",
-                    },
-                    "finalizers": [names.FENCE_FINALIZER],
-                },
-                "spec": {
-                    "restartPolicy": "Never",
-                    "containers": [{"name": "agent", "image": "none:0"}],
-                    **({"nodeName": node} if node else {}),
-                    **spec,
-                },
-            },
+            kinds.POD, pod_document(name, self._system, node=node, **spec)
         )
 
     async def say_of_pod(self, name: str, **status: Any) -> Document:
@@ -140,6 +102,48 @@ class People:
         except NotFound:
             return False
         return True
+
+
+def provided(stored: Document, user_id: int, **storage: Any) -> Document:
+    """The operator's part of the status."""
+    name, namespace = name_of(stored), namespace_of(stored)
+    made = {
+        "directory": f"/volumes/{namespace}.{name}",
+        "userId": FIRST_USER_ID + user_id,
+        "isMade": False,
+    }
+    return {
+        "metadata": {"name": name, "namespace": namespace, "uid": metadata(stored)["uid"]},
+        "status": {"storage": {**made, **storage}},
+    }
+
+
+def verifiers_document(resource: ServerlessDatabase, system: str) -> Document:
+    """A verifier for every role, by which a test knows whose it is."""
+    name, namespace = split_endpoint_name(resource.name)
+    texts = {role.name: f"SCRAM-SHA-256${role.name}" for role in resource.spec.roles}
+    return {
+        "metadata": {"name": names.verifiers_secret(namespace, name), "namespace": system},
+        "data": {
+            key_of_role(role): base64.b64encode(text.encode()).decode()
+            for role, text in texts.items()
+        },
+    }
+
+
+def pod_document(name: str, system: str, *, node: str = "", **spec: Any) -> Document:
+    """A compute's pod; without a node no kubelet has anything to do with it."""
+    labels = {names.COMPONENT_LABEL: names.COMPUTE, names.POSTGRES_VERSION_LABEL: "17"}
+    head = {"name": name, "namespace": system, "labels": labels}
+    return {
+        "metadata": {**head, "finalizers": [names.FENCE_FINALIZER]},
+        "spec": {
+            "restartPolicy": "Never",
+            "containers": [{"name": "agent", "image": "none:0"}],
+            **({"nodeName": node} if node else {}),
+            **spec,
+        },
+    }
 
 
 RUNNING: dict[str, Any] = {

@@ -135,6 +135,9 @@ class FakeCluster:
         """Somebody else writes: a label, say."""
         self._store(self._get(name))
 
+    def forget_history(self) -> None:
+        """One that keeps none has nothing to forget."""
+
     def _store(self, resource: ServerlessDatabase) -> ServerlessDatabase:
         metadata = resource.metadata.model_copy(
             update={"resource_version": str(next(self._versions))}

@@ -89,6 +89,10 @@ class KubernetesCluster:
                 raise InvalidRequest(f"{type(request).__name__} is no question to Kubernetes")
 
     async def _write(self, request: m.WriteStatus) -> m.Stored:
+        """Raises Unavailable for a claim of a compute that may have ended unheard long ago: its pod
+        is kept only for some minutes, and of one that is gone nobody can say what became of it."""
+        if request.status.phase is Phase.RESUMING and not self._computes.watch.is_in_touch:
+            raise Unavailable(f"{request.name}: the API server has long told nothing of computes")
         stored = await self._databases.write_status(request)
         status = request.status
         if status.phase is Phase.RESUMING and status.compute is not None:

@@ -1,0 +1,233 @@
+"""The same town on Kubernetes: the real adapter, over an API server that fails as the seed wants.
+
+What the others of a cluster do is played here as it is there: kubelets say what has ended, the
+operator keeps the pool and lets go of pods that nobody needs, and a node controller that hears
+nothing of a node writes what it believes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from random import Random
+from typing import Any
+
+from simulation.kube_port import FailingKube
+from simulation.town import Life, Town
+from support.fake_kube.errors import ApiError
+from support.fake_kube.objects import Key, Objects
+from support.fakes.agent import FakeAgent
+from support.fakes.cluster import FakeCluster
+from support.kube_people import ENDED, RUNNING, pod_document, provided, verifiers_document
+from torpor_api import messages as m
+from torpor_api.failures import Unavailable
+from torpor_api.phases import Phase
+from torpor_api.resource import ServerlessDatabase
+from torpor_autoscaler.adapters.kubernetes.cluster import KubernetesCluster
+from torpor_autoscaler.adapters.kubernetes.documents import known_from
+from torpor_kube import kinds, names
+from torpor_kube.documents import metadata, name_of
+from torpor_kube.fencing import why_not_gone
+from torpor_kube.port import ChangeType, Document
+
+SYSTEM, POOL = "torpor-system", "default"
+
+TURN_S_MAX = 0.3
+"""Between two looks of kubelets and operator."""
+
+
+class KubeCluster(FakeCluster):
+    """What is so, is so in the API server; the fake's own records follow it for the checkers."""
+
+    def __init__(self, random: Random) -> None:
+        super().__init__()
+        self._random = random
+        self.objects = Objects()
+        for kind, name in ((kinds.NAMESPACE, SYSTEM), (kinds.WARM_POOL, POOL)):
+            head = {"name": name, **({"namespace": SYSTEM} if kind.is_namespaced else {})}
+            self.objects.create(kind, {"metadata": head})
+        self._ended_at: dict[str, float] = {}
+        self._seen = self.objects.version
+        self.objects.listeners.add(self._follow)
+
+    # --- people ----------------------------------------------------------------------------
+
+    def apply(self, document: object) -> ServerlessDatabase:
+        assert isinstance(document, dict)
+        name, spec = document["metadata"]["name"], document["spec"]
+        self._provision(name)
+        head = {"name": name, "namespace": "default"}
+        wanted = {"metadata": head, "spec": spec}
+        resource = known_from({**wanted, "status": {}}).resource
+        assert resource is not None
+        secret = verifiers_document(resource, SYSTEM)
+        self.objects.apply(_key(kinds.SECRET, secret), secret, names.OPERATOR_MANAGER, "")
+        key: Key = (kinds.SERVERLESS_DATABASE, "default", name)
+        self.objects.apply(key, wanted, "kubectl", "")
+        if name not in self.resources:
+            status = provided(self.objects.get(key), 1, directory=f"/volumes/{name}")
+            self.objects.apply(key, status, names.OPERATOR_MANAGER, "status")
+        return self.resources[name]
+
+    def touch(self, name: str) -> None:
+        labels = {"touched": str(self.objects.version)}
+        key = (kinds.SERVERLESS_DATABASE, "default", name)
+        self.objects.patch(key, {"metadata": {"labels": labels}}, "")
+
+    def forget_history(self) -> None:
+        self.objects.compact()
+
+    def _follow(self) -> None:
+        for happened in self.objects.since(self._seen):
+            self._seen = happened.version
+            if happened.key[0] is not kinds.SERVERLESS_DATABASE:
+                continue
+            assert happened.type is not ChangeType.DELETED
+            known = known_from(happened.document)
+            if known.resource is None or known.storage is None:
+                continue
+            before = self.resources.get(known.name)
+            self.resources[known.name] = known.resource
+            if before is not None and before.status != known.resource.status:
+                self.statuses.append((known.name, known.resource.status))
+
+    # --- agents ----------------------------------------------------------------------------
+
+    def start_agent(self) -> FakeAgent:
+        agent = super().start_agent()
+        self.objects.create(kinds.POD, pod_document(agent.compute, SYSTEM, node="n1"))
+        self.objects.patch(_pod(agent.compute), {"status": RUNNING}, "status")
+        return agent
+
+    def lose_agent(self, compute: str) -> None:
+        """Its kubelet will see it."""
+        self.agents.pop(compute).kill()
+
+    def refill(self) -> None:
+        """The operator does, in its time."""
+
+    async def live(self) -> None:
+        while True:
+            await asyncio.sleep(self._random.uniform(0, TURN_S_MAX))
+            for pod in self._pods():
+                if name_of(pod) in self.unfenceable:
+                    self._believe(pod)
+                else:
+                    self._look(pod)
+            self._operate()
+
+    def _pods(self) -> list[Document]:
+        """Not copies, which would take most of the simulation's time."""
+        stored = self.objects.stored.items()
+        return [one.document for key, one in stored if key[0] is kinds.POD]
+
+    def _look(self, pod: Document) -> None:
+        """A kubelet."""
+        compute, is_deleted = name_of(pod), "deletionTimestamp" in metadata(pod)
+        if is_deleted and compute in self.agents:
+            self.lose_agent(compute)
+        if compute not in self.agents and why_not_gone(pod):
+            self._ended_at[compute] = asyncio.get_running_loop().time()
+            self.objects.patch(_pod(compute), {"status": ENDED}, "status")
+            if is_deleted:
+                self.objects.delete(_pod(compute), {}, 0)
+
+    def _believe(self, pod: Document) -> None:
+        """The node controller and the collector of pods: words, and no proof."""
+        if self._random.random() < 0.05:
+            status = {"phase": "Failed", "reason": "NodeLost"}
+            self.objects.patch(_pod(name_of(pod)), {"status": status}, "status")
+            self.objects.delete(_pod(name_of(pod)), {}, 0)
+
+    def _operate(self) -> None:
+        claimed = {
+            resource.status.compute
+            for resource in self.resources.values()
+            if resource.status.phase is not Phase.SUSPENDED
+        }
+        warm = []
+        for pod in self._pods():
+            compute = name_of(pod)
+            if compute in claimed:
+                continue
+            agent = self.agents.get(compute)
+            if not why_not_gone(pod):
+                self._let_go(compute)
+            elif agent is not None and agent.claims:
+                self._delete(compute)
+            elif "deletionTimestamp" not in metadata(pod):
+                warm.append(compute)
+        pool = self.objects.get((kinds.WARM_POOL, SYSTEM, POOL))
+        wanted = (pool.get("status") or {}).get("wanted", 0)
+        for _ in range(wanted - len(warm)):
+            self.start_agent()
+        for compute in warm[wanted:]:
+            self._delete(compute)
+
+    def _let_go(self, compute: str) -> None:
+        now = asyncio.get_running_loop().time()
+        if now < self._ended_at[compute] + names.ENDED_POD_KEPT_S:
+            return
+        self.objects.patch(_pod(compute), {"metadata": {"finalizers": None}}, "")
+        with contextlib.suppress(ApiError):
+            self.objects.delete(_pod(compute), {}, 0)
+
+    def _delete(self, compute: str) -> None:
+        self.objects.delete(_pod(compute), {}, 5)
+
+
+class KubeLife(Life):
+    """Its adapter is the real one."""
+
+    def __init__(self, town: KubeTown) -> None:
+        self._kube = FailingKube(town.kube.objects, town.network, town.random)
+        self._adapter = KubernetesCluster(self._kube, system_namespace=SYSTEM, pool=POOL)
+        self._start: asyncio.Task[None] | None = None
+        super().__init__(town)
+
+    def begin(self) -> None:
+        self._start = asyncio.create_task(self._begin())
+
+    async def _begin(self) -> None:
+        """A process that can't reach its API server ends, and is started again."""
+        while True:
+            try:
+                await self._adapter.start(self.autoscaler.fleet)
+                break
+            except Unavailable:
+                await self._adapter.close()
+        self.autoscaler.begin()
+
+    async def end(self) -> None:
+        if self._start is not None:
+            self._start.cancel()
+            await asyncio.gather(self._start, return_exceptions=True)
+        await self._adapter.close()
+        await super().end()
+
+    async def ask(self, request: m.Request[Any], *, timeout_s: float) -> Any:
+        return await self._adapter.ask(request, timeout_s=timeout_s)
+
+
+class KubeTown(Town):
+    """Everything there is, on Kubernetes."""
+
+    def __init__(self, random: Random) -> None:
+        self.kube = KubeCluster(random)
+        super().__init__(random, self.kube)
+
+    def new_life(self) -> Life:
+        return KubeLife(self)
+
+    def begin(self) -> None:
+        self.network.background(self.kube.live())
+        super().begin()
+
+
+def _pod(compute: str) -> Key:
+    return kinds.POD, SYSTEM, compute
+
+
+def _key(kind: kinds.Kind, document: Document) -> Key:
+    head = metadata(document)
+    return kind, head["namespace"], head["name"]
