@@ -124,7 +124,8 @@ class FakeWorld:
 
 
 REAL: dict[str, Callable[[], contextlib.AbstractAsyncContextManager[Agents]]] = {
-    "real": agents_in_a_folder, "network": agents_on_network,
+    "real": agents_in_a_folder,
+    "network": agents_on_network,
 }
 
 
@@ -261,6 +262,35 @@ async def test_an_epoch_that_is_not_higher_is_stale(world: World, epoch: int) ->
     await ask(first, m.StopCompute(epoch=5))
     with pytest.raises(StaleEpoch):
         await ask(await world.agent(), start_compute(storage, epoch))
+
+
+def erase(storage: m.StoragePlace, epoch: int, **more: Any) -> m.EraseStorage:
+    return m.EraseStorage(database="shop", epoch=epoch, storage=storage, **more)
+
+
+async def test_what_sleeps_is_erased_and_again_with_the_same_answer(world: World) -> None:
+    storage = world.volume()
+    first, second = await world.agent(), await world.agent()
+    await ask(first, start_compute(storage, 1))
+    with pytest.raises(Conflict):
+        await ask(first, erase(storage, 1))
+    with pytest.raises(NotFenced):
+        await ask(await world.agent(), erase(storage, 2))
+    await ask(first, m.StopCompute(epoch=1))
+    assert await ask(second, erase(storage, 2)) == m.Done()
+    assert await ask(second, erase(storage, 2)) == m.Done()
+    assert (await ask(second, m.AskAgentState())).state == "stopped"
+    with pytest.raises(Conflict):
+        await ask(second, start_compute(storage, 2))
+    assert await ask(await world.agent(), erase(storage, 3)) == m.Done()
+
+
+async def test_an_erasure_of_an_older_epoch_is_stale(world: World) -> None:
+    storage, agent = world.volume(), await world.agent()
+    await ask(agent, start_compute(storage, 5))
+    await ask(agent, m.StopCompute(epoch=5))
+    with pytest.raises(StaleEpoch):
+        await ask(await world.agent(), erase(storage, 5))
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ class NetworkAgents(Agents):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.authority = Authority()
+        self.prefix: tuple[str, ...] = ()
+        """What runs an agent."""
         self.tls = self.authority.folder(root / "compute.tls", COMPUTE)
         self.asker = Trust(Identity(self.files_of(AUTOSCALER)), COMPUTE)
 
@@ -50,6 +52,7 @@ class NetworkAgents(Agents):
 
     def _argv(self, agent: AgentProcess) -> list[str]:
         return [
+            *self.prefix,
             *(self._python, "-m", "torpor_compute", "--compute", agent.compute),
             *("--listen", str(agent.address), "--tls", str(self.tls)),
             *("--advertise", address_of(agent).host),

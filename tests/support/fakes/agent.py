@@ -97,6 +97,9 @@ class FakeAgent:
         match request:
             case m.StartCompute():
                 return await self._start(request)
+            case m.EraseStorage():
+                self._erase(request)
+                return m.Done()
             case m.StopCompute():
                 return await self._stop(request)
             case m.Checkpoint():
@@ -168,13 +171,25 @@ class FakeAgent:
 
     async def _start(self, request: m.StartCompute) -> m.Started:
         key = (request.database, request.epoch)
-        if self._request is not None and (self.database, self.epoch) != key:
+        if self.claims and (self.claims[-1] != key or self._request is None):
             raise Conflict(f"{self.compute} serves {self.database}, epoch {self.epoch}")
         if self._starting is None:
             self._request = request
             self.claims.append(key)
             self._starting = asyncio.create_task(self._start_once(request))
         return await asyncio.shield(self._starting)
+
+    def _erase(self, request: m.EraseStorage) -> None:
+        key = (request.database, request.epoch)
+        if self.claims and self.claims != [key]:
+            raise Conflict(f"{self.compute} serves {self.claims[-1]}")
+        if not self.claims:
+            volume = self._volume_of(request.storage)
+            if volume.records:
+                volume.take(request.epoch, self.compute, request.fenced_epoch)
+                volume.erase()
+            self.claims.append(key)
+            self.state = "stopped"
 
     async def _start_once(self, request: m.StartCompute) -> m.Started:
         self.state = "starting"

@@ -53,6 +53,7 @@ CLUSTER_REQUESTS: tuple[type[m.Request[Any]], ...] = (
 AGENT_REQUESTS: tuple[type[m.Request[Any]], ...] = (
     m.StartCompute,
     m.StopCompute,
+    m.EraseStorage,
     m.Checkpoint,
     m.ApplySpec,
     m.AskAgentState,

@@ -43,6 +43,10 @@ class Volume:
             raise NotFenced(f"epoch {last.epoch} is held by {last.compute}")
         self.records.append(Record(epoch, compute))
 
+    def erase(self) -> None:
+        """Once it is taken. What comes next is a new database's."""
+        self.records, self.commits, self.generation, self.facts = [], [], 0, None
+
     def release(self, compute: str) -> None:
         for record in self.records:
             if record.compute == compute:

@@ -1,0 +1,138 @@
+"""An agent as in a pod: makes its volume, ends when used up, and in good order when told to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from support.agent import WAIT_SECONDS_MAX, AgentProcess
+from support.network_agents import NetworkAgents, address_of, agents_on_network
+from support.postgres import USER_ID
+from torpor_api import messages as m
+from torpor_api.failures import DataDamaged
+from torpor_channel.tls import PROXY
+
+
+@pytest.fixture
+async def agents() -> AsyncIterator[NetworkAgents]:
+    async with agents_on_network() as made:
+        yield made
+
+
+async def exit_status(agent: AgentProcess) -> int:
+    return await asyncio.to_thread(agent.process.wait, WAIT_SECONDS_MAX)
+
+
+def is_released(storage: m.StoragePlace) -> bool:
+    newest = max((Path(storage.directory) / "ownership").glob("*.json"))
+    return bool(json.loads(newest.read_text())["state"] == "released")
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def as_proxy(agents: NetworkAgents, agent: AgentProcess) -> psycopg.Connection[object]:
+    files = agents.files_of(PROXY)
+    return psycopg.connect(
+        host=address_of(agent).host,
+        user="app",
+        dbname="app",
+        sslmode="require",
+        sslcert=str(files / "tls.crt"),
+        sslkey=str(files / "tls.key"),
+        autocommit=True,
+    )
+
+
+async def test_used_up_it_ends(agents: NetworkAgents) -> None:
+    """After a while: the answer may be asked for again."""
+    agent, storage = await agents.agent(), agents.volume()
+    started = await agent.start(storage)
+    assert started.steps[0].name == "new volume"
+    stopped = await agent.stop()
+    assert await agent.stop() == stopped
+    assert await exit_status(agent) == 0
+    again = await (await agents.agent()).start(storage, 2)
+    assert not again.was_recovery and again.facts is None
+
+
+async def test_told_to_end_it_stops_cleanly_whoever_is_there(agents: NetworkAgents) -> None:
+    agent, storage = await agents.agent(), agents.volume()
+    await agent.start(storage)
+    with as_proxy(agents, agent) as client:
+        client.execute("create table t as select 1 as n")
+        assert await agent.ended() == 0
+    assert is_released(storage)
+    assert not (await (await agents.agent()).start(storage, 2)).was_recovery
+
+
+async def test_told_to_end_it_gives_its_sessions_time_to_move(agents: NetworkAgents) -> None:
+    agent, storage = await agents.agent("--leave-seconds", "60"), agents.volume()
+    await agent.start(storage)
+    with as_proxy(agents, agent) as client:
+        agent.process.terminate()
+        for _ in range(5):
+            client.execute("select pg_sleep(0.02)")
+    await agent.stop()
+    assert await exit_status(agent) == 0
+    assert is_released(storage)
+
+
+async def test_the_time_to_move_has_an_end(agents: NetworkAgents) -> None:
+    agent, storage = await agents.agent("--leave-seconds", "0.2"), agents.volume()
+    await agent.start(storage)
+    with as_proxy(agents, agent):
+        assert await agent.ended() == 0
+    assert is_released(storage)
+
+
+async def test_what_is_lost_is_not_made_anew(agents: NetworkAgents) -> None:
+    agent, storage = await agents.agent(), agents.volume()
+    lost = storage.model_copy(update={"may_create": False})
+    with pytest.raises(DataDamaged, match="is missing or empty"):
+        await agent.start(lost)
+    assert not Path(storage.directory).exists()
+    assert await agent.ended() == 1
+
+
+async def test_its_key_is_for_its_postgres_alone(agents: NetworkAgents) -> None:
+    agent = await agents.agent()
+    address = (await agent.start(agents.volume())).address
+    assert (address.host, address.port) == (address_of(agent).host, 5432)
+    assert address.direct_tls and len(address.certificate_sha256) == 64
+    assert (address.socket_directory, address.agent) == (None, str(agent.address))
+    key = (agent.run_directory / "server.key").stat()
+    assert stat.S_IMODE(key.st_mode) == 0o600
+    assert key.st_uid == (os.geteuid() if USER_ID is None else USER_ID)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: only root makes process namespaces")
+async def test_as_process_1_it_waits_for_everybodys_children(agents: NetworkAgents) -> None:
+    """In a container every orphan becomes its child, and none stays behind as a zombie."""
+    unshare = shutil.which("unshare")
+    assert unshare is not None
+    agents.prefix = (unshare, "--pid", "--fork", "--kill-child", "--mount-proc")
+    agent, storage = await agents.agent(), agents.volume()
+    await agent.start(storage)
+    (own,) = children_of(agent.process.pid)
+    (postmaster,) = children_of(own)
+    orphan = next(pid for pid in children_of(postmaster))
+    os.kill(postmaster, signal.SIGKILL)
+    assert isinstance(await agent.hears(), m.PostgresLost)
+    assert isinstance(await agent.hears(), m.PostgresBack)
+    assert not Path(f"/proc/{orphan}").exists()
+    (alive,) = children_of(own)
+    assert alive != postmaster
+    await agent.stop()
+    assert is_released(storage)
+    assert await exit_status(agent) == 0
