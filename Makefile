@@ -6,7 +6,7 @@ READY := .venv/.torpor-ready
 SOURCES := operator channel compute proxy autoscaler cli tests loadtests tools
 WORKERS ?= 2
 
-.PHONY: help demo test check suites fuzz bench soak manifests images e2e format clean
+.PHONY: help demo test check suites fuzz bench soak manifests helm images e2e format clean
 .PHONY: check-format check-lint check-types check-layers check-tidy
 .DEFAULT_GOAL := help
 
@@ -42,10 +42,14 @@ manifests: $(READY) ## Write what is made of models and chart: custom resources,
 	@PYTHONPATH=tools $(BIN)/python -m crds
 	@$(BIN)/python tools/kustomize_base.py
 
+helm: $(READY) ## Bring helm into .venv where the machine has none: for the chart's tests and e2e
+	@$(BIN)/python tools/helm.py
+
 images: $(READY) ## Build the container images (TAG=0.1.0; LOAD=1 brings them to the cluster's node)
 	@$(BIN)/python tools/images.py $(if $(TAG),--tag "$(TAG)") $(if $(LOAD),--load)
 
 e2e: $(READY) ## Every promise on a real cluster: that of KUBECONFIG, or one that is started
+	@$(BIN)/python tools/helm.py >/dev/null || echo 'e2e: goes on without helm' >&2
 	@$(BIN)/pytest tests/e2e $(ARGS)
 
 format: $(READY) ## Put the code in its shape and mend what can be mended

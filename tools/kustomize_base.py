@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from helm import find
 
 MANIFESTS = Path(__file__).parents[1] / "manifests"
 
@@ -31,9 +32,9 @@ def rendered(helm: str) -> str:
 
 
 def main() -> None:
-    helm = shutil.which("helm")
+    helm = find()
     if helm is None:
-        sys.exit("no helm is on the PATH: the kustomize base stays as it is")
+        sys.exit("there is no helm, and the kustomize base stays as it is: `make helm` brings one")
     BASE.write_text(rendered(helm))
 
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.kubectl import apply, find, kubectl
+from helm import find as find_helm
 
 ROOT = Path(__file__).parents[2]
 
@@ -102,9 +103,9 @@ def use_images() -> str:
 
 def install(tag: str, **values: object) -> None:
     """Or bring it up to date; returns when everything is Ready."""
-    helm = shutil.which("helm")
+    helm = find_helm()
     if helm is None:
-        raise NothingToTestOn("no helm is on the PATH")
+        raise NothingToTestOn("there is no helm: `make helm` brings one")
     chosen = {"image": {"tag": tag}} | values
     _run(
         *(helm, "upgrade", "--install", RELEASE, str(CHART), "--namespace", NAMESPACE),

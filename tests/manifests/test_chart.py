@@ -14,7 +14,7 @@ import yaml
 import kustomize_base
 from crds.files import texts
 from kustomize_base import CHART, NAMESPACE
-from manifests.helm import HELM, Json, Refused, helm, needs_helm, of_kind, rendered
+from manifests.charts import HELM, Json, Refused, helm, needs_helm, of_kind, rendered
 from torpor_autoscaler import settings as autoscaler_settings
 from torpor_operator import settings as operator_settings
 from torpor_proxy.main import parse_options

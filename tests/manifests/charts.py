@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import functools
 import json
-import shutil
 import subprocess
 from typing import Any
 
 import pytest
 import yaml
 
+from helm import find
 from kustomize_base import CHART, NAMESPACE
 
-HELM = shutil.which("helm")
+HELM = find()
 
 COMMAND_SECONDS_MAX = 60.0
 
 Json = dict[str, Any]
 
-needs_helm = pytest.mark.skipif(HELM is None, reason="no helm is on the PATH: no test of the chart")
+needs_helm = pytest.mark.skipif(HELM is None, reason="no helm for the chart: `make helm`")
 
 
 class Refused(Exception):
