@@ -27,6 +27,9 @@ USED_S_MAX = 60.0
 FAILED_KEPT_S = 600.0
 """How long a pod that failed before it served anybody stays, for people to look at its log."""
 
+ENDED_MAX = 1000
+"""Ended pods of a pool that are kept; beyond it the oldest go. They cost memory of etcd only."""
+
 PAUSE_S_MIN = 5.0
 PAUSE_S_MAX = 300.0
 """Between two that fail: doubled with each, so that a bad image is no storm of pods."""
@@ -62,6 +65,8 @@ class PoolPlan:
     claimed: int = 0
     failure: str = ""
     """Why the last one that failed did so."""
+    trouble: str = ""
+    """Why one does not start."""
 
 
 def plan_pool(facts: PoolFacts, now: float, namespace: str) -> PoolPlan:
@@ -78,13 +83,14 @@ def plan_pool(facts: PoolFacts, now: float, namespace: str) -> PoolPlan:
         actions=(
             *_surplus(facts, unclaimed, current, wanted, namespace),
             *_used(facts, alive, namespace),
-            *_ended(facts, failed, namespace),
+            *_ended(facts, failed, now, namespace),
         ),
         again_in_s=_again_in_s(facts, alive, failed, wait_s if missing else 0.0, now),
         wanted=wanted,
         warm=sum(pod.is_ready for pod in unclaimed),
         claimed=sum(pod.name in facts.named for pod in facts.pods),
         failure=failed[-1].failure if failed else "",
+        trouble=next((pod.trouble for pod in current if pod.trouble), ""),
     )
 
 
@@ -154,16 +160,39 @@ def _is_used(facts: PoolFacts, pod: SeenPod) -> bool:
     return pod.database is not None and pod.name not in facts.named
 
 
-def _ended(facts: PoolFacts, failed: list[SeenPod], namespace: str) -> Iterator[Action]:
+def _ended(facts: PoolFacts, failed: list[SeenPod], now: float, namespace: str) -> Iterator[Action]:
+    for pod in _kept(facts, failed, now)[:-ENDED_MAX]:
+        yield from _removal(pod, namespace)
     for pod in facts.pods:
-        if pod.name in facts.named or not _is_confirmed(facts, pod):
-            continue
-        if pod in failed and not pod.is_deleting and not _is_leaving(facts):
-            continue
-        if pod.is_fenced:
-            yield _release(pod, namespace)
-        if not pod.is_deleting:
-            yield Delete(POD, Key(namespace, pod.name))
+        is_kept = not _is_leaving(facts) and pod in failed and not pod.is_deleting
+        if _is_over(facts, pod) and not is_kept and _kept_s(pod, now) <= 0:
+            yield from _removal(pod, namespace)
+
+
+def _removal(pod: SeenPod, namespace: str) -> Iterator[Action]:
+    if pod.is_fenced:
+        yield _release(pod, namespace)
+    if not pod.is_deleting:
+        yield Delete(POD, Key(namespace, pod.name))
+
+
+def _is_over(facts: PoolFacts, pod: SeenPod) -> bool:
+    return pod.name not in facts.named and _is_confirmed(facts, pod)
+
+
+def _kept(facts: PoolFacts, failed: list[SeenPod], now: float) -> list[SeenPod]:
+    """Ended ones that stay for a while; the latest last."""
+    over = [pod for pod in facts.pods if _is_over(facts, pod)]
+    kept = [pod for pod in over if pod in failed or _kept_s(pod, now) > 0]
+    return sorted(kept, key=lambda pod: pod.ended_at)
+
+
+def _kept_s(pod: SeenPod, now: float) -> float:
+    """For how long it stays: who claims it by older news must find the word that it has ended.
+
+    One that has never run was never ready, and nobody could have claimed it.
+    """
+    return pod.ended_at + names.ENDED_POD_KEPT_S - now if pod.ended_at else 0.0
 
 
 def _is_confirmed(facts: PoolFacts, pod: SeenPod) -> bool:
@@ -182,6 +211,11 @@ def _again_in_s(
 ) -> float | None:
     moments = [wait_s] if wait_s else []
     moments += [FAILED_KEPT_S - (now - (pod.ended_at or pod.created_at)) for pod in failed]
+    moments += [
+        _kept_s(pod, now)
+        for pod in facts.pods
+        if pod not in failed and _is_over(facts, pod) and _kept_s(pod, now) > 0
+    ]
     moments += [
         USED_S_MAX - facts.unnamed_s.get(pod.name, 0.0) for pod in alive if _is_used(facts, pod)
     ]

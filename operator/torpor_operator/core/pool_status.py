@@ -69,4 +69,6 @@ def _ready(plan: PoolPlan) -> Finding:
     if plan.failure:
         message = f"the last compute failed: {plan.failure}; see the log of its pod"
         return Finding("Ready", False, "ComputesFail", message)
+    if plan.trouble:
+        return Finding("Ready", False, "ComputesWait", f"a compute does not start: {plan.trouble}")
     return Finding("Ready", False, "Filling", "computes are on their way")

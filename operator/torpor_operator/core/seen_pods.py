@@ -43,6 +43,8 @@ class SeenPod:
     ended_at: float = 0.0
     failure: str = ""
     """Why it ended, where that was not by its own will."""
+    trouble: str = ""
+    """Why it does not start: no node for it, no image, no volume."""
     finalizers: tuple[str, ...] = ()
 
     @property
@@ -69,6 +71,7 @@ def see_pod(document: Document) -> SeenPod:
         has_ended=has_ended,
         ended_at=max((_seconds(end.get("finishedAt")) for end in _ends(document)), default=0.0),
         failure=_failure(document) if has_ended else "",
+        trouble="" if has_ended else _trouble(document.get("status") or {}),
         finalizers=tuple(metadata(document).get("finalizers") or ()),
     )
 
@@ -97,6 +100,20 @@ def _failure(document: Document) -> str:
         return f"{bad[0].get('reason', 'Error')}, exit code {bad[0]['exitCode']}"
     if status.get("phase") == "Failed" and not _ends(document):
         return str(status.get("message") or status.get("reason") or "refused by its node")
+    return ""
+
+
+_USUAL = ("ContainerCreating", "PodInitializing")
+
+
+def _trouble(status: dict[str, Any]) -> str:
+    for item in status.get("conditions") or ():
+        if item["type"] == "PodScheduled" and item["status"] == "False":
+            return f"{item.get('reason', 'Unschedulable')}: {item.get('message', '')}"
+    for item in status.get("containerStatuses") or ():
+        waiting = (item.get("state") or {}).get("waiting") or {}
+        if waiting.get("reason") and waiting["reason"] not in _USUAL:
+            return f"{waiting['reason']}: {waiting.get('message', '')}"
     return ""
 
 

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from torpor_kube.kinds import POD
+from torpor_kube.names import ENDED_POD_KEPT_S
 from torpor_operator.core.actions import Delete, Patch
 from torpor_operator.core.naming import Key
 from torpor_operator.core.pool import (
     BURST_MAX,
+    ENDED_MAX,
     FAILED_KEPT_S,
     PAUSE_S_MIN,
     USED_S_MAX,
@@ -106,6 +108,23 @@ def test_one_that_has_ended_is_let_go_and_removed_once_no_database_names_it() ->
     assert (let_go(found), deleted(found)) == (["a"], ["a"])
     patch = next(action.patch for action in found.actions if isinstance(action, Patch))
     assert patch == {"metadata": {"resourceVersion": "7", "finalizers": []}}
+
+
+def test_the_word_that_it_has_ended_stays_for_whoever_claims_it_by_older_news() -> None:
+    ended = pod("a", database=SHOP, has_ended=True, is_ready=False, ended_at=NOW - 10)
+    found = plan(ended)
+    assert (found.actions, found.again_in_s) == ((), ENDED_POD_KEPT_S - 10)
+    assert let_go(plan(ended, now=NOW - 10 + ENDED_POD_KEPT_S)) == ["a"]
+    deleted_by_hand = replace(ended, is_deleting=True)
+    assert plan(deleted_by_hand).actions == ()
+
+
+def test_of_too_many_ended_ones_the_oldest_go() -> None:
+    ended = [
+        pod(f"p{number}", database=SHOP, has_ended=True, ended_at=NOW - number / 100)
+        for number in range(ENDED_MAX + 2)
+    ]
+    assert let_go(plan(*ended)) == [f"p{ENDED_MAX + 1}", f"p{ENDED_MAX}"]
 
 
 def test_one_that_was_deleted_is_not_let_go_before_its_end_is_proved() -> None:

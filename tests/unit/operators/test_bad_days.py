@@ -1,0 +1,106 @@
+"""An API server that is away, watches that end, an operator that is started anew."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from support.fake_kube.server import FakeKube
+from support.operating import SYSTEM, World, add_pool, operating, serving
+from torpor_kube import kinds
+from torpor_operator.adapters.keys import make_authority
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeKube]:
+    async with serving() as fake:
+        add_pool(fake)
+        yield fake
+
+
+def is_provided(world: World, name: str) -> bool:
+    return "binding" in (world.database(name).get("status") or {})
+
+
+def password(world: World, name: str) -> str:
+    secret = world.get(kinds.SECRET, f"{name}-app")
+    assert secret is not None
+    return base64.b64decode(secret["data"]["password"]).decode()
+
+
+async def test_while_the_server_is_away_nothing_is_lost(fake: FakeKube, tmp_path: Path) -> None:
+    async with operating(fake, tmp_path) as world:
+        world.make("before")
+        await world.until("it is provided", lambda: is_provided(world, "before"))
+        with fake.faults.away():
+            fake.cut_watches()
+            world.make("meanwhile")
+            world.delete(kinds.SERVICE, "before")
+            await asyncio.sleep(0.3)
+            assert world.get(kinds.SERVICE, "before") is None
+        await world.until("the new one is provided", lambda: is_provided(world, "meanwhile"))
+        await world.until("what was lost is back", lambda: world.get(kinds.SERVICE, "before"))
+
+
+async def test_what_happened_while_a_watch_was_interrupted_is_made_good(
+    fake: FakeKube, tmp_path: Path
+) -> None:
+    async with operating(fake, tmp_path) as world:
+        world.make("shop")
+        await world.until("it is provided", lambda: is_provided(world, "shop"))
+        fake.cut_watches()
+        world.delete(kinds.SERVICE, "shop")
+        fake.objects.compact()  # The deletion is told to nobody any more: only a list shows it.
+        await world.until("the Service is back", lambda: world.get(kinds.SERVICE, "shop"))
+
+
+async def test_lost_replies_make_no_second_password(fake: FakeKube, tmp_path: Path) -> None:
+    async with operating(fake, tmp_path) as world:
+        with fake.faults.lose_replies():
+            world.make("shop")
+            await world.until("its Secret is there", lambda: world.get(kinds.SECRET, "shop-app"))
+            first = password(world, "shop")
+        await world.until("it is provided", lambda: is_provided(world, "shop"))
+        await world.settled()
+        assert password(world, "shop") == first
+
+
+async def test_another_operator_finds_all_as_it_is(fake: FakeKube, tmp_path: Path) -> None:
+    async with operating(fake, tmp_path / "first") as world:
+        for number in range(5):
+            world.make(f"db-{number}")
+        for number in range(5):
+            await world.until("provided", lambda n=number: is_provided(world, f"db-{n}"))  # type: ignore[misc]
+        await world.settled()
+    before = {key: stored.document for key, stored in fake.objects.stored.items()}
+    async with operating(fake, tmp_path / "second") as world:
+        world.make("next")
+        await world.until("the next one is provided", lambda: is_provided(world, "next"))
+        await world.settled()
+        for key, document in before.items():
+            if key[0] in (kinds.SECRET, kinds.SERVICE, kinds.SERVERLESS_DATABASE):
+                assert fake.objects.stored[key].document == document
+        taken = [
+            world.database(f"db-{number}")["status"]["storage"]["userId"] for number in range(5)
+        ]
+        assert world.database("next")["status"]["storage"]["userId"] not in taken
+
+
+async def test_a_foreign_authority_is_used_and_left_alone(fake: FakeKube, tmp_path: Path) -> None:
+    pair = make_authority(1_700_000_000.0)
+    data = {"tls.crt": pair.certificate, "tls.key": pair.key}
+    encoded = {key: base64.b64encode(text.encode()).decode() for key, text in data.items()}
+    theirs = {"metadata": {"name": "torpor-ca", "namespace": SYSTEM}, "data": encoded}
+    fake.objects.create(kinds.SECRET, theirs)
+    async with operating(fake, tmp_path) as world:
+        await world.until(
+            "there are certificates", lambda: world.get(kinds.SECRET, "torpor-proxy-tls", SYSTEM)
+        )
+        authority = world.get(kinds.SECRET, "torpor-ca", SYSTEM)
+        leaf = world.get(kinds.SECRET, "torpor-proxy-tls", SYSTEM)
+        assert authority and leaf and authority["data"] == encoded
+        assert base64.b64decode(leaf["data"]["ca.crt"]).decode() == pair.certificate

@@ -1,0 +1,101 @@
+"""Of two candidates one leads; the other one takes over when it ends, or is not heard any more."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from support.fake_kube.server import FakeKube
+from support.operating import SYSTEM, serving
+from torpor_kube import kinds
+from torpor_kube.login import at
+from torpor_kube.server import ApiServer
+from torpor_operator.core import lease
+from torpor_operator.election import Election
+
+
+class FastClock:
+    """A hundred times as fast as ours: fifteen seconds are 0.15."""
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time() * 100
+
+    def wall_s(self) -> float:
+        return 1_800_000_000.0 + self.now()
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeKube]:
+    async with serving() as fake:
+        yield fake
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses are slept as the clock runs."""
+
+    async def sleep(seconds: float) -> None:
+        await real(seconds / 100)
+
+    real = asyncio.sleep
+    monkeypatch.setattr("torpor_operator.election.asyncio.sleep", sleep)
+
+
+@contextlib.asynccontextmanager
+async def candidate(fake: FakeKube, name: str) -> AsyncIterator[Election]:
+    kube = ApiServer(at(fake.url))
+    election = Election(kube, FastClock(), name, SYSTEM, "torpor-operator")
+    task = asyncio.create_task(election.run())
+    try:
+        yield election
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await kube.close()
+
+
+async def soon(event: asyncio.Event) -> None:
+    async with asyncio.timeout(20):
+        await event.wait()
+
+
+def holder(fake: FakeKube) -> str:
+    stored = fake.objects.stored[(kinds.LEASE, SYSTEM, "torpor-operator")]
+    return str(stored.document["spec"]["holderIdentity"])
+
+
+async def test_while_one_leads_no_other_does(fake: FakeKube) -> None:
+    async with candidate(fake, "a") as first:
+        await soon(first.won)
+        async with candidate(fake, "b") as second:
+            for _ in range(20):
+                await asyncio.sleep(lease.RETRY_S)
+            assert (holder(fake), second.won.is_set()) == ("a", False)
+
+
+async def test_an_orderly_end_hands_over_without_waiting(fake: FakeKube) -> None:
+    async with candidate(fake, "a") as first:
+        await soon(first.won)
+        await first.release()
+        assert holder(fake) == ""
+
+
+async def test_one_that_is_not_heard_any_more_is_followed(fake: FakeKube) -> None:
+    async with candidate(fake, "a") as first:
+        await soon(first.won)
+    async with candidate(fake, "b") as second:
+        await soon(second.won)
+    assert holder(fake) == "b"
+    spec = fake.objects.stored[(kinds.LEASE, SYSTEM, "torpor-operator")].document["spec"]
+    assert spec["leaseTransitions"] == 1
+
+
+async def test_who_can_not_renew_steps_down(fake: FakeKube) -> None:
+    async with candidate(fake, "a") as first:
+        await soon(first.won)
+        with fake.faults.away():
+            await soon(first.lost)
+    assert lease.RENEW_DEADLINE_S < lease.DURATION_S
