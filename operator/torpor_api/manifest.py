@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import yaml
 from pydantic import ValidationError
@@ -48,10 +49,14 @@ def parse_manifest(text: str, source: str) -> list[ServerlessDatabase]:
     return resources
 
 
-def parse_resource(document: object) -> ServerlessDatabase:
-    """One resource from plain data. Raises InvalidRequest with one line per fault."""
+def parse_resource(document: object, *, knows_all: bool = True) -> ServerlessDatabase:
+    """One resource from plain data. Raises InvalidRequest with one line per fault.
+
+    ``knows_all``: a field that this release does not know is one; else it is passed over.
+    """
     try:
-        return ServerlessDatabase.model_validate(document)
+        extra: Literal["ignore"] | None = None if knows_all else "ignore"
+        return ServerlessDatabase.model_validate(document, extra=extra)
     except ValidationError as error:
         raise InvalidRequest("\n".join(_fault_lines(document, error))) from None
 

@@ -28,6 +28,10 @@ REQUEST_S_MAX = 10.0
 
 CONNECT_S_MAX = 5.0
 
+CONNECTIONS_MAX = 64
+"""Watches included. A question that finds none free waits for one, within its own time: more at a
+time would only wait in the server, each behind a TLS handshake of its own."""
+
 SILENCE_S_MAX = 75.0
 """Bookmarks come once a minute: a watch that is quiet for longer is dead, whatever TCP says."""
 
@@ -105,7 +109,7 @@ class Transport:
         async with self._logging_in:
             if self._client is None or self._client is refused:
                 configuration = await self._login()
-                configuration.connection_pool_maxsize = 0  # No limit but the callers' own.
+                configuration.connection_pool_maxsize = CONNECTIONS_MAX
                 await self.close()
                 self._client = ApiClient(configuration)
             return self._client

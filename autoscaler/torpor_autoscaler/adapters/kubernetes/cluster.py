@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from typing import Any, TypeVar, cast
 
 from torpor_api import messages as m
@@ -10,6 +11,7 @@ from torpor_api.failures import InvalidRequest, Unavailable
 from torpor_api.phases import Phase
 from torpor_autoscaler.adapters.kubernetes.computes import Computes
 from torpor_autoscaler.adapters.kubernetes.databases import Databases, readable
+from torpor_autoscaler.adapters.kubernetes.lanes import Lanes
 from torpor_autoscaler.adapters.kubernetes.login_facts import FactsStore
 from torpor_autoscaler.ports import ClusterFacts
 from torpor_kube import names
@@ -20,10 +22,6 @@ ReplyT = TypeVar("ReplyT", bound=m.Message)
 
 WATCH_S_MAX = 30.0
 """For the list of all databases; 10,000 take some seconds."""
-
-FACTS_ASKED_MAX = 16
-"""Questions for login facts at a time: at the start there is one per database, and claims must not
-stand in line behind them in the API server."""
 
 
 class KubernetesCluster:
@@ -36,7 +34,7 @@ class KubernetesCluster:
         self._computes = Computes(kube, system_namespace)
         self._databases = Databases(kube)
         self._facts = FactsStore(kube, system_namespace)
-        self._may_ask_facts = asyncio.Semaphore(FACTS_ASKED_MAX)
+        self._lanes = Lanes()
 
     async def start(self, fleet: ClusterFacts) -> None:
         """Answered when the fleet knows all agents and resources, in this order, so that a database
@@ -54,12 +52,23 @@ class KubernetesCluster:
         await self._computes.close()
 
     async def ask(self, request: m.Request[ReplyT], *, timeout_s: float) -> ReplyT:
-        try:
-            async with asyncio.timeout(timeout_s):
-                return cast(ReplyT, await self._answer(request))
-        except TimeoutError:
-            asked = type(request).__name__
-            raise Unavailable(f"no answer to {asked} from the API server in time") from None
+        async with self._lanes.turn() if self._can_wait(request) else nullcontext():
+            try:
+                async with asyncio.timeout(timeout_s):
+                    return cast(ReplyT, await self._answer(request))
+            except TimeoutError:
+                asked = type(request).__name__
+                raise Unavailable(f"no answer to {asked} from the API server in time") from None
+
+    def _can_wait(self, request: m.Message) -> bool:
+        """Nobody's wake or sleep depends on it."""
+        match request:
+            case m.FetchLoginFacts():
+                return True
+            case m.WriteStatus(name=name, status=status):
+                return status.phase is self._databases.phase_of(name) is Phase.SUSPENDED
+            case _:
+                return False
 
     async def _answer(self, request: m.Request[Any]) -> m.Message:
         match request:
@@ -117,9 +126,8 @@ class KubernetesCluster:
         )
 
     async def _fetch_facts(self, name: str) -> m.LoginFactsReply:
-        async with self._may_ask_facts:
-            resource = readable(await self._databases.find(name))
-            return m.LoginFactsReply(facts=await self._facts.fetch(resource))
+        resource = readable(await self._databases.find(name))
+        return m.LoginFactsReply(facts=await self._facts.fetch(resource))
 
     async def _set_warm_pool(self, size: int) -> None:
         await self._kube.apply(

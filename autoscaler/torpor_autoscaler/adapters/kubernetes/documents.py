@@ -13,8 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
 from torpor_api.failures import InvalidRequest
 from torpor_api.identity import DatabaseName, endpoint_name, split_endpoint_name
 from torpor_api.manifest import parse_resource
@@ -35,10 +33,6 @@ GONE_COMPUTE_ANNOTATION = "torpor.dev/gone-compute"
 
 REFUSAL_CHARACTERS_MAX = 1000
 """Of a refusal, as its condition says it."""
-
-PARTS_UNKNOWN_MAX = 100
-"""Fields of a newer release that are passed over in one resource, before it counts as unreadable.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +125,8 @@ def _refusal_told(status: dict[str, Any]) -> str:
 
 def _readable(document: Document, offset: int) -> tuple[ServerlessDatabase | None, str]:
     try:
-        return _with_offset(_parsed(_our_part(document)), offset), ""
+        # Fields that this release does not know may be a newer one's: no reason to refuse it.
+        return _with_offset(parse_resource(_our_part(document), knows_all=False), offset), ""
     except InvalidRequest as refused:
         return None, refused.message[:REFUSAL_CHARACTERS_MAX]
     except (AttributeError, LookupError, TypeError, ValueError) as error:
@@ -154,35 +149,6 @@ def _our_part(document: Document) -> Document:
     ours["conditions"] = [one for one in _conditions(status) if one.get("type") in OUR_CONDITIONS]
     parts = ("apiVersion", "kind", "metadata", "spec")
     return {part: document[part] for part in parts if part in document} | {"status": ours}
-
-
-def _parsed(document: Document) -> ServerlessDatabase:
-    """Fields that this release does not know are passed over: a newer one may have written them."""
-    for _ in range(PARTS_UNKNOWN_MAX):
-        try:
-            return ServerlessDatabase.model_validate(document)
-        except ValidationError as error:
-            unknown = [
-                fault["loc"]
-                for fault in error.errors(include_url=False, include_input=False)
-                if fault["type"] == "extra_forbidden"
-            ]
-            if not unknown:
-                break
-            for place in unknown:
-                document = _without(document, place)
-    return parse_resource(document)
-
-
-def _without(part: Any, place: tuple[int | str, ...]) -> Any:
-    """A copy without what stands there; what is shared with others is not touched."""
-    first, rest = place[0], place[1:]
-    copy: Any = dict(part) if isinstance(part, dict) else list(part)
-    if rest:
-        copy[first] = _without(part[first], rest)
-    else:
-        del copy[first]
-    return copy
 
 
 def _with_offset(resource: ServerlessDatabase, offset: int) -> ServerlessDatabase:
