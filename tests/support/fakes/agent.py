@@ -181,7 +181,7 @@ class FakeAgent:
 
     def _erase(self, request: m.EraseStorage) -> None:
         key = (request.database, request.epoch)
-        if self.claims and self.claims != [key]:
+        if self._request is not None or self.claims not in ([], [key]):
             raise Conflict(f"{self.compute} serves {self.claims[-1]}")
         if not self.claims:
             volume = self._volume_of(request.storage)
