@@ -110,7 +110,7 @@ class Executor:
                 kind, key.name, key.namespace, patch, subresource=subresource
             )
         except NotFound:
-            log.info("gone_already", extra={"kind": kind.kind, "object": str(key)})
+            log.debug("gone_already", extra={"kind": kind.kind, "object": str(key)})
             return
         finalizers = metadata(made).get("finalizers")
         if "deletionTimestamp" not in metadata(made) or finalizers:
@@ -130,7 +130,6 @@ class Executor:
     async def _erase(self, order: Erase) -> None:
         """By any agent that serves nobody; while there is none, the pool makes one for it."""
         waiting = self._cache.erasers.setdefault(order.pool, set())
-        waiting.add(order.database)
         named = self._cache.named_computes()
         for pod in self._cache.pods_of(order.pool):
             if _is_free(pod) and pod.name not in named:
@@ -142,6 +141,7 @@ class Executor:
                     continue
                 waiting.discard(order.database)
                 return
+        waiting.add(order.database)
         raise Unavailable(
             f"no compute of the pool {order.pool!r} is free to erase {order.directory}",
             hint="one is being started for it",

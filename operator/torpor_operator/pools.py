@@ -6,10 +6,8 @@ import base64
 import os
 from collections.abc import Callable
 
-from torpor_api.failures import NotFound
 from torpor_kube.documents import metadata, name_of, version_of
-from torpor_kube.fencing import is_out_of_service
-from torpor_kube.kinds import NODE, POD, VOLUME_CLAIM, WARM_POOL
+from torpor_kube.kinds import POD, VOLUME_CLAIM, WARM_POOL
 from torpor_kube.port import Document, Kube
 from torpor_operator.core.actions import Apply, Create, Patch, Tell, Weight
 from torpor_operator.core.cache import Cache
@@ -24,9 +22,6 @@ from torpor_operator.times import api_time
 
 SUFFIX_BYTES = 5
 """Eight characters of base32: a compute's id is never used again."""
-
-LOST_NODE_AGAIN_S = 30.0
-"""A pod that is being deleted and whose node says nothing: a person may declare it lost."""
 
 
 class Pools:
@@ -57,7 +52,7 @@ class Pools:
         if "deletionTimestamp" not in metadata(document):
             await self._prepare(document)
             document = self._cache.pools[key.name]
-        facts = await self._facts(document)
+        facts = self._facts(document)
         plan = plan_pool(facts, self._clock.wall_s(), self._settings.namespace)
         for action in plan.actions:
             await self._executor.carry_out(action)
@@ -66,9 +61,7 @@ class Pools:
         await self._say(document, plan)
         if may_be_let_go(facts):
             await self._let_go(document)
-        waits_for_node = any(pod.is_deleting and not pod.has_ended for pod in facts.pods)
-        moments = [plan.again_in_s, LOST_NODE_AGAIN_S if waits_for_node else None]
-        return min((moment for moment in moments if moment is not None), default=None)
+        return plan.again_in_s
 
     async def _prepare(self, document: Document) -> None:
         """Before its first pod: who deletes it must wait for them, and they need a volume."""
@@ -86,7 +79,7 @@ class Pools:
             except Stale:
                 return  # It has outlived an earlier pool of this name, with its data.
 
-    async def _facts(self, document: Document) -> PoolFacts:
+    def _facts(self, document: Document) -> PoolFacts:
         name = name_of(document)
         pods, named = self._cache.pods_of(name), self._cache.named_computes()
         return PoolFacts(
@@ -95,7 +88,6 @@ class Pools:
             pods=pods,
             named=named,
             unnamed_s=self._unnamed_s(pods, named),
-            lost_nodes=await self._lost_nodes(pods),
             erasers=1 if self._cache.erasers.get(name) else 0,
         )
 
@@ -109,18 +101,6 @@ class Pools:
         for name in [name for name in self._unnamed_since if name not in self._cache.pods]:
             del self._unnamed_since[name]
         return {name: now - since for name, since in self._unnamed_since.items()}
-
-    async def _lost_nodes(self, pods: list[SeenPod]) -> list[str]:
-        """Asked only about nodes of pods that are being deleted and don't end."""
-        asked = {pod.node for pod in pods if pod.is_deleting and not pod.has_ended and pod.node}
-        return [node for node in sorted(asked) if await self._is_lost(node)]
-
-    async def _is_lost(self, node: str) -> bool:
-        try:
-            document = await self._kube.get(NODE, node)
-        except NotFound:
-            return False  # That its object is gone does not say that the machine is.
-        return is_out_of_service(document)
 
     async def _start(self, document: Document) -> None:
         suffix = base64.b32encode(self._random_bytes(SUFFIX_BYTES)).decode().lower()

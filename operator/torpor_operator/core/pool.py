@@ -47,8 +47,6 @@ class PoolFacts:
     """Computes that the status of some database names."""
     unnamed_s: Mapping[str, float] = field(default_factory=dict)
     """For how long a claimed pod has been seen without a database that names it."""
-    lost_nodes: Collection[str] = ()
-    """Nodes that a person has declared to be out of service."""
     erasers: int = 0
     """Agents that are needed to erase data, beyond those that wait for databases."""
 
@@ -165,7 +163,7 @@ def _ended(facts: PoolFacts, failed: list[SeenPod], now: float, namespace: str) 
         yield from _removal(pod, namespace)
     for pod in facts.pods:
         is_kept = not _is_leaving(facts) and pod in failed and not pod.is_deleting
-        if _is_over(facts, pod) and not is_kept and _kept_s(pod, now) <= 0:
+        if _is_over(facts, pod, now) and not is_kept and _kept_s(pod, now) <= 0:
             yield from _removal(pod, namespace)
 
 
@@ -176,13 +174,22 @@ def _removal(pod: SeenPod, namespace: str) -> Iterator[Action]:
         yield Delete(POD, Key(namespace, pod.name))
 
 
-def _is_over(facts: PoolFacts, pod: SeenPod) -> bool:
-    return pod.name not in facts.named and _is_confirmed(facts, pod)
+def _is_over(facts: PoolFacts, pod: SeenPod, now: float) -> bool:
+    """No database names it, and it has ended; or it was deleted so long ago that nobody can claim
+    it any more by older news: what its node does with it then concerns nobody.
+    """
+    if pod.name in facts.named:
+        return False
+    return pod.has_ended or (pod.is_deleting and _forgotten_in_s(pod, now) <= 0)
+
+
+def _forgotten_in_s(pod: SeenPod, now: float) -> float:
+    return pod.deleted_at + names.ENDED_POD_KEPT_S - now
 
 
 def _kept(facts: PoolFacts, failed: list[SeenPod], now: float) -> list[SeenPod]:
     """Ended ones that stay for a while; the latest last."""
-    over = [pod for pod in facts.pods if _is_over(facts, pod)]
+    over = [pod for pod in facts.pods if _is_over(facts, pod, now)]
     kept = [pod for pod in over if pod in failed or _kept_s(pod, now) > 0]
     return sorted(kept, key=lambda pod: pod.ended_at)
 
@@ -193,11 +200,6 @@ def _kept_s(pod: SeenPod, now: float) -> float:
     One that has never run was never ready, and nobody could have claimed it.
     """
     return pod.ended_at + names.ENDED_POD_KEPT_S - now if pod.ended_at else 0.0
-
-
-def _is_confirmed(facts: PoolFacts, pod: SeenPod) -> bool:
-    """Nothing of it runs any more, by the word of its kubelet or of a person."""
-    return pod.has_ended or (pod.is_deleting and pod.node in facts.lost_nodes)
 
 
 def _release(pod: SeenPod, namespace: str) -> Patch:
@@ -214,7 +216,12 @@ def _again_in_s(
     moments += [
         _kept_s(pod, now)
         for pod in facts.pods
-        if pod not in failed and _is_over(facts, pod) and _kept_s(pod, now) > 0
+        if pod not in failed and _is_over(facts, pod, now) and _kept_s(pod, now) > 0
+    ]
+    moments += [
+        _forgotten_in_s(pod, now)
+        for pod in facts.pods
+        if pod.is_deleting and not pod.has_ended and pod.name not in facts.named
     ]
     moments += [
         USED_S_MAX - facts.unnamed_s.get(pod.name, 0.0) for pod in alive if _is_used(facts, pod)

@@ -33,12 +33,13 @@ class SeenPod:
     pool: str
     template: str
     created_at: float
-    node: str = ""
     ip: str = ""
     database: Key | None = None
     """Whom it was claimed for, by its labels; what counts is the databases' own word."""
     is_ready: bool = False
     is_deleting: bool = False
+    deleted_at: float = 0.0
+    """When it must have ended, had its kubelet heard of it."""
     has_ended: bool = False
     ended_at: float = 0.0
     failure: str = ""
@@ -63,11 +64,11 @@ def see_pod(document: Document) -> SeenPod:
         pool=labels.get(names.POOL_LABEL, ""),
         template=annotations_of(document).get(TEMPLATE_ANNOTATION, ""),
         created_at=_seconds(metadata(document).get("creationTimestamp")),
-        node=(document.get("spec") or {}).get("nodeName") or "",
         ip=status.get("podIP") or "",
         database=Key(namespace, database) if database else None,
         is_ready=condition(document, "Ready") == "True",
         is_deleting="deletionTimestamp" in metadata(document),
+        deleted_at=_seconds(metadata(document).get("deletionTimestamp")),
         has_ended=has_ended,
         ended_at=max((_seconds(end.get("finishedAt")) for end in _ends(document)), default=0.0),
         failure=_failure(document) if has_ended else "",

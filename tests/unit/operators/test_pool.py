@@ -44,7 +44,6 @@ def pod(name: str, **changes: Any) -> SeenPod:
         pool="default",
         template="t1",
         created_at=NOW - 100,
-        node="n1",
         is_ready=True,
         finalizers=("torpor.dev/fence",),
     )
@@ -127,13 +126,14 @@ def test_of_too_many_ended_ones_the_oldest_go() -> None:
     assert let_go(plan(*ended)) == [f"p{ENDED_MAX + 1}", f"p{ENDED_MAX}"]
 
 
-def test_one_that_was_deleted_is_not_let_go_before_its_end_is_proved() -> None:
-    leaving = pod("a", is_deleting=True)
-    assert plan(leaving).actions == ()
-    assert let_go(plan(leaving, lost_nodes=("n2",))) == []
-    assert let_go(plan(leaving, lost_nodes=("n1",))) == ["a"]
-    assert let_go(plan(leaving, lost_nodes=("n1",), named=("a",))) == []
+def test_one_that_was_deleted_is_let_go_when_it_has_ended_or_nobody_can_claim_it_any_more() -> None:
+    leaving = pod("a", is_deleting=True, deleted_at=NOW - 10)
+    found = plan(leaving)
+    assert (found.actions, found.again_in_s) == ((), ENDED_POD_KEPT_S - 10)
     assert let_go(plan(replace(leaving, has_ended=True))) == ["a"]
+    later = NOW - 10 + ENDED_POD_KEPT_S
+    assert let_go(plan(leaving, now=later)) == ["a"]
+    assert plan(leaving, now=later, named=("a",)).actions == ()
 
 
 def test_a_used_one_that_does_not_end_by_itself_is_ended_after_a_while() -> None:
@@ -178,6 +178,6 @@ def test_nothing_is_ever_done_to_a_pod_that_a_database_names(
     named: bool, ended: bool, deleting: bool, database: Key | None
 ) -> None:
     one = pod("a", has_ended=ended, is_deleting=deleting, database=database, template="t0")
-    found = plan(one, named=("a",) if named else (), unnamed_s={"a": 1e9}, lost_nodes=("n1",))
+    found = plan(one, named=("a",) if named else (), unnamed_s={"a": 1e9})
     if named:
         assert found.actions == ()
