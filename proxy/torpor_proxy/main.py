@@ -23,11 +23,11 @@ from torpor_api.logs import log_as_json
 from torpor_channel.address import Address, TcpAddress, parse_address, parse_tcp
 from torpor_channel.health import answering
 from torpor_channel.tls import Identity
+from torpor_proxy.adapters.certificate import Certificate
 from torpor_proxy.adapters.compute import SocketComputes
 from torpor_proxy.adapters.fleet import ChannelFleet
 from torpor_proxy.adapters.listener import Listener
 from torpor_proxy.adapters.network_compute import NetworkComputes
-from torpor_proxy.adapters.tls import Certificate
 from torpor_proxy.executor.endpoint import Endpoint
 from torpor_proxy.executor.host import Chaos
 from torpor_proxy.executor.opening import Door, open_session

@@ -99,6 +99,10 @@ class EncryptedStream(Stream, Protocol):
     def application_protocol(self) -> str | None:
         """As agreed on (ALPN)."""
 
+    @property
+    def end_point(self) -> bytes:
+        """The hash of our certificate, that binds a login to this channel (RFC 5929)."""
+
     async def take_over(self, plain: Stream, first_bytes: bytes) -> None:
         """Shake hands over the connection of ``plain``, which is of no more use afterwards.
 
@@ -108,10 +112,6 @@ class EncryptedStream(Stream, Protocol):
 
 class Encryption(Protocol):
     """The proxy's certificate."""
-
-    @property
-    def end_point(self) -> bytes:
-        """The hash of the certificate that binds a login to this channel (RFC 5929)."""
 
     def new_stream(self) -> EncryptedStream:
         """For one connection."""

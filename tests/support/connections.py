@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torpor_cli.local import tls
+from torpor_proxy.adapters.certificate import Certificate
 from torpor_proxy.adapters.streams import PlainStream
-from torpor_proxy.adapters.tls import Certificate, TlsStream
+from torpor_proxy.adapters.tls import TlsStream
 from torpor_proxy.ports import Stream
 
 ANSWER_S_MAX = 20.0

@@ -1,4 +1,4 @@
-"""TLS driven by hand over a plain stream's connection, and the proxy's certificate.
+"""TLS driven by hand over a plain stream's connection.
 
 asyncio's own TLS keeps 256 KiB of buffers for each connection; an ``SSLObject`` on two memory
 buffers keeps under 20, which is what a proxy of thousands of idle sessions can afford.
@@ -9,16 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from pathlib import Path
 from typing import cast
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
-
-from torpor_api.failures import InvalidRequest
 from torpor_proxy.adapters.streams import Connection, PlainStream
-from torpor_proxy.core.startup import ALPN
 from torpor_proxy.ports import HandshakeFailed, Stream
 
 _READ_BYTES = 64 << 10
@@ -41,10 +34,13 @@ def remember_server_name(
 class TlsStream(Connection):
     """TLS over the connection of a plain stream."""
 
-    __slots__ = ("_handshake", "_has_ended", "_incoming", "_outgoing", "_ssl")
+    __slots__ = ("_end_point", "_handshake", "_has_ended", "_incoming", "_outgoing", "_ssl")
 
-    def __init__(self, context: ssl.SSLContext, *, server_side: bool = True) -> None:
+    def __init__(
+        self, context: ssl.SSLContext, *, server_side: bool = True, end_point: bytes = b""
+    ) -> None:
         super().__init__()
+        self._end_point = end_point
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         made = context.wrap_bio(self._incoming, self._outgoing, server_side=server_side)
@@ -57,6 +53,10 @@ class TlsStream(Connection):
     @property
     def server_name(self) -> str | None:
         return self._ssl.server_name
+
+    @property
+    def end_point(self) -> bytes:
+        return self._end_point
 
     @property
     def application_protocol(self) -> str | None:
@@ -165,41 +165,3 @@ class TlsStream(Connection):
     def _flush(self) -> None:
         if self._outgoing.pending and self._transport is not None:
             self._transport.write(self._outgoing.read())
-
-
-class Certificate:
-    """The proxy's certificate and key, read once."""
-
-    def __init__(self, certificate: Path, key: Path) -> None:
-        """Raises InvalidRequest where the files can't be used."""
-        try:
-            self._context = _context_of(certificate, key)
-            self.end_point = _end_point_of(certificate.read_bytes())
-        except (OSError, ValueError) as error:
-            raise InvalidRequest(f"TLS certificate {certificate}, key {key}: {error}") from None
-
-    def new_stream(self) -> TlsStream:
-        return TlsStream(self._context)
-
-
-def _context_of(certificate: Path, key: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(certificate, key)
-    context.set_alpn_protocols([ALPN])
-    # Postgres clients don't resume TLS sessions; a ticket would be memory and bytes for nothing.
-    context.num_tickets = 0
-    context.options |= ssl.OP_NO_TICKET
-    context.sslobject_class = NamedSslObject
-    context.sni_callback = remember_server_name
-    return context
-
-
-def _end_point_of(pem: bytes) -> bytes:
-    found = x509.load_pem_x509_certificate(pem)
-    algorithm = found.signature_hash_algorithm
-    if algorithm is None or isinstance(algorithm, hashes.MD5 | hashes.SHA1):
-        algorithm = hashes.SHA256()
-    digest = hashes.Hash(algorithm)
-    digest.update(found.public_bytes(Encoding.DER))
-    return digest.finalize()

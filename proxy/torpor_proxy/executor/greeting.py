@@ -31,7 +31,8 @@ class Greeting:
         self.stream = stream
         self.inbox = Inbox(stream)
         self.server_name: str | None = None
-        self.is_encrypted = False
+        self.end_point: bytes | None = None
+        """What a login over TLS may be bound to."""
         self._encryption = encryption
 
     async def packet(self) -> Startup | CancelRequest:
@@ -59,7 +60,7 @@ class Greeting:
             raise _violation(garbage.words) from None
 
     async def _answer_ssl_request(self) -> None:
-        if self.is_encrypted:
+        if self.end_point is not None:
             raise _violation("SSLRequest inside of TLS")
         if len(self.inbox):
             # What comes behind the request in clear may come from somebody in between.
@@ -87,7 +88,7 @@ class Greeting:
             await encrypted.take_over(plain, first_bytes)
         except HandshakeFailed as failed:
             raise HungUp(f"TLS handshake: {failed}") from None
-        self.is_encrypted = True
+        self.end_point = encrypted.end_point
         self.server_name = encrypted.server_name
         return encrypted.application_protocol
 

@@ -81,10 +81,9 @@ async def _log_in(door: Door, greeting: Greeting, packet: Startup, client: str) 
         role, databases = await facts.of_role()
         verifier, reason = login.verifier_of(role, endpoint.info.allow, address, time.time())
     mock = scram.mock_verifier(door.mock_secret, wanted.endpoint, wanted.user)
-    end_point = door.encryption.end_point if door.encryption and greeting.is_encrypted else None
     async with asyncio.timeout(settings.login_timeout_s):
         last_word = await knows_password(
-            greeting.stream, greeting.inbox, verifier or mock, end_point
+            greeting.stream, greeting.inbox, verifier or mock, greeting.end_point
         )
     if last_word is None or role is None or endpoint is None or verifier is None:
         raise Refused(login.failed(wanted, address, reason or "wrong password"))
