@@ -155,6 +155,7 @@ def test_policies_deny_what_they_do_not_name() -> None:
     assert not {"ingress", "egress"} & everybody.keys()
     compute = policies["torpor-compute"]["spec"]
     assert compute["egress"] == []
+    assert policies["torpor-operator"]["spec"]["ingress"] == []
     allowed = {
         (peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"], port["port"])
         for rule in compute["ingress"]
@@ -210,7 +211,7 @@ def test_everything_that_can_be_said_is_heard() -> None:
     assert of_kind("WarmPool", objects)["default"]["spec"] == {"size": {"min": 2, "max": 5}}
     for account in of_kind("ServiceAccount", objects).values():
         assert account["imagePullSecrets"] == [{"name": "pull"}]
-    clients = of_kind("NetworkPolicy", objects)["torpor-proxy"]["spec"]["ingress"][1]
+    clients = of_kind("NetworkPolicy", objects)["torpor-proxy"]["spec"]["ingress"][0]
     assert clients["from"] == EVERYTHING["networkPolicy"]["clients"]
 
 
