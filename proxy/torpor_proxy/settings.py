@@ -40,8 +40,8 @@ class Settings:
     """Kept of what a client sends while its session has no compute; then TCP holds it up."""
 
     tenure_s: float = 0.1
-    """For which a session whose client does not pause keeps its connection while others wait for
-    one. Shorter ones serve nobody sooner: to change places takes 5 ms of a processor."""
+    """For which a session whose client does not pause keeps its connection at least while others
+    wait for one; up to ten times that where to change places takes long."""
 
     connects_at_once: int = 16
     """To one compute. Each makes it fork; more at once only wait for the processor."""

@@ -46,6 +46,9 @@ PROCESS_IDS_MAX = 4096
 REASONS_MAX = 3
 """Told to who asked for a suspend or a switchover."""
 
+ROUND_SHARE = 0.5
+"""Of the time for which a client waits: within it all who wait for a place should have had one."""
+
 REPORTS_MAX = 20
 """Sessions that are named in one sample."""
 
@@ -70,7 +73,11 @@ class Endpoint:
         """Those with a backend, being captured or not."""
         self.new_key = new_key
         self._room = Room(
-            self.attached, settings.tenure_s, self._watch, lambda: self.listeners.connections
+            self.attached,
+            settings.tenure_s,
+            settings.wake_timeout_s * ROUND_SHARE,
+            self._watch,
+            lambda: self.listeners.connections,
         )
         self._way = Way(info.name, settings, fleet, computes, self._room)
         self._computes = computes
@@ -370,6 +377,7 @@ class Endpoint:
             self.attached.add(session)
             self._queries -= session.queries
             self._remember_process_id(session)
+            self._room.arrived(session.identity.number)
         elif not is_attached and session in self.attached:
             self.attached.discard(session)
             self._usage.left(session)

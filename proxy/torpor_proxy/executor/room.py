@@ -2,8 +2,9 @@
 
 While nobody waits for a place nothing happens here. Once somebody does, the sessions that have been
 idle for longest are parked, as many as are missing. One whose client asks again and again keeps its
-place for a tenure and is parked at its next safe point then: to change places costs more than most
-queries do. A session that is pinned keeps its place.
+place for a tenure and is parked at its next safe point then; how long that is, and for how long a
+client that pauses is waited for, follows from what a change of places takes (``core/turns.py``). A
+session that is pinned keeps its place.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ from time import monotonic
 from typing import Protocol
 
 from torpor_proxy.core.places import UNLIMITED, Places
+from torpor_proxy.core.turns import Turns
 from torpor_proxy.executor.host import Identity
 
-LINGER_SECONDS = 0.005
+PAUSE_SECONDS_MIN = 0.005
 """A client that has not asked again by then may well be about to think: its session makes way."""
 
-LOOK_AGAIN_SECONDS = LINGER_SECONDS
+TENURES_MAX = 10
+"""To which changes that take long may stretch a tenure."""
+
+LOOK_AGAIN_SECONDS = PAUSE_SECONDS_MIN
 """While somebody waits. Nobody tells that a session has become idle for long enough."""
 
 KEPT_FOR_LISTENERS = 1
@@ -87,6 +92,7 @@ class Room:
         self,
         attached: Collection[Guest],
         tenure_s: float,
+        patience_s: float,
         pressure_changed: Callable[[], None],
         others: Callable[[], int],
     ) -> None:
@@ -99,6 +105,7 @@ class Room:
         """Connections that take no place: the common listeners'."""
         self._accepts = UNLIMITED
         self._places = Places()
+        self._turns = Turns(PAUSE_SECONDS_MIN, TENURES_MAX * tenure_s, patience_s)
         self._epoch = 0
         self._admitted: dict[int, asyncio.Future[int]] = {}
         """Of each that waits, with the epoch in the end."""
@@ -110,6 +117,7 @@ class Room:
         if epoch != self._epoch:
             self._epoch = epoch
             self._places.begin()
+            self._turns.begin()
         self._accepts = limit or self._accepts
         self._changed()
 
@@ -149,7 +157,12 @@ class Room:
         # The places of a compute that is gone are gone with it.
         if epoch == self._epoch:
             self._places.free(who)
+            self._turns.left(who, monotonic())
             self._changed()
+
+    def arrived(self, who: int) -> None:
+        """It is attached: its client is served."""
+        self._turns.has_come(who, monotonic())
 
     def detached(self, who: int) -> None:
         """It has let its connection go, of which the server takes notice in a moment."""
@@ -177,6 +190,9 @@ class Room:
                 self._places.free(who)
             else:
                 admitted.set_result(self._epoch)
+                self._turns.comes(who, monotonic())
+        if self._limit != UNLIMITED:
+            self._turns.rounds = self._places.waiting / self._limit
         if self._places.missing > 0 and self._timer is None:
             self._park_idlest(self._places.missing)
             if self._places.missing > 0:
@@ -199,14 +215,16 @@ class Room:
 
     def _may_go(self, guest: Guest, now: float) -> bool:
         is_idle = guest.needs_capture or (guest.can_be_let_go and guest.is_at_rest)
-        return is_idle and (now - guest.last_used >= LINGER_SECONDS or self._has_stayed(guest, now))
+        pauses = now - guest.last_used >= self._turns.pause_s
+        return is_idle and (pauses or self._has_stayed(guest, now))
 
     def _has_stayed(self, guest: Guest, now: float) -> bool:
-        return now - guest.since >= self._tenure_s
+        return now - guest.since >= self._turns.tenure_s(self._tenure_s)
 
     def _park(self, guest: Guest) -> None:
         """Where it turns out to be pinned, it stays."""
         self._places.leaves(guest.identity.number)
+        self._turns.leaves(guest.identity.number, monotonic())
         task = asyncio.get_running_loop().create_task(self._until_parked(guest, guest.park()))
         self._parking.add(task)
         task.add_done_callback(self._parking.discard)
@@ -216,6 +234,7 @@ class Room:
         if guest in self._attached:
             # What was found pins it: somebody else has to go.
             self._places.stays(guest.identity.number)
+            self._turns.stays(guest.identity.number)
             self._changed()
 
     # --- for a person -----------------------------------------------------------------

@@ -13,7 +13,7 @@ from support.fakes.session import turns
 from torpor_api.identity import SessionId
 from torpor_proxy.core.routing import Route
 from torpor_proxy.executor.host import Identity
-from torpor_proxy.executor.room import KEPT_FOR_LISTENERS, LINGER_SECONDS, Place, Room
+from torpor_proxy.executor.room import KEPT_FOR_LISTENERS, PAUSE_SECONDS_MIN, Place, Room
 
 LONG_AGO = -1000.0
 
@@ -62,7 +62,7 @@ class Town:
         self.attached: list[FakeGuest] = []
         self.listeners = 0
         self.pressures = 0
-        self.room = Room(self.attached, tenure_s, self._pressed, lambda: self.listeners)
+        self.room = Room(self.attached, tenure_s, 30.0, self._pressed, lambda: self.listeners)
         self.room.serve(1, limit + KEPT_FOR_LISTENERS)
         self.tasks: list[asyncio.Task[FakeGuest]] = []
 
@@ -90,7 +90,7 @@ async def towns() -> AsyncIterator[list[Town]]:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         # Nobody waits any more: no timer is left.
-    await asyncio.sleep(2 * LINGER_SECONDS)
+    await asyncio.sleep(2 * PAUSE_SECONDS_MIN)
 
 
 @pytest.fixture
@@ -233,4 +233,4 @@ async def test_no_place_is_lost_however_they_come_and_give_up(seed: int) -> None
             ended.free()
     whole = await asyncio.gather(*(town.room.enter(1000 + n) for n in range(3)))
     assert len(whole) == 3 and town.room.is_full and not town.room.is_pressed
-    await asyncio.sleep(2 * LINGER_SECONDS)
+    await asyncio.sleep(2 * PAUSE_SECONDS_MIN)
