@@ -13,11 +13,12 @@ from pathlib import Path
 
 from torpor_api.failures import NotFound
 from torpor_kube import names
-from torpor_kube.documents import labels_of
-from torpor_kube.kinds import SECRET
+from torpor_kube.documents import labels_of, name_of
+from torpor_kube.kinds import POD, SECRET
 from torpor_kube.port import Document, Kube
 from torpor_operator.adapters.keys import Pair, make_authority, make_leaf, read_authority, read_leaf
 from torpor_operator.core.certificates import (
+    SERVER_SECRET,
     Authorities,
     CertificateAction,
     DropPrevious,
@@ -34,10 +35,14 @@ from torpor_operator.core.certificates import (
 )
 from torpor_operator.core.naming import MANAGED_BY
 from torpor_operator.ports import Clock
+from torpor_operator.times import api_time
 
 log = logging.getLogger(__name__)
 
 AUTHORITY_SECRET = "torpor-ca"
+
+CERTIFICATE_ANNOTATION = "torpor.dev/certificate-written"
+"""On the proxies' pods: when what clients are shown last changed."""
 
 ROUNDS_MAX = 4
 """Steps of the authority in one look: the first one is made and used at once."""
@@ -115,7 +120,23 @@ class CertificateKeeper:
             data["ca.crt"] = trusted
             await self._write(action.leaf.secret, data)
             log.info("certificate_written", extra={"secret": action.leaf.secret})
+            if action.leaf.secret == SERVER_SECRET:
+                await self._hurry_proxies(now)
         self._keep_own(made["torpor-operator-tls"])
+
+    async def _hurry_proxies(self, now: float) -> None:
+        """A kubelet brings a Secret to a pod within a minute or two, and at once where the pod
+        changes: the first client in a new namespace need not wait for its name.
+        """
+        proxies = await self._kube.page(
+            POD, self._namespace, labels=f"{names.COMPONENT_LABEL}=proxy"
+        )
+        for pod in proxies.items:
+            patch = {"metadata": {"annotations": {CERTIFICATE_ANNOTATION: api_time(now)}}}
+            try:
+                await self._kube.patch(POD, name_of(pod), self._namespace, patch)
+            except NotFound:
+                continue
 
     def _keep_own(self, data: Data) -> None:
         """As files, for this process' own connections to autoscaler and agents."""

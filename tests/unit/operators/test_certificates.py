@@ -120,11 +120,13 @@ def test_a_certificate_is_made_anew_where_it_is_missing_old_or_of_other_names() 
     for found, now in (
         (None, 0.0),
         (leaf(), LEAF_S - LEAF_RENEW_S + 1),
-        (leaf(names=("other",)), 0.0),
+        (leaf(names=("other", *PROXY.names)), 0.0),
+        (leaf(names=()), 0.0),
         (leaf(signed_by=""), 0.0),
     ):
         assert list(plan_leaves(ONE, {PROXY.secret: found}, [PROXY], now)) == [Issue(PROXY)]
-    assert list(plan_leaves(ONE, {PROXY.secret: leaf()}, [PROXY], 0.0)) == []
+    for good in (leaf(), leaf(names=(*PROXY.names, "one.too.many"))):
+        assert list(plan_leaves(ONE, {PROXY.secret: good}, [PROXY], 0.0)) == []
 
 
 def test_who_trusts_too_many_or_too_few_keeps_its_certificate_and_is_told() -> None:

@@ -12,6 +12,7 @@ from support.operating import SYSTEM, World, add_pool, operating, serving
 from torpor_api.scram import parse_verifier, verifier_of
 from torpor_kube import kinds
 from torpor_kube.port import Document
+from torpor_operator.adapters.keys import read_leaf
 
 
 @pytest.fixture
@@ -190,3 +191,21 @@ async def test_what_is_settled_costs_no_request(world: World) -> None:
     world.make("other")  # Whose provision proves that the news before it has been heard.
     await provided(world, "other")
     assert [one for one in world.fake.requests if "/shop" in one] == []
+
+
+async def test_proxies_get_a_new_namespaces_names_without_waiting(world: World) -> None:
+    labels = {"app.kubernetes.io/component": "proxy"}
+    proxy = {"metadata": {"name": "proxy-1", "namespace": SYSTEM, "labels": labels}, "spec": {}}
+    world.fake.objects.create(kinds.POD, proxy)
+    world.fake.objects.create(kinds.NAMESPACE, {"metadata": {"name": "team"}})
+    world.make("shop", namespace="team")
+    await provided(world, "shop", "team")
+
+    def is_told() -> bool:
+        pod = world.get(kinds.POD, "proxy-1", SYSTEM)
+        assert pod is not None
+        return "torpor.dev/certificate-written" in (pod["metadata"].get("annotations") or {})
+
+    await world.until("the proxy's pod is touched", is_told)
+    shown = data(world.get(kinds.SECRET, "torpor-proxy-server-tls", SYSTEM))["tls.crt"]
+    assert "*.team.svc" in read_leaf(shown, "", []).names
