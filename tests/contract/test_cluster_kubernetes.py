@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -20,10 +20,13 @@ from torpor_api.phases import Phase
 from torpor_api.resource import DatabaseStatus, ServerlessDatabase
 from torpor_autoscaler.adapters.kubernetes import computes as computes_module
 from torpor_autoscaler.adapters.kubernetes.cluster import KubernetesCluster
+from torpor_autoscaler.adapters.kubernetes.login_facts import FactsStore
+from torpor_autoscaler.adapters.kubernetes.secrets import facts_of
 from torpor_kube import watching
 from torpor_kube.fencing import OUT_OF_SERVICE
-from torpor_kube.kinds import NAMESPACE, NODE, POD, SECRET, SERVERLESS_DATABASE
+from torpor_kube.kinds import NAMESPACE, NODE, POD, SECRET, SERVERLESS_DATABASE, Kind
 from torpor_kube.login import at
+from torpor_kube.port import Document, Kube
 from torpor_kube.server import ApiServer
 
 SYSTEM = "torpor-system"
@@ -238,6 +241,40 @@ async def test_facts_of_an_older_epoch_come_too_late(world: World) -> None:
     await world.write(stored.resource, epoch=2, observed_generation=1)
     await world.until(lambda: world.heard.resources["shop"].status.epoch == 2)
     assert (await world.ask(m.FetchLoginFacts(name="shop"))).facts == newer
+
+
+async def test_of_two_autoscalers_the_later_epochs_facts_stay(world: World) -> None:
+    """The one that was slower had read before the other wrote."""
+    await world.apply()
+    late = Late(world.kube)
+    quick, slow = FactsStore(world.kube, SYSTEM), FactsStore(cast(Kube, late), SYSTEM)
+    newer, older = LoginFacts(databases=("new",)), LoginFacts(databases=("old",))
+    await quick.store("shop", 1, older)
+    storing = asyncio.create_task(slow.store("shop", 2, older))
+    await late.has_read.wait()
+    await quick.store("shop", 3, newer)
+    late.may_write.set()
+    with pytest.raises(StaleEpoch):
+        await storing
+    stored = await world.kube.get(SECRET, "login-facts-default.shop", SYSTEM)
+    assert facts_of(stored) == (3, newer)
+
+
+class Late:
+    """It reads, and writes when the test lets it."""
+
+    def __init__(self, kube: ApiServer) -> None:
+        self._kube = kube
+        self.has_read, self.may_write = asyncio.Event(), asyncio.Event()
+
+    async def get(self, kind: Kind, name: str, namespace: str) -> Document:
+        found = await self._kube.get(kind, name, namespace)
+        self.has_read.set()
+        return found
+
+    async def patch(self, kind: Kind, name: str, namespace: str, patch: Document) -> Document:
+        await self.may_write.wait()
+        return await self._kube.patch(kind, name, namespace, patch)
 
 
 async def test_how_many_shall_wait_stands_in_the_pools_status(world: World) -> None:

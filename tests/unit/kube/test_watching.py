@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from typing import Any, cast
 
 import pytest
 
 from support.fake_kube.server import FakeKube
 from torpor_kube import watching
 from torpor_kube.documents import name_of
-from torpor_kube.kinds import CONFIG_MAP, SECRET
+from torpor_kube.kinds import CONFIG_MAP, SECRET, Kind
 from torpor_kube.login import at
-from torpor_kube.port import Document
+from torpor_kube.port import ALL_SENT, Change, ChangeType, Document, Kube
 from torpor_kube.server import ApiServer
 from torpor_kube.watching import Watch
 
@@ -188,3 +189,44 @@ async def test_a_defect_of_whoever_is_told_costs_a_new_list(
     await seen.until(lambda: seen.lists() == 2)
     assert set(seen.there) == {"a", "b"}
     assert "watch_defect" in caplog.text
+
+
+class Scripted:
+    """A server whose first watch is written down here; only :meth:`changes` is asked."""
+
+    def __init__(self, *script: Change) -> None:
+        self._script = script
+        self._is_over = asyncio.Event()
+
+    async def changes(self, kind: Kind, namespace: str, **how: Any) -> AsyncGenerator[Change, None]:
+        for change in self._script:
+            yield change
+        await self._is_over.wait()
+
+
+def change(type: ChangeType, name: str, version: int, value: str = "") -> Change:
+    metadata: Document = {"name": name, "resourceVersion": str(version)}
+    if type is ChangeType.BOOKMARK:
+        metadata["annotations"] = {ALL_SENT: "true"}
+    return Change(type, {"metadata": metadata, "data": {"value": value}})
+
+
+async def test_what_changes_while_all_is_sent_is_in_the_list_as_it_is_then() -> None:
+    seen = Seen()
+    script = Scripted(
+        change(ChangeType.ADDED, "a", 1, "old"),
+        change(ChangeType.ADDED, "b", 2),
+        change(ChangeType.MODIFIED, "a", 3, "new"),
+        change(ChangeType.DELETED, "b", 4),
+        change(ChangeType.BOOKMARK, "", 4),
+    )
+    watch = Watch(cast(Kube, script), CONFIG_MAP, lambda document: document, seen)
+    watch.start()
+    await seen.until(lambda: bool(seen.lines))
+    assert seen.lines == ["listed a"] and seen.there == {"a": "new"}
+    assert watch.since == "4" and watch.is_in_touch
+    await watch.close()
+
+
+async def test_before_the_first_word_nothing_is_in_touch(kube: ApiServer) -> None:
+    assert not Watch(kube, CONFIG_MAP, lambda document: document, Seen()).is_in_touch
