@@ -7,7 +7,6 @@ of the second fails.
 
 from __future__ import annotations
 
-import errno
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,6 @@ from pathlib import Path
 from torpor_api.identity import ComputeId
 from torpor_compute.adapters import disk
 from torpor_volume import layout
-
-_THERE_IS_ONE = (errno.ENOTEMPTY, errno.EEXIST)
 
 _ERASED = "erased"
 _APART = "~"
@@ -39,8 +36,9 @@ def make(volume: Path, seed: Seed, compute: ComputeId) -> bool:
         try:
             partial = volume.with_name(f"{volume.name}{_APART}{compute}")
             layout.make(volume, seed.template, seed.user_id, partial)
-        except OSError as error:
-            if error.errno not in _THERE_IS_ONE:
+        except OSError:
+            # Another was faster: the rename failed, or what was begun was swept under its copying.
+            if not volume.exists():
                 raise
             return False
     # Their rename can't succeed any more, so whoever still works on one works in vain.

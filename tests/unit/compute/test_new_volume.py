@@ -11,8 +11,10 @@ import pytest
 from support.limits import files_of_at_most
 from torpor_api.failures import DataDamaged, NotFenced, StaleEpoch, StorageFull
 from torpor_api.identity import ComputeId, Epoch
+from torpor_compute.adapters import new_volume
 from torpor_compute.adapters.new_volume import Seed
 from torpor_compute.adapters.volume import FileVolume
+from torpor_volume import disk
 
 RACERS = 8
 
@@ -64,6 +66,22 @@ async def test_of_many_that_make_it_one_does(place: Path, seed: Seed) -> None:
     assert made.count(True) == 1
     assert [each.name for each in place.parent.iterdir()] == ["team.shop"]
     assert (place / "data" / "base" / "1259").stat().st_size == 300_000
+
+
+async def test_one_that_is_swept_by_a_faster_one_is_no_fault(
+    place: Path, seed: Seed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_tree = disk.copy_tree
+
+    def overtaken(source: Path, target: Path, user_id: int | None) -> None:
+        monkeypatch.setattr(disk, "copy_tree", copy_tree)
+        assert new_volume.make(place, seed, ComputeId("faster"))
+        assert not target.parent.exists()
+        copy_tree(source, target, user_id)
+
+    monkeypatch.setattr(disk, "copy_tree", overtaken)
+    assert not await agent(place, seed).make()
+    assert [each.name for each in place.parent.iterdir()] == ["team.shop"]
 
 
 async def test_where_there_is_no_room_nothing_stays(place: Path, seed: Seed) -> None:
