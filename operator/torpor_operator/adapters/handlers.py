@@ -14,7 +14,7 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 import kopf
@@ -33,11 +33,12 @@ CONNECT_S_MAX = 10.0
 RECONNECT_S = 1.0
 
 
-Login = Callable[..., kopf.ConnectionInfo]
-"""Called by kopf, again whenever the server no longer takes what it gave before."""
+Login = Callable[..., Awaitable[kopf.ConnectionInfo]]
+"""Called by kopf, again whenever the server no longer takes what it gave before. A coroutine: for
+anything else kopf makes threads, which it does not end."""
 
 
-def kopf_login(settings: kopf.OperatorSettings, **_: Any) -> kopf.ConnectionInfo:
+async def kopf_login(settings: kopf.OperatorSettings, **_: Any) -> kopf.ConnectionInfo:
     """As :func:`torpor_kube.login.chosen` does: in a pod by its ServiceAccount, else by a file."""
     in_pod = "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ
     login = kopf.login_with_service_account if in_pod else kopf.login_with_kubeconfig

@@ -10,6 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
+from support.fake_kube import discovery
 from support.fake_kube.errors import ApiError, not_found
 from support.fake_kube.objects import KINDS, Key, Objects
 from support.fake_kube.selecting import is_selected
@@ -63,6 +64,7 @@ class FakeKube:
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[FakeKube]:
         app = web.Application(middlewares=[self._as_status])
+        discovery.add_routes(app)
         app.router.add_route("*", "/api/{version}/{rest:.+}", self._answer)
         app.router.add_route("*", "/apis/{group}/{version}/{rest:.+}", self._answer)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
