@@ -44,8 +44,10 @@ from torpor_cli.local.postgres_binaries import PostgresBinaries
 from torpor_cli.local.secrets import Secrets
 from torpor_cli.local.storage import Storage
 from torpor_cli.local.store import Store
-from torpor_kube.kinds import NAMESPACE
+from torpor_kube.kinds import NAMESPACE, POD
 from torpor_kube.login import at, chosen
+from torpor_kube.names import COMPONENT_LABEL, NAME_LABEL
+from torpor_kube.port import Kube
 
 ANSWER_SECONDS_MAX = 10.0
 
@@ -126,8 +128,16 @@ async def real_kubernetes_cluster(_: Path) -> AsyncIterator[Handlers]:
     if not kubeconfig:
         pytest.skip("KUBECONFIG names no cluster: the real API server was not asked")
     async with client(chosen(Path(kubeconfig))) as kube, own_namespace(kube) as namespace:
+        await refuse_company(kube)
         async with answering(Moved(kube, "default", namespace), namespace) as handlers:
             yield handlers
+
+
+async def refuse_company(kube: Kube) -> None:
+    """One that is installed there writes into the same resources."""
+    installed = await kube.page(POD, labels=f"{COMPONENT_LABEL}=autoscaler,{NAME_LABEL}=torpor")
+    if installed.items:
+        pytest.skip("Torpor is installed on the cluster of KUBECONFIG, and would answer as well")
 
 
 CLUSTERS = {
