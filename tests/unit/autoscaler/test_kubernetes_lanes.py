@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from torpor_api.failures import Conflict, Unavailable
-from torpor_autoscaler.adapters.kubernetes.lanes import LANES, PAUSE_S_MAX, Lanes
+from torpor_autoscaler.adapters.kubernetes.lanes import LANES, PAUSE_S_MAX, Lanes, NotProvidedYet
 
 
 async def test_no_more_than_so_many_are_under_way() -> None:
@@ -44,9 +44,16 @@ async def test_each_failure_makes_them_slower_and_an_answer_fast_again(
             async with lanes.turn():
                 raise Unavailable("away")
     assert pauses[:4] == [0.0, 0.1, 0.2, 0.4] and pauses[-1] == PAUSE_S_MAX
+    with pytest.raises(NotProvidedYet):
+        async with lanes.turn():
+            raise NotProvidedYet("no fault of the server's")
+    assert pauses[-1] == PAUSE_S_MAX
     with pytest.raises(Conflict):
         async with lanes.turn():
             raise Conflict("written in between")
+    with pytest.raises(NotProvidedYet):
+        async with lanes.turn():
+            raise NotProvidedYet("no reason to be slow")
     async with lanes.turn():
         pass
-    assert pauses[-1] == 0.0
+    assert pauses[-2:] == [0.0, 0.0]

@@ -20,6 +20,10 @@ PAUSE_S_MIN = 0.1
 PAUSE_S_MAX = 10.0
 
 
+class NotProvidedYet(Unavailable):
+    """The operator has not made it yet: the answer of a server that is sound."""
+
+
 class Lanes:
     """Whoever has a turn asks one question. The wait for a turn is not a part of its time limit."""
 
@@ -33,6 +37,8 @@ class Lanes:
             await asyncio.sleep(self._pause_s)
             try:
                 yield
+            except NotProvidedYet:
+                raise
             except Unavailable:
                 self._pause_s = min(max(2 * self._pause_s, PAUSE_S_MIN), PAUSE_S_MAX)
                 raise

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from torpor_api.facts import LoginFacts
-from torpor_api.failures import Conflict, NotFound, StaleEpoch, Unavailable
+from torpor_api.failures import Conflict, NotFound, StaleEpoch
 from torpor_api.identity import split_endpoint_name
 from torpor_api.login_facts import facts_of as facts_in_force
 from torpor_api.resource import ServerlessDatabase
 from torpor_autoscaler.adapters.kubernetes import secrets
+from torpor_autoscaler.adapters.kubernetes.lanes import NotProvidedYet
 from torpor_kube import names
 from torpor_kube.documents import name_of, version_of
 from torpor_kube.kinds import SECRET
@@ -65,7 +66,7 @@ class FactsStore:
             return None
 
     async def verifiers(self, resource: ServerlessDatabase) -> dict[str, str]:
-        """Of every role in the spec. Raises Unavailable until the operator has made them all."""
+        """Of every role in the spec. Raises NotProvidedYet until the operator has made them all."""
         name, namespace = split_endpoint_name(resource.name)
         secret = names.verifiers_secret(namespace, name)
         try:
@@ -74,7 +75,7 @@ class FactsStore:
             found = {}
         missing = sorted({role.name for role in resource.spec.roles} - set(found))
         if missing:
-            raise Unavailable(
+            raise NotProvidedYet(
                 f"{resource.name}: Secret {secret} has no verifier of {', '.join(missing)}",
                 "the operator makes it: see its log and the condition CredentialsReady",
             )
