@@ -14,6 +14,7 @@ import pytest
 
 from support.agent import WAIT_SECONDS_MAX, until
 from support.certificates import Authority
+from support.connections import Recorder
 from support.network_agents import address_of
 from support.network_town import NetworkTown, opened_network_town
 from support.postgres import postmaster_of
@@ -21,6 +22,8 @@ from torpor_api import messages as m
 from torpor_api.failures import Unavailable
 from torpor_channel.client import dialled
 from torpor_channel.tls import AUTOSCALER, COMPUTE, PROXY, Identity, Trust
+from torpor_proxy.adapters.network_compute import NetworkComputes
+from torpor_proxy.core import wire
 
 
 @pytest.fixture
@@ -73,6 +76,27 @@ async def test_much_passes_both_ways(town: NetworkTown) -> None:
     async with await town.connect() as client:
         text = "x" * (5 << 20)
         assert await one(client, "select %s::text", text) == text
+
+
+@pytest.mark.parametrize("direct_tls", [True, False])
+async def test_a_real_postgres_takes_either_way_into_tls(
+    town: NetworkTown, direct_tls: bool
+) -> None:
+    async with await town.connect() as client:
+        await client.execute("select 1")
+        state: m.AgentState = await town.compute.ask(m.AskAgentState())
+        assert state.address is not None and state.address.direct_tls
+        address = state.address.model_copy(update={"direct_tls": direct_tls})
+        stream = await NetworkComputes(Identity(town.proxy_tls)).dial(address)
+        gone = asyncio.Event()
+        stream.when_gone(gone.set)
+        stream.sink = sink = Recorder()
+        stream.write(wire.startup([("user", "app"), ("database", "app")]))
+        await until(lambda: sink.data[-6:-1] == b"Z\0\0\0\x05", "it is logged in")
+        assert sink.data.startswith(b"R\0\0\0\x08\0\0\0\0")
+        stream.close()
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            await gone.wait()
 
 
 @pytest.mark.parametrize("victim", ["postgres", "agent"])
