@@ -11,8 +11,9 @@ from support.up import Database, Up, a_database
 from support.wire_client import Message, WireClient, backend, error_of
 from torpor_proxy.core import capture, custom_settings, results, wire
 from torpor_proxy.core.aside import SUBTRANSACTION, TRANSACTION
+from torpor_proxy.core.broken import UNNAMED
 from torpor_proxy.core.capture import UNKNOWN, Captured
-from torpor_proxy.core.held import STATEMENTS
+from torpor_proxy.core.held import NOTHING_HELD, STATEMENTS
 from torpor_proxy.core.restore import Restore
 from torpor_proxy.core.session_state import SessionState
 
@@ -128,3 +129,19 @@ def test_a_trial_leaves_its_client_s_transaction_alone(
         wanted.read_trial(b"p", tried)
         assert b"p" not in wanted.broken
         assert client.query("execute p") == []
+
+
+def test_an_unnamed_statement_whose_table_is_locked_works_later(
+    awake: Database, changing: WireClient
+) -> None:
+    changing.query("begin; lock changing")
+    with backend(awake) as client:
+        wanted = Restore(NOTHING_HELD, wire.parse("", "select a from changing"))
+        script = wanted.first()
+        assert wanted.read_first(script, messages_of(client, script.data, len(script.parts)))
+        assert b"C55P03" in wanted.broken[UNNAMED].error.split(b"\0")
+        changing.query("insert into changing values (1); commit")
+        wanted.read_trial(UNNAMED, client.ask(TRANSACTION.around(wanted.trial(UNNAMED))))
+        assert not wanted.broken
+        said = client.ask(wire.bind("") + wire.execute() + wire.SYNC)
+        assert [kind for kind, _ in said] == [b"2", b"D", b"C", b"Z"]

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 
 from torpor_proxy.core import restore_words as words
 from torpor_proxy.core import results, wire
-from torpor_proxy.core.aside import aside
+from torpor_proxy.core.aside import TRANSACTION, aside
 from torpor_proxy.core.broken import (
     RESULT_CHANGED,
     SCHEMA,
@@ -138,7 +138,9 @@ class Restore:
         if self.cut:
             yield "unlisten", words.UNLISTEN
         if self.unnamed:
-            yield "unnamed", self.unnamed + wire.SYNC
+            # As for those with a name its table may be locked. By then a simple query would end it.
+            yield "unnamed", TRANSACTION.begin + words.IMPATIENT_ASIDE + self.unnamed + wire.SYNC
+            yield "end of unnamed", TRANSACTION.end + wire.SYNC
 
     def _read_unnamed(self, error: bytes | None) -> None:
         self.broken.pop(UNNAMED, None)  # The first time there may have been no settings yet.

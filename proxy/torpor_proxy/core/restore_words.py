@@ -100,7 +100,8 @@ def extended(sql: str, parameters: Iterable[bytes] = ()) -> bytes:
     return wire.parse("", sql) + wire.bind("", parameters, is_binary=True) + wire.execute()
 
 
-IMPATIENT = extended(f"SET LOCAL lock_timeout = {LOCK_WAIT_MS_MAX}")
+_IMPATIENT = f"SET LOCAL lock_timeout = {LOCK_WAIT_MS_MAX}"
+IMPATIENT, IMPATIENT_ASIDE = extended(_IMPATIENT), aside(_IMPATIENT)
 PATIENT = extended("SET LOCAL lock_timeout = 0")
 
 

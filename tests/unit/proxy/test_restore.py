@@ -45,6 +45,15 @@ def test_a_statement_waits_for_no_lock_and_all_else_does(kind: bytes) -> None:
         assert said.index('LISTEN "news"') > at
 
 
+def test_an_unnamed_statement_waits_for_no_lock_and_nothing_ends_it() -> None:
+    script = Restore(held_of([]), wire.parse("", "table t")).first()
+    said = texts(script.data)
+    assert said[-3:] == [IMPATIENT, "table t", "COMMIT"]
+    messages, _ = wire.split(script.data)
+    assert not [kind for kind, _ in messages if kind == b"Q"]
+    assert len(script.parts) == sum(kind == b"S" for kind, _ in messages)
+
+
 def test_a_session_without_statements_is_not_asked_to_hurry() -> None:
     assert IMPATIENT not in texts(Restore(held_of([row(*LISTENS)])).first().data)
 

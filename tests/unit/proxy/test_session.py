@@ -126,9 +126,9 @@ async def test_the_unnamed_statement_is_put_back_first() -> None:
     session.let_go()
     client.sends(wire.bind("") + wire.SYNC)
     await turns(lambda: host.backend is not first and host.backend.written != b"")
-    assert host.backend.written == wire.parse("", "select 2") + wire.SYNC
+    assert host.backend.written.count(wire.parse("", "select 2") + wire.SYNC) == 1
     host.backend.written = b""
-    host.backend.sends(wire.message(b"1") + wire.ready_for_query())
+    host.backend.sends(wire.message(b"1") + wire.ready_for_query(b"T") + wire.ready_for_query())
     await turns(lambda: host.backend.written == wire.bind("") + wire.SYNC)
     assert client.written == b""
 
