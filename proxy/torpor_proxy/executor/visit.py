@@ -139,7 +139,9 @@ async def restore_again(
     conversation: Conversation, wanted: Restore, frame: Frame, names: Collection[bytes]
 ) -> None:
     """Try once more some of what could not be put back. Raises one of FAILED."""
-    wanted.read_standing(await _framed(conversation, frame, restore_words.STANDING))
+    standing = await _framed(conversation, frame, restore_words.STANDING)
+    if restore_words.error_of(standing) is None:  # A timeout of its client's, or its cancel.
+        wanted.read_standing(standing)
     tried = wanted.in_turn(names)
     for name in tried:
         wanted.read_trial(name, await _framed(conversation, frame, wanted.trial(name)))

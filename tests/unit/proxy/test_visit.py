@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from torpor_proxy.core import capture, wire
-from torpor_proxy.core.capture import Captured, Catalog
-from torpor_proxy.core.held import UNSEEN
+from torpor_proxy.core.aside import TRANSACTION
+from torpor_proxy.core.broken import Broken
+from torpor_proxy.core.capture import UNKNOWN, Captured, Catalog
+from torpor_proxy.core.held import UNSEEN, held_of
+from torpor_proxy.core.restore import Restore
 from torpor_proxy.core.results import CHANGED, FAILURES_MAX
 from torpor_proxy.core.session_state import SessionState
 from torpor_proxy.executor import visit
@@ -129,3 +132,21 @@ async def test_failures_are_bounded() -> None:
     one = failed(b"42P01")
     found = await found_by(*[one, [DONE]] * FAILURES_MAX, count=FAILURES_MAX + 1)
     assert set(found.held.results_by_name().values()) == {UNSEEN}
+
+
+# --- what is tried again ------------------------------------------------------------------------
+
+
+async def test_what_stands_in_is_not_forgotten_where_the_question_for_it_is_cancelled() -> None:
+    catalogs = Catalogs()
+    ended, failed_again = [DONE], failed(b"42P01")
+    backend = Backend(
+        catalogs, UNKNOWN, failed(b"57014"), ended, failed_again, ended, [DONE], [DONE]
+    )
+    wanted = Restore(
+        held_of([row(b"p", b"s", b"table t", b"{}|{23}")[1]]),
+        broken={b"s": Broken(1, b"C42P01\0\0")},
+    )
+    await visit.restore_again(backend, wanted, TRANSACTION, {b"s"})  # type: ignore[arg-type]
+    assert set(wanted.broken) == {b"s"}
+    assert wire.close_statement("s") in backend.questions[-1]
