@@ -109,7 +109,9 @@ def install(tag: str, **values: object) -> None:
     chosen = {"image": {"tag": tag}} | values
     _run(
         *(helm, "upgrade", "--install", RELEASE, str(CHART), "--namespace", NAMESPACE),
-        *("--create-namespace", "--wait", f"--timeout={INSTALL_SECONDS_MAX:.0f}s"),
+        # Custom resources that somebody has applied by hand belong to the release from now on.
+        *("--create-namespace", "--take-ownership"),
+        *("--wait", f"--timeout={INSTALL_SECONDS_MAX:.0f}s"),
         *("--values", "-"),
         stdin=json.dumps(chosen),
         timeout_s=INSTALL_SECONDS_MAX + 60,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 
 from e2e import kubectl
 from e2e.cluster import Image
 from e2e.conftest import MakeDatabase
 from e2e.database import Database
+from e2e.kubectl import until
 
 
 def test_a_database_is_ready_before_anything_runs(database: Database) -> None:
@@ -49,6 +51,11 @@ def test_the_secret_is_all_that_a_pod_needs(database: Database, image_tag: str) 
     assert said.strip() == "42"
 
 
+def test_the_certificate_knows_the_name_soon(database: Database) -> None:
+    """``sslmode=verify-full``, also for a namespace that Torpor has not seen before."""
+    until(lambda: _is_let_in(database, sslmode="verify-full"), "the name is in it", 180)
+
+
 def test_a_wrong_password_wakes_nobody(database: Database) -> None:
     wrong = database.binding | {"password": "wrong"}
     stranger = Database(database.torpor, database.namespace, database.name)
@@ -65,6 +72,15 @@ def test_two_databases_are_strangers(make_database: MakeDatabase) -> None:
         one.execute("create table mine (n int)")
         found = two.execute("select count(*) from pg_tables where tablename = 'mine'").fetchone()
     assert found == (0,)
+
+
+def _is_let_in(database: Database, sslmode: str) -> bool:
+    try:
+        database.connect(sslmode=sslmode).close()
+    except psycopg.OperationalError as error:
+        assert "does not match host name" in str(error)
+        return False
+    return True
 
 
 def _key(database: Database, key: str) -> dict[str, str]:
