@@ -153,6 +153,9 @@ class Leading:
     async def _work(self) -> None:
         while True:
             await self._look(await self.queue.take())
+            # A look at what is settled waits for nothing: others come to their turn here, the
+            # renewal of the Lease above all.
+            await asyncio.sleep(0)
 
     async def _look(self, target: Target) -> None:
         failed = True

@@ -48,6 +48,13 @@ async def kopf_login(settings: kopf.OperatorSettings, **_: Any) -> kopf.Connecti
     return found
 
 
+LIST_CHUNK = 200
+WORKERS_MAX = 200
+WORKER_IDLE_S = 0.2
+"""kopf has a task for each resource that has just changed; its default is to keep it for 5 s, and
+at the start one for every resource that there is."""
+
+
 class Resources(Protocol):
     """Who is told; from kopf's thread."""
 
@@ -84,7 +91,9 @@ async def _configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     settings.networking.request_timeout = REQUEST_S_MAX
     settings.networking.connect_timeout = CONNECT_S_MAX
     settings.networking.enforce_retry_after = True
-    settings.queueing.worker_limit = None
+    settings.watching.chunk_size = LIST_CHUNK
+    settings.queueing.worker_limit = WORKERS_MAX
+    settings.queueing.idle_timeout = WORKER_IDLE_S
     settings.background.instant_exit_timeout = 1.0
 
 

@@ -1,0 +1,89 @@
+"""The dispatcher: whatever waits to be looked at, everything else comes to its turn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+from support.operating import SYSTEM, settings
+from torpor_api.failures import Unavailable
+from torpor_kube.kinds import Kind
+from torpor_kube.port import Document
+from torpor_operator.core.cache import Cache
+from torpor_operator.core.naming import Key
+from torpor_operator.core.targets import CERTIFICATES, Sort, Target, database
+from torpor_operator.leading import Leading
+
+MANY = [database(Key("default", f"db-{number}")) for number in range(500)]
+
+
+async def nothing(kind: Kind) -> AsyncGenerator[Document, None]:
+    for document in list[Document]():
+        yield document
+
+
+class Looks:
+    """Which never wait for anything; the first one of each target may fail."""
+
+    def __init__(self, fails: bool = False) -> None:
+        self.seen: list[Key] = []
+        self.fails = fails
+
+    async def look(self, key: Key) -> float | None:
+        self.seen.append(key)
+        if self.fails and self.seen.count(key) == 1:
+            raise Unavailable("not now")
+        return None
+
+
+def leading(tmp_path: Path, looks: Looks) -> Leading:
+    async def certificates(key: Key) -> float | None:
+        found.has_certificates.set()
+        return None
+
+    every = {Sort.DATABASE: looks.look, Sort.POOL: looks.look, Sort.CERTIFICATES: certificates}
+    found = Leading(Cache(SYSTEM), settings(tmp_path), every, nothing)
+    return found
+
+
+async def until_looked_at(leading: Leading, looks: Looks, count: int) -> None:
+    async with asyncio.timeout(20):
+        while len(looks.seen) < count:
+            await asyncio.sleep(0)
+
+
+async def test_a_crowd_that_is_settled_holds_nobody_up(tmp_path: Path) -> None:
+    looks = Looks()
+    dispatcher = leading(tmp_path, looks)
+    dispatcher.start([])
+    await dispatcher.is_complete.wait()
+    dispatcher.report(MANY)
+    turns = 0
+    while len(looks.seen) < len(MANY):
+        await asyncio.sleep(0)
+        turns += 1
+    await dispatcher.close()
+    assert turns > len(MANY) / 10
+
+
+async def test_nothing_but_certificates_is_looked_at_before_all_is_known(tmp_path: Path) -> None:
+    looks = Looks()
+    dispatcher = leading(tmp_path, looks)
+    dispatcher.report([*MANY, CERTIFICATES])
+    assert len(dispatcher.queue) == 1
+    dispatcher.start([])
+    await until_looked_at(dispatcher, looks, len(MANY))
+    await dispatcher.close()
+
+
+async def test_what_failed_is_looked_at_again(tmp_path: Path) -> None:
+    looks = Looks(fails=True)
+    dispatcher = leading(tmp_path, looks)
+    dispatcher.start([])
+    await dispatcher.is_complete.wait()
+    target: Target = MANY[0]
+    dispatcher.report([target])
+    await until_looked_at(dispatcher, looks, 2)
+    await dispatcher.close()
+    assert looks.seen == [target.key, target.key]
