@@ -84,7 +84,7 @@ def handlers_of(agent: Agent, listeners: Listeners) -> Handlers:
         return ActivityReply(activity=await agent.activity())
 
     async def role(_: Peer, request: AskRoleFacts) -> RoleFactsReply:
-        return RoleFactsReply(role=await agent.role(request.role))
+        return RoleFactsReply(role=await agent.role(request))
 
     def heard(answer: Callable[[Any], Awaitable[Message]]) -> Callable[[Peer, Any], Any]:
         async def handle(peer: Peer, request: Any) -> Message:

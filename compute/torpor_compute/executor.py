@@ -17,6 +17,7 @@ from torpor_api.identity import ComputeId, Epoch
 from torpor_api.messages import (
     AgentState,
     ApplySpec,
+    AskRoleFacts,
     ComputeAddress,
     EraseStorage,
     Event,
@@ -29,7 +30,12 @@ from torpor_api.messages import (
     Stopped,
     StoragePlace,
 )
-from torpor_compute.core.claim import Claim, refuse_other_claim, refuse_other_epoch
+from torpor_compute.core.claim import (
+    Claim,
+    refuse_other_claim,
+    refuse_other_compute,
+    refuse_other_epoch,
+)
 from torpor_compute.core.lifecycle import Happening, State, after
 from torpor_compute.core.postgres_options import MAX_CONNECTIONS
 from torpor_compute.core.restarts import RESTARTS_MAX, may_restart
@@ -124,8 +130,10 @@ class Agent:
         refuse_other_epoch(self._claim, request.epoch, self._compute)
         return await asyncio.shield(self._tasks.run(self._apply(request)))
 
-    async def role(self, name: str) -> RoleFacts | None:
-        return await (await self._serving()).sql.role(name, self._superusers)
+    async def role(self, request: AskRoleFacts) -> RoleFacts | None:
+        """See AskRoleFacts."""
+        refuse_other_compute(self._compute, request.compute)
+        return await (await self._serving()).sql.role(request.role, self._superusers)
 
     async def activity(self) -> Activity:
         """One sample. Whoever has its answer has been told of every role changed before it."""

@@ -122,12 +122,14 @@ def _address(settings: Settings, places: PostgresSettings) -> ComputeAddress:
             socket_directory=str(settings.run_directory),
             port=PORT,
             agent=settings.advertised,
+            compute=settings.compute,
             user_id=os.geteuid(),
         )
     return ComputeAddress(
         host=settings.advertise,
         port=PORT,
         agent=settings.advertised,
+        compute=settings.compute,
         certificate_sha256=places.tls.sha256,
         direct_tls=int(settings.postgres_version) >= DIRECT_TLS_SINCE,
     )

@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 OUR_OWN_LACK = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 """Of open files or memory, here and not at the agent."""
 
+INTRODUCTION_S_MAX = 10.0
+"""For an agent to say which compute it is, once for each connection."""
+
 ReplyT = TypeVar("ReplyT", bound=m.Message)
 
 
@@ -86,12 +89,18 @@ class ChannelAgents:
     async def _dial(self, agent: m.AgentInfo) -> Peer:
         """Raises Unavailable where nobody listens, NotAsked where it is we who can't call."""
         try:
-            return await dial(parse_address(agent.address), self._handlers, self._trust)
+            peer = await dial(parse_address(agent.address), self._handlers, self._trust)
         except Unavailable as failure:
             cause = failure.__context__
             if isinstance(cause, OSError) and cause.errno in OUR_OWN_LACK:
                 raise NotAsked(f"{agent.compute} can't be called: {cause.strerror}") from failure
             raise
+        try:
+            await _refuse_another(peer, agent)
+        except BaseException:
+            await peer.close()
+            raise
+        return peer
 
     async def _watch(self, compute: str, peer: Peer) -> None:
         try:
@@ -105,6 +114,18 @@ class ChannelAgents:
             await peer.close()
         assert self._fleet is not None
         self._fleet.agent_unheard(compute)
+
+
+async def _refuse_another(peer: Peer, agent: m.AgentInfo) -> None:
+    """Raises Unavailable where the address is another compute's by now.
+
+    On a network an address passes to the next pod. A database that started there would run in a
+    compute that nobody looks for when it has to be fenced.
+    """
+    state = await peer.ask(m.AskAgentState(), timeout_s=INTRODUCTION_S_MAX)
+    if state.compute != agent.compute:
+        log.warning("another_compute", extra={"compute": agent.compute, "found": state.compute})
+        raise Unavailable(f"at {agent.address} is {state.compute}, not {agent.compute}")
 
 
 def _handlers(fleet: AgentFacts) -> Handlers:

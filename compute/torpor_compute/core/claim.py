@@ -35,3 +35,9 @@ def refuse_other_epoch(claim: Claim | None, epoch: int, compute: ComputeId) -> C
     if epoch > claim.epoch:
         raise Conflict(f"compute {compute} serves epoch {claim.epoch}, not {epoch}")
     return claim
+
+
+def refuse_other_compute(own: ComputeId, meant: str) -> None:
+    """Raises Conflict where another compute is meant, whose address this one has now."""
+    if meant not in ("", own):
+        raise Conflict(f"this is compute {own}, not {meant}", hint="ask where it is now")

@@ -20,6 +20,8 @@ class ComputeAddress(Message):
     port: int = 5432
     agent: str = ""
     """The agent's control channel."""
+    compute: str = ""
+    """Its id. On a network an address may have passed to another compute since it was told."""
     user_id: int | None = None
     """As whom its Postgres runs: whoever else listens at its socket is not it. None: not known."""
     certificate_sha256: str = ""
@@ -124,11 +126,14 @@ class AskRoleFacts(Request[RoleFactsReply]):
     """The facts of one role as they are now; None for a role that does not exist.
 
     A role that may log in and that nobody has admitted yet (a tenant has just made it) is admitted
-    by being asked for; a superuser only where the spec declares it.
+    by being asked for; a superuser only where the spec declares it. Conflict where the agent is not
+    that of ``compute``: whose facts they were nobody could tell.
     """
 
     reply: ClassVar = RoleFactsReply
     role: str
+    compute: str = ""
+    """"": whichever it is."""
 
 
 class AgentState(Message):

@@ -143,7 +143,9 @@ class ChannelFleet:
         self, address: m.ComputeAddress, role: str, *, timeout_s: float
     ) -> RoleFacts | None:
         agent = await self._agent(address.agent)
-        reply = await agent.ask(m.AskRoleFacts(role=role), timeout_s=timeout_s)
+        reply = await agent.ask(
+            m.AskRoleFacts(role=role, compute=address.compute), timeout_s=timeout_s
+        )
         return reply.role
 
     async def switch_over(self, name: str, *, patience_s: float) -> None:

@@ -13,9 +13,12 @@ import pytest
 import uvloop
 
 from torpor_api import messages as m
+from torpor_api.facts import LoginFacts
 from torpor_api.failures import Unavailable
 from torpor_autoscaler.adapters.agents import ChannelAgents
 from torpor_autoscaler.core.actions import NotAsked
+from torpor_channel.peer import Peer
+from torpor_channel.server import Server
 
 FILES_LEFT = 64
 """Above what the test itself has open."""
@@ -47,6 +50,27 @@ async def test_an_agent_that_does_not_listen_is_unavailable(tmp_path: Path) -> N
     with pytest.raises(Unavailable) as caught:
         await ChannelAgents().ask(agent_at(tmp_path / "no"), m.AskAgentState(), timeout_s=5.0)
     assert not isinstance(caught.value, NotAsked)
+
+
+async def test_another_compute_at_the_same_address_is_asked_nothing(tmp_path: Path) -> None:
+    asked: list[m.Message] = []
+
+    async def state(_: Peer, request: m.AskAgentState) -> m.AgentState:
+        asked.append(request)
+        return m.AgentState(compute="c2", state="warm")
+
+    async def stop(_: Peer, request: m.StopCompute) -> m.Stopped:
+        asked.append(request)
+        return m.Stopped(steps=(), facts=LoginFacts())
+
+    server = Server({m.AskAgentState: state, m.StopCompute: stop})
+    await server.listen(tmp_path / "a.sock")
+    agents = ChannelAgents()
+    with pytest.raises(Unavailable, match="is c2, not c1"):
+        await agents.ask(agent_at(tmp_path / "a.sock"), m.StopCompute(epoch=1), timeout_s=5.0)
+    await agents.close()
+    await server.close()
+    assert asked == [m.AskAgentState()]
 
 
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])

@@ -6,7 +6,12 @@ import pytest
 
 from torpor_api.failures import Conflict, NotFound, StaleEpoch
 from torpor_api.identity import ComputeId
-from torpor_compute.core.claim import Claim, refuse_other_claim, refuse_other_epoch
+from torpor_compute.core.claim import (
+    Claim,
+    refuse_other_claim,
+    refuse_other_compute,
+    refuse_other_epoch,
+)
 
 C1 = ComputeId("c1")
 CLAIM = Claim(C1, "shop", 5)
@@ -31,3 +36,10 @@ def test_epochs() -> None:
         refuse_other_epoch(CLAIM, 6, C1)
     with pytest.raises(NotFound, match="c1 serves no database yet"):
         refuse_other_epoch(None, 5, C1)
+
+
+def test_the_compute_that_is_meant() -> None:
+    refuse_other_compute(C1, "c1")
+    refuse_other_compute(C1, "")
+    with pytest.raises(Conflict, match="this is compute c1, not c2"):
+        refuse_other_compute(C1, "c2")

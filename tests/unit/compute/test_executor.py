@@ -142,7 +142,7 @@ async def test_a_warm_agent_has_nothing_to_stop(agent: Agent, world: FakeCompute
     with pytest.raises(NotFound):
         await agent.stop(m.StopCompute(epoch=1))
     with pytest.raises(NotFound):
-        await agent.role("app")
+        await agent.role(m.AskRoleFacts(role="app"))
     assert world.story == []
 
 
@@ -177,7 +177,7 @@ async def test_questions_wait_for_the_restart(
     world.postgres.start_may_end.clear()
     world.postgres.die("died")
     await until_told(told, m.PostgresLost)
-    asking = asyncio.create_task(agent.role("app"))
+    asking = asyncio.create_task(agent.role(m.AskRoleFacts(role="app")))
     await turns()
     assert not asking.done() and agent.state().state == "starting"
     world.postgres.start_may_end.set()
@@ -196,7 +196,7 @@ async def test_restarts_that_fail_come_to_an_end(
     assert agent.state().state == "failed" and not world.postgres.is_running
     assert not any(word.startswith("release") for word in world.story), "the record stays held"
     with pytest.raises(StartFailed, match="still broken"):
-        await agent.role("app")
+        await agent.role(m.AskRoleFacts(role="app"))
 
 
 def alter_role(world: FakeCompute) -> LoginFacts:
