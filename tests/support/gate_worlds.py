@@ -252,31 +252,24 @@ async def _proxy_process(autoscaler: Path) -> AsyncIterator[int]:
     """Its port, once it has registered and listens."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "torpor_proxy", "--autoscaler", str(autoscaler)),
-        *("--listen", f"127.0.0.1:{port}"),
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+    said = autoscaler.with_name("proxy.log")
+    with said.open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "torpor_proxy", "--autoscaler", str(autoscaler)),
+            *("--listen", f"127.0.0.1:{port}"),
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            stderr=log,
+        )
     try:
         async with asyncio.timeout(3 * ANSWER_S_MAX):
-            while not await _answers(port):
-                assert process.returncode is None, "the proxy has ended"
+            while "listening" not in said.read_text():
+                assert process.returncode is None, said.read_text()
                 await asyncio.sleep(0.02)
         yield port
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
-
-
-async def _answers(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    return True
 
 
 WORLDS = {"fake": fake_world, "real": real_world}
