@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -165,20 +166,30 @@ async def test_it_is_gone_when_the_server_hangs_up_and_not_before(world: World) 
         assert heard == [b"goodbye"] and sink.calls == ["lost"]
 
 
-async def test_a_server_that_goes_on_talking_is_hung_up_on(world: World) -> None:
-    async def chatty(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while not writer.is_closing():
-            writer.write(b"more" * 1000)
-            await writer.drain()
+def talk_on(listener: socket.socket, context: ssl.SSLContext) -> None:
+    """To one client, whatever it says, until nothing can be sent any more."""
+    with contextlib.suppress(OSError), listener.accept()[0] as plain:
+        with context.wrap_socket(plain, server_side=True) as talker:
+            while True:
+                talker.sendall(b"more" * 1000)
 
-    async with world.serving(chatty, world.context()), dialled(world) as stream:
-        gone = asyncio.Event()
-        stream.when_gone(gone.set)
-        stream.sink = sink = Recorder()
-        await until(lambda: bool(sink.data), "it talks")
-        stream.close()
-        async with asyncio.timeout(WAIT_SECONDS_MAX):
-            await gone.wait()
+
+async def test_a_server_that_goes_on_talking_is_hung_up_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was not idle, and would talk until the patience ends."""
+    monkeypatch.setattr(leaving, "LEAVE_SECONDS_MAX", 100 * WAIT_SECONDS_MAX)
+    with socket.create_server((world.place.host, world.place.port)) as listener:
+        talking = asyncio.create_task(asyncio.to_thread(talk_on, listener, world.context()))
+        async with dialled(world) as stream:
+            gone = asyncio.Event()
+            stream.when_gone(gone.set)
+            stream.sink = sink = Recorder()
+            await until(lambda: bool(sink.data), "it talks")
+            stream.close()
+            async with asyncio.timeout(WAIT_SECONDS_MAX):
+                await gone.wait()
+        await talking
 
 
 async def test_a_server_that_never_hangs_up_is_left(
