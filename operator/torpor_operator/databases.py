@@ -7,8 +7,10 @@ import logging
 import os
 from collections.abc import Callable
 
+from pydantic import ValidationError
+
+from torpor_api.brief import in_one_line
 from torpor_api.failures import Busy, InvalidRequest, NotFound, Refused
-from torpor_api.manifest import parse_resource
 from torpor_api.resource import ServerlessDatabase
 from torpor_kube.kinds import SECRET
 from torpor_kube.port import Document, Kube
@@ -58,7 +60,7 @@ class Databases:
             return None
         document = seen.document()
         try:
-            resource = parse_resource(document)
+            resource = read_resource(document)
         except InvalidRequest as invalid:
             # Somebody got around the schema. The others go on.
             note = Tell(document, Weight.WARNING, "Invalid", invalid.message)
@@ -110,7 +112,7 @@ class Databases:
     async def _facts(
         self, key: Key, document: Document, taken: frozenset[ChildId]
     ) -> DatabaseFacts:
-        resource = parse_resource(document)
+        resource = read_resource(document)
         retained = self._cache.retained.get(key)
         has_pool = resource.spec.pool in self._cache.pools
         return DatabaseFacts(
@@ -141,3 +143,13 @@ class Databases:
     def _is_password_missing(self, facts: DatabaseFacts) -> bool:
         wanted = [role.name for role in facts.resource.spec.roles if role.password_secret]
         return any(not facts.given.get(name) for name in wanted)
+
+
+def read_resource(document: Document) -> ServerlessDatabase:
+    """What a newer release has added to the schema is passed over. Raises InvalidRequest."""
+    try:
+        return ServerlessDatabase.model_validate(document, extra="ignore")
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InvalidRequest(f"{where}: {in_one_line(first['msg'])}") from None

@@ -209,3 +209,18 @@ async def test_proxies_get_a_new_namespaces_names_without_waiting(world: World) 
     await world.until("the proxy's pod is touched", is_told)
     shown = data(world.get(kinds.SECRET, "torpor-proxy-server-tls", SYSTEM))["tls.crt"]
     assert "*.team.svc" in read_leaf(shown, "", []).names
+
+
+async def test_one_that_can_not_be_read_is_told_and_holds_up_nobody(world: World) -> None:
+    world.make("bad", idleTimeout="soon")
+    world.make("newer", fromTheFuture=True)
+    world.make("shop")
+    await provided(world, "shop")
+    await provided(world, "newer")
+
+    def notes() -> list[str]:
+        found = world.fake.objects.all(kinds.EVENT, "default")
+        return [one["note"] for one in found if one["regarding"]["name"] == "bad"]
+
+    await world.until("it is told", lambda: any("idleTimeout" in note for note in notes()))
+    assert "finalizers" not in world.database("bad")["metadata"]
