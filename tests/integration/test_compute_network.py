@@ -21,6 +21,10 @@ from torpor_api import messages as m
 from torpor_api.failures import DataDamaged
 from torpor_channel.tls import PROXY
 
+CAPABILITIES = ("chown", "dac_override", "fowner", "kill", "setgid", "setuid")
+"""What an agent in a pod needs: to lay out data for other user ids, and to run and end a Postgres
+as one of them."""
+
 
 @pytest.fixture
 async def agents() -> AsyncIterator[NetworkAgents]:
@@ -118,10 +122,17 @@ async def test_its_key_is_for_its_postgres_alone(agents: NetworkAgents) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: only root makes process namespaces")
 async def test_as_process_1_it_waits_for_everybodys_children(agents: NetworkAgents) -> None:
-    """In a container every orphan becomes its child, and none stays behind as a zombie."""
-    unshare = shutil.which("unshare")
-    assert unshare is not None
-    agents.prefix = (unshare, "--pid", "--fork", "--kill-child", "--mount-proc")
+    """In a container every orphan becomes its child, and none stays behind as a zombie.
+
+    With the capabilities that a pod gives it, and no other.
+    """
+    unshare, setpriv = shutil.which("unshare"), shutil.which("setpriv")
+    assert unshare is not None and setpriv is not None
+    rights = ",".join(["-all", *(f"+{each}" for each in CAPABILITIES)])
+    agents.prefix = (
+        *(unshare, "--pid", "--fork", "--kill-child", "--mount-proc"),
+        *(setpriv, "--no-new-privs", f"--bounding-set={rights}", f"--inh-caps={rights}"),
+    )
     agent, storage = await agents.agent(), agents.volume()
     await agent.start(storage)
     (own,) = children_of(agent.process.pid)
