@@ -109,6 +109,7 @@ async def test_an_idle_session_outlives_a_kill(town: NetworkTown, victim: str) -
             await town.cluster.lose(town.compute.compute)
         else:
             os.kill(postmaster_of(town.agents.root / "default.shop"), signal.SIGKILL)
+        await town.detached()
         assert await one(client, "show work_mem") == "7MB"
 
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -152,10 +152,19 @@ class NetworkTown:
 
     async def captured(self) -> None:
         """Until every session is known with all that it has."""
+        await self._until_each_session(lambda session: session.is_captured)
+
+    async def detached(self) -> None:
+        """Until the proxy knows that the backends are gone; what is sent before may be lost."""
+        await self._until_each_session(
+            lambda session: session.state is not m.SessionStanding.ATTACHED
+        )
+
+    async def _until_each_session(self, holds: Callable[[m.SessionInfo], bool]) -> None:
         async with asyncio.timeout(WAIT_SECONDS_MAX):
             while True:
                 found: m.SessionList = await self.ask(m.Sessions(name="shop"))
-                if found.sessions and all(each.is_captured for each in found.sessions):
+                if found.sessions and all(map(holds, found.sessions)):
                     return
                 await asyncio.sleep(0.02)
 
