@@ -3,96 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
-from support.fake_kube.server import FakeKube
-from support.kube_cluster import Heard, client
-from support.kube_people import ENDED, RUNNING, People
+from support.kube_people import ENDED, RUNNING
+from support.kube_world import ANSWER_SECONDS_MAX, SYSTEM, World, opened
 from torpor_api import messages as m
-from torpor_api.facts import LoginFacts
-from torpor_api.failures import NotFenced, NotFound, StaleEpoch, Unavailable
+from torpor_api.failures import NotFenced, NotFound, Unavailable
 from torpor_api.phases import Phase
-from torpor_api.resource import DatabaseStatus, ServerlessDatabase
 from torpor_autoscaler.adapters.kubernetes import computes as computes_module
-from torpor_autoscaler.adapters.kubernetes.cluster import KubernetesCluster
-from torpor_autoscaler.adapters.kubernetes.login_facts import FactsStore
-from torpor_autoscaler.adapters.kubernetes.secrets import facts_of
 from torpor_kube import watching
 from torpor_kube.fencing import OUT_OF_SERVICE
-from torpor_kube.kinds import NAMESPACE, NODE, POD, SECRET, SERVERLESS_DATABASE, Kind
-from torpor_kube.login import at
-from torpor_kube.port import Document, Kube
-from torpor_kube.server import ApiServer
-
-SYSTEM = "torpor-system"
-ANSWER_SECONDS_MAX = 10.0
-
-
-@dataclass(slots=True)
-class World:
-    fake: FakeKube
-    kube: ApiServer
-    people: People
-    cluster: KubernetesCluster
-    heard: Heard
-
-    async def ask(self, request: m.Request[Any]) -> Any:
-        return await self.cluster.ask(request, timeout_s=ANSWER_SECONDS_MAX)
-
-    async def apply(self, name: str = "shop", **spec: Any) -> ServerlessDatabase:
-        return await self.people.apply({"metadata": {"name": name}, "spec": spec})
-
-    async def write(self, stored: ServerlessDatabase, **status: Any) -> ServerlessDatabase:
-        request = m.WriteStatus(
-            name=stored.name,
-            resource_version=stored.metadata.resource_version,
-            status=DatabaseStatus(**status),
-        )
-        answer: m.Stored = await self.ask(request)
-        return answer.resource
-
-    async def document(self, name: str = "shop") -> dict[str, Any]:
-        return await self.kube.get(SERVERLESS_DATABASE, name, "default")
-
-    async def annotate(self, **annotations: str) -> None:
-        patch = {"metadata": {"annotations": annotations}}
-        await self.kube.patch(SERVERLESS_DATABASE, "shop", "default", patch)
-
-    async def running(self, compute: str = "compute-default-a", *, node: str = "n1") -> str:
-        """A claimed compute whose agent the fleet knows."""
-        await self.people.make_pod(compute, node=node)
-        await self.people.say_of_pod(compute, **RUNNING)
-        await self.until(lambda: compute in self.heard.agents)
-        return compute
-
-    async def gone(self, compute: str) -> m.Done:
-        answer: m.Done = await self.ask(m.ConfirmGone(compute=compute, database="shop"))
-        return answer
-
-    async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(ANSWER_SECONDS_MAX):
-            while not holds():
-                await asyncio.sleep(0.01)
+from torpor_kube.kinds import NODE, POD, SERVERLESS_DATABASE
 
 
 @pytest.fixture
 async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     monkeypatch.setattr(watching, "RETRY_S_MIN", 0.01)
     monkeypatch.setattr(computes_module, "FENCE_WAIT_S", 0.5)
-    async with contextlib.AsyncExitStack() as ending:
-        fake = await ending.enter_async_context(FakeKube().serving())
-        kube = await ending.enter_async_context(client(at(fake.url)))
-        await kube.create(NAMESPACE, {"metadata": {"name": SYSTEM}})
-        cluster = KubernetesCluster(kube, system_namespace=SYSTEM, pool="default")
-        ending.push_async_callback(cluster.close)
-        heard = Heard()
-        await cluster.start(heard)
-        yield World(fake, kube, People(kube, SYSTEM), cluster, heard)
+    async with opened() as there:
+        yield there
 
 
 # --- resources --------------------------------------------------------------------------------
@@ -215,66 +147,7 @@ async def condition(world: World, name: str, type: str) -> dict[str, Any]:
             await asyncio.sleep(0.01)
 
 
-# --- secrets ----------------------------------------------------------------------------------
-
-
-async def test_verifiers_are_those_that_the_operator_made(world: World) -> None:
-    await world.apply(roles=[{"name": "app"}, {"name": "ö/x"}])
-    verifiers = (await world.ask(m.FetchVerifiers(name="shop"))).verifiers
-    assert verifiers == {role: f"SCRAM-SHA-256${role}" for role in ("app", "ö/x")}
-
-
-async def test_verifiers_that_are_not_made_yet_are_waited_for(world: World) -> None:
-    await world.apply()
-    await world.kube.delete(SECRET, "verifiers-default.shop", SYSTEM)
-    with pytest.raises(Unavailable, match="no verifier of app"):
-        await world.ask(m.FetchVerifiers(name="shop"))
-
-
-async def test_facts_of_an_older_epoch_come_too_late(world: World) -> None:
-    await world.apply()
-    newer, older = LoginFacts(databases=("new",)), LoginFacts(databases=("old",))
-    await world.ask(m.StoreLoginFacts(name="shop", epoch=2, facts=newer))
-    with pytest.raises(StaleEpoch):
-        await world.ask(m.StoreLoginFacts(name="shop", epoch=1, facts=older))
-    stored: m.Stored = await world.ask(m.GetResource(name="shop"))
-    await world.write(stored.resource, epoch=2, observed_generation=1)
-    await world.until(lambda: world.heard.resources["shop"].status.epoch == 2)
-    assert (await world.ask(m.FetchLoginFacts(name="shop"))).facts == newer
-
-
-async def test_of_two_autoscalers_the_later_epochs_facts_stay(world: World) -> None:
-    """The one that was slower had read before the other wrote."""
-    await world.apply()
-    late = Late(world.kube)
-    quick, slow = FactsStore(world.kube, SYSTEM), FactsStore(cast(Kube, late), SYSTEM)
-    newer, older = LoginFacts(databases=("new",)), LoginFacts(databases=("old",))
-    await quick.store("shop", 1, older)
-    storing = asyncio.create_task(slow.store("shop", 2, older))
-    await late.has_read.wait()
-    await quick.store("shop", 3, newer)
-    late.may_write.set()
-    with pytest.raises(StaleEpoch):
-        await storing
-    stored = await world.kube.get(SECRET, "login-facts-default.shop", SYSTEM)
-    assert facts_of(stored) == (3, newer)
-
-
-class Late:
-    """It reads, and writes when the test lets it."""
-
-    def __init__(self, kube: ApiServer) -> None:
-        self._kube = kube
-        self.has_read, self.may_write = asyncio.Event(), asyncio.Event()
-
-    async def get(self, kind: Kind, name: str, namespace: str) -> Document:
-        found = await self._kube.get(kind, name, namespace)
-        self.has_read.set()
-        return found
-
-    async def patch(self, kind: Kind, name: str, namespace: str, patch: Document) -> Document:
-        await self.may_write.wait()
-        return await self._kube.patch(kind, name, namespace, patch)
+# --- the pool and its computes ------------------------------------------------------------------
 
 
 async def test_how_many_shall_wait_stands_in_the_pools_status(world: World) -> None:
@@ -283,9 +156,6 @@ async def test_how_many_shall_wait_stands_in_the_pools_status(world: World) -> N
     await world.people.make_pool()
     await world.ask(m.SetWarmPool(size=3))
     assert await world.people.wanted() == 3
-
-
-# --- computes ---------------------------------------------------------------------------------
 
 
 async def test_a_compute_is_told_once_it_is_ready(world: World) -> None:
@@ -329,6 +199,24 @@ async def test_a_pod_that_vanished_proves_nothing(world: World) -> None:
         await world.gone(compute)
     await world.annotate(**{"torpor.dev/gone-compute": compute})
     assert await world.gone(compute) == m.Done()
+
+
+async def test_a_persons_word_counts_only_where_no_kubelet_answers(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.apply()
+    compute = await world.running()
+    await world.annotate(**{"torpor.dev/gone-compute": compute})
+    monkeypatch.setattr(computes_module, "FENCE_WAIT_S", 60.0)
+    asked = asyncio.create_task(world.gone(compute))
+    async with asyncio.timeout(ANSWER_SECONDS_MAX):
+        while "deletionTimestamp" not in (await world.kube.get(POD, compute, SYSTEM))["metadata"]:
+            await asyncio.sleep(0.01)
+    assert not asked.done() and not world.heard.agents[compute].is_gone
+    asked.cancel()
+    monkeypatch.setattr(computes_module, "FENCE_WAIT_S", 0.01)
+    assert await world.gone(compute) == m.Done()
+    assert world.heard.agents[compute].is_gone
 
 
 async def test_the_fencer_ends_a_compute_and_waits_for_the_kubelets_word(world: World) -> None:

@@ -82,8 +82,11 @@ def test_one_that_was_deleted_is_known_until_it_sleeps() -> None:
     leaving = document(status={"storage": PROVIDED, "phase": "Active"})
     leaving["metadata"]["deletionTimestamp"] = "2027-01-01T00:00:00Z"
     assert known_from(leaving).is_serveable
-    leaving["status"]["phase"] = "Suspended"
-    assert not known_from(leaving).is_serveable
+    for at_rest in ("Suspended", "Failed"):
+        leaving["status"] |= {"phase": at_rest, "compute": None}
+        assert not known_from(leaving).is_serveable
+        leaving["status"]["compute"] = "c"  # It has not released the data.
+        assert known_from(leaving).is_serveable
 
 
 def test_fields_of_a_newer_release_are_passed_over() -> None:

@@ -117,7 +117,7 @@ class Computes:
             return
         if pod.is_gone:
             self._bury(pod)
-        elif sworn == compute or await self._is_off(pod):
+        elif await self._is_off(pod):
             await self._end(pod)
             self._bury(pod)
         elif compute not in self._told and pod.address and not pod.is_leaving:
@@ -125,7 +125,17 @@ class Computes:
             self._tell(pod)
             raise NotFenced(f"{database}: compute {compute} has only now become known")
         else:
+            await self._end_or_believe(pod, database, sworn)
+
+    async def _end_or_believe(self, pod: Compute, database: str, sworn: str) -> None:
+        """Of a pod that is there a kubelet is waited for first: a person's word counts only where
+        none has answered, and saves nobody that time."""
+        try:
             await self._end_and_wait(pod, database)
+        except NotFenced:
+            if sworn != pod.name:
+                raise
+            self._bury(pod)
 
     async def _end(self, pod: Compute) -> None:
         # Where it is gone meanwhile, what is known of it is what the watch hears.

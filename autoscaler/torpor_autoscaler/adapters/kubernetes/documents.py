@@ -65,10 +65,12 @@ class Known:
 
     @property
     def is_serveable(self) -> bool:
-        """Whether the autoscaler shall know of it: provided for, and not deleted while asleep."""
+        """Whether the autoscaler shall know of it: provided for, and not deleted while asleep. One
+        that still names a compute has not released its data, and somebody must see to that."""
         if self.resource is None or self.storage is None:
             return False
-        return not (self.is_leaving and is_at_rest(self.resource))
+        is_over = is_at_rest(self.resource) and self.resource.status.compute is None
+        return not (self.is_leaving and is_over)
 
 
 def is_at_rest(resource: ServerlessDatabase) -> bool:
