@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
 from torpor_api.logs import log_as_json
 from torpor_channel.health import Health
-from torpor_kube.kinds import Kind
+from torpor_kube.kinds import SERVERLESS_DATABASE, Kind
 from torpor_kube.login import chosen
 from torpor_kube.port import Document, Kube
 from torpor_kube.server import ApiServer
@@ -76,7 +76,7 @@ class Operator:
             kube, clock, settings.namespace, self._server_leaf, settings.tls_folder
         )
         databases = Databases(kube, self.cache, executor, clock, self._house)
-        pools = Pools(kube, self.cache, executor, clock, _pod_settings(settings))
+        pools = Pools(kube, self.cache, executor, clock, _pod_settings(settings), self._databases)
         self.leading = Leading(
             self.cache,
             settings,
@@ -96,6 +96,9 @@ class Operator:
             self.leading.report(database(key) for key in self.cache.databases)
         self.leading.has_certificates.set()
         return again_in_s
+
+    def _databases(self) -> AsyncIterator[Document]:
+        return self._all_of(SERVERLESS_DATABASE)
 
     async def _all_of(self, kind: Kind) -> AsyncGenerator[Document, None]:
         for namespace in _namespaces(self._settings) or [""]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from torpor_kube.documents import metadata, name_of, version_of
 from torpor_kube.kinds import POD, VOLUME_CLAIM, WARM_POOL
 from torpor_kube.port import Document, Kube
-from torpor_operator.core.actions import Apply, Create, Patch, Tell, Weight
+from torpor_operator.core.actions import Action, Apply, Create, Delete, Patch, Tell, Weight
 from torpor_operator.core.cache import Cache
 from torpor_operator.core.naming import POOL_FINALIZER, Key, key_of
 from torpor_operator.core.pods import PodSettings, compute_pod, template_hash
@@ -34,6 +34,7 @@ class Pools:
         executor: Executor,
         clock: Clock,
         settings: PodSettings,
+        databases: Callable[[], AsyncIterator[Document]],
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._kube = kube
@@ -41,6 +42,7 @@ class Pools:
         self._executor = executor
         self._clock = clock
         self._settings = settings
+        self._databases = databases
         self._random_bytes = random_bytes
         self._unnamed_since: dict[str, float] = {}
 
@@ -55,7 +57,8 @@ class Pools:
         facts = self._facts(document)
         plan = plan_pool(facts, self._clock.wall_s(), self._settings.namespace)
         for action in plan.actions:
-            await self._executor.carry_out(action)
+            if not await self._is_claimed_meanwhile(action):
+                await self._executor.carry_out(action)
         for _ in range(plan.start):
             await self._start(document)
         await self._say(document, plan)
@@ -78,6 +81,19 @@ class Pools:
                 await self._executor.carry_out(Create(VOLUME_CLAIM, claim))
             except Stale:
                 return  # It has outlived an earlier pool of this name, with its data.
+
+    async def _is_claimed_meanwhile(self, action: Action) -> bool:
+        """A claim changes the database and not the pod: before one that may serve is ended, the
+        databases themselves are asked, and no watch of them that may be silent."""
+        if not isinstance(action, Delete):
+            return False
+        pod = self._cache.pods.get(action.key.name)
+        if pod is None or pod.has_ended or not (pod.is_ready or pod.database):
+            return False
+        async for document in self._databases():
+            if (document.get("status") or {}).get("compute") == pod.name:
+                return True
+        return False
 
     def _facts(self, document: Document) -> PoolFacts:
         name = name_of(document)

@@ -41,7 +41,9 @@ def plan_deletion(
         yield Tell(document, Weight.NORMAL, "Retained", note)
     else:
         if kept is not None:
-            yield Erase(key, kept.pool, kept.epoch + 1, kept.directory, kept.user_id)
+            # Asleep with a compute named: it was lost, and its end is confirmed.
+            fenced = kept.epoch if kept.compute else None
+            yield Erase(key, kept.pool, kept.epoch + 1, kept.directory, kept.user_id, fenced)
             note = f"the data in {kept.directory} of {kept.claim} is erased"
             yield Tell(document, Weight.NORMAL, "Erased", note)
         facts = names.login_facts_secret(key.namespace, key.name)
@@ -54,10 +56,11 @@ def plan_deletion(
 
 
 def _is_asleep(resource: ServerlessDatabase) -> bool:
-    """Nobody may write: the phase says so, and no compute is named that might."""
+    """Nobody may write. One that sleeps may name the compute that it lost: that one is gone. One
+    that has failed may not: nobody knows what became of it."""
     status = resource.status
-    is_down = status.phase in (Phase.SUSPENDED, Phase.FAILED)
-    return is_down and status.compute is None
+    has_failed = status.phase is Phase.FAILED and status.compute is None
+    return status.phase is Phase.SUSPENDED or has_failed
 
 
 def _kept(resource: ServerlessDatabase) -> Retained | None:
@@ -71,5 +74,6 @@ def _kept(resource: ServerlessDatabase) -> Retained | None:
         user_id=status.storage.user_id,
         claim=status.storage.claim,
         epoch=status.epoch,
+        compute=status.compute or "",
         generation=resource.metadata.generation + status.storage.generation_offset,
     )

@@ -34,6 +34,9 @@ CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID")
 GRACE_S = 120
 """For a checkpoint and a clean stop; after it a kubelet kills, and the next start recovers."""
 
+KILL_MARGIN_S = 20
+"""Before the kubelet kills, the agent itself ends what is left, and says so."""
+
 READY_EVERY_S = 2
 
 HEALTH_PORT = 8080
@@ -166,6 +169,7 @@ def _arguments(version: str) -> list[str]:
         "--postgres": f"/usr/lib/postgresql/{version}/bin",
         "--postgres-version": version,
         "--template": "/opt/torpor/template",
+        "--end-seconds-max": str(GRACE_S - KILL_MARGIN_S),
     }
     return [word for option in options.items() for word in option]
 

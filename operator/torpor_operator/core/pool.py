@@ -21,8 +21,9 @@ from torpor_operator.core.seen_pods import SeenPod
 BURST_MAX = 20
 """Pods that are made in one go; the next come when these are known."""
 
-USED_S_MAX = 60.0
-"""How long a compute that no database names any more may take to end by itself."""
+USED_S_MAX = 180.0
+"""How long a compute that no database names any more may take to end by itself: longer than a watch
+of databases may be silent."""
 
 FAILED_KEPT_S = 600.0
 """How long a pod that failed before it served anybody stays, for people to look at its log."""

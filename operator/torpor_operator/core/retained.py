@@ -29,11 +29,14 @@ class Retained:
     claim: str
     epoch: int
     generation: int
+    compute: str = ""
+    """Which was lost with the volume in its hands: whoever wakes the next one has it fenced."""
 
     def as_status(self) -> dict[str, Any]:
         """``status`` of a resource that takes it over."""
         return {
             "epoch": self.epoch,
+            **({"compute": self.compute} if self.compute else {}),
             "storage": {
                 "userId": self.user_id,
                 "directory": self.directory,
@@ -61,6 +64,7 @@ def as_config_map(database: Key, kept: Retained, system_namespace: str) -> Docum
             "claim": kept.claim,
             "epoch": str(kept.epoch),
             "generation": str(kept.generation),
+            **({"compute": kept.compute} if kept.compute else {}),
         },
     }
 
@@ -81,6 +85,7 @@ def see_retained(document: Document) -> tuple[Key, Retained | None]:
             claim=data["claim"],
             epoch=int(data["epoch"]),
             generation=int(data["generation"]),
+            compute=data.get("compute", ""),
         )
     except (KeyError, ValueError):
         kept = None

@@ -156,3 +156,16 @@ async def test_a_claim_that_comes_in_between_holds_the_end_up(world: World) -> N
     assert world.others.suspended == [SHOP, SHOP]
     kept = world.get(kinds.CONFIG_MAP, "retained-default.shop", SYSTEM)
     assert kept and kept["data"]["epoch"] == "8"
+
+
+async def test_one_whose_compute_was_lost_can_be_deleted(world: World) -> None:
+    await awake(world, deletionPolicy="Delete")
+    world.say("shop", phase="Suspended", compute="c1")
+    world.delete(kinds.SERVERLESS_DATABASE, "shop")
+    await world.until("a pod is made for it", lambda: world.pods())
+    pod = world.pods()[0]["metadata"]["name"]
+    status = {"conditions": [{"type": "Ready", "status": "True"}], "podIP": "10.0.0.1"}
+    world.fake.objects.patch((kinds.POD, SYSTEM, pod), {"status": status}, "status")
+    await world.until("it is gone", lambda: is_gone(world))
+    assert world.others.suspended == []
+    assert world.others.erased[0][1].fenced_epoch == 7
