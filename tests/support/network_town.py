@@ -25,6 +25,7 @@ from support.postgres import USER_ID
 from support.postgres_tls import MAJOR
 from torpor_api import messages as m
 from torpor_api.facts import LoginFacts
+from torpor_api.failures import Busy
 from torpor_api.phases import Phase
 from torpor_api.resource import Endpoint
 from torpor_autoscaler.main import serving
@@ -44,6 +45,7 @@ class NetworkCluster(FakeCluster):
         self.keeps_pool = False
         self.running: dict[str, AgentProcess] = {}
         self._agents = agents
+        self._burying = asyncio.Lock()
 
     async def answer(self, request: m.Request[Any]) -> m.Message:
         match request:
@@ -62,12 +64,14 @@ class NetworkCluster(FakeCluster):
         return agent
 
     async def lose(self, compute: str) -> None:
-        """Kill it, and say that it is gone once nothing of it is left."""
-        agent = self.running.pop(compute, None)
-        if agent is not None:
-            agent.kill()
-            await self._agents.no_postgres_left()
-            self.tell(m.AgentChanged(agent=info_of(agent).model_copy(update={"is_gone": True})))
+        """Kill it, and say that it is gone once nothing of it is left; to all who ask meanwhile."""
+        async with self._burying:
+            agent = self.running.pop(compute, None)
+            if agent is not None:
+                agent.kill()
+                await self._agents.no_postgres_left()
+                gone = info_of(agent).model_copy(update={"is_gone": True})
+                self.tell(m.AgentChanged(agent=gone))
 
     def _locate(self, name: str) -> m.StoragePlace:
         may_create = self.resources[name].status.observed_generation == 0
@@ -143,8 +147,14 @@ class NetworkTown:
             return await peer.ask(request, timeout_s=WAIT_SECONDS_MAX)
 
     async def fall_asleep(self) -> None:
+        """As soon as nothing forbids it; a session may just have been used."""
         compute = self.compute
-        await self.ask(m.Suspend(name="shop"))
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            while True:
+                with contextlib.suppress(Busy):
+                    await self.ask(m.Suspend(name="shop"))
+                    break
+                await asyncio.sleep(0.02)
         assert self.cluster.resources["shop"].status.phase is Phase.SUSPENDED
         # Used up it ends by itself; here nobody waits for that.
         await self.cluster.lose(compute.compute)
