@@ -38,8 +38,10 @@ def main() -> None:
 
 
 def drawn(result: dict[str, Any]) -> str:
-    """The picture of one benchmark."""
-    parts: list[dict[str, Any]] = [part for part in result["parts"] if "/" not in part["name"]]
+    """The picture of one benchmark; what is nothing has no bar."""
+    parts: list[dict[str, Any]] = [
+        part for part in result["parts"] if "/" not in part["name"] and part["torpor"]["p99"]
+    ]
     lines = [*_head(result)]
     top = HEAD
     for part in parts:

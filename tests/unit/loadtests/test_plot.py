@@ -29,3 +29,8 @@ def test_bars_are_as_long_as_what_they_show() -> None:
 def test_parts_of_very_different_size_have_scales_of_their_own() -> None:
     widths, _ = bars(Part("a", "ms", (1.0,), (), "-"), Part("b", "ms", (1000.0,), (), "-"))
     assert widths[0] == widths[1]
+
+
+def test_what_is_nothing_has_no_bar() -> None:
+    widths, text = bars(Part("a", "ms", (1.0,), (), "-"), Part("none", "bytes", (0.0,), (), "-"))
+    assert len(widths) == 1 and "none" not in text
