@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torpor_api.failures import NotFound
+from torpor_channel.issuing import Pair
 from torpor_kube import names
 from torpor_kube.documents import labels_of, name_of
 from torpor_kube.kinds import POD, SECRET
 from torpor_kube.port import Document, Kube
-from torpor_operator.adapters.keys import Pair, make_authority, make_leaf, read_authority, read_leaf
+from torpor_operator.adapters.keys import make_authority, make_leaf, read_authority, read_leaf
 from torpor_operator.core.certificates import (
     SERVER_SECRET,
     Authorities,

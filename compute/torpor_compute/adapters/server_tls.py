@@ -11,12 +11,10 @@ import datetime as dt
 import hashlib
 import logging
 import os
+import ssl
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from torpor_channel.issuing import Pair, Span, make_self_signed
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +31,11 @@ class ServerTls:
         self.key = folder / "server.key"
         self.ca = folder / "ca.crt"
         self._ca_source = ca
-        key = ec.generate_private_key(ec.SECP256R1())
-        made = _self_signed(key)
-        self.sha256 = hashlib.sha256(made.public_bytes(serialization.Encoding.DER)).hexdigest()
-        _write(self.key, _pem_of(key), 0o600)
-        _write(self.certificate, made.public_bytes(serialization.Encoding.PEM), 0o644)
+        made = _self_signed()
+        der = ssl.PEM_cert_to_DER_cert(made.certificate)
+        self.sha256 = hashlib.sha256(der).hexdigest()
+        _write(self.key, made.key.encode(), 0o600)
+        _write(self.certificate, made.certificate.encode(), 0o644)
         self._copied = b""
         self.renew_ca()
 
@@ -56,27 +54,10 @@ class ServerTls:
         return True
 
 
-def _self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "postgres.torpor")])
+def _self_signed() -> Pair:
     now = dt.datetime.now(dt.UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=_DAYS))
-        .sign(key, hashes.SHA256())
-    )
-
-
-def _pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
+    span = Span(now - dt.timedelta(days=1), now + dt.timedelta(days=_DAYS))
+    return make_self_signed("postgres.torpor", span)
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
