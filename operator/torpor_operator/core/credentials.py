@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from torpor_api.resource import ServerlessDatabase
@@ -37,11 +37,12 @@ class Credentials:
     """What is to be in force."""
 
     passwords: dict[str, str]
-    """By role; one whose ``passwordSecret`` can't be read is missing."""
+    """By role; one whose ``passwordSecret`` can't be read is missing, and one whose own Secret is
+    somebody else's: a new password that is kept nowhere would be another one at every look."""
     verifiers: dict[str, str]
     """By key of the system's Secret."""
     missing: tuple[str, ...]
-    """Why, for each role that is missing."""
+    """Why, for each role whose ``passwordSecret`` can't be read."""
     is_changed: bool
     """A role that had a verifier has another one: a compute that runs must hear of it."""
 
@@ -51,14 +52,19 @@ def decide_credentials(
     given: Mapping[str, str],
     known: Mapping[str, Child],
     known_verifiers: Child | None,
+    taken: Collection[str],
     random_bytes: RandomBytes,
 ) -> Credentials:
-    """``given``: what was found under ``passwordSecret``, by role; ``known``: Secrets by name."""
+    """``given``: what was found under ``passwordSecret``, by role; ``known``: Secrets by name;
+    ``taken``: names of Secrets that are somebody else's."""
     passwords: dict[str, str] = {}
     missing: list[str] = []
     for role in resource.spec.roles:
-        child = known.get(credentials_secret(resource.metadata.name, role.name))
+        secret = credentials_secret(resource.metadata.name, role.name)
         if role.password_secret is None:
+            if secret in taken:
+                continue
+            child = known.get(secret)
             passwords[role.name] = (child and child.secret) or _new_password(random_bytes)
         elif given.get(role.name):
             passwords[role.name] = given[role.name]

@@ -76,6 +76,7 @@ def plan_database(
         facts.given,
         {child.key.name: seen for child, seen in facts.children.items() if child.kind == SECRET},
         facts.children.get(_verifiers_id(facts, house)),
+        {child.key.name for child in facts.taken if child.kind == SECRET},
         random_bytes,
     )
     offset = _offset(facts, house, credentials)

@@ -140,6 +140,23 @@ async def test_a_name_of_somebody_else_is_left_alone_and_told(world: World) -> N
     assert condition(world.database("shop"), "CredentialsReady") == ("True", "Stored")
 
 
+async def test_a_secret_of_somebody_else_is_left_alone_and_no_password_is_made_for_it(
+    world: World,
+) -> None:
+    theirs = {"metadata": {"name": "shop-app", "namespace": "default"}, "data": {"x": "eHg="}}
+    world.fake.objects.create(kinds.SECRET, theirs)
+    world.make("shop", roles=[{"name": "app"}, {"name": "other"}])
+    await world.until(
+        "it is told",
+        lambda: condition(world.database("shop"), "CredentialsReady") == ("False", "NameTaken"),
+    )
+    await world.settled()
+    secret = world.get(kinds.SECRET, "shop-app")
+    assert secret and secret["data"] == {"x": "eHg="}
+    assert world.database("shop")["status"]["storage"]["generationOffset"] == 0
+    assert data(world.get(kinds.SECRET, "verifiers-default.shop", SYSTEM)).keys() == {"other"}
+
+
 async def test_a_password_of_a_person_is_used_once_its_secret_is_there(world: World) -> None:
     roles = [{"name": "app", "passwordSecret": {"name": "mine", "key": "pw"}}]
     world.make("shop", roles=roles)
