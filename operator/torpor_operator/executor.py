@@ -7,6 +7,7 @@ less would make a second password.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable
 
 from torpor_api.failures import Conflict, NotFound, Unavailable
 from torpor_kube import names
@@ -36,6 +37,7 @@ from torpor_operator.core.cache import Cache, ChildId, see_child_of
 from torpor_operator.core.naming import MANAGED_BY, Key, key_of
 from torpor_operator.core.retained import is_retained, see_retained
 from torpor_operator.core.seen_pods import SeenPod, see_pod
+from torpor_operator.core.targets import Target
 from torpor_operator.notes import Notes
 from torpor_operator.ports import Agents, Autoscaler
 
@@ -58,13 +60,21 @@ class Executor:
     """One per process."""
 
     def __init__(
-        self, kube: Kube, cache: Cache, autoscaler: Autoscaler, agents: Agents, notes: Notes
+        self,
+        kube: Kube,
+        cache: Cache,
+        autoscaler: Autoscaler,
+        agents: Agents,
+        notes: Notes,
+        report: Callable[[Iterable[Target]], None],
     ) -> None:
-        self.kube = kube
+        """``report``: whatever it is told of is looked at."""
+        self._kube = kube
         self._cache = cache
         self._autoscaler = autoscaler
         self._agents = agents
         self._notes = notes
+        self._report = report
 
     async def carry_out(self, action: Action) -> None:
         """Raises the failure that came of it; what was done before it stays done."""
@@ -73,7 +83,7 @@ class Executor:
                 await self._create(action)
             case Apply(kind, document, subresource):
                 manager = names.OPERATOR_MANAGER
-                made = await self.kube.apply(
+                made = await self._kube.apply(
                     kind, document, manager=manager, subresource=subresource
                 )
                 self.learn(kind, made)
@@ -92,9 +102,9 @@ class Executor:
         """By an apply, so that what a later one leaves out goes; and never over another's."""
         child = ChildId(action.kind, key_of(action.document))
         try:
-            there = await self.kube.get(action.kind, child.key.name, child.key.namespace)
+            there = await self._kube.get(action.kind, child.key.name, child.key.namespace)
         except NotFound:
-            made = await self.kube.apply(
+            made = await self._kube.apply(
                 action.kind, action.document, manager=names.OPERATOR_MANAGER
             )
             self.learn(action.kind, made)
@@ -106,7 +116,7 @@ class Executor:
 
     async def _patch(self, kind: Kind, key: Key, patch: Document, subresource: str) -> None:
         try:
-            made = await self.kube.patch(
+            made = await self._kube.patch(
                 kind, key.name, key.namespace, patch, subresource=subresource
             )
         except NotFound:
@@ -118,7 +128,7 @@ class Executor:
 
     async def _delete(self, action: Delete) -> None:
         try:
-            await self.kube.delete(
+            await self._kube.delete(
                 action.kind,
                 action.key.name,
                 action.key.namespace,
@@ -129,7 +139,6 @@ class Executor:
 
     async def _erase(self, order: Erase) -> None:
         """By any agent that serves nobody; while there is none, the pool makes one for it."""
-        waiting = self._cache.erasers.setdefault(order.pool, set())
         named = self._cache.named_computes()
         for pod in self._cache.pods_of(order.pool):
             if _is_free(pod) and pod.name not in named:
@@ -139,9 +148,9 @@ class Executor:
                     fields = {"compute": pod.name, "reason": failure.message}
                     log.info("agent_could_not_erase", extra=fields)
                     continue
-                waiting.discard(order.database)
+                self._cache.erased(order.database)
                 return
-        waiting.add(order.database)
+        self._report(self._cache.eraser_wanted(order.database, order.pool))
         raise Unavailable(
             f"no compute of the pool {order.pool!r} is free to erase {order.directory}",
             hint="one is being started for it",

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 
 from torpor_api.logs import log_as_json
 from torpor_channel.health import Health
@@ -26,7 +26,7 @@ from torpor_operator.core.certificates import LeafWanted, server_leaf
 from torpor_operator.core.database import House
 from torpor_operator.core.naming import Key
 from torpor_operator.core.pods import PodSettings
-from torpor_operator.core.targets import Sort, database
+from torpor_operator.core.targets import Sort, Target, database
 from torpor_operator.databases import Databases
 from torpor_operator.election import Election
 from torpor_operator.executor import Executor
@@ -71,7 +71,7 @@ class Operator:
         clock = SystemClock()
         self.cache = Cache(settings.namespace)
         notes = Notes(kube, clock, settings.identity)
-        executor = Executor(kube, self.cache, autoscaler, agents, notes)
+        executor = Executor(kube, self.cache, autoscaler, agents, notes, self._report)
         self._certificates = CertificateKeeper(
             kube, clock, settings.namespace, self._server_leaf, settings.tls_folder
         )
@@ -87,6 +87,9 @@ class Operator:
             },
             self._all_of,
         )
+
+    def _report(self, targets: Iterable[Target]) -> None:
+        self.leading.report(targets)
 
     async def _look_at_certificates(self, _: Key) -> float:
         """What is trusted stands in each database's Secret."""

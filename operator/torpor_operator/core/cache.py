@@ -87,6 +87,7 @@ class Cache:
         gone = self.databases.pop(key, None)
         if key not in self.retained:
             self.user_ids.forget(key)
+        self.erased(key)
         concerned = {targets.database(key)}  # It may have left something behind.
         return concerned | ({self.pool(gone.pool)} if gone else set())
 
@@ -103,11 +104,12 @@ class Cache:
         return self._children.get(database, {})
 
     def child_seen(self, news: ChildNews) -> set[Target]:
-        if news.child is not None:
-            family = self._children.setdefault(self._known(news.database), {})
-            if family.get(news.id) == news.child:
-                return set()
-            family[news.id] = news.child
+        if news.child is None:  # It may have been the operator's until somebody took its label.
+            return self.child_gone(news.database, news.id)
+        family = self._children.setdefault(self._known(news.database), {})
+        if family.get(news.id) == news.child:
+            return set()
+        family[news.id] = news.child
         return {targets.database(news.database)}
 
     def _known(self, database: Key) -> Key:
@@ -183,6 +185,16 @@ class Cache:
         for pod in there.values():
             concerned |= self.pod_seen(pod)
         return concerned
+
+    def eraser_wanted(self, database: Key, pool: str) -> set[Target]:
+        """Its data is to be erased and no agent is free: the pool starts one for it."""
+        self.erasers.setdefault(pool, set()).add(database)
+        return {self.pool(pool)}
+
+    def erased(self, database: Key) -> None:
+        """Nobody is needed for it any more."""
+        for waiting in self.erasers.values():
+            waiting.discard(database)
 
     def pods_of(self, pool: str) -> list[SeenPod]:
         return [pod for pod in self.pods.values() if pod.pool == pool]

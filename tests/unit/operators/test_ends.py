@@ -132,6 +132,36 @@ async def test_with_the_policy_delete_an_agent_erases_the_data_first(world: Worl
     assert world.get(kinds.CONFIG_MAP, "retained-default.shop", SYSTEM) is None
 
 
+async def test_an_empty_pool_starts_an_agent_to_erase(tmp_path: Path) -> None:
+    async with serving() as fake:
+        add_pool(fake, size={"min": 0, "max": 1})
+        async with operating(fake, tmp_path) as world:
+            await awake(world, deletionPolicy="Delete")
+            world.say("shop", phase="Suspended", compute=None)
+            world.make("other")  # Whose provision proves that the news before it has been heard.
+            await world.until(
+                "it is provided",
+                lambda: "binding" in (world.database("other").get("status") or {}),
+            )
+            await world.settled()
+            assert world.pods() == []
+            world.delete(kinds.SERVERLESS_DATABASE, "shop")
+            await world.until("a pod is made for it", lambda: world.pods())
+
+
+async def test_nobody_is_kept_to_erase_for_one_whose_finalizer_was_taken_away(
+    world: World,
+) -> None:
+    await awake(world, deletionPolicy="Delete")
+    world.delete(kinds.SERVERLESS_DATABASE, "shop")
+    erasers = world.operator.cache.erasers
+    await world.until("an agent is wanted", lambda: erasers.get("default"))
+    key = (kinds.SERVERLESS_DATABASE, "default", "shop")
+    world.fake.objects.patch(key, {"metadata": {"finalizers": []}}, "")
+    await world.until("it is gone", lambda: is_gone(world))
+    await world.until("nobody is wanted", lambda: not erasers["default"])
+
+
 async def test_one_that_was_never_claimed_goes_at_once(world: World) -> None:
     world.make("shop", deletionPolicy="Delete")
     await world.until(

@@ -157,6 +157,18 @@ async def test_a_secret_of_somebody_else_is_left_alone_and_no_password_is_made_f
     assert data(world.get(kinds.SECRET, "verifiers-default.shop", SYSTEM)).keys() == {"other"}
 
 
+async def test_a_child_that_somebody_makes_his_own_is_told_at_once(world: World) -> None:
+    world.make("shop")
+    await provided(world)
+    labels = {"app.kubernetes.io/managed-by": "somebody"}
+    key = (kinds.SERVICE, "default", "shop")
+    world.fake.objects.patch(key, {"metadata": {"labels": labels}}, "")
+    await world.until(
+        "it is told",
+        lambda: condition(world.database("shop"), "EndpointReady") == ("False", "NameTaken"),
+    )
+
+
 async def test_a_password_of_a_person_is_used_once_its_secret_is_there(world: World) -> None:
     roles = [{"name": "app", "passwordSecret": {"name": "mine", "key": "pw"}}]
     world.make("shop", roles=roles)
