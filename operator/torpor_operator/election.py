@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 
 from torpor_api.failures import Conflict, Failure, NotFound
@@ -65,6 +64,9 @@ class Election:
             # A Conflict: another one was faster. The next look says who.
             level = logging.INFO if isinstance(failure, Conflict) else logging.WARNING
             log.log(level, "lease_not_taken", extra={"reason": str(failure) or "timeout"})
+        except Exception:
+            # Whoever leads must hear that it leads no more, and not of a task that has ended.
+            log.exception("lease_defect", extra={"lease": self._name})
         return RETRY_S
 
     async def _read(self) -> Record | None:
@@ -89,7 +91,7 @@ class Election:
         """At an orderly end: the other one need not wait."""
         if not self._elector.leads(self._clock.now()):
             return
-        with contextlib.suppress(Failure, TimeoutError):
+        try:
             async with asyncio.timeout(ATTEMPT_S_MAX):
                 record = await self._read()
                 if record is None or record.holder != self._elector.identity:
@@ -99,3 +101,5 @@ class Election:
                     "spec": {"holderIdentity": ""},
                 }
                 await self._kube.patch(LEASE, self._name, self._namespace, patch)
+        except (Failure, TimeoutError) as failure:
+            log.info("lease_not_released", extra={"reason": str(failure) or "timeout"})

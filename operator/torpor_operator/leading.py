@@ -93,7 +93,8 @@ class Leading:
         if not self._is_ours(kind, key_of(document)):
             return
         if is_gone:
-            self._gone.add((kind, key_of(document)))
+            if not self.is_complete.is_set():
+                self._gone.add((kind, key_of(document)))
             self._forget(kind, key_of(document))
         else:
             self._see(kind, document)
@@ -123,6 +124,7 @@ class Leading:
         # Of clients' names as well, which follow from all databases.
         self.report([CERTIFICATES, *self._held])
         self._held.clear()
+        self._gone.clear()
 
     async def _see_all(self, kind: Kind) -> None:
         """kopf does not say when it has told all, so they are listed once more beside it.

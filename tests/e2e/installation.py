@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.cluster import NAMESPACE, RELEASE
-from e2e.kubectl import get, listed, secret, until
+from e2e.kubectl import COMMAND_SECONDS_MAX, get, listed, secret, until
 
 POSTGRES_PORT = 5432
 
@@ -68,4 +68,4 @@ def _forwarded() -> Iterator[int]:
         yield port
     finally:
         forwarding.terminate()
-        forwarding.wait()
+        forwarding.wait(COMMAND_SECONDS_MAX)

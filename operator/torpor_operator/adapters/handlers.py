@@ -55,6 +55,10 @@ WORKER_IDLE_S = 0.2
 at the start one for every resource that there is."""
 
 
+STOP_S_MAX = 10.0
+"""For its own end; whoever leads no longer ends all the same."""
+
+
 class Resources(Protocol):
     """Who is told; from kopf's thread."""
 
@@ -113,7 +117,9 @@ class KopfThread:
 
     async def close(self) -> None:
         self._stop.set()
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._thread.join, STOP_S_MAX)
+        if self._thread.is_alive():
+            log.warning("kopf_goes_on", extra={"waited_s": STOP_S_MAX})
 
     def _run(self) -> None:
         # It logs each call of a handler, with all of its settings; and that signals are not its.

@@ -99,3 +99,14 @@ async def test_who_can_not_renew_steps_down(fake: FakeKube) -> None:
         with fake.faults.away():
             await soon(first.lost)
     assert lease.RENEW_DEADLINE_S < lease.DURATION_S
+
+
+async def test_who_can_not_read_the_lease_any_more_steps_down_and_says_why(
+    fake: FakeKube, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with candidate(fake, "a") as first:
+        await soon(first.won)
+        key = (kinds.LEASE, SYSTEM, "torpor-operator")
+        fake.objects.patch(key, {"spec": {"leaseDurationSeconds": "long"}}, "")
+        await soon(first.lost)
+    assert "lease_defect" in caplog.text
