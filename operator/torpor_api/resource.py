@@ -34,6 +34,7 @@ from torpor_api.values import (
 
 API_VERSION: Final = "torpor.dev/v1alpha1"
 KIND: Final = "ServerlessDatabase"
+DEFAULT_POOL: Final = "default"
 
 IDLE_TIMEOUT_SECONDS_MAX = 30 * 86400
 """A database that should stay awake for a month says ``keepAwake: true`` instead."""
@@ -152,7 +153,7 @@ class DatabaseSpec(ApiModel):
     deletion_policy: DeletionPolicy = DeletionPolicy.RETAIN
     """``Retain``: the data outlives the resource, and the same name brings it back; ``Delete``: it
     is erased with the resource."""
-    pool: DnsLabel = "default"
+    pool: DnsLabel = DEFAULT_POOL
     """The WarmPool whose computes serve this database. One machine has one pool."""
 
     @model_validator(mode="after")

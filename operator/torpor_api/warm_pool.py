@@ -24,7 +24,6 @@ from torpor_api.resource import API_VERSION, Condition, Metadata
 from torpor_api.values import CONDITIONS_MAX, ApiModel, PostgresVersion, Size
 
 WARM_POOL_KIND: Final = "WarmPool"
-DEFAULT_POOL: Final = "default"
 
 WARM_MAX = 1000
 """Of one pool: a pod each. More is a mistake, or several pools."""

@@ -16,15 +16,20 @@ Login: TypeAlias = Callable[[], Awaitable[Configuration]]
 """Called again whenever the server no longer takes what it gave before."""
 
 
+def is_in_pod() -> bool:
+    """Whether the pod's own ServiceAccount is meant."""
+    return "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ
+
+
 def chosen(kubeconfig: Path | None = None, context: str | None = None) -> Login:
     """By the file where one is named or KUBECONFIG names it; else the pod's own ServiceAccount,
     whose token is read again every minute; else the file that kubectl would take."""
-    in_pod = "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ
+    in_pod = kubeconfig is None and is_in_pod()
 
     async def login() -> Configuration:
         configuration = Configuration()
         try:
-            if in_pod and kubeconfig is None:
+            if in_pod:
                 config.load_incluster_config(client_configuration=configuration)
             else:
                 await config.load_kube_config(

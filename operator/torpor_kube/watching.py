@@ -30,7 +30,6 @@ RETRY_S_MAX = 5.0
 """Between attempts at a server that is away: doubled each time, and scattered, so that a hundred
 watchers don't all come back in the moment in which it does."""
 
-
 IN_TOUCH_S_MAX = 180.0
 """A watch hears a bookmark a minute, is given up after a silence of 75 s, and hears the next one a
 minute after it has begun anew."""
@@ -104,7 +103,7 @@ class Watch(Generic[KeptT]):
             await asyncio.sleep(self._pause_s * random.uniform(0.5, 1.0))
 
     def _judge(self, failure: Failure) -> None:
-        if isinstance(failure, Expired) or not self.since:
+        if isinstance(failure, Expired):
             self.since = ""
         if isinstance(failure, InvalidRequest) and self._can_stream and not self.since:
             self._can_stream = False  # A server that can't send the list as a part of the watch.

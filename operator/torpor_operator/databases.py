@@ -92,13 +92,16 @@ class Databases:
         taken: set[ChildId] = set()
         for _ in range(ROUNDS_MAX):
             seen = self._cache.databases.get(key)
-            if seen is None or is_deleting(seen.document()):
+            if seen is None:
                 return None
-            facts = await self._facts(key, seen.document(), frozenset(taken))
+            document = seen.document()
+            if is_deleting(document):
+                return None
+            facts = await self._facts(key, document, frozenset(taken))
             now = api_time(self._clock.wall_s())
             actions = plan_database(facts, self._house(), now, self._random_bytes)
             if not actions:
-                waits = bool(taken) or self._is_password_missing(facts)
+                waits = bool(taken) or _is_password_missing(facts)
                 return TAKEN_AGAIN_S if waits else None
             try:
                 for action in actions:
@@ -140,9 +143,10 @@ class Databases:
                 log.info("password_not_found", extra=fields)
         return found
 
-    def _is_password_missing(self, facts: DatabaseFacts) -> bool:
-        wanted = [role.name for role in facts.resource.spec.roles if role.password_secret]
-        return any(not facts.given.get(name) for name in wanted)
+
+def _is_password_missing(facts: DatabaseFacts) -> bool:
+    wanted = [role.name for role in facts.resource.spec.roles if role.password_secret]
+    return any(not facts.given.get(name) for name in wanted)
 
 
 def read_resource(document: Document) -> ServerlessDatabase:

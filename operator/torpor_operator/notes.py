@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from datetime import UTC, datetime
 
 from torpor_api.failures import Failure
 from torpor_kube.documents import metadata, name_of, namespace_of
@@ -12,6 +11,7 @@ from torpor_kube.kinds import EVENT
 from torpor_kube.port import Document, Kube
 from torpor_operator.core.actions import Tell
 from torpor_operator.ports import Clock
+from torpor_operator.times import api_micro_time
 
 log = logging.getLogger(__name__)
 
@@ -50,15 +50,15 @@ class Notes:
             log.warning("event_lost", extra={"reason": what.reason, "why": failure.message})
 
     def _event(self, what: Tell) -> Document:
-        at = datetime.fromtimestamp(self._clock.wall_s(), UTC)
+        at = api_micro_time(self._clock.wall_s())
         about, whole = what.about, metadata(what.about)
-        mark = hashlib.sha256(f"{at.isoformat()} {what.reason} {what.note}".encode()).hexdigest()
+        mark = hashlib.sha256(f"{at} {what.reason} {what.note}".encode()).hexdigest()
         return {
             "metadata": {
                 "name": f"{name_of(about)}.{mark[:16]}",
                 "namespace": namespace_of(about),
             },
-            "eventTime": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "eventTime": at,
             "type": what.weight.value,
             "reason": what.reason,
             "action": "Reconcile",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from torpor_api.failures import InvalidRequest
 from torpor_channel.address import TcpAddress, parse_tcp
+from torpor_kube.names import AUTOSCALER_PORT
 
 WORKERS_MAX = 64
 
@@ -78,7 +79,7 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
         domains=tuple(found.domain),
         cluster_domain=found.cluster_domain,
         proxy_service=found.proxy_service,
-        autoscaler=found.autoscaler or TcpAddress(f"torpor-autoscaler.{found.namespace}.svc", 7434),
+        autoscaler=found.autoscaler or _usual_autoscaler(found.namespace),
         compute_image=found.compute_image,
         image_pull_policy=found.image_pull_policy,
         compute_service_account=found.compute_service_account,
@@ -89,6 +90,10 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
         workers=found.workers,
         kubeconfig=found.kubeconfig,
     )
+
+
+def _usual_autoscaler(namespace: str) -> TcpAddress:
+    return TcpAddress(f"torpor-autoscaler.{namespace}.svc", AUTOSCALER_PORT)
 
 
 def _address(text: str) -> TcpAddress:

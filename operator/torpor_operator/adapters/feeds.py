@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from torpor_kube import names
-from torpor_kube.documents import name_of
+from torpor_kube.documents import labels_of, name_of
 from torpor_kube.kinds import CONFIG_MAP, POD, SECRET, SERVICE, VOLUME_CLAIM, Kind
 from torpor_kube.port import Document, Kube
 from torpor_kube.watching import Watch
 from torpor_operator.core.cache import Cache, ChildNews, see_child_of
-from torpor_operator.core.naming import CHILDREN_SELECTOR, MANAGED_BY, Key
+from torpor_operator.core.naming import CERTIFICATES_SELECTOR, CHILDREN_SELECTOR, Key
 from torpor_operator.core.retained import RETAINED, Retained, see_retained
 from torpor_operator.core.seen_pods import SeenPod, see_pod
 from torpor_operator.core.targets import CERTIFICATES, Target
@@ -75,10 +75,7 @@ def _of_databases(
 def _of_torpor(kube: Kube, cache: Cache, system: str, report: Report) -> list[Watch[Any]]:
     pool = {"namespace": system, "labels": names.POOL_LABEL}
     kept = {"namespace": system, "labels": f"{names.COMPONENT_LABEL}={RETAINED}"}
-    tls = {
-        "namespace": system,
-        "labels": f"{names.MANAGED_BY_LABEL}={MANAGED_BY},!{names.DATABASE_LABEL}",
-    }
+    tls = {"namespace": system, "labels": CERTIFICATES_SELECTOR}
     return [
         Watch(kube, POD, see_pod, _pods(cache, report), **pool),
         Watch(kube, VOLUME_CLAIM, _claim, _claims(cache, report), **pool),
@@ -105,7 +102,7 @@ def _pods(cache: Cache, report: Report) -> Feed[SeenPod]:
 
 
 def _claim(document: Document) -> tuple[str, str]:
-    return name_of(document), (document["metadata"].get("labels") or {}).get(names.POOL_LABEL, "")
+    return name_of(document), labels_of(document).get(names.POOL_LABEL, "")
 
 
 def _claims(cache: Cache, report: Report) -> Feed[tuple[str, str]]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
@@ -21,6 +20,7 @@ import kopf
 from kopf._core.engines.peering import Identity
 
 from torpor_kube.kinds import SERVERLESS_DATABASE, WARM_POOL, Kind
+from torpor_kube.login import is_in_pod
 from torpor_kube.port import Document
 
 log = logging.getLogger(__name__)
@@ -32,22 +32,6 @@ REQUEST_S_MAX = 30.0
 CONNECT_S_MAX = 10.0
 RECONNECT_S = 1.0
 
-
-Login = Callable[..., Awaitable[kopf.ConnectionInfo]]
-"""Called by kopf, again whenever the server no longer takes what it gave before. A coroutine: for
-anything else kopf makes threads, which it does not end."""
-
-
-async def kopf_login(settings: kopf.OperatorSettings, **_: Any) -> kopf.ConnectionInfo:
-    """As :func:`torpor_kube.login.chosen` does: in a pod by its ServiceAccount, else by a file."""
-    in_pod = "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ
-    login = kopf.login_with_service_account if in_pod else kopf.login_with_kubeconfig
-    found = login(settings=settings)
-    if found is None:
-        raise kopf.LoginError("no way to the API server: name a kubeconfig, or run in a pod")
-    return found
-
-
 LIST_CHUNK = 200
 WORKERS_MAX = 200
 WORKER_IDLE_S = 0.2
@@ -57,6 +41,20 @@ at the start one for every resource that there is."""
 
 STOP_S_MAX = 10.0
 """For its own end; whoever leads no longer ends all the same."""
+
+
+Login = Callable[..., Awaitable[kopf.ConnectionInfo]]
+"""Called by kopf, again whenever the server no longer takes what it gave before. A coroutine: for
+anything else kopf makes threads, which it does not end."""
+
+
+async def kopf_login(settings: kopf.OperatorSettings, **_: Any) -> kopf.ConnectionInfo:
+    """As :func:`torpor_kube.login.chosen` does: in a pod by its ServiceAccount, else by a file."""
+    login = kopf.login_with_service_account if is_in_pod() else kopf.login_with_kubeconfig
+    found = login(settings=settings)
+    if found is None:
+        raise kopf.LoginError("no way to the API server: name a kubeconfig, or run in a pod")
+    return found
 
 
 class Resources(Protocol):

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
 
-from torpor_kube.documents import metadata
+from torpor_kube.documents import annotations_of, labels_of, metadata
 from torpor_kube.port import Document
 
 _OUR_PREFIXES = ("torpor.dev/", "app.kubernetes.io/")
@@ -25,8 +24,8 @@ def fingerprint(document: Document) -> bytes:
     """Equal for what the operator wants and for what the server has made of it."""
     spec = document.get("spec") or {}
     owned = {
-        "labels": _ours(metadata(document).get("labels")),
-        "annotations": _ours(metadata(document).get("annotations")),
+        "labels": _ours(labels_of(document)),
+        "annotations": _ours(annotations_of(document)),
         "owners": sorted(owner["uid"] for owner in metadata(document).get("ownerReferences") or ()),
         "type": document.get("type"),
         "data": document.get("data") or {},
@@ -36,5 +35,5 @@ def fingerprint(document: Document) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=_BYTES).digest()
 
 
-def _ours(values: dict[str, str] | None) -> dict[str, Any]:
-    return {key: value for key, value in (values or {}).items() if key.startswith(_OUR_PREFIXES)}
+def _ours(values: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in values.items() if key.startswith(_OUR_PREFIXES)}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from torpor_kube.documents import version_of
 from torpor_kube.port import Document
 
 DURATION_S = 15.0
@@ -37,7 +38,7 @@ def record_of(document: Document) -> Record:
     spec = document.get("spec") or {}
     return Record(
         holder=spec.get("holderIdentity") or "",
-        version=(document.get("metadata") or {}).get("resourceVersion", ""),
+        version=version_of(document),
         duration_s=float(spec.get("leaseDurationSeconds") or DURATION_S),
         transitions=int(spec.get("leaseTransitions") or 0),
         acquired=spec.get("acquireTime") or "",

@@ -10,7 +10,7 @@ from typing import Any
 
 from torpor_api.identity import endpoint_name
 from torpor_kube import names
-from torpor_kube.documents import metadata, name_of, namespace_of
+from torpor_kube.documents import labels_of, metadata, name_of, namespace_of
 from torpor_kube.kinds import Kind
 from torpor_kube.port import Document
 
@@ -20,7 +20,8 @@ CHILDREN_SELECTOR = f"{names.DATABASE_LABEL},{names.MANAGED_BY_LABEL}!={names.AU
 """Whatever carries a database's name: what the operator made, and Secrets with a password that
 people label so that a change of it is noticed; login facts change often and decide nothing."""
 
-SYSTEM_SELECTOR = f"{names.MANAGED_BY_LABEL}={MANAGED_BY}"
+CERTIFICATES_SELECTOR = f"{names.MANAGED_BY_LABEL}={MANAGED_BY},!{names.DATABASE_LABEL}"
+"""Of Secrets in the system namespace: what the operator made for nobody's database."""
 
 OFFSET_ANNOTATION = "torpor.dev/generation-offset"
 """On the verifiers: what is added to the resource's generation since these verifiers are in force.
@@ -79,7 +80,7 @@ def labels_of_child(database: Key) -> dict[str, str]:
 
 def database_of(document: Document) -> Key | None:
     """The database whose child it is, by its labels; a person's Secret has its own namespace."""
-    labels = metadata(document).get("labels") or {}
+    labels = labels_of(document)
     name = labels.get(names.DATABASE_LABEL)
     if not name:
         return None

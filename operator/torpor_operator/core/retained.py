@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from torpor_kube import names
-from torpor_kube.documents import metadata
+from torpor_kube.documents import labels_of
 from torpor_kube.kinds import CONFIG_MAP
 from torpor_kube.port import Document
 from torpor_operator.core.naming import Key, database_of, labels_of_child
@@ -70,8 +70,7 @@ def as_config_map(database: Key, kept: Retained, system_namespace: str) -> Docum
 
 
 def is_retained(document: Document) -> bool:
-    labels = metadata(document).get("labels") or {}
-    return labels.get(names.COMPONENT_LABEL) == RETAINED
+    return labels_of(document).get(names.COMPONENT_LABEL) == RETAINED
 
 
 def see_retained(document: Document) -> tuple[Key, Retained | None]:

@@ -9,6 +9,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
+from torpor_api.resource import DEFAULT_POOL
 from torpor_kube.documents import annotations_of, metadata, version_of
 from torpor_kube.port import Document
 from torpor_operator.core.binding import PASSWORD, SECRET_TYPE
@@ -55,7 +56,7 @@ def see_database(document: Document) -> SeenDatabase:
         key=key_of(document),
         body=zlib.compress(json.dumps(kept, separators=(",", ":")).encode()),
         version=version_of(document),
-        pool=sys.intern(str(spec.get("pool") or "default")),
+        pool=sys.intern(str(spec.get("pool") or DEFAULT_POOL)),
         user_id=(status.get("storage") or {}).get("userId"),
         compute=status.get("compute"),
     )

@@ -72,7 +72,7 @@ def see_pod(document: Document) -> SeenPod:
         has_ended=has_ended,
         ended_at=max((_seconds(end.get("finishedAt")) for end in _ends(document)), default=0.0),
         failure=_failure(document) if has_ended else "",
-        trouble="" if has_ended else _trouble(document.get("status") or {}),
+        trouble="" if has_ended else _trouble(status),
         finalizers=tuple(metadata(document).get("finalizers") or ()),
     )
 

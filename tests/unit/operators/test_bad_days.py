@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,7 @@ async def test_another_operator_finds_all_as_it_is(fake: FakeKube, tmp_path: Pat
         for number in range(5):
             world.make(f"db-{number}")
         for number in range(5):
-            await world.until("provided", lambda n=number: is_provided(world, f"db-{n}"))  # type: ignore[misc]
+            await world.until("provided", partial(is_provided, world, f"db-{number}"))
         await world.settled()
     before = {key: stored.document for key, stored in fake.objects.stored.items()}
     async with operating(fake, tmp_path / "second") as world:
