@@ -48,9 +48,9 @@ helm: $(READY) ## Bring helm into .venv where the machine has none: for the char
 images: $(READY) ## Build the container images (TAG=0.1.0; LOAD=1 brings them to the cluster's node)
 	@$(BIN)/python tools/images.py $(if $(TAG),--tag "$(TAG)") $(if $(LOAD),--load)
 
-e2e: $(READY) ## Every promise on a real cluster: that of KUBECONFIG, or one that is started
+e2e: $(READY) ## Every promise (or ARGS=tests/e2e/test_….py) on a real cluster: KUBECONFIG's, or one it starts
 	@$(BIN)/python tools/helm.py >/dev/null || echo 'e2e: goes on without helm' >&2
-	@$(BIN)/pytest tests/e2e $(ARGS)
+	@$(BIN)/pytest $(if $(findstring tests/e2e/,$(ARGS)),,tests/e2e) $(ARGS)
 
 format: $(READY) ## Put the code in its shape and mend what can be mended
 	@$(BIN)/ruff check --quiet --fix $(SOURCES) || true

@@ -20,7 +20,7 @@ from support.specs import ACCEPTED, REFUSED
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 
-DEFINITION = ("customresourcedefinition", "serverlessdatabases.torpor.dev", "")
+DEFINITIONS = ("serverlessdatabases.torpor.dev", "warmpools.torpor.dev")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -30,12 +30,12 @@ def resources() -> Iterator[None]:
         cluster.use_cluster()
     except cluster.NothingToTestOn as lack:
         pytest.skip(str(lack))
-    if find(*DEFINITION) is not None:
+    if find("crd", DEFINITIONS[0], "") is not None:
         yield
         return
     definitions = ("-k", str(MANIFESTS / "crds"))
     kubectl("apply", "--server-side", *definitions)
-    kubectl("wait", "--for=condition=Established", "--timeout=30s", *definitions)
+    kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", *DEFINITIONS)
     yield
     kubectl("delete", *definitions)
 
