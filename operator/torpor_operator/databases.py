@@ -10,15 +10,15 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from torpor_api.brief import in_one_line
-from torpor_api.failures import Busy, InvalidRequest, NotFound, Refused
+from torpor_api.failures import Conflict, Failure, InvalidRequest, NotFound
 from torpor_api.resource import ServerlessDatabase
 from torpor_kube.kinds import SECRET
 from torpor_kube.port import Document, Kube
-from torpor_operator.core.actions import Delete, Tell, Weight
+from torpor_operator.core.actions import Action, Delete, Tell, Weight
 from torpor_operator.core.cache import Cache, ChildId
 from torpor_operator.core.database import DatabaseFacts, House, plan_database
 from torpor_operator.core.deletion import is_deleting, plan_deletion
-from torpor_operator.core.naming import Key
+from torpor_operator.core.naming import Key, key_of
 from torpor_operator.core.storage import plan_storage
 from torpor_operator.executor import Executor, NameTaken, Stale
 from torpor_operator.ports import Clock
@@ -76,14 +76,24 @@ class Databases:
         system = self._house().system_namespace
         for child in list(self._cache.children_of(key)):
             if child.key.namespace == system:
-                await self._executor.carry_out(Delete(child.kind, child.key))
+                await self._carry_out(key, Delete(child.kind, child.key))
+
+    async def _carry_out(self, database: Key, action: Action) -> None:
+        await self._executor.carry_out(action)
+        if isinstance(action, Delete):
+            self._cache.object_deleted(database, action.kind, action.key)
 
     async def _end(self, document: Document, resource: ServerlessDatabase) -> None:
+        key = key_of(document)
+        children, system = tuple(self._cache.children_of(key)), self._house().system_namespace
         try:
-            for action in plan_deletion(document, resource, self._house().system_namespace):
-                await self._executor.carry_out(action)
-        except (Busy, Refused) as failure:
-            note = f"can't be deleted yet: {failure.message}"
+            for action in plan_deletion(document, resource, children, system):
+                await self._carry_out(key, action)
+        except Conflict:
+            raise  # It has changed meanwhile, and is looked at again.
+        except Failure as failure:
+            note = f"can't be deleted yet: {in_one_line(failure.message)}"
+            note += f" ({in_one_line(failure.hint)})" if failure.hint else ""
             await self._executor.carry_out(Tell(document, Weight.WARNING, "DeletionWaits", note))
             raise
 
@@ -105,7 +115,7 @@ class Databases:
                 return TAKEN_AGAIN_S if waits else None
             try:
                 for action in actions:
-                    await self._executor.carry_out(action)
+                    await self._carry_out(key, action)
             except NameTaken as conflict:
                 taken.add(conflict.child)
             except Stale as stale:

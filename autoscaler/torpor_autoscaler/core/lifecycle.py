@@ -76,7 +76,7 @@ def _step(database: Database) -> Plan[None]:
         yield from _resume_in_time(database, now)
     elif phase not in AT_REST or database.wishes:
         yield from _lay_down(database)
-    elif database.world.tells_of_rest and status.is_rest_untold(database):
+    elif status.is_rest_untold(database):
         yield from write(database, phase, database.status.epoch, database.status.compute)
     else:
         yield from ask(Wait(database.next_facts_at))

@@ -40,8 +40,11 @@ def rendered(database: Database, phase: Phase, epoch: int, compute: str | None) 
 
 
 def is_rest_untold(database: Database) -> bool:
-    """It sleeps, and its record does not say that it is ready as its spec is now."""
+    """It sleeps, and its record does not say that it is ready as its spec is now, where that is to
+    be said. Not before it is known who may log in: then proxies let its clients in."""
     generation = database.resource.metadata.generation
+    if not database.world.tells_of_rest or database.has_stale_facts:
+        return False
     return database.status.phase is Phase.SUSPENDED and not any(
         condition.type == "Ready" and condition.observed_generation >= generation
         for condition in database.status.conditions

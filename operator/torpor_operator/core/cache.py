@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torpor_kube import names
 from torpor_kube.documents import labels_of, name_of
-from torpor_kube.kinds import Kind
+from torpor_kube.kinds import CONFIG_MAP, Kind
 from torpor_kube.port import Document
 from torpor_operator.core import targets
 from torpor_operator.core.naming import MANAGED_BY, Key, database_of, key_of
@@ -123,6 +123,13 @@ class Cache:
         if not family:
             self._children.pop(database, None)
         return {targets.database(database)}
+
+    def object_deleted(self, database: Key, kind: Kind, key: Key) -> None:
+        """By the operator itself, for this database; the watch says it again."""
+        if kind == CONFIG_MAP:
+            self.retained_gone(database)
+        else:
+            self.child_gone(database, ChildId(kind, key))
 
     def children_listed(self, kind: Kind, namespace: str, all: Iterable[ChildNews]) -> set[Target]:
         """All there are of the kind in the namespace, or in all of them: others are gone."""

@@ -70,7 +70,7 @@ def plan_database(
     """For one that is to stay."""
     first = tuple(_before_anything(facts, house))
     if first and facts.adopts:
-        return first  # The second step is a compare-and-swap, on what the first one leaves.
+        return first  # Each step is a compare-and-swap, on what the one before it leaves.
     credentials = decide_credentials(
         facts.resource,
         facts.given,
@@ -89,21 +89,26 @@ def plan_database(
 
 
 def _before_anything(facts: DatabaseFacts, house: House) -> Iterator[Action]:
-    """The finalizer, then what was kept of an earlier one of this name: its data is adopted."""
+    """The finalizer, then what was kept of an earlier one of this name: its data is adopted.
+
+    The note of it goes when the resource says where the data is, and not before.
+    """
     key, version = key_of(facts.document), version_of(facts.document)
+    status = facts.resource.status
     finalizers = metadata(facts.document).get("finalizers") or []
     if names.STORAGE_FINALIZER not in finalizers:
         mine = {"resourceVersion": version, "finalizers": [*finalizers, names.STORAGE_FINALIZER]}
         yield Patch(SERVERLESS_DATABASE, key, {"metadata": mine})
     elif facts.adopts and facts.retained is not None:
-        if facts.resource.status.storage is None:
-            status = facts.retained.as_status()
-            patch = {"metadata": {"resourceVersion": version}, "status": status}
+        if status.storage is not None:
+            name = names.retained_config_map(key.namespace, key.name)
+            yield Delete(CONFIG_MAP, Key(house.system_namespace, name))
+        elif status.epoch < facts.retained.epoch:
+            kept = facts.retained.as_status()
+            patch = {"metadata": {"resourceVersion": version}, "status": kept}
             yield Patch(SERVERLESS_DATABASE, key, patch, "status")
             note = f"takes over the data in {facts.retained.directory}, kept since its deletion"
             yield Tell(facts.document, Weight.NORMAL, "Adopted", note)
-        name = names.retained_config_map(key.namespace, key.name)
-        yield Delete(CONFIG_MAP, Key(house.system_namespace, name))
 
 
 def _verifiers_id(facts: DatabaseFacts, house: House) -> ChildId:
@@ -116,8 +121,13 @@ def _offset(facts: DatabaseFacts, house: House, credentials: Credentials) -> int
     """Grows with each changed password: a compute that runs applies what is newer only."""
     storage = facts.resource.status.storage
     known = facts.children.get(_verifiers_id(facts, house))
-    stated = max(storage.generation_offset if storage else 0, known.offset if known else 0)
-    return stated + credentials.is_changed
+    kept = facts.retained if facts.adopts else None
+    stated = (
+        storage.generation_offset if storage else 0,
+        known.offset if known else 0,
+        kept.generation if kept and storage is None else 0,
+    )
+    return max(stated) + credentials.is_changed
 
 
 def _wanted(

@@ -6,7 +6,7 @@ it stays, and all of this is decided again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from torpor_api.phases import Phase
 from torpor_api.resource import DeletionPolicy, ServerlessDatabase
@@ -15,6 +15,7 @@ from torpor_kube.documents import metadata, version_of
 from torpor_kube.kinds import CONFIG_MAP, SECRET, SERVERLESS_DATABASE
 from torpor_kube.port import Document
 from torpor_operator.core.actions import Action, Apply, Delete, Erase, Patch, Suspend, Tell, Weight
+from torpor_operator.core.cache import ChildId
 from torpor_operator.core.naming import Key, key_of
 from torpor_operator.core.retained import Retained, as_config_map
 
@@ -24,9 +25,16 @@ def is_deleting(document: Document) -> bool:
 
 
 def plan_deletion(
-    document: Document, resource: ServerlessDatabase, system_namespace: str
+    document: Document,
+    resource: ServerlessDatabase,
+    children: Collection[ChildId],
+    system_namespace: str,
 ) -> Iterator[Action]:
-    """In order; a later step is taken only when the earlier ones have succeeded."""
+    """In order; a later step is taken only when the earlier ones have succeeded.
+
+    What it had goes with it, and not a while later by the garbage collector: the next one of this
+    name would find a password in force that is about to be deleted.
+    """
     key = key_of(document)
     finalizers = metadata(document).get("finalizers") or []
     if names.STORAGE_FINALIZER not in finalizers:
@@ -48,8 +56,9 @@ def plan_deletion(
             yield Tell(document, Weight.NORMAL, "Erased", note)
         facts = names.login_facts_secret(key.namespace, key.name)
         yield Delete(SECRET, Key(system_namespace, facts))
-    verifiers = names.verifiers_secret(key.namespace, key.name)
-    yield Delete(SECRET, Key(system_namespace, verifiers))
+    verifiers = Key(system_namespace, names.verifiers_secret(key.namespace, key.name))
+    for kind, child in {(SECRET, verifiers), *((one.kind, one.key) for one in children)}:
+        yield Delete(kind, child)
     others = [finalizer for finalizer in finalizers if finalizer != names.STORAGE_FINALIZER]
     patch = {"metadata": {"resourceVersion": version_of(document), "finalizers": others}}
     yield Patch(SERVERLESS_DATABASE, key, patch)

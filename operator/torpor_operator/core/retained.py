@@ -33,18 +33,11 @@ class Retained:
     """Which was lost with the volume in its hands: whoever wakes the next one has it fenced."""
 
     def as_status(self) -> dict[str, Any]:
-        """``status`` of a resource that takes it over."""
-        return {
-            "epoch": self.epoch,
-            **({"compute": self.compute} if self.compute else {}),
-            "storage": {
-                "userId": self.user_id,
-                "directory": self.directory,
-                "claim": self.claim,
-                "isMade": True,
-                "generationOffset": self.generation,
-            },
-        }
+        """Of a resource that takes it over, before it is provided for: what a claim goes on from.
+
+        Where the data is comes last (``status.storage``): from then on it is served.
+        """
+        return {"epoch": self.epoch, **({"compute": self.compute} if self.compute else {})}
 
 
 def as_config_map(database: Key, kept: Retained, system_namespace: str) -> Document:

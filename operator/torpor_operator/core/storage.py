@@ -58,9 +58,9 @@ def plan_storage(
         return StoragePlan(None, Finding(_TYPE, False, "NoUserIdLeft", refused.message))
     storage = {
         "userId": user_id,
-        "directory": directory_of(database),
-        "isMade": False,
-        "claim": volume_claim(pool),
+        "directory": directory_of(database) if retained is None else retained.directory,
+        "isMade": retained is not None,
+        "claim": volume_claim(pool) if retained is None else retained.claim,
     }
     return StoragePlan(storage, Finding(_TYPE, True, "Assigned"))
 

@@ -89,6 +89,16 @@ def test_one_that_was_deleted_is_known_until_it_sleeps() -> None:
         assert known_from(leaving).is_serveable
 
 
+@pytest.mark.parametrize("kept", [{"keepAwake": True}, {"minCU": 1}])
+def test_one_that_was_deleted_is_kept_awake_no_more(kept: dict[str, Any]) -> None:
+    leaving = document(status={"storage": PROVIDED, "phase": "Active"}, spec=kept)
+    before = known_from(leaving).resource
+    assert before and (before.spec.keep_awake or before.spec.min_cu)
+    leaving["metadata"]["deletionTimestamp"] = "2027-01-01T00:00:00Z"
+    after = known_from(leaving).resource
+    assert after and not (after.spec.keep_awake or after.spec.min_cu)
+
+
 def test_fields_of_a_newer_release_are_passed_over() -> None:
     newer = document(
         status={"moon": "full", "lastResume": {"steps": [], "totalMs": 1, "tide": "low"}},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from torpor_api.failures import Conflict, Failure, Unavailable
-from torpor_api.messages import StartCompute, WriteStatus
+from torpor_api.messages import FetchLoginFacts, StartCompute, WriteStatus
 from torpor_api.phases import Phase
 from torpor_api.resource import Condition, DatabaseStatus
 from unit.autoscaler.story import Story
@@ -37,6 +37,15 @@ def test_one_whose_spec_has_changed_says_so_of_the_new_one() -> None:
     story.change(idleTimeout="20s").rest()
     assert ready(story).observed_generation == 2
     assert len(story.written) == 2
+
+
+def test_it_is_not_ready_before_it_is_known_who_may_log_in() -> None:
+    story = Story(tells_of_rest=True)
+    story.until(FetchLoginFacts)
+    story.fail(Unavailable("no verifiers yet")).rest()
+    assert story.written == []
+    story.let_time_pass(lambda: bool(story.written))
+    assert ready(story).status == "True"
 
 
 @pytest.mark.parametrize("failure", [Unavailable("away"), Conflict("written in between")])

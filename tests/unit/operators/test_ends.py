@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from support.operating import SYSTEM, World, add_pool, operating, serving
-from torpor_api.failures import Busy
+from torpor_api.failures import Busy, Unavailable
 from torpor_kube import kinds
 from torpor_operator.core.naming import Key
 
@@ -97,6 +97,41 @@ async def test_kept_data_is_not_forgotten_for_a_spec_that_names_another_pool(wor
 
     await world.until("it is told", lambda: reason() == "KeptElsewhere")
     assert world.get(kinds.CONFIG_MAP, "retained-default.shop", SYSTEM) is not None
+
+
+async def test_it_is_not_served_before_its_new_password_is_in_force(world: World) -> None:
+    """Where the data is comes last: from then on its clients are let in."""
+    await awake(world)
+    world.delete(kinds.SERVERLESS_DATABASE, "shop")
+    await world.until("it is gone", lambda: is_gone(world))
+    assert [world.get(kinds.SECRET, "shop-app"), world.get(kinds.SERVICE, "shop")] == [None, None]
+    before = world.fake.objects.version
+    world.make("shop")
+    await world.until(
+        "it has its data",
+        lambda: "storage" in (world.database("shop").get("status") or {}),
+    )
+    happened = [
+        (one.key[2], one.document.get("status") or {})
+        for one in world.fake.objects.since(before)
+        if one.key[2] in ("shop", "verifiers-default.shop")
+    ]
+    served = next(number for number, (_, status) in enumerate(happened) if "storage" in status)
+    assert "verifiers-default.shop" in [name for name, _ in happened[:served]]
+    assert happened[served][1]["epoch"] == 7
+
+
+async def test_it_stays_while_nobody_can_be_asked_and_says_so(world: World) -> None:
+    await awake(world)
+    world.others.refusal = Unavailable("nobody answers")
+    world.delete(kinds.SERVERLESS_DATABASE, "shop")
+
+    def notes() -> list[str]:
+        return [one["note"] for one in world.fake.objects.all(kinds.EVENT, "default")]
+
+    await world.until("it is told", lambda: any("nobody answers" in note for note in notes()))
+    world.others.refusal = None
+    await world.until("it is gone", lambda: is_gone(world))
 
 
 async def test_it_stays_while_a_session_keeps_it_awake(world: World) -> None:

@@ -11,6 +11,7 @@ data that was kept it goes on where it ended, and a new password counts as a cha
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from torpor_api.failures import InvalidRequest
@@ -98,7 +99,7 @@ def known_from(document: Document, before: Known | None = None) -> Known:
         refusal=refusal,
         storage=_storage(storage),
         generation_offset=offset,
-        is_leaving="deletionTimestamp" in metadata(document),
+        is_leaving=_is_leaving(document),
         refusal_told=_refusal_told(status),
         gone_compute=annotations_of(document).get(GONE_COMPUTE_ANNOTATION, ""),
     )
@@ -128,11 +129,22 @@ def _refusal_told(status: dict[str, Any]) -> str:
 def _readable(document: Document, offset: int) -> tuple[ServerlessDatabase | None, str]:
     try:
         # Fields that this release does not know may be a newer one's: no reason to refuse it.
-        return _with_offset(parse_resource(_our_part(document), knows_all=False), offset), ""
+        resource = _with_offset(parse_resource(_our_part(document), knows_all=False), offset)
+        return _kept_awake_no_more(resource) if _is_leaving(document) else resource, ""
     except InvalidRequest as refused:
         return None, refused.message[:REFUSAL_CHARACTERS_MAX]
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         return None, f"not the shape of a resource: {error}"[:REFUSAL_CHARACTERS_MAX]
+
+
+def _is_leaving(document: Document) -> bool:
+    return "deletionTimestamp" in metadata(document)
+
+
+def _kept_awake_no_more(resource: ServerlessDatabase) -> ServerlessDatabase:
+    """Whoever deletes it wants it asleep, and need not change its spec first."""
+    spec = resource.spec.model_copy(update={"keep_awake": False, "min_cu": Decimal(0)})
+    return resource.model_copy(update={"spec": spec})
 
 
 def _with_former_spec(
