@@ -15,21 +15,25 @@ from torpor_api.facts import Activity, LoginFacts, RoleFacts
 from torpor_api.failures import Conflict, Failure, NotFound, StartFailed, Unavailable
 from torpor_api.identity import ComputeId, Epoch
 from torpor_api.messages import (
+    AgentLeaving,
     AgentState,
     ApplySpec,
     AskRoleFacts,
     ComputeAddress,
     EraseStorage,
     Event,
+    FollowSize,
     LoginFactsChanged,
     PostgresBack,
     PostgresLost,
+    SizeFollowed,
     StartCompute,
     Started,
     StopCompute,
     Stopped,
     StoragePlace,
 )
+from torpor_api.sizes import Size
 from torpor_compute.core.claim import (
     Claim,
     refuse_other_claim,
@@ -84,6 +88,8 @@ class Agent:
         self._stop_lock = asyncio.Lock()
         self._lost_at_s = deque[float](maxlen=RESTARTS_MAX + 1)
         self._tasks = Tasks()
+        self._leaves_at: float | None = None
+        """Told to end: until then Postgres goes on."""
         self._is_ending = False
         self._superusers: frozenset[str] = frozenset()
         self._facts: LoginFacts | None = None
@@ -97,6 +103,7 @@ class Agent:
         if self._erase_task is not None or self._state in (State.STOPPING, State.STOPPED):
             raise Conflict(f"compute {self._compute} is {self._state}: claim another one")
         if self._start_task is None or self._state is State.REFUSED:
+            self._refuse_while_leaving()
             self._claim = claim
             self._address = _address_as(self._address, wanted.storage.user_id)
             self._superusers = superusers(wanted)
@@ -116,6 +123,7 @@ class Agent:
         if self._start_task is not None:
             raise Conflict(f"compute {self._compute} is {self._state}: claim another one")
         if self._erase_task is None or self._state is State.REFUSED:
+            self._refuse_while_leaving()
             self._claim = claim
             self._happens(Happening.CLAIMED)
             self._erase_task = self._tasks.run(self._erase(request))
@@ -130,6 +138,12 @@ class Agent:
         refuse_other_epoch(self._claim, request.epoch, self._compute)
         return await asyncio.shield(self._tasks.run(self._apply(request)))
 
+    async def follow(self, request: FollowSize) -> SizeFollowed:
+        """See FollowSize."""
+        refuse_other_epoch(self._claim, request.epoch, self._compute)
+        hold = await self._serving()
+        return SizeFollowed(needs_restart=hold.follow(Size(request.cu, request.max_cu)))
+
     async def role(self, request: AskRoleFacts) -> RoleFacts | None:
         """See AskRoleFacts."""
         refuse_other_compute(self._compute, request.compute)
@@ -142,10 +156,22 @@ class Agent:
             self._changes = changes
         return sample.model_copy(update={"memory_bytes": self._postgres.memory_bytes()})
 
+    def leave(self, seconds: float) -> None:
+        """SIGTERM, and time for the sessions to move elsewhere: whoever moves them is told."""
+        self._leaves_at = asyncio.get_running_loop().time() + seconds
+        log.info("leaving", extra={"leave_seconds": seconds})
+        self._tell(AgentLeaving(compute=self._compute, leaves_in_s=seconds))
+
     def state(self) -> AgentState:
-        claim, is_running = self._claim, self._state is State.RUNNING
-        # For whoever waits, a restart is a start.
-        state = State.STARTING if self._state is State.RESTARTING else self._state
+        claim, state = self._claim, self._state
+        if state is State.RESTARTING:
+            state = State.STARTING  # For whoever waits, a restart is a start.
+        elif state is State.RUNNING and self._is_ending:
+            state = State.STOPPING
+        is_running = state is State.RUNNING
+        leaves_in_s = None
+        if self._leaves_at is not None:
+            leaves_in_s = max(0.0, self._leaves_at - asyncio.get_running_loop().time())
         return AgentState(
             compute=self._compute,
             state=state,
@@ -153,6 +179,7 @@ class Agent:
             epoch=0 if claim is None else claim.epoch,
             address=self._address if is_running else None,
             max_connections=self._max_connections if is_running else 0,
+            leaves_in_s=leaves_in_s,
         )
 
     async def end(self, seconds_max: float = END_SECONDS_MAX) -> None:
@@ -321,6 +348,10 @@ class Agent:
         if self._state not in _HAS_POSTGRES or self._hold is None:
             raise Unavailable(f"compute {self._compute} is {self._state}")
         return self._hold
+
+    def _refuse_while_leaving(self) -> None:
+        if self._leaves_at is not None or self._is_ending:
+            raise Conflict(f"compute {self._compute} was told to end: claim another one")
 
     def _refuse_while_ending(self) -> None:
         if self._is_ending:

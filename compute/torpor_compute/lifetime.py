@@ -7,6 +7,7 @@ can be cleared away. Not at once: whoever asked for the stop may have to ask for
 from __future__ import annotations
 
 import asyncio
+from typing import assert_never
 
 from torpor_compute.core.lifecycle import State
 
@@ -20,8 +21,6 @@ LINGER_SECONDS = 5.0
 REFUSED_SECONDS_MAX = 120.0
 """One whose claim was refused may be asked again for as long as a wake lasts, and no longer."""
 
-_AT_REST = (State.WARM, State.REFUSED, State.STOPPED, State.FAILED)
-
 
 class Lifetime:
     """Hears of each state of the agent."""
@@ -29,9 +28,9 @@ class Lifetime:
     def __init__(self) -> None:
         self.is_over = asyncio.Event()
         """Nothing more can become of the agent."""
-        self.is_at_rest = asyncio.Event()
-        """It has no Postgres, and none is being started."""
-        self.is_at_rest.set()
+        self.may_leave = asyncio.Event()
+        """Nobody needs it: it has no Postgres, and nobody waits for an answer about one."""
+        self.may_leave.set()
         self.has_failed = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -39,17 +38,22 @@ class Lifetime:
         if self._timer is not None:
             self._timer.cancel()
         self.has_failed = state in (State.FAILED, State.REFUSED)
-        if state in _AT_REST:
-            self.is_at_rest.set()
-        else:
-            self.is_at_rest.clear()
         match state:
+            case State.WARM:
+                self.may_leave.set()
+            case State.REFUSED:
+                self.may_leave.set()
+                self._over_in(REFUSED_SECONDS_MAX)
+            case State.STARTING | State.RUNNING | State.RESTARTING | State.STOPPING:
+                self.may_leave.clear()
             case State.STOPPED | State.FAILED:
                 self._over_in(LINGER_SECONDS)
-            case State.REFUSED:
-                self._over_in(REFUSED_SECONDS_MAX)
-            case State.WARM | State.STARTING | State.RUNNING | State.RESTARTING | State.STOPPING:
-                pass
+            case _:
+                assert_never(state)
 
     def _over_in(self, seconds: float) -> None:
-        self._timer = asyncio.get_running_loop().call_later(seconds, self.is_over.set)
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._over)
+
+    def _over(self) -> None:
+        self.is_over.set()
+        self.may_leave.set()

@@ -90,11 +90,11 @@ async def _until_end(agent: Agent, asked_to_end: asyncio.Event, settings: Settin
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
-    if settings.leave_seconds > 0:
-        log.info("leaving", extra={"leave_seconds": settings.leave_seconds})
+    if asked_to_end.is_set() and settings.leave_seconds > 0:
+        agent.leave(settings.leave_seconds)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(settings.leave_seconds):
-                await agent.lifetime.is_at_rest.wait()
+                await agent.lifetime.may_leave.wait()
 
 
 @contextlib.asynccontextmanager

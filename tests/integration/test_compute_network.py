@@ -85,9 +85,13 @@ async def test_told_to_end_it_gives_its_sessions_time_to_move(agents: NetworkAge
     await agent.start(storage)
     with as_proxy(agents, agent) as client:
         agent.process.terminate()
+        while not isinstance(told := await agent.hears(), m.AgentLeaving):
+            pass  # Of roles, a moment after the start.
+        assert (told.compute, told.leaves_in_s) == (agent.compute, 60.0)
         for _ in range(5):
             client.execute("select pg_sleep(0.02)")
-    await agent.stop()
+    stopped = await agent.stop()
+    assert await agent.stop() == stopped, "it may be asked again"
     assert await exit_status(agent) == 0
     assert is_released(storage)
 
@@ -98,6 +102,11 @@ async def test_the_time_to_move_has_an_end(agents: NetworkAgents) -> None:
     with as_proxy(agents, agent):
         assert await agent.ended() == 0
     assert is_released(storage)
+
+
+async def test_told_to_end_while_nobody_needs_it_it_ends_at_once(agents: NetworkAgents) -> None:
+    agent = await agents.agent("--leave-seconds", "600")
+    assert await agent.ended() == 0
 
 
 async def test_what_is_lost_is_not_made_anew(agents: NetworkAgents) -> None:

@@ -77,7 +77,7 @@ class AgentProcess:
 
     async def dialled(self, deadline_s: float) -> None:
         handlers: Handlers = dict.fromkeys(
-            (m.PostgresLost, m.PostgresBack, m.LoginFactsChanged), self._hear
+            (m.PostgresLost, m.PostgresBack, m.LoginFactsChanged, m.AgentLeaving), self._hear
         )
         while True:
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import ClassVar
 
 from torpor_api.chain import Step
@@ -62,6 +63,8 @@ class StartCompute(Request[Started]):
     generation: int
     verifiers: dict[str, str] = {}
     """For the roles of the spec: applied when ``generation`` is newer than the volume's."""
+    cu: Decimal | None = None
+    """The size that the compute is to have: Postgres's settings follow it. None: ``maxCU``."""
 
 
 class Stopped(Message):
@@ -99,6 +102,23 @@ class ApplySpec(Request[LoginFactsReply]):
     spec: DatabaseSpec
     generation: int
     verifiers: dict[str, str] = {}
+
+
+class SizeFollowed(Message):
+    """The settings that Postgres can change while it runs are those of the size."""
+
+    needs_restart: tuple[str, ...] = ()
+    """Each setting that only another start brings to it, for a person."""
+
+
+class FollowSize(Request[SizeFollowed]):
+    """Make Postgres's settings those of a compute of this size, by a reload."""
+
+    reply: ClassVar = SizeFollowed
+    epoch: int
+    cu: Decimal
+    max_cu: Decimal
+    """Of the spec: what takes a restart to change is sized for this, so that it seldom has to."""
 
 
 class EraseStorage(Request[Done]):
@@ -149,6 +169,8 @@ class AgentState(Message):
     epoch: int = 0
     address: ComputeAddress | None = None
     max_connections: int = 0
+    leaves_in_s: float | None = None
+    """As in AgentLeaving; None: it has not been told to end."""
 
 
 class AskAgentState(Request[AgentState]):
@@ -178,6 +200,17 @@ class PostgresBack(Event):
     database: str
     epoch: int
     started: Started
+
+
+class AgentLeaving(Event):
+    """Agent to autoscaler: it was told to end, and lets its Postgres go on for ``leaves_in_s``.
+
+    Time for its sessions to move elsewhere; who has none takes no claim any more. After that it
+    ends whoever is still there, and stops.
+    """
+
+    compute: str
+    leaves_in_s: float
 
 
 class LoginFactsChanged(Event):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -95,6 +96,18 @@ class FetchLoginFacts(Request[LoginFactsReply]):
 # --- processes and volumes ---------------------------------------------------------------------
 
 
+class AgentSize(Message):
+    """What the kernel lets a compute use, as whoever limits it says."""
+
+    cpu_milli: int
+    """Thousandths of a CPU."""
+    memory_bytes: int
+    refusal: str = ""
+    """Why it does not have the size that was asked for last."""
+    is_for_want_of_room: bool = False
+    """The refusal is its node's, and another node may have more room."""
+
+
 class AgentInfo(Message):
     """One agent that the cluster started."""
 
@@ -104,6 +117,12 @@ class AgentInfo(Message):
     postgres_version: str
     is_gone: bool = False
     """True only once it is confirmed that no process of it or of its Postgres is left."""
+    size: AgentSize | None = None
+    """None: nobody limits it (on one machine)."""
+    node: str = ""
+    """Where it runs; empty: there is but one machine."""
+    is_leaving: bool = False
+    """It is wanted away: nobody claims it any more, and whom it serves moves to another one."""
 
 
 class Agents(Message):
@@ -118,6 +137,18 @@ class WatchAgents(Request[Agents]):
 
 class AgentChanged(Event):
     agent: AgentInfo
+
+
+class ResizeCompute(Request[Done]):
+    """Have the compute limited to this size, in place; it goes on running.
+
+    Answered when that is under way: its ``size`` tells what became of it. Refused where it can't
+    be. Asked again it changes nothing. On one machine nobody limits computes.
+    """
+
+    reply: ClassVar = Done
+    compute: str
+    cu: Decimal
 
 
 class SetWarmPool(Request[Done]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -60,6 +61,30 @@ class Switchover(Request[SwitchedOver]):
     name: str
     patience_s: Annotated[float, Field(gt=0, le=45)] = 10.0
     """With the stop and the start behind it, less than the minute for which a client waits."""
+
+
+class Resized(Message):
+    """The compute, and Postgres in it, have the size that was asked for."""
+
+    cu: Decimal
+    pause_ms: float | None = None
+    """Set where it took a switchover: the longest that a client's query waited."""
+    needs_restart: tuple[str, ...] = ()
+    """Settings that still are those of the former size, for a person."""
+
+
+class Resize(Request[Resized]):
+    """Give an awake database this size, between its ``minCU`` and ``maxCU``.
+
+    It keeps it until it next sleeps, or until somebody chooses another one. What needs a restart
+    of Postgres comes by a switchover, and may come later where a session can't be moved now.
+    Refused for a size out of bounds and for a database that sleeps; Unavailable where the machine
+    does not give it in time (it goes on trying).
+    """
+
+    reply: ClassVar = Resized
+    name: str
+    cu: Decimal
 
 
 class WhyReply(Message):

@@ -31,11 +31,17 @@ from torpor_operator.core.storage import VOLUMES
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID")
 """Lay out a directory for another user, start Postgres as that user, and end it."""
 
-GRACE_S = 120
-"""For a checkpoint and a clean stop; after it a kubelet kills, and the next start recovers."""
+LEAVE_S = 30
+"""For the sessions of a pod that is evicted or deleted to move to another compute. Those that are
+idle take a moment; a transaction may go on for so long, and so long a drain waits for it."""
+
+END_S_MAX = 100
+"""After that, for a checkpoint and a clean stop: then the agent itself ends what is left."""
 
 KILL_MARGIN_S = 20
-"""Before the kubelet kills, the agent itself ends what is left, and says so."""
+"""Before the kubelet kills, and the next start recovers."""
+
+GRACE_S = LEAVE_S + END_S_MAX + KILL_MARGIN_S
 
 READY_EVERY_S = 2
 
@@ -169,7 +175,8 @@ def _arguments(version: str) -> list[str]:
         "--postgres": f"/usr/lib/postgresql/{version}/bin",
         "--postgres-version": version,
         "--template": "/opt/torpor/template",
-        "--end-seconds-max": str(GRACE_S - KILL_MARGIN_S),
+        "--leave-seconds": str(LEAVE_S),
+        "--end-seconds-max": str(END_S_MAX),
     }
     return [word for option in options.items() for word in option]
 

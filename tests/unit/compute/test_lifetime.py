@@ -38,11 +38,23 @@ async def test_who_was_refused_and_tries_again_goes_on() -> None:
     assert not life.is_over.is_set() and not life.has_failed
 
 
-async def test_at_rest_is_who_has_no_postgres() -> None:
+async def test_told_to_end_who_serves_nobody_may_leave_at_once() -> None:
     life = Lifetime()
-    assert life.is_at_rest.is_set()
-    for state in State:
+    assert life.may_leave.is_set()
+    for state in (State.STARTING, State.RUNNING, State.RESTARTING, State.STOPPING):
         life.became(state)
-        rests = state in (State.WARM, State.REFUSED, State.STOPPED, State.FAILED)
-        assert life.is_at_rest.is_set() is rests
-    life.became(State.RUNNING)
+        assert not life.may_leave.is_set()
+    life.became(State.REFUSED)
+    assert life.may_leave.is_set()
+
+
+@pytest.mark.parametrize("end", [State.STOPPED, State.FAILED])
+async def test_who_has_just_stopped_stays_for_as_long_as_its_answer_may_be_asked_for(
+    end: State,
+) -> None:
+    life = Lifetime()
+    for state in (State.STARTING, State.RUNNING, end):
+        life.became(state)
+    assert not life.may_leave.is_set()
+    async with asyncio.timeout(SECONDS_MAX):
+        await life.may_leave.wait()
