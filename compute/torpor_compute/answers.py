@@ -16,9 +16,11 @@ from torpor_api.messages import (
     Done,
     EraseStorage,
     Event,
+    FollowSize,
     LoginFactsReply,
     Message,
     RoleFactsReply,
+    SizeFollowed,
     StartCompute,
     Started,
     StopCompute,
@@ -73,6 +75,9 @@ def handlers_of(agent: Agent, listeners: Listeners) -> Handlers:
     async def apply(request: ApplySpec) -> LoginFactsReply:
         return LoginFactsReply(facts=await agent.apply(request))
 
+    async def follow(request: FollowSize) -> SizeFollowed:
+        return await agent.follow(request)
+
     async def erase(request: EraseStorage) -> Done:
         await agent.erase(request)
         return Done()
@@ -98,6 +103,7 @@ def handlers_of(agent: Agent, listeners: Listeners) -> Handlers:
         StopCompute: heard(stop),
         Checkpoint: heard(checkpoint),
         ApplySpec: heard(apply),
+        FollowSize: heard(follow),
         EraseStorage: heard(erase),
         AskAgentState: heard(state),
         AskActivity: heard(activity),

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from decimal import Decimal
 from enum import Enum
 from typing import Protocol
 
@@ -17,6 +16,7 @@ from torpor_api.facts import Activity, LoginFacts, RoleFacts
 from torpor_api.identity import Epoch
 from torpor_api.messages import StoragePlace
 from torpor_api.resource import DatabaseSpec
+from torpor_api.sizes import Size
 from torpor_compute.core.postgres_options import MAX_CONNECTIONS
 
 
@@ -86,7 +86,7 @@ class Launch:
     """One start of Postgres."""
 
     storage: StoragePlace
-    max_cu: Decimal
+    size: Size
     max_connections: int = MAX_CONNECTIONS
     """For ordinary roles."""
 
@@ -119,6 +119,13 @@ class Postgres(Protocol):
         """Waits for the end of the postmaster, kills what it left, waits until nothing is left.
 
         ``starts_again``: another start follows, and may be prepared from that moment on.
+        """
+        ...
+
+    def follow(self, size: Size) -> tuple[str, ...]:
+        """Have the one that runs read the settings of this size; what only a start would change.
+
+        Raises Unavailable where none runs, StorageFull.
         """
         ...
 

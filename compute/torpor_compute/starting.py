@@ -7,6 +7,7 @@ from collections.abc import Callable
 from torpor_api.facts import LoginFacts
 from torpor_api.identity import Epoch
 from torpor_api.messages import ApplySpec, ComputeAddress, StartCompute, Started, StoragePlace
+from torpor_api.sizes import Size
 from torpor_compute.chain import AGENT, POSTGRES, StepClock
 from torpor_compute.ports import Launch, Postgres, Sql, Taken, Volume
 
@@ -28,6 +29,8 @@ class Starting:
         self._postgres = postgres
         self._sql_of = sql_of
         self._max_connections = max_connections
+        max_cu = wanted.spec.max_cu
+        self._size = Size(max_cu if wanted.cu is None else wanted.cu, max_cu)
         self.volume = volume_of(wanted.storage)
         self.sql = sql_of()
         """Of the Postgres that was started last."""
@@ -67,9 +70,14 @@ class Starting:
         await self._start_postgres(was_recovery=True)
         return self._started(None, was_recovery=True)
 
+    def follow(self, size: Size) -> tuple[str, ...]:
+        """Of the Postgres that runs now, and of any that is started after a death of it."""
+        needs_restart = self._postgres.follow(size)
+        self._size = size
+        return needs_restart
+
     async def _start_postgres(self, *, was_recovery: bool) -> None:
-        max_cu = self._wanted.spec.max_cu
-        launch = Launch(self._wanted.storage, max_cu, self._max_connections)
+        launch = Launch(self._wanted.storage, self._size, self._max_connections)
         times = await self._postgres.start(launch)
         self._chain.took("exec of postgres", POSTGRES, times.begin_ms)
         name = "recovery of postgres" if was_recovery else "start of postgres"

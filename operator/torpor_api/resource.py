@@ -295,6 +295,8 @@ class DatabaseStatus(ApiModel):
     """Each reason why the database is not asleep, for a person; empty while it is."""
     current_cu: Annotated[ComputeUnits | None, Field(alias="currentCU")] = None
     """The size of the compute that serves it now; nothing while it sleeps."""
+    chosen_cu: Annotated[ComputeUnits | None, Field(alias="chosenCU")] = None
+    """What `torpor resize` asked for, until it next sleeps; without it a compute has maxCU."""
     sessions: Annotated[int, Field(ge=0)] | None = None
     """How many clients were connected, parked ones too, when this status was written."""
     storage: StorageStatus | None = None

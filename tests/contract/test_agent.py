@@ -10,6 +10,7 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,7 +21,7 @@ from support.fakes.agent import FakeAgent, Pace
 from support.fakes.volume import Volume
 from support.network_agents import agents_on_network
 from torpor_api import messages as m
-from torpor_api.failures import Conflict, NotFenced, StaleEpoch
+from torpor_api.failures import Conflict, NotFenced, StaleEpoch, Unavailable
 from torpor_api.resource import DatabaseSpec
 from torpor_channel.client import dial
 from torpor_channel.peer import Peer
@@ -300,6 +301,7 @@ async def test_an_erasure_of_an_older_epoch_is_stale(world: World) -> None:
         m.StopCompute(epoch=1, force=True),
         m.Checkpoint(epoch=1),
         m.ApplySpec(epoch=1, spec=DatabaseSpec(), generation=9),
+        m.FollowSize(epoch=1, cu=Decimal(1), max_cu=Decimal(1)),
     ],
 )
 async def test_a_lower_epoch_has_no_effect(world: World, stale: m.Request[Any]) -> None:
@@ -308,6 +310,18 @@ async def test_a_lower_epoch_has_no_effect(world: World, stale: m.Request[Any]) 
     with pytest.raises(StaleEpoch):
         await ask(agent, stale)
     assert (await ask(agent, m.AskAgentState())).state == "running"
+
+
+async def test_it_says_what_of_a_new_size_takes_a_restart(world: World) -> None:
+    agent, wanted = await world.agent(), start_compute(world.volume(), maxCU=4)
+    await ask(agent, wanted.model_copy(update={"cu": Decimal(1)}))
+    for cu, max_cu, settings in ((2, 4, 0), (4, 8, 1), (1, 4, 0)):
+        follow = m.FollowSize(epoch=1, cu=Decimal(cu), max_cu=Decimal(max_cu))
+        followed: m.SizeFollowed = await ask(agent, follow)
+        assert len(followed.needs_restart) == settings
+    with pytest.raises(Unavailable):
+        await ask(agent, m.StopCompute(epoch=1))
+        await ask(agent, m.FollowSize(epoch=1, cu=Decimal(1), max_cu=Decimal(4)))
 
 
 async def test_a_checkpoint_and_a_sample(world: World) -> None:

@@ -15,11 +15,12 @@ from support.fakes.compute import FakeCompute
 from torpor_api.failures import Unavailable
 from torpor_api.messages import StoragePlace
 from torpor_api.resource import DatabaseSpec
+from torpor_api.sizes import Size
 from torpor_compute.adapters.sql import AdminSql
 from torpor_compute.core.login_facts import RoleRow
 from torpor_compute.ports import Launch, Sql, Stop
 
-LAUNCH = Launch(StoragePlace(directory="/v"), Decimal(1))
+LAUNCH = Launch(StoragePlace(directory="/v"), Size(Decimal(1), Decimal(1)))
 
 ROLES = [{"name": "app"}, {"name": "boss", "superuser": True}]
 

@@ -24,6 +24,7 @@ from support.fakes.compute import FakeCompute
 from support.postgres import binaries, postmaster_of, processes_on
 from torpor_api.failures import StartFailed, Unavailable
 from torpor_api.messages import StoragePlace
+from torpor_api.sizes import Size
 from torpor_compute.adapters.children import Children
 from torpor_compute.adapters.postgres import PostgresProcess, PostgresSettings
 from torpor_compute.core.access_rules import ADMIN, hba_text, ident_text
@@ -91,7 +92,7 @@ class FakeWorld:
     def __init__(self) -> None:
         self._compute = FakeCompute()
         self.postgres: Postgres = self._compute.postgres
-        self.launch = Launch(StoragePlace(directory="/v"), Decimal(1))
+        self.launch = Launch(StoragePlace(directory="/v"), Size(Decimal(1), Decimal(1)))
 
     async def connect(self) -> Client:
         return FakeClient(self._compute, await self._compute.postgres.connect("app"))
@@ -135,7 +136,7 @@ class RealWorld:
         ident.write_text(ident_text(user, user))
         settings = PostgresSettings(program, run, hba, ident, START_SECONDS_MAX)
         self.postgres: Postgres = PostgresProcess(settings, Children())
-        self.launch = Launch(storage, Decimal(1))
+        self.launch = Launch(storage, Size(Decimal(1), Decimal(1)))
         self._run = run
         self._directory = Path(storage.directory)
         self._settings_file = self._directory / "data" / "postgresql.auto.conf"

@@ -17,12 +17,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torpor_api.failures import DataDamaged, Failure, StartFailed, StorageFull, Unavailable
-from torpor_compute.adapters import disk, guarded, launcher, proc, socket_folder
+from torpor_api.sizes import Size
+from torpor_compute.adapters import disk, guarded, launcher, own_files, proc, socket_folder
 from torpor_compute.adapters.children import Child, Children
 from torpor_compute.adapters.log_file import LogFile
 from torpor_compute.adapters.server_tls import ServerTls
 from torpor_compute.adapters.watch import FolderWatch
-from torpor_compute.core.postgres_options import NetworkPlaces, PostgresPlaces, command_line
+from torpor_compute.core.postgres_options import (
+    NetworkPlaces,
+    PostgresPlaces,
+    command_line,
+    config_text,
+    needing_restart,
+)
 from torpor_compute.core.readiness import PID_FILE, PID_FILE_BYTES_MAX, is_begun, is_ready
 from torpor_compute.ports import Launch, StartTimes, Stop
 
@@ -71,6 +78,7 @@ class PostgresProcess:
         self._loop = asyncio.get_running_loop()
         self._stirred = asyncio.Event()
         self._child: Child | None = None
+        self._launched: Launch | None = None
         self._spare: Child | None = self._spawn_launcher()
         self._spare.until_it_says_so()
         self._log: LogFile | None = None
@@ -109,6 +117,22 @@ class PostgresProcess:
         if self._child is not None:
             self._child.send(_SIGNALS[stop])
 
+    def follow(self, size: Size) -> tuple[str, ...]:
+        if self._launched is None or self._child is None or self._child.exit.done():
+            raise Unavailable("no Postgres runs")
+        self._write_config(self._launched, size)
+        self._child.send(signal.SIGHUP)
+        return needing_restart(self._launched.size, size)
+
+    def _write_config(self, launch: Launch, size: Size) -> None:
+        path, data = self._config_file, str(Path(launch.storage.directory) / "data")
+        with disk.writing_to(path.parent):
+            own_files.replace(path, config_text(size, data).encode(), 0o644)
+
+    @property
+    def _config_file(self) -> Path:
+        return self._settings.socket_directory / "postgresql.conf"
+
     def renew_ca(self) -> None:
         """Who may come in by a certificate is read again, where it has changed."""
         tls = self._settings.tls
@@ -140,6 +164,8 @@ class PostgresProcess:
 
     def _launch(self, launch: Launch, data: Path) -> Child:
         user_id = launch.storage.user_id
+        self._launched = launch
+        self._write_config(launch, launch.size)
         if user_id is not None:
             socket_folder.let_in(self._settings.socket_directory, user_id)
             if self._settings.tls is not None:
@@ -165,12 +191,13 @@ class PostgresProcess:
         places = PostgresPlaces(
             data=str(data),
             socket_directory=str(self._settings.socket_directory),
+            config_file=str(self._config_file),
             hba_file=str(self._settings.hba_file),
             ident_file=str(self._settings.ident_file),
             network=self._network(),
         )
         program = str(self._settings.program)
-        return command_line(program, places, launch.max_cu, launch.max_connections)
+        return command_line(program, places, launch.size, launch.max_connections)
 
     def _network(self) -> NetworkPlaces | None:
         tls = self._settings.tls

@@ -15,6 +15,7 @@ import ssl
 from pathlib import Path
 
 from torpor_channel.issuing import Pair, Span, make_self_signed
+from torpor_compute.adapters import own_files
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,8 @@ class ServerTls:
         made = _self_signed()
         der = ssl.PEM_cert_to_DER_cert(made.certificate)
         self.sha256 = hashlib.sha256(der).hexdigest()
-        _write(self.key, made.key.encode(), 0o600)
-        _write(self.certificate, made.certificate.encode(), 0o644)
+        own_files.replace(self.key, made.key.encode(), 0o600)
+        own_files.replace(self.certificate, made.certificate.encode(), 0o644)
         self._copied = b""
         self.renew_ca()
 
@@ -49,7 +50,7 @@ class ServerTls:
         present = self._ca_source.read_bytes()
         if present == self._copied:
             return False
-        _write(self.ca, present, 0o644)
+        own_files.replace(self.ca, present, 0o644)
         self._copied = present
         return True
 
@@ -58,13 +59,3 @@ def _self_signed() -> Pair:
     now = dt.datetime.now(dt.UTC)
     span = Span(now - dt.timedelta(days=1), now + dt.timedelta(days=_DAYS))
     return make_self_signed("postgres.torpor", span)
-
-
-def _write(path: Path, content: bytes, mode: int) -> None:
-    """By rename, and never readable for more than ``mode`` says, whatever the umask is."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.unlink(missing_ok=True)
-    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-    partial.chmod(mode)
-    partial.rename(path)

@@ -1,7 +1,8 @@
-"""The command line of a Postgres, from the size that its database may grow to. Pure.
+"""The options of a Postgres, from the size of its compute. Pure.
 
-Options on the command line stand over ``postgresql.conf`` and ``ALTER SYSTEM``: a tenant can't
-open a TCP port or change who may log in.
+Those on the command line stand over ``postgresql.conf`` and ``ALTER SYSTEM``: a tenant can't open a
+TCP port or change who may log in. Nor can a reload change them: what follows the size of a compute
+that runs stands in a file of the agent's own, below whatever the database's own files say.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from decimal import Decimal
+
+from torpor_api.sizes import MEMORY_BYTES_PER_CU, Size
 
 MAX_CONNECTIONS = 101
 """For ordinary roles: a hundred sessions at a time, as in Postgres by default, and one connection
@@ -50,8 +53,13 @@ SHARED_BUFFERS_MIB = 128
 SHARED_BUFFERS_MIB_MAX = 1024
 """More makes a start measurably slower, and the kernel caches files as well."""
 
-CACHE_MIB_PER_CU = 3 * 1024
-"""Three quarters of a unit's memory: what the planner may expect to find cached."""
+_MEMORY_MIB_PER_CU = MEMORY_BYTES_PER_CU >> 20
+
+SHARED_BUFFERS_MIB_PER_CU_MAX = _MEMORY_MIB_PER_CU // 4
+"""A quarter of the memory that the compute has now, whatever it may grow to."""
+
+CACHE_MIB_PER_CU = _MEMORY_MIB_PER_CU * 3 // 4
+"""What the planner may expect to find cached."""
 
 PARALLEL_WORKERS_MAX = 8
 """Postgres's own default of ``max_worker_processes``."""
@@ -73,6 +81,7 @@ class PostgresPlaces:
 
     data: str
     socket_directory: str
+    config_file: str
     hba_file: str
     ident_file: str
     network: NetworkPlaces | None = None
@@ -82,12 +91,12 @@ class PostgresPlaces:
 def command_line(
     postgres: str,
     places: PostgresPlaces,
-    max_cu: Decimal,
+    size: Size,
     max_connections: int = MAX_CONNECTIONS,
 ) -> list[str]:
     """``argv`` of the postmaster. ``max_connections``: for ordinary roles."""
     options = places_options(places) | network_options(places.network)
-    options |= size_options(max_cu) | _connections(max_connections)
+    options |= start_options(size) | _connections(max_connections)
     argv = [postgres, "-D", places.data]
     for name, value in options.items():
         argv += ["-c", f"{name}={value}"]
@@ -99,6 +108,7 @@ def places_options(places: PostgresPlaces) -> dict[str, str]:
         "port": str(PORT),
         "unix_socket_directories": _in_list(places.socket_directory),
         "unix_socket_permissions": SOCKET_PERMISSIONS,
+        "config_file": places.config_file,
         "hba_file": places.hba_file,
         "ident_file": places.ident_file,
         "recovery_init_sync_method": RECOVERY_SYNC,
@@ -130,14 +140,43 @@ def _connections(ordinary: int) -> dict[str, str]:
     }
 
 
-def size_options(max_cu: Decimal) -> dict[str, str]:
-    units = max(Decimal(1), max_cu)
-    buffers = min(SHARED_BUFFERS_MIB_MAX, int(SHARED_BUFFERS_MIB * units))
+def start_options(size: Size) -> dict[str, str]:
+    """What only a start can change: sized for what the compute may grow to, so that most changes
+    of its size need none."""
+    units = max(Decimal(1), size.max_cu)
+    wanted = min(SHARED_BUFFERS_MIB_MAX, int(SHARED_BUFFERS_MIB * units))
+    return {"shared_buffers": f"{min(wanted, int(SHARED_BUFFERS_MIB_PER_CU_MAX * size.cu))}MB"}
+
+
+def reload_options(size: Size) -> dict[str, str]:
+    """What follows the size while Postgres runs."""
     return {
-        "shared_buffers": f"{buffers}MB",
-        "effective_cache_size": f"{max(1, int(CACHE_MIB_PER_CU * max_cu))}MB",
-        "max_parallel_workers": str(min(PARALLEL_WORKERS_MAX, math.ceil(max_cu))),
+        "effective_cache_size": f"{int(CACHE_MIB_PER_CU * size.cu)}MB",
+        "max_parallel_workers": str(min(PARALLEL_WORKERS_MAX, math.ceil(size.cu))),
     }
+
+
+def config_text(size: Size, data: str) -> str:
+    """The file that a reload reads: ours first, so that the database's own settings outrank it."""
+    lines = [f"# By the agent, for {size.cu.normalize():f} CU."]
+    lines += [f"{name} = {_quoted(value)}" for name, value in reload_options(size).items()]
+    lines += [f"include {_quoted(f'{data}/postgresql.conf')}"]
+    return "\n".join(lines) + "\n"
+
+
+def needing_restart(started: Size, wanted: Size) -> tuple[str, ...]:
+    """What a Postgres that was started for one size does not have of another, for a person."""
+    before, after = start_options(started), start_options(wanted)
+    return tuple(
+        f"{name} is {before[name]}, not {after[name]}"
+        for name in after
+        if before[name] != after[name]
+    )
+
+
+def _quoted(value: str) -> str:
+    """As configuration files have it: a backslash means itself only when it stands twice."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def _in_list(path: str) -> str:

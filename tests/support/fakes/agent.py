@@ -21,6 +21,8 @@ from torpor_api.failures import (
     StartFailed,
     Unavailable,
 )
+from torpor_api.sizes import Size
+from torpor_compute.core.postgres_options import needing_restart
 
 MAX_CONNECTIONS = 101
 
@@ -62,6 +64,8 @@ class FakeAgent:
         self._stop_lock = asyncio.Lock()
         self._untold_facts = False
         self._has_started = False
+        self.size: Size | None = None
+        """That its settings were made to follow."""
         self.looks = 0
         """How often it was asked what goes on inside."""
 
@@ -110,6 +114,9 @@ class FakeAgent:
                 self._refuse_other_epoch(request.epoch)
                 self._apply(request.spec, request.generation, request.verifiers)
                 return m.LoginFactsReply(facts=self._facts)
+            case m.FollowSize():
+                self._refuse_other_epoch(request.epoch)
+                return self._follow(Size(request.cu, request.max_cu))
             case m.AskActivity():
                 return self._look()
             case m.AskAgentState():
@@ -128,6 +135,14 @@ class FakeAgent:
                 m.LoginFactsChanged(database=self.database, epoch=self.epoch, facts=self._facts)
             )
         return m.ActivityReply(activity=self.activity)
+
+    def _follow(self, size: Size) -> m.SizeFollowed:
+        assert self._request is not None
+        if not self.is_serving:
+            raise Unavailable(f"{self.compute} is {self.state}")
+        self.size, max_cu = size, self._request.spec.max_cu
+        started = Size(self._request.cu or max_cu, max_cu)
+        return m.SizeFollowed(needs_restart=needing_restart(started, size))
 
     # --- what befalls it -------------------------------------------------------------------
 

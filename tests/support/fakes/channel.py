@@ -48,6 +48,7 @@ CLUSTER_REQUESTS: tuple[type[m.Request[Any]], ...] = (
     m.LocateStorage,
     m.SetWarmPool,
     m.ConfirmGone,
+    m.ResizeCompute,
 )
 
 AGENT_REQUESTS: tuple[type[m.Request[Any]], ...] = (
@@ -56,6 +57,7 @@ AGENT_REQUESTS: tuple[type[m.Request[Any]], ...] = (
     m.EraseStorage,
     m.Checkpoint,
     m.ApplySpec,
+    m.FollowSize,
     m.AskAgentState,
     m.AskActivity,
 )

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 
 from torpor_api.facts import LoginFacts
 from torpor_api.failures import Failure, StartFailed, Unavailable
+from torpor_api.sizes import Size
 from torpor_compute.core import login_facts
 from torpor_compute.core.login_facts import RoleRow
+from torpor_compute.core.postgres_options import needing_restart
 from torpor_compute.ports import Launch, StartTimes, Stop
 
 OWN = frozenset({1, 2})
@@ -46,6 +48,8 @@ class FakePostgres:
 
     def __init__(self, story: list[str]) -> None:
         self.server = Server()
+        self.launch: Launch | None = None
+        """Of the last start."""
         self.starts: list[Failure | None] = []
         """How each start ends; well once it is used up."""
         self.start_may_end = asyncio.Event()
@@ -64,6 +68,7 @@ class FakePostgres:
 
     async def start(self, launch: Launch) -> StartTimes:
         self._story.append("start")
+        self.launch = launch
         self._end.clear()
         self.is_running, self.is_stopping = True, False
         waiting = [asyncio.create_task(e.wait()) for e in (self.start_may_end, self._end)]
@@ -85,6 +90,12 @@ class FakePostgres:
         if self.is_running:
             await self._end.wait()
         self._story.append("gone")
+
+    def follow(self, size: Size) -> tuple[str, ...]:
+        if not self.is_running or self.launch is None:
+            raise Unavailable("no Postgres runs")
+        self._story.append(f"follow {size.cu}")
+        return needing_restart(self.launch.size, size)
 
     def signal(self, stop: Stop) -> None:
         if not self.is_running:

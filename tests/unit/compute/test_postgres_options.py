@@ -7,15 +7,22 @@ from decimal import Decimal
 
 import pytest
 
+from torpor_api.sizes import Size
 from torpor_compute.core import postgres_options as options
 from torpor_compute.core.postgres_options import (
     NetworkPlaces,
     PostgresPlaces,
     command_line,
-    size_options,
+    config_text,
+    needing_restart,
+    reload_options,
+    start_options,
 )
 
-PLACES = PostgresPlaces("/v/data", "/run/c", "/run/c/pg_hba.conf", "/run/c/pg_ident.conf")
+PLACES = PostgresPlaces(
+    "/v/data", "/run/c", "/run/c/postgresql.conf", "/run/c/pg_hba.conf", "/run/c/pg_ident.conf"
+)
+ONE = Size(Decimal(1), Decimal(1))
 
 
 def settings_of(argv: list[str]) -> dict[str, str]:
@@ -24,7 +31,7 @@ def settings_of(argv: list[str]) -> dict[str, str]:
 
 
 def test_it_listens_on_its_own_socket_only() -> None:
-    argv = command_line("/bin/postgres", PLACES, Decimal(1))
+    argv = command_line("/bin/postgres", PLACES, ONE)
     assert argv[:3] == ["/bin/postgres", "-D", "/v/data"]
     found = settings_of(argv)
     assert found["listen_addresses"] == ""
@@ -34,7 +41,7 @@ def test_it_listens_on_its_own_socket_only() -> None:
 
 def test_on_a_network_it_listens_by_tls_alone() -> None:
     network = NetworkPlaces("10.0.0.7", "/run/c/server.crt", "/run/c/server.key", "/run/c/ca.crt")
-    found = settings_of(command_line("postgres", replace(PLACES, network=network), Decimal(1)))
+    found = settings_of(command_line("postgres", replace(PLACES, network=network), ONE))
     assert found["listen_addresses"] == "10.0.0.7"
     assert (found["ssl"], found["ssl_min_protocol_version"]) == ("on", "TLSv1.3")
     files = (found["ssl_cert_file"], found["ssl_key_file"], found["ssl_ca_file"])
@@ -43,35 +50,66 @@ def test_on_a_network_it_listens_by_tls_alone() -> None:
 
 
 def test_ordinary_roles_get_the_promised_connections() -> None:
-    found = settings_of(command_line("postgres", PLACES, Decimal(1)))
+    found = settings_of(command_line("postgres", PLACES, ONE))
     reserved = int(found["superuser_reserved_connections"])
     own = options.OWN_CONNECTIONS
     assert int(found["max_connections"]) - reserved - own == options.MAX_CONNECTIONS == 101
 
 
 def test_as_many_connections_as_are_wished() -> None:
-    found = settings_of(command_line("postgres", PLACES, Decimal(1), 45))
+    found = settings_of(command_line("postgres", PLACES, ONE, 45))
     assert found["max_connections"] == "50"
 
 
 @pytest.mark.parametrize(
-    ("cu", "buffers", "cache", "workers"),
+    ("cu", "max_cu", "buffers", "cache", "workers"),
     [
-        ("0.25", "128MB", "768MB", "1"),
-        ("1", "128MB", "3072MB", "1"),
-        ("2.5", "320MB", "7680MB", "3"),
-        ("64", "1024MB", "196608MB", "8"),
+        ("0.25", "0.25", "128MB", "768MB", "1"),
+        ("1", "1", "128MB", "3072MB", "1"),
+        ("2.5", "2.5", "320MB", "7680MB", "3"),
+        ("1", "4", "512MB", "3072MB", "1"),
+        ("64", "64", "1024MB", "196608MB", "8"),
     ],
 )
-def test_it_grows_with_the_size(cu: str, buffers: str, cache: str, workers: str) -> None:
-    assert size_options(Decimal(cu)) == {
-        "shared_buffers": buffers,
-        "effective_cache_size": cache,
-        "max_parallel_workers": workers,
-    }
+def test_it_grows_with_the_size(
+    cu: str, max_cu: str, buffers: str, cache: str, workers: str
+) -> None:
+    size = Size(Decimal(cu), Decimal(max_cu))
+    assert start_options(size) == {"shared_buffers": buffers}
+    assert reload_options(size) == {"effective_cache_size": cache, "max_parallel_workers": workers}
+
+
+def test_what_a_reload_can_change_stands_in_a_file_and_not_on_the_command_line() -> None:
+    found = settings_of(command_line("postgres", PLACES, ONE))
+    assert found["config_file"] == PLACES.config_file
+    assert not found.keys() & reload_options(ONE).keys()
+    assert config_text(Size(Decimal("0.50"), Decimal(1)), "/v/da'ta").splitlines() == [
+        "# By the agent, for 0.5 CU.",
+        "effective_cache_size = '1536MB'",
+        "max_parallel_workers = '1'",
+        "include '/v/da''ta/postgresql.conf'",
+    ]
+
+
+@pytest.mark.parametrize("cu", ["0.5", "1", "2", "4"])
+def test_within_an_eighth_of_what_it_may_grow_to_no_size_needs_a_restart(cu: str) -> None:
+    four = Decimal(4)
+    assert needing_restart(Size(four, four), Size(Decimal(cu), four)) == ()
+
+
+def test_buffers_take_no_more_than_a_quarter_of_a_small_compute_s_memory() -> None:
+    four = Decimal(4)
+    wanted = Size(Decimal("0.25"), four)
+    said = needing_restart(Size(four, four), wanted)
+    assert said == ("shared_buffers is 512MB, not 256MB",)
+
+
+def test_another_maximum_needs_a_restart() -> None:
+    said = needing_restart(ONE, Size(Decimal(2), Decimal(2)))
+    assert said == ("shared_buffers is 128MB, not 256MB",)
 
 
 def test_a_comma_in_a_folder_makes_no_second_one() -> None:
-    places = PostgresPlaces("/v/data", '/run/a,b"c', "h", "i")
-    found = settings_of(command_line("postgres", places, Decimal(1)))
+    places = PostgresPlaces("/v/data", '/run/a,b"c', "f", "h", "i")
+    found = settings_of(command_line("postgres", places, ONE))
     assert found["unix_socket_directories"] == '"/run/a,b""c"'
