@@ -20,11 +20,11 @@ def capture_of(client: Client, user: str, load: Load) -> tuple[float, Held]:
     custom = custom_settings.NONE
     for sql in load.setting_words(salt=0):
         custom = custom.with_those_of(sql.encode())
-    question = capture.question(user, custom, UNKNOWN)
+    question = capture.question(custom, UNKNOWN)
     began = time.perf_counter()
     messages = client.answers(question, capture.answers())
     milliseconds = (time.perf_counter() - began) * 1000
-    found = capture.read(messages, custom, UNKNOWN)
+    found = capture.read(messages, user, custom, UNKNOWN)
     assert not found.pins, found.pins.reasons
     return milliseconds, found.held
 

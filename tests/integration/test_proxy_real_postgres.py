@@ -79,7 +79,7 @@ class Conversation:
     def capture(self) -> None:
         """The answer of the question, and nothing else, comes next."""
         assert self.exchange.is_safe
-        found = self._client.ask(capture.question("app", custom_settings.NONE, UNKNOWN))
+        found = self._client.ask(capture.question(custom_settings.NONE, UNKNOWN))
         answers = [message for message in found if message[0] not in ON_ITS_OWN]
         assert is_a_capture_s_answer(answers), answers
 
@@ -94,7 +94,7 @@ class Conversation:
 
 def is_a_capture_s_answer(messages: list[Message]) -> bool:
     statements = len(
-        [kind for kind, _ in wire.split(capture.question("a", custom_settings.NONE, UNKNOWN))[0]]
+        [kind for kind, _ in wire.split(capture.question(custom_settings.NONE, UNKNOWN))[0]]
     )
     kinds = b"".join(kind for kind, _ in messages if kind != b"D")
     each = b"312C3"

@@ -128,3 +128,15 @@ def test_a_question_that_waits_for_a_lock_harms_nobody(up_in_a_hurry: Up) -> Non
 def up_in_a_hurry() -> Iterator[Up]:
     with running_up(TORPOR_PROXY_CAPTURE_TIMEOUT_S="0.2") as up:
         yield up
+
+
+def test_texts_that_the_client_s_encoding_lacks_are_put_back(shared: Database) -> None:
+    with logged_in(shared) as client:
+        client.query("set app.name to 'é☃'")
+        client.query('prepare "☃" as select 1')
+        client.query("set client_encoding to 'LATIN1'")
+        shared.fall_asleep()
+        assert client.query("show client_encoding") == [(b"LATIN1",)]
+        client.query("set client_encoding to 'UTF8'")
+        assert client.query("show app.name") == [("é☃".encode(),)]
+        assert client.query('execute "☃"') == [(b"1",)]

@@ -33,8 +33,8 @@ def changing(awake: Database) -> Iterator[WireClient]:
 
 
 def captured(client: WireClient) -> Captured:
-    messages = client.ask(capture.question("app", custom_settings.NONE, UNKNOWN))
-    return capture.read(messages, custom_settings.NONE, UNKNOWN)
+    messages = client.ask(capture.question(custom_settings.NONE, UNKNOWN))
+    return capture.read(messages, "app", custom_settings.NONE, UNKNOWN)
 
 
 def described(client: WireClient, found: Captured) -> SessionState:

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 from torpor_proxy.core import wire
 
+OWN_PREFIX = b"_torpor_"
+"""Of names of the proxy's own statements; a client's of this prefix don't count as state."""
+
 STATEMENT = "_torpor_a"
-"""Clients' statements of this prefix don't count as state."""
 
 _CLOSE = wire.message(b"C", b"P" + wire.text(STATEMENT)) + wire.close_statement(STATEMENT)
 

@@ -13,27 +13,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from torpor_proxy.core import capture_sql, held, wire
+from torpor_proxy.core.capture_rows import Reading, shown
 from torpor_proxy.core.custom_settings import CustomSettings
-from torpor_proxy.core.held import NOTHING_HELD, Held, Kind
+from torpor_proxy.core.held import NOTHING_HELD, Held
 
 STATEMENT = "_torpor_c"
-"""Clients' statements of this prefix don't count as state."""
 
 PINS_MAX = 20
 """Told about one session; more would be read by nobody."""
-
-_WORDS = {
-    "advisory lock": "holds advisory lock {}",
-    "cursor": "has cursor {} with hold",
-    "temporary object": "has temporary {}",
-    "login trigger": "would run login event trigger {} again",
-    "computed setting": "may have set a custom setting by {}",
-    "replication slot": "has temporary replication slot {}",
-    "forbidden setting": "has set {}, which its role may not set by itself",
-    "long statement": "has prepared statement {} whose text is too long to be kept",
-    "several statements": "has prepared statement {} in a text of several statements",
-    "escapes": "has prepared statement {} with a backslash, under two meanings of backslashes",
-}
 
 UNCLEAR = "its place in the protocol's stream is not clear"
 COMPUTED = "may have set a custom setting by a computed name"
@@ -68,6 +55,8 @@ class Captured:
     """0: none."""
     has_unnamed: bool | None = None
     """Whether the unnamed statement exists; None: not asked."""
+    has_temporary_schema: bool = False
+    """What is in it is another question."""
     stand_ins: frozenset[bytes] = frozenset()
     """Names of statements that another one stands in for."""
     prepared: bytes = b""
@@ -77,7 +66,12 @@ class Captured:
 
     def pinned_by_lock(self) -> Captured:
         """What its statements return could not be found out for now."""
-        return replace(self, pins=Pins((*self.pins.reasons, LOCKED), is_passing=True))
+        return self.pinned_by(Pins((LOCKED,), is_passing=True))
+
+    def pinned_by(self, more: Pins) -> Captured:
+        """As well."""
+        reasons = (*self.pins.reasons, *more.reasons)[:PINS_MAX]
+        return replace(self, pins=Pins(reasons, self.pins.is_passing or more.is_passing))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +90,11 @@ class Catalog:
 UNKNOWN = Catalog()
 
 
-def question(
-    user: str, custom: CustomSettings, catalog: Catalog, *, asks_unnamed: bool = False
-) -> bytes:
+def question(custom: CustomSettings, catalog: Catalog, *, asks_unnamed: bool = False) -> bytes:
     """To be written to the backend of a session at a safe point."""
-    names = wire.bytea_array(name.encode() for name in sorted(custom.names | catalog.names))
-    parts = [_statement(capture_sql.BEGIN), _statement(capture_sql.SETTINGS)]
-    parts += [_statement(sql) for sql in capture_sql.NO_TIMEOUTS]
-    parts += [_statement(capture_sql.STATE, (names, user.encode())), _statement("COMMIT")]
     unnamed = wire.describe_statement("") + wire.SYNC if asks_unnamed else b""
-    return b"".join(parts) + wire.SYNC + unnamed
+    names = custom.names | catalog.names
+    return _BEGIN + (_of_custom(names) if names else b"") + _END + unnamed
 
 
 def answers(*, asks_unnamed: bool = False) -> int:
@@ -113,10 +102,14 @@ def answers(*, asks_unnamed: bool = False) -> int:
     return 2 if asks_unnamed else 1
 
 
+def temporary_question() -> bytes:
+    """To be written where a session has a temporary schema: what is in it."""
+    return _whole(capture_sql.TEMPORARY)
+
+
 def catalog_question() -> bytes:
     """To be written where the snapshot of a capture is not that of the catalog that is known."""
-    parts = [capture_sql.BEGIN, *capture_sql.NO_TIMEOUTS, capture_sql.CATALOG, "COMMIT"]
-    return b"".join(map(_statement, parts)) + wire.SYNC
+    return _whole(capture_sql.CATALOG)
 
 
 def withdrawal() -> bytes:
@@ -135,11 +128,46 @@ def _statement(sql: str, parameters: Iterable[bytes] = ()) -> bytes:
     )
 
 
+def _whole(sql: str) -> bytes:
+    parts = [capture_sql.BEGIN, *capture_sql.NO_TIMEOUTS, sql, "COMMIT"]
+    return b"".join(map(_statement, parts)) + wire.SYNC
+
+
+def _of_custom(names: Iterable[str]) -> bytes:
+    array = wire.bytea_array(name.encode() for name in sorted(names))
+    return _statement(capture_sql.CUSTOM, (array,))
+
+
+_BEGIN = b"".join(
+    map(
+        _statement,
+        (
+            capture_sql.BEGIN,
+            capture_sql.SETTINGS,
+            *capture_sql.NO_TIMEOUTS,
+            capture_sql.STATEMENTS,
+            capture_sql.CHANNELS,
+            capture_sql.SESSION,
+        ),
+    )
+)
+_END = (
+    b"".join(
+        map(
+            _statement,
+            (capture_sql.LOCKS, capture_sql.CURSORS, capture_sql.SLOTS, "COMMIT"),
+        )
+    )
+    + wire.SYNC
+)
+
+
 Messages = list[tuple[bytes, bytes]]
 
 
 def read(
     messages: Messages,
+    user: str,
     custom: CustomSettings,
     catalog: Catalog,
     *,
@@ -153,10 +181,7 @@ def read(
     end = messages.index((b"Z", b"I")) if (b"Z", b"I") in messages else len(messages)
     if failure := _failure(messages[:end]):
         return Captured(pins=failure)
-    reading = _Reading(escapes_are_mixed)
-    for kind, body in messages[:end]:
-        if kind == b"D":
-            reading.take(body)
+    reading = _read(messages[:end], Reading(user.encode(), escapes_are_mixed=escapes_are_mixed))
     reasons = [COMPUTED] * custom.is_computed + reading.reasons + list(catalog.pins.reasons)
     return Captured(
         held.held_of(reading.kept),
@@ -164,23 +189,35 @@ def read(
         tuple(reading.defaults),
         reading.idle_session_timeout_s,
         has_unnamed=_says_whether_unnamed(messages[end + 1 :]),
+        has_temporary_schema=reading.has_temporary_schema,
         stand_ins=frozenset(reading.stand_ins),
-        prepared=reading.prepared,
+        prepared=b"".join(reading.prepared),
         snapshot=reading.snapshot,
     )
+
+
+def read_temporary(messages: Messages) -> Pins:
+    """What the answer to the question about temporary objects says; where it failed, that pins."""
+    if failure := _failure(messages):
+        return failure
+    return Pins(tuple(_read(messages, Reading()).reasons[:PINS_MAX]))
 
 
 def read_catalog(messages: Messages) -> Catalog:
     """What the answer to the question about the catalog says; where it failed, that pins."""
     if failure := _failure(messages):
         return Catalog(pins=failure)
-    reading = _Reading(escapes_are_mixed=False)
+    reading = _read(messages, Reading())
+    names = frozenset(shown(entry.name) for entry in held.held_of(reading.kept).entries())
+    pins = Pins(tuple(reading.reasons[:PINS_MAX]))
+    return Catalog(reading.snapshot, names, pins, reading.has_login_trigger)
+
+
+def _read(messages: Messages, reading: Reading) -> Reading:
     for kind, body in messages:
         if kind == b"D":
             reading.take(body)
-    names = frozenset(_shown(entry.name) for entry in held.held_of(reading.kept).entries())
-    pins = Pins(tuple(reading.reasons[:PINS_MAX]))
-    return Catalog(reading.snapshot, names, pins, reading.has_login_trigger)
+    return reading
 
 
 def _says_whether_unnamed(messages: Messages) -> bool | None:
@@ -193,63 +230,3 @@ def _failure(messages: Messages) -> Pins | None:
             words = wire.report_fields(body).get("M", "an error")
             return Pins((f"its state could not be read: {words}",), is_passing=True)
     return None
-
-
-class _Reading:
-    """Sorts the rows of an answer."""
-
-    def __init__(self, escapes_are_mixed: bool) -> None:
-        self.kept: list[bytes] = []
-        self.reasons: list[str] = []
-        self.defaults: list[tuple[str, str]] = []
-        self.idle_session_timeout_s = 0.0
-        self.stand_ins: list[bytes] = []
-        self.prepared = b""
-        self.snapshot = b""
-        self.has_login_trigger = False
-        self._escapes_are_mixed = escapes_are_mixed
-
-    def take(self, body: bytes) -> None:
-        kind, name, value, extra = (column or b"" for column in wire.row(body))
-        if kind == b"x":
-            self._pin(name.decode(), value)
-            self.has_login_trigger |= name == b"login trigger"
-        elif kind == b"d":
-            self.defaults.append((_shown(name), _shown(value)))
-        elif kind == b"i":
-            self.idle_session_timeout_s = float(value)
-        elif kind == b"b":
-            self.stand_ins.append(name)
-        elif kind == b"t":
-            self.prepared = value
-        elif kind == b"n":
-            self.snapshot = value
-        else:
-            self.kept.append(body)
-            self._look(kind, name, value, extra)
-
-    def _look(self, kind: bytes, name: bytes, value: bytes, extra: bytes) -> None:
-        """Some of what is kept can't be put back."""
-        if kind == Kind.SETTING.value and extra:
-            self._pin("forbidden setting", name)
-        elif kind in (Kind.SQL_STATEMENT.value, Kind.PROTOCOL_STATEMENT.value):
-            if kind == Kind.SQL_STATEMENT.value and has_several_statements(value):
-                self._pin("several statements", name)
-            if self._escapes_are_mixed and b"\\" in value:
-                self._pin("escapes", name)
-
-    def _pin(self, what: str, name: bytes) -> None:
-        self.reasons.append(_WORDS[what].format(_shown(name)))
-
-
-def has_several_statements(text: bytes) -> bool:
-    """Whether PREPARE may have stood beside another statement; in doubt: yes.
-
-    A text of several can't be sent by the extended protocol, and must never be by the simple one:
-    that would run the others again.
-    """
-    return b";" in text.strip().rstrip(b"; \t\r\n")
-
-
-def _shown(name: bytes) -> str:
-    return name.decode(errors="replace")

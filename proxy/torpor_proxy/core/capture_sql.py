@@ -1,17 +1,15 @@
 """The statements of a capture. How they travel: :mod:`torpor_proxy.core.capture`.
 
-Every row is a kind (a letter, see :mod:`torpor_proxy.core.held`) and three values in UTF-8, as
-``bytea``. Custom settings can't be listed, so everything in the database that may set one is looked
-through (``CATALOG``): sources of functions by their text, and what is stored as a tree (views,
-rules, defaults, policies, checks, new-style functions) for a call of ``set_config``, whose object
-id is 2078 in every release.
+Every row begins with a letter that says what it is; texts are in UTF-8, as ``bytea``. Custom
+settings can't be listed, so everything in the database that may set one is looked through
+(``CATALOG``): sources of functions by their text, and what is stored as a tree (views, rules,
+defaults, policies, checks, new-style functions) for a call of ``set_config``, whose object id is
+2078 in every release.
 """
 
 from __future__ import annotations
 
 import re
-
-from torpor_proxy.core.broken import MARK
 
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY NOT DEFERRABLE"
 
@@ -27,68 +25,56 @@ def _expanded(sql: str) -> str:
     sql = re.sub(r"«(.*?)»", r"pg_catalog.convert_to(\1, 'UTF8')", sql, flags=re.DOTALL)
     sql = sql.replace("==", "OPERATOR(pg_catalog.=)").replace("~~", "OPERATOR(pg_catalog.~~)")
     sql = sql.replace("TEXT_LENGTH_MAX", str(TEXT_LENGTH_MAX))
-    sql = sql.replace("MARK", MARK)
     return sql.replace("≠", "OPERATOR(pg_catalog.<>)").replace("≥", "OPERATOR(pg_catalog.>=)")
 
 
+# Each as plain as it can be: a fresh backend has to learn of every function, operator and type that
+# stands in it, and that takes longer than to carry it out. So what is read is judged by the proxy.
+# Functions and not the views on them, which it would have to learn as well.
+
 # One pass: listing the settings is the most expensive part.
 SETTINGS = _expanded("""
-SELECT CASE s.source WHEN 'session' THEN 's' ELSE 'd' END, «s.name»,
- «CASE s.source WHEN 'session' THEN s.setting ELSE s.reset_val END»,
- CASE WHEN s.context == 'user' OR pg_catalog.has_parameter_privilege(SESSION_USER, s.name, 'SET')
-  THEN '' ELSE 'forbidden' END::pg_catalog.bytea
+SELECT 's', «s.name», «s.setting», «s.reset_val», s.source, s.context,
+ s.context == 'user' OR pg_catalog.has_parameter_privilege(SESSION_USER, s.name, 'SET')
 FROM pg_catalog.pg_show_all_settings() s
-WHERE (s.source == 'session' OR s.context == 'user' AND s.source == ANY (
-  ARRAY['database', 'user', 'database user']::pg_catalog.text[])) AND s.name ≠ ALL (
-  ARRAY['transaction_isolation', 'transaction_read_only', 'transaction_deferrable'
-  ]::pg_catalog.text[])
- AND NOT pg_catalog.starts_with(s.name, 'tcp_')
-UNION ALL
-SELECT 'i', '', «pg_catalog.date_part('epoch', t::pg_catalog.interval)::pg_catalog.text», ''
-FROM pg_catalog.current_setting('idle_session_timeout') t WHERE t ≠ '0'
+WHERE s.name == 'idle_session_timeout' OR s.source == ANY (
+ ARRAY['session', 'database', 'user', 'database user']::pg_catalog.text[])
 """)
 
-# Functions and not the views on them: a fresh backend would have to learn what those views are.
-STATE = _expanded("""
-SELECT CASE WHEN pg_catalog.starts_with(p.statement, 'MARK') THEN 'b'
-  WHEN p.from_sql THEN 'q' ELSE 'p' END, «p.name»,
- «pg_catalog.left(p.statement, TEXT_LENGTH_MAX)», «pg_catalog.concat(
-  p.parameter_types::pg_catalog.oid[]::pg_catalog.text, '|',
-  p.result_types::pg_catalog.oid[]::pg_catalog.text)»
- FROM pg_catalog.pg_prepared_statement() p WHERE NOT pg_catalog.starts_with(p.name, '_torpor_')
-UNION ALL SELECT 't', '', pg_catalog.string_agg(
-  pg_catalog.timestamptz_send(p.prepare_time), ''::pg_catalog.bytea), ''
- FROM pg_catalog.pg_prepared_statement() p WHERE NOT pg_catalog.starts_with(p.name, '_torpor_')
-  AND NOT pg_catalog.starts_with(p.statement, 'MARK')
-UNION ALL SELECT 'l', «c», '', '' FROM pg_catalog.pg_listening_channels() c
-UNION ALL SELECT 'r', '', «pg_catalog.current_setting('role')», ''
- WHERE pg_catalog.current_setting('role') ≠ 'none'
-UNION ALL SELECT 'a', '', «SESSION_USER::pg_catalog.text», ''
- WHERE SESSION_USER::pg_catalog.text ≠
-  pg_catalog.convert_from($2::pg_catalog.bytea, 'UTF8')
-UNION ALL SELECT 'c', h, «pg_catalog.current_setting(n.name, true)», ''
+STATEMENTS = _expanded("""
+SELECT 'p', «p.name», «pg_catalog.left(p.statement, TEXT_LENGTH_MAX)», p.from_sql,
+ p.parameter_types, p.result_types, p.prepare_time FROM pg_catalog.pg_prepared_statement() p
+""")
+
+SESSION = _expanded("""
+SELECT 'o', «pg_catalog.current_setting('role')», «SESSION_USER::pg_catalog.text»,
+ «pg_catalog.pg_current_snapshot()::pg_catalog.text», pg_catalog.pg_my_temp_schema()
+""")
+
+CHANNELS = _expanded("SELECT 'l', «c» FROM pg_catalog.pg_listening_channels() c")
+
+CUSTOM = _expanded("""
+SELECT 'c', h, «pg_catalog.current_setting(pg_catalog.convert_from(h, 'UTF8'), true)»
  FROM pg_catalog.unnest($1::pg_catalog.bytea[]) h
- CROSS JOIN LATERAL pg_catalog.convert_from(h, 'UTF8') n(name)
- WHERE pg_catalog.current_setting(n.name, true) IS NOT NULL
-UNION ALL SELECT 'n', '', «pg_catalog.pg_current_snapshot()::pg_catalog.text», ''
-UNION ALL SELECT 'x', «v.kind», «v.name», '' FROM (
-SELECT 'advisory lock' AS kind, CASE l.objsubid
-  WHEN 1 THEN ((l.classid::pg_catalog.int8 OPERATOR(pg_catalog.<<) 32)
-   OPERATOR(pg_catalog.|) l.objid::pg_catalog.int8)::pg_catalog.text
-  ELSE pg_catalog.concat(l.classid::pg_catalog.text, ', ', l.objid::pg_catalog.text) END AS name
- FROM pg_catalog.pg_lock_status() l WHERE l.pid == pg_catalog.pg_backend_pid()
-  AND l.locktype == 'advisory'
-UNION ALL SELECT 'cursor', c.name FROM pg_catalog.pg_cursor() c WHERE c.is_holdable
-UNION ALL SELECT 'temporary object', pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid)
+""")
+
+LOCKS = _expanded("""
+SELECT 'k', l.classid, l.objid, l.objsubid FROM pg_catalog.pg_lock_status() l
+ WHERE l.locktype == 'advisory' AND l.pid == pg_catalog.pg_backend_pid()
+""")
+
+CURSORS = _expanded("SELECT 'u', «c.name» FROM pg_catalog.pg_cursor() c WHERE c.is_holdable")
+
+SLOTS = _expanded("""
+SELECT 'y', «r.slot_name::pg_catalog.text» FROM pg_catalog.pg_get_replication_slots() r
+ WHERE r.temporary AND r.active_pid == pg_catalog.pg_backend_pid()
+""")
+
+# Asked only where the session has a temporary schema.
+TEMPORARY = _expanded("""
+SELECT 'x', «'temporary object'», «pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid)»
  FROM pg_catalog.pg_depend d WHERE d.refclassid == 2615::pg_catalog.oid
   AND d.refobjid == pg_catalog.pg_my_temp_schema()
-  AND pg_catalog.pg_my_temp_schema() ≠ 0::pg_catalog.oid
-UNION ALL SELECT 'long statement', p.name FROM pg_catalog.pg_prepared_statement() p
- WHERE pg_catalog.length(p.statement) OPERATOR(pg_catalog.>=) TEXT_LENGTH_MAX
-UNION ALL SELECT 'replication slot', r.slot_name::pg_catalog.text
- FROM pg_catalog.pg_get_replication_slots() r
- WHERE r.temporary AND r.active_pid == pg_catalog.pg_backend_pid()
-) v
 """)
 
 # Of the whole database: asked again only when anything was written in the cluster since.

@@ -1,7 +1,7 @@
 """What a session had when it was last captured, kept while it is parked. Pure.
 
-Kept as its backend said it, row by row: that is compact, sessions that have the same share it, and
-two captures are equal where their bytes are.
+Kept as rows of the protocol: that is compact, sessions that have the same share it, and two
+captures are equal where their bytes are.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Kind(Enum):
     """Of a row of a capture."""
 
     SETTING = b"s"
-    """Set in the session: name, value, and ``forbidden`` where its login may not set it."""
+    """Set in the session: name and value."""
     CUSTOM = b"c"
     """A setting that Postgres can't list: name and value."""
     SQL_STATEMENT = b"q"
@@ -113,6 +113,14 @@ def _entry(body: bytes) -> Entry:
     kind, name, value, extra = (column or b"" for column in wire.row(body))
     return Entry(Kind(kind), name, value, extra)
 
+
+def row_of(kind: Kind, name: bytes, value: bytes = b"", extra: bytes = b"") -> bytes:
+    """The body of its DataRow."""
+    columns = (kind.value, name, value, extra)
+    return _COLUMNS + b"".join(len(each).to_bytes(4, "big") + each for each in columns)
+
+
+_COLUMNS = (4).to_bytes(2, "big")
 
 _interner: Interner[tuple[bytes, bytes], Held] = Interner()
 

@@ -29,6 +29,7 @@ from torpor_proxy.core.broken import (
 )
 from torpor_proxy.core.held import STATEMENTS, UNSEEN, Entry, Held
 from torpor_proxy.core.restore_words import Messages, Script, error_of, in_order, script
+from torpor_proxy.core.statement_types import parameters_of, types_of
 
 Parts = Iterator[tuple[str, bytes]]
 
@@ -117,7 +118,8 @@ class Restore:
         statements = in_order(entry for entry in entries if entry.kind in STATEMENTS)
         yield "begin", words.BEGIN
         if settings:
-            yield "settings", words.set_all(settings) + wire.SYNC
+            yield "encoding", words.encoding_of(self.encoding)
+            yield from (("settings", call) for call in words.set_all(settings))
         yield "locals", words.locals_(self.encoding)
         if statements or is_last:
             data = b"".join(map(words.prepare, statements))
@@ -130,8 +132,7 @@ class Restore:
         if is_last:
             if listen := words.listen(entries, self.cut):
                 yield "listen", listen
-            if roles := words.set_roles(entries):
-                yield "role", roles + wire.SYNC
+            yield from (("role", call) for call in words.set_roles(entries))
         yield "commit", words.COMMIT
 
     def _last(self) -> Parts:
@@ -169,9 +170,9 @@ class Restore:
 
     def _listed(self, answer: Messages) -> dict[bytes, bytes]:
         """The types of each; when it was prepared is noted."""
-        rows = list(words.listed(answer))
-        self.prepared.update((name, time) for name, _, time in rows)
-        return {name: types for name, types, _ in rows}
+        rows = list(words.rows_of(answer))
+        self.prepared.update((name, time) for name, _, _, time in rows)
+        return {name: types_of(parameters, columns) for name, parameters, columns, _ in rows}
 
     def _is_like(self, entry: Entry, types: bytes | None, result: bytes) -> bool:
         """Whether a statement that was put back is as it was."""
@@ -188,7 +189,7 @@ class Restore:
         To be said within a frame, as all that follows. Where this fails nothing stands in for them,
         and their use brings that there is no such statement.
         """
-        types = {entry.name: words.types_of(entry) for entry in self.held.of(*STATEMENTS)}
+        types = {entry.name: parameters_of(entry.extra) for entry in self.held.of(*STATEMENTS)}
         if self.unnamed:
             types[UNNAMED] = types_of_parse(self.unnamed)
         closes = b"".join(map(words.close, self.broken))
@@ -197,7 +198,7 @@ class Restore:
 
     def read_standing(self, answer: Messages) -> None:
         """``answer`` to ``words.STANDING``: what its client has ended is not broken any more."""
-        there = {name for (name,) in words.listed(answer)}
+        there = {name for (name,) in words.rows_of(answer)}
         if self.unnamed:
             there.add(UNNAMED)
         self.broken = {name: one for name, one in self.broken.items() if name in there}

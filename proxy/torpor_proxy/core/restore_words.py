@@ -11,6 +11,7 @@ from torpor_proxy.core import wire
 from torpor_proxy.core.aside import aside
 from torpor_proxy.core.broken import MARK
 from torpor_proxy.core.held import CUT_CHANNEL, Entry, Kind
+from torpor_proxy.core.statement_types import parameters_of
 
 Messages = list[tuple[bytes, bytes]]
 
@@ -27,26 +28,14 @@ _LOCALS = (
     "SET LOCAL lock_timeout = 0; SET LOCAL synchronous_commit = off; "
     "SET LOCAL client_encoding = {}"
 )
-_SETTINGS = (
-    "SELECT pg_catalog.count(pg_catalog.set_config(pg_catalog.convert_from(s.name, 'UTF8'),"
-    " pg_catalog.convert_from(s.value, 'UTF8'), false))"
-    " FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.bytea[]),"
-    " pg_catalog.unnest($2::pg_catalog.bytea[])) AS s(name, value)"
-)
-_ONE_SETTING = (
-    "SELECT pg_catalog.count(pg_catalog.set_config($1::pg_catalog.text,"
-    " pg_catalog.convert_from($2::pg_catalog.bytea, 'UTF8'), false))"
-)
-# Counted, because a value need not exist in the client's encoding.
+_SET_CONFIG = 2078
+"""The object id of ``set_config(name, value, is_local)``, the same in every release."""
 
 LIST = (
-    "SELECT pg_catalog.convert_to(p.name, 'UTF8'), pg_catalog.convert_to(pg_catalog.concat("
-    "p.parameter_types::pg_catalog.oid[]::pg_catalog.text, '|',"
-    " p.result_types::pg_catalog.oid[]::pg_catalog.text), 'UTF8'),"
-    " pg_catalog.timestamptz_send(p.prepare_time)"
+    "SELECT p.name, p.parameter_types, p.result_types, p.prepare_time"
     " FROM pg_catalog.pg_prepared_statement() p"
 )
-"""The statements that there are: name, types, when it was prepared."""
+"""The statements that there are."""
 
 STANDING = aside(
     "SELECT pg_catalog.convert_to(p.name, 'UTF8') FROM pg_catalog.pg_prepared_statement() p"
@@ -105,6 +94,11 @@ IMPATIENT, IMPATIENT_ASIDE = extended(_IMPATIENT), aside(_IMPATIENT)
 PATIENT = extended("SET LOCAL lock_timeout = 0")
 
 
+def encoding_of(encoding: str) -> bytes:
+    """In which texts are sent from here on, up to the end of the transaction."""
+    return wire.query(f"SET LOCAL client_encoding = {encoding}")
+
+
 def locals_(encoding: str) -> bytes:
     """What the restoring itself needs, and what ends with its transaction."""
     return wire.query(_LOCALS.format(encoding))
@@ -123,16 +117,26 @@ def _local_encoding(encoding: str) -> bytes:
     return aside(f"SET LOCAL client_encoding = {encoding}")
 
 
-def set_all(settings: Sequence[Entry]) -> bytes:
-    names = wire.bytea_array(entry.name for entry in settings)
-    values = wire.bytea_array(entry.value for entry in settings)
-    return extended(_SETTINGS, (names, values))
+def set_all(settings: Sequence[Entry]) -> Iterator[bytes]:
+    """Each has an answer of its own. Texts are in one encoding up to the last of them.
+
+    As calls of a function, for which a fresh backend has nothing to parse or to plan: a third of
+    the time of a query. A SET would have to be spelled, each kind of setting in its own way.
+    """
+    for entry in sorted(settings, key=lambda entry: entry.name == b"client_encoding"):
+        yield _set_config(entry.name, entry.value)
 
 
-def set_roles(entries: Sequence[Entry]) -> bytes:
+def set_roles(entries: Sequence[Entry]) -> Iterator[bytes]:
     """Nothing where there is none."""
-    roles = [entry for kind in _ROLES for entry in entries if entry.kind is kind]
-    return b"".join(extended(_ONE_SETTING, (_ROLES[role.kind], role.value)) for role in roles)
+    for kind, name in _ROLES.items():
+        for entry in entries:
+            if entry.kind is kind:
+                yield _set_config(name, entry.value)
+
+
+def _set_config(name: bytes, value: bytes) -> bytes:
+    return wire.function_call(_SET_CONFIG, (name, value, b"\0"))
 
 
 def listen(entries: Iterable[Entry], cut: str) -> bytes:
@@ -174,14 +178,13 @@ def prepare(entry: Entry) -> bytes:
     # Closed first: a statement outlives the transaction in which a later one failed.
     if entry.kind is Kind.SQL_STATEMENT:
         return close(entry.name) + aside(entry.value)
-    oids = types_of(entry)
+    oids = parameters_of(entry.extra)
     tail = struct.pack(f">H{len(oids)}I", len(oids), *oids)
     parse = wire.message(b"P", entry.name + b"\0" + entry.value + b"\0" + tail)
     return close(entry.name) + parse
 
 
-def listed(answer: Messages) -> Iterator[list[bytes]]:
-    """The rows of a list of statements."""
+def rows_of(answer: Messages) -> Iterator[list[bytes]]:
     for kind, body in answer:
         if kind == b"D":
             yield [column or b"" for column in wire.row(body)]
@@ -189,9 +192,3 @@ def listed(answer: Messages) -> Iterator[list[bytes]]:
 
 def close(name: bytes) -> bytes:
     return wire.message(b"C", b"S" + name + b"\0")
-
-
-def types_of(statement: Entry) -> list[int]:
-    """Of its parameters."""
-    types = statement.extra.split(b"|")[0].strip(b"{}")
-    return [int(oid) for oid in types.split(b",") if oid]

@@ -140,6 +140,14 @@ def bytea_array(values: Iterable[bytes]) -> bytes:
 _BYTEA = 17
 
 
+def function_call(oid: int, arguments: Iterable[bytes]) -> bytes:
+    """Arguments and result in their binary form. The answer ends with a ReadyForQuery."""
+    values = list(arguments)
+    parts = [_length.pack(len(value)) + value for value in values]
+    head = struct.pack(">IHHH", oid, 1, 1, len(values))
+    return message(b"F", head + b"".join(parts) + b"\0\1")
+
+
 def execute(portal: str = "") -> bytes:
     """All rows of a portal."""
     return message(b"E", text(portal) + _length.pack(0))
@@ -207,3 +215,15 @@ def row(body: bytes) -> Iterator[bytes | None]:
         else:
             yield body[position : position + length]
             position += length
+
+
+_ARRAY_HEAD_BYTES, _DIMENSION_BYTES = 12, 8
+
+
+def array(value: bytes) -> Iterator[bytes]:
+    """The elements of an array in its binary form, of one dimension and without NULL."""
+    position = _ARRAY_HEAD_BYTES + _DIMENSION_BYTES
+    while position < len(value):
+        (length,) = _length.unpack_from(value, position)
+        yield value[position + 4 : position + 4 + length]
+        position += 4 + length

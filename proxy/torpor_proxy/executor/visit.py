@@ -107,11 +107,15 @@ async def _ask(
     unnamed = state.exchange.unnamed
     is_asked = unnamed and not results.fetches(unnamed[wire.HEAD_BYTES + 1 :])
     asks_unnamed = bool(is_asked) and not state.exchange.unnamed_is_sure
-    question = capture.question(user, state.custom, catalog, asks_unnamed=asks_unnamed)
+    question = capture.question(state.custom, catalog, asks_unnamed=asks_unnamed)
     readies = capture.answers(asks_unnamed=asks_unnamed)
     messages = await _asked(conversation, question, readies)
     mixed = state.escapes_are_mixed
-    return capture.read(messages, state.custom, catalog, escapes_are_mixed=mixed)
+    found = capture.read(messages, user, state.custom, catalog, escapes_are_mixed=mixed)
+    if not found.has_temporary_schema:
+        return found
+    there = await _asked(conversation, capture.temporary_question())
+    return found.pinned_by(capture.read_temporary(there))
 
 
 async def _asked(conversation: Conversation, question: bytes, readies: int = 1) -> Messages:

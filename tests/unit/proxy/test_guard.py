@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from support.captures import listed, row, statement
 from support.fakes.session import (
     ANSWER,
     NOTHING_FOUND,
@@ -19,8 +20,8 @@ from support.fakes.session import (
     turns,
 )
 from torpor_proxy.core import wire
-from torpor_proxy.core.broken import Broken
-from torpor_proxy.core.held import held_of
+from torpor_proxy.core.broken import MARK, Broken
+from torpor_proxy.core.held import Kind, held_of, row_of
 from torpor_proxy.executor.host import State
 from torpor_proxy.executor.session import Session
 
@@ -28,14 +29,10 @@ USE = wire.bind("s") + wire.execute() + wire.SYNC
 READY, BLOCK, FAILED = (wire.ready_for_query(each) for each in (b"I", b"T", b"E"))
 
 
-def row(*columns: bytes) -> bytes:
-    parts = (len(column).to_bytes(4, "big") + column for column in columns)
-    return len(columns).to_bytes(2, "big") + b"".join(parts)
-
-
-STATEMENT = row(b"p", b"s", b"table t", b"{}|{23}")
-STANDING = wire.message(b"D", row(b"s"))
-TYPES = wire.message(b"D", row(b"s", b"{}|{23}", bytes(8)))
+STANDING, TYPES, STANDS_IN = (
+    wire.message(*each)
+    for each in (row(b"s"), listed(b"s", 23), statement(b"s", MARK.encode() + b" select"))
+)
 ERROR = wire.message(b"E", b"SERROR\0VERROR\0C42P01\0Mno table\0\0")
 
 
@@ -43,9 +40,8 @@ async def guarded(host: FakeHost) -> tuple[Session, FakeStream]:
     session, client = await attached(host)
     session.known.broken = {b"s": Broken(1, b"SERROR\0C55P03\0Mlocked\0\0")}
     capturing = await asked(host, session)
-    found = wire.message(b"D", row(b"b", b"s", b"", b""))
-    session.known.held = held_of([STATEMENT])
-    host.backend.sends(found + NOTHING_FOUND)
+    session.known.held = held_of([row_of(Kind.PROTOCOL_STATEMENT, b"s", b"table t", b"{}|{23}")])
+    host.backend.sends(STANDS_IN + NOTHING_FOUND)
     await capturing
     assert session.known.broken and session.known.held.rows
     return session, client

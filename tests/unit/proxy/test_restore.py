@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import pytest
 
+from support.captures import columns, listed, row
 from torpor_proxy.core import results, wire
 from torpor_proxy.core.broken import RESULT_CHANGED, UNNAMED, Broken
 from torpor_proxy.core.held import held_of
-from torpor_proxy.core.restore import Restore
+from torpor_proxy.core.restore import Restore, RestoreFailed
 from torpor_proxy.core.restore_words import LOCK_WAIT_MS_MAX
 
 IMPATIENT, PATIENT = f"SET LOCAL lock_timeout = {LOCK_WAIT_MS_MAX}", "SET LOCAL lock_timeout = 0"
 LISTENS = b"l", b"news", b"", b""
 
 
-def row(*columns: bytes) -> bytes:
-    values = b"".join(len(each).to_bytes(4, "big") + each for each in columns)
-    return len(columns).to_bytes(2, "big") + values
-
-
 def statement(text: bytes, types: bytes = b"{}|{23}", kind: bytes = b"p") -> bytes:
-    return row(kind, b"s", text, types)
+    return columns(kind, b"s", text, types)
 
 
 def texts(data: bytes) -> list[str]:
@@ -36,7 +32,7 @@ def texts(data: bytes) -> list[str]:
 
 @pytest.mark.parametrize("kind", [b"p", b"q"])
 def test_a_statement_waits_for_no_lock_and_all_else_does(kind: bytes) -> None:
-    held = held_of([statement(b"table t", kind=kind), row(*LISTENS)])
+    held = held_of([statement(b"table t", kind=kind), columns(*LISTENS)])
     for script in (Restore(held).first(), Restore(held).careful()):
         said = texts(script.data)
         at = said.index("table t")
@@ -55,7 +51,7 @@ def test_an_unnamed_statement_waits_for_no_lock_and_nothing_ends_it() -> None:
 
 
 def test_a_session_without_statements_is_not_asked_to_hurry() -> None:
-    assert IMPATIENT not in texts(Restore(held_of([row(*LISTENS)])).first().data)
+    assert IMPATIENT not in texts(Restore(held_of([columns(*LISTENS)])).first().data)
 
 
 def broken(*names: bytes) -> dict[bytes, Broken]:
@@ -72,29 +68,31 @@ def errors(wanted: Restore) -> dict[bytes, bytes]:
     return {name: one.error for name, one in wanted.broken.items()}
 
 
-def restored(text: bytes, types: bytes, now: bytes) -> dict[bytes, bytes]:
+def restored(text: bytes, types: bytes, now: tuple[int, ...]) -> dict[bytes, bytes]:
     """What is broken after a restore in which the server has found other types."""
     wanted = Restore(held_of([statement(text, types)]))
     script = wanted.first()
     messages = []
     for part in script.parts:
-        messages += [(b"D", row(b"s", now, bytes(8)))] * (part == "statements") + [(b"Z", b"T")]
+        messages += [listed(b"s", *now)] * (part == "statements") + [(b"Z", b"T")]
     assert wanted.read_first(script, messages)
     return errors(wanted)
 
 
 def test_other_columns_than_before_break_a_statement() -> None:
-    assert restored(b"table t", b"{}|{23}", b"{}|{23}") == {}
-    assert restored(b"table t", b"{}|{23}", b"{}|{23,25}") == {b"s": RESULT_CHANGED}
+    assert restored(b"table t", b"{}|{23}", (23,)) == {}
+    assert restored(b"table t", b"{}|{23}", (23, 25)) == {b"s": RESULT_CHANGED}
 
 
 @pytest.mark.parametrize("text", [b"execute p", b"EXECUTE p(1)", b"\n fetch 1 from c"])
 def test_what_returns_another_s_rows_is_never_compared(text: bytes) -> None:
-    assert restored(text, b"{}|", b"{}|{23}") == {}
+    assert restored(text, b"{}|", (23,)) == {}
 
 
 def test_what_returns_another_s_rows_comes_behind_it() -> None:
-    held = held_of([statement(b"execute p"), row(b"q", b"p", b"prepare p as table t", b"{}|{23}")])
+    held = held_of(
+        [statement(b"execute p"), columns(b"q", b"p", b"prepare p as table t", b"{}|{23}")]
+    )
     for script in (Restore(held).first(), Restore(held).careful()):
         said = texts(script.data)
         assert said.index("prepare p as table t") < said.index("execute p")
@@ -104,7 +102,9 @@ def test_what_returns_another_s_rows_comes_behind_it() -> None:
 
 
 def test_an_error_is_that_of_the_statement_that_was_tried() -> None:
-    held = held_of([statement(b"execute p"), row(b"q", b"p", b"prepare p as table t", b"{}|{23}")])
+    held = held_of(
+        [statement(b"execute p"), columns(b"q", b"p", b"prepare p as table t", b"{}|{23}")]
+    )
     wanted = Restore(held)
     script = wanted.careful()
     messages = []
@@ -128,7 +128,9 @@ def test_an_error_is_kept_with_the_place_that_it_points_to() -> None:
 
 
 def test_each_that_is_broken_has_a_number_of_its_own() -> None:
-    held = held_of([statement(b"execute p"), row(b"q", b"p", b"prepare p as table t", b"{}|{23}")])
+    held = held_of(
+        [statement(b"execute p"), columns(b"q", b"p", b"prepare p as table t", b"{}|{23}")]
+    )
     wanted = Restore(held, wire.parse("", "table t"))
     script = wanted.careful()
     messages = []
@@ -149,15 +151,15 @@ def test_nothing_that_is_broken_may_be_there_when_others_stand_in() -> None:
 
 def test_what_its_client_has_ended_is_not_tried_again() -> None:
     wanted = Restore(held_of([]), broken=broken(b"s", b"p", UNNAMED))
-    wanted.read_standing([(b"D", row(b"p"))])
+    wanted.read_standing([row(b"p")])
     assert set(wanted.broken) == {b"p"}
 
 
 def test_a_trial_mends_or_remembers_the_new_error() -> None:
-    types = (b"D", row(b"s", b"{}|{23}", bytes(8)))
+    types = listed(b"s", 23)
     for answer, left in (
         ([types], {}),
-        ([(b"D", row(b"s", b"{}|{25}", bytes(8)))], {b"s": RESULT_CHANGED}),
+        ([listed(b"s", 25)], {b"s": RESULT_CHANGED}),
         ([(b"E", b"C42P01\0\0")], {b"s": b"C42P01\0\0"}),
     ):
         wanted = Restore(held_of([statement(b"table t")]), broken=broken(b"s"))
@@ -174,17 +176,17 @@ def test_other_names_than_before_break_a_statement(
     way: str, answer: tuple[bytes, bytes], is_like: bool
 ) -> None:
     wanted = Restore(held_of([statement(b"table t")]).with_results(results.told([ONE])))
-    listed = (b"D", row(b"s", b"{}|{23}", b"whenever"))
+    is_there = listed(b"s", 23, prepared=b"whenever")
     if way == "trial":
         wanted.broken = broken(b"s")
         assert wire.describe_statement("s") in wanted.trial(b"s")
-        wanted.read_trial(b"s", [answer, listed])
+        wanted.read_trial(b"s", [answer, is_there])
     else:
         script = wanted.first() if way == "first" else wanted.careful()
         messages = []
         for part in script.parts:
             is_described = part == ("statements" if way == "first" else "0")
-            messages += [answer] * is_described + [listed] * (part == "statements")
+            messages += [answer] * is_described + [is_there] * (part == "statements")
             messages.append((b"Z", b"T"))
         if way == "first":
             wanted.read_first(script, messages)
@@ -196,7 +198,7 @@ def test_other_names_than_before_break_a_statement(
 
 def test_a_statement_that_nobody_has_described_is_like_any() -> None:
     wanted = Restore(held_of([statement(b"table t")]), broken=broken(b"s"))
-    wanted.read_trial(b"s", [OTHER, (b"D", row(b"s", b"{}|{23}", bytes(8)))])
+    wanted.read_trial(b"s", [OTHER, listed(b"s", 23)])
     assert errors(wanted) == {}
     assert wanted.results == dict(zip([b"s"], results.told([OTHER]), strict=True))
 
@@ -211,7 +213,28 @@ def test_an_unnamed_statement_that_works_the_second_time_is_not_broken() -> None
         messages = []
         for part in script.parts:
             fails = is_first and part in ("statements", "unnamed")
-            listed = [(b"D", row(b"s", b"{}|{23}", bytes(8)))] * (part == "statements")
-            messages += [(b"E", b"M\0\0")] * fails + listed + [(b"Z", b"T")]
+            there = [listed(b"s", 23)] * (part == "statements")
+            messages += [(b"E", b"M\0\0")] * fails + there + [(b"Z", b"T")]
         read(script, messages)
     assert wanted.broken == {}
+
+
+def test_what_a_session_reads_its_texts_in_comes_behind_all_of_them() -> None:
+    rows = [columns(b"s", name, b"v", b"") for name in (b"application_name", b"client_encoding")]
+    held = held_of([*rows, columns(b"c", b"app.tenant", "é".encode(), b"")])
+    script = Restore(held).first()
+    calls = [body for kind, body in wire.split(script.data)[0] if kind == b"F"]
+    assert [b"client_encoding" in body for body in calls] == [False, False, True]
+    assert script.parts[:5] == ("begin", "encoding", "settings", "settings", "settings")
+    assert texts(script.data)[1] == "SET LOCAL client_encoding = UTF8"
+
+
+def test_a_setting_that_can_not_be_put_back_ends_the_session_with_its_own_error() -> None:
+    wanted = Restore(held_of([columns(b"s", name, b"v", b"") for name in (b"a", b"b")]))
+    script = wanted.first()
+    messages = []
+    for number, part in enumerate(script.parts):
+        fails = part == "settings"
+        messages += [(b"E", b"M%d\0\0" % number)] * fails + [(b"Z", b"E")]
+    with pytest.raises(RestoreFailed, match="2"):
+        wanted.read_first(script, messages)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from support.captures import row, session, statement
 from torpor_proxy.core import capture, wire
 from torpor_proxy.core.aside import TRANSACTION
 from torpor_proxy.core.broken import Broken
 from torpor_proxy.core.capture import UNKNOWN, Captured, Catalog
-from torpor_proxy.core.held import UNSEEN, held_of
+from torpor_proxy.core.held import UNSEEN, Kind, held_of, row_of
 from torpor_proxy.core.restore import Restore
 from torpor_proxy.core.results import CHANGED, FAILURES_MAX
 from torpor_proxy.core.session_state import SessionState
@@ -16,12 +17,6 @@ from torpor_proxy.executor.visit import Catalogs
 Messages = list[tuple[bytes, bytes]]
 
 DONE = (b"Z", b"I")
-
-
-def row(*columns: bytes) -> tuple[bytes, bytes]:
-    columns += (b"",) * (4 - len(columns))
-    parts = (len(column).to_bytes(4, "big") + column for column in columns)
-    return b"D", len(columns).to_bytes(2, "big") + b"".join(parts)
 
 
 class Backend:
@@ -45,8 +40,8 @@ async def test_a_name_that_another_session_has_learnt_meanwhile_is_asked_for() -
     backend = Backend(
         catalogs,
         learnt,
-        [row(b"n", b"", b"1:1:"), DONE],
-        [row(b"n", b"", b"1:1:"), row(b"c", b"app.tenant", b"7"), DONE],
+        [session(), DONE],
+        [session(), row(b"c", b"app.tenant", b"7"), DONE],
     )
     found = await visit.read_state(backend, "app", SessionState(), catalogs, "UTF8")  # type: ignore[arg-type]
     assert [entry.value for entry in found.held.entries()] == [b"7"]
@@ -55,15 +50,15 @@ async def test_a_name_that_another_session_has_learnt_meanwhile_is_asked_for() -
 
 async def test_where_nothing_was_written_one_question_is_enough() -> None:
     catalogs = Catalogs(Catalog(b"1:1:", frozenset({"app.tenant"})))
-    backend = Backend(catalogs, catalogs.of_now, [row(b"n", b"", b"1:1:"), DONE])
+    backend = Backend(catalogs, catalogs.of_now, [session(), DONE])
     await visit.read_state(backend, "app", SessionState(), catalogs, "UTF8")  # type: ignore[arg-type]
     assert len(backend.questions) == 1
 
 
 async def test_the_catalog_is_asked_where_nobody_knows_that_of_now() -> None:
     catalogs = Catalogs()
-    of_now = [row(b"n", b"", b"1:1:"), row(b"x", b"login trigger", b"t"), DONE]
-    answer = [row(b"n", b"", b"1:1:"), DONE]
+    of_now = [row(b"n", b"", b"1:1:", b""), row(b"x", b"login trigger", b"t", b""), DONE]
+    answer = [session(), DONE]
     backend = Backend(catalogs, catalogs.of_now, answer, of_now, answer)
     found = await visit.read_state(backend, "app", SessionState(), catalogs, "UTF8")  # type: ignore[arg-type]
     assert backend.questions[1] == capture.catalog_question()
@@ -76,7 +71,6 @@ def test_the_questions_end_where_the_answers_do() -> None:
 
 # --- what columns new statements return -----------------------------------------------------
 
-SNAPSHOT = row(b"n", b"", b"1:1:")
 NAMES = (b"s", b"t", b"u", b"v")
 ONE_COLUMN, NONE = (b"T", b"\0\0"), (b"n", b"")
 
@@ -84,10 +78,9 @@ ONE_COLUMN, NONE = (b"T", b"\0\0"), (b"n", b"")
 async def found_by(
     *answers: Messages, state: SessionState | None = None, count: int = 2
 ) -> Captured:
-    statements = [row(b"p", name, b"table t", b"{}|{23}") for name in NAMES[:count]]
-    times = row(b"t", b"", b"".join(name * 8 for name in NAMES[:count]))
+    statements = [statement(name, b"table t", prepared=name * 8) for name in NAMES[:count]]
     catalogs = Catalogs(Catalog(b"1:1:"))
-    backend = Backend(catalogs, catalogs.of_now, [SNAPSHOT, *statements, times, DONE], *answers)
+    backend = Backend(catalogs, catalogs.of_now, [session(), *statements, DONE], *answers)
     found = await visit.read_state(
         backend,  # type: ignore[arg-type]
         "app",
@@ -144,7 +137,7 @@ async def test_what_stands_in_is_not_forgotten_where_the_question_for_it_is_canc
         catalogs, UNKNOWN, failed(b"57014"), ended, failed_again, ended, [DONE], [DONE]
     )
     wanted = Restore(
-        held_of([row(b"p", b"s", b"table t", b"{}|{23}")[1]]),
+        held_of([row_of(Kind.PROTOCOL_STATEMENT, b"s", b"table t", b"{}|{23}")]),
         broken={b"s": Broken(1, b"C42P01\0\0")},
     )
     await visit.restore_again(backend, wanted, TRANSACTION, {b"s"})  # type: ignore[arg-type]

@@ -93,3 +93,20 @@ def test_extended_messages_byte_by_byte() -> None:
     assert wire.bind("s", (b"x", None)) == b"B\0\0\0\x16\0s\0\0\0\0\2" + values + b"\0\0"
     assert wire.execute() == b"E\0\0\0\t\0\0\0\0\0"
     assert wire.close_statement("s") == b"C\0\0\0\7Ss\0"
+
+
+def test_a_call_of_a_function() -> None:
+    assert wire.function_call(2078, (b"ab", b"")) == (
+        b"F\0\0\0\x1a"
+        + b"\0\0\x08\x1e"
+        + b"\0\1\0\1"
+        + b"\0\2"
+        + b"\0\0\0\2ab"
+        + b"\0\0\0\0"
+        + b"\0\1"
+    )
+
+
+def test_the_elements_of_an_array() -> None:
+    assert list(wire.array(wire.bytea_array([b"ab", b"", b"c"]))) == [b"ab", b"", b"c"]
+    assert list(wire.array(wire.bytea_array([]))) == []
