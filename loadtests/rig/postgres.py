@@ -123,6 +123,8 @@ def copy_of(
 def _argv(folder: Path, port: int, *, tcp: bool) -> list[str]:
     ours = {
         "unix_socket_directories": str(folder / "socket"),
+        # The compute's own has gone with it: it sets what the planner expects, and includes this.
+        "config_file": str(folder / "data" / "postgresql.conf"),
         "hba_file": str(folder / "hba.conf"),
         "ident_file": "/dev/null",
         "unix_socket_permissions": "0777",  # PgBouncer may be another user's.
