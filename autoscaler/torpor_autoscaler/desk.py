@@ -31,6 +31,9 @@ HEARD_S_MAX = 5.0
 SWITCHOVER_S_MAX = 60.0
 """For a warm compute, a checkpoint, a stop and a start; what sessions are given comes on top."""
 
+CANCEL_S_MAX = 5.0
+"""For proxies to look a key up and to send the signal; the client waits for no longer."""
+
 SESSIONS_S_MAX = 3.0
 """For a proxy to say who is there; one that stalls must not keep a person waiting."""
 
@@ -104,6 +107,11 @@ class Desk:
                 self._executor.tick()
                 facts.leave(entry.database, id)
                 self._executor.poke(entry)
+
+    async def cancel(self, asked: m.CancelQuery) -> m.Cancelled:
+        answers = await self._proxies.ask_each(asked, timeout_s=CANCEL_S_MAX)
+        found = (told for told in answers.values() if isinstance(told, m.Cancelled))
+        return m.Cancelled(is_known=any(told.is_known for told in found))
 
     # --- people ----------------------------------------------------------------------------
 

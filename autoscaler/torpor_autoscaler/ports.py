@@ -15,6 +15,8 @@ from torpor_api.failures import Failure
 from torpor_api.messages import (
     AgentInfo,
     Awake,
+    Cancelled,
+    CancelQuery,
     CloseGate,
     Endpoints,
     Event,
@@ -126,6 +128,9 @@ class ProxyDesk(Protocol):
 
     async def wake(self, asked: Wake) -> Awake:
         """Raises the reason why it did not wake, at the deadline at the latest."""
+
+    async def cancel(self, asked: CancelQuery) -> Cancelled:
+        """Whether any proxy knew the key; one that does not answer in time does not."""
 
 
 class PeopleDesk(Protocol):

@@ -28,6 +28,7 @@ from torpor_proxy.adapters.compute import SocketComputes
 from torpor_proxy.adapters.fleet import ChannelFleet
 from torpor_proxy.adapters.listener import Listener
 from torpor_proxy.adapters.network_compute import NetworkComputes
+from torpor_proxy.executor.cancels import Cancels
 from torpor_proxy.executor.endpoint import Endpoint
 from torpor_proxy.executor.host import Chaos
 from torpor_proxy.executor.opening import Door, open_session
@@ -111,6 +112,7 @@ class Hearer:
         self.told = registry.told
         self.removed = registry.removed
         self.keep_only = registry.keep_only
+        self.cancel = registry.cancel
         self._registry = registry
 
     async def close_gate(self, asked: m.CloseGate) -> m.GateClosed:
@@ -151,7 +153,8 @@ async def serve(options: Options, settings: Settings) -> None:
     computes = SocketComputes() if identity is None else NetworkComputes(identity)
     fleet = ChannelFleet(options.autoscaler, options.name, identity)
     registry = Registry(settings, fleet, computes, options.chaos)
-    door = Door(registry, fleet, encryption, options.domains, mock_secret(options.key))
+    cancels = Cancels(registry.cancel, fleet)
+    door = Door(registry, fleet, cancels, encryption, options.domains, mock_secret(options.key))
     fleet.start(Hearer(registry))
     listener = Listener(settings, lambda stream, client: open_session(door, stream, client))
     watching = asyncio.create_task(_watch(registry, fleet, settings))

@@ -154,6 +154,12 @@ class Fleet(Protocol):
         On the way the gate is closed, and sessions have ``patience_s`` to reach their safe points.
         """
 
+    async def cancel(self, process_id: int, secret: bytes, *, timeout_s: float) -> bool:
+        """Cancel the query of a session that another proxy holds; whether any knows its key.
+
+        Raises a Failure where that can't be found out.
+        """
+
     def report(self, samples: Sequence[EndpointSample]) -> None:
         """Tell what the sessions are doing; lost where nobody listens."""
 

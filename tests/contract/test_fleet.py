@@ -35,6 +35,9 @@ WAIT_SECONDS_MAX = 10.0
 SHORT_S = 0.2
 """A time-out that a test waits for."""
 
+KEY = bytes(range(32))
+"""Of a session that each proxy here holds."""
+
 PINNED = m.SessionInfo(
     session=7,
     user="app",
@@ -53,6 +56,7 @@ class Hearer:
     def __init__(self) -> None:
         self.known: dict[str, m.EndpointInfo] = {}
         self.gates: list[m.CloseGate | m.OpenGate] = []
+        self.cancelled: list[tuple[int, bytes]] = []
 
     def told(self, info: m.EndpointInfo) -> None:
         self.known[info.name] = info
@@ -72,6 +76,10 @@ class Hearer:
 
     def list_sessions(self, asked: m.ListSessions) -> m.SessionList:
         return m.SessionList(sessions=(PINNED,), total=1)
+
+    async def cancel(self, process_id: int, secret: bytes) -> bool:
+        self.cancelled.append((process_id, secret))
+        return secret == KEY
 
 
 class World(Protocol):
@@ -135,6 +143,15 @@ async def why(world: World, words: str) -> None:
         assert asyncio.get_running_loop().time() < deadline, f"{words!r} is not in {lines!r}"
         reply: m.WhyReply = await world.town.person(m.Why(name="shop"))
         lines = "\n".join(reply.reasons)
+
+
+# --- cancelling --------------------------------------------------------------------------------
+
+
+async def test_a_key_of_a_session_elsewhere_is_found_and_others_are_not(world: World) -> None:
+    assert await world.fleet.cancel(7, KEY, timeout_s=WAIT_SECONDS_MAX)
+    assert not await world.fleet.cancel(7, KEY[:4], timeout_s=WAIT_SECONDS_MAX)
+    assert world.hearer.cancelled == [(7, KEY), (7, KEY[:4])]
 
 
 # --- waking ------------------------------------------------------------------------------------

@@ -93,16 +93,42 @@ def info_of(agent: AgentProcess) -> m.AgentInfo:
     return m.AgentInfo(compute=agent.compute, address=str(agent.address), postgres_version=MAJOR)
 
 
-class NetworkTown:
-    """One proxy, one autoscaler, and the database ``shop``."""
+class ProxyProcess:
+    """One proxy of the town."""
 
-    def __init__(self, agents: NetworkAgents) -> None:
+    def __init__(self, town: NetworkTown, number: int) -> None:
+        self.address = free_address()
+        self.name = f"proxy-{number + 1}"
+        self.log = town.agents.root / f"{self.name}.log"
+        self._town = town
+        self.process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> None:
+        """Until it listens."""
+        argv = [
+            *(sys.executable, "-m", "torpor_proxy", "--name", self.name),
+            *("--autoscaler", str(self._town.autoscaler), "--tls", str(self._town.proxy_tls)),
+            *("--listen", str(self.address)),
+        ]
+        with self.log.open("wb") as output:
+            self.process = subprocess.Popen(argv, stdout=output, stderr=output)
+        await until(lambda: "listening" in self.log.read_text(), f"{self.name} listens")
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+
+class NetworkTown:
+    """Proxies, an autoscaler, and the database ``shop``."""
+
+    def __init__(self, agents: NetworkAgents, proxies: int) -> None:
         self.agents = agents
         self.cluster = NetworkCluster(agents)
         self.proxy_tls = agents.files_of(PROXY)
         self.autoscaler = free_address()
-        self.proxy = free_address()
-        self.proxy_log = agents.root / "proxy.log"
+        self.proxies = [ProxyProcess(self, number) for number in range(proxies)]
         self._person = Trust(Identity(agents.files_of(CLIENT)), AUTOSCALER)
 
     @property
@@ -111,23 +137,18 @@ class NetworkTown:
             cluster=self.agents.root / "cluster.sock",
             listen=self.autoscaler,
             warm=1,
-            endpoint=Endpoint(host=self.proxy.host, port=self.proxy.port),
+            endpoint=Endpoint(host=self.proxies[0].address.host, port=self.proxies[0].address.port),
             wake_deadline_s=WAIT_SECONDS_MAX,
             suspend_deadline_s=WAIT_SECONDS_MAX,
             tls=self.agents.files_of(AUTOSCALER),
         )
 
-    def proxy_argv(self) -> list[str]:
-        return [
-            *(sys.executable, "-m", "torpor_proxy", "--name", "proxy-1"),
-            *("--autoscaler", str(self.autoscaler), "--tls", str(self.proxy_tls)),
-            *("--listen", str(self.proxy)),
-        ]
-
-    async def connect(self, **more: Any) -> psycopg.AsyncConnection[Any]:
+    async def connect(self, proxy: int = 0, **more: Any) -> psycopg.AsyncConnection[Any]:
+        """By the proxy of that number."""
+        address = self.proxies[proxy].address
         return await psycopg.AsyncConnection.connect(
-            host=self.proxy.host,
-            port=self.proxy.port,
+            host=address.host,
+            port=address.port,
             user="app",
             dbname="shop/app",
             password=PASSWORD,
@@ -180,9 +201,9 @@ class NetworkTown:
 
 
 @contextlib.asynccontextmanager
-async def opened_network_town() -> AsyncIterator[NetworkTown]:
+async def opened_network_town(proxies: int = 1) -> AsyncIterator[NetworkTown]:
     async with contextlib.AsyncExitStack() as ending:
-        town = NetworkTown(await ending.enter_async_context(agents_on_network()))
+        town = NetworkTown(await ending.enter_async_context(agents_on_network()), proxies)
         watchers = Watchers(town.cluster.answer)
         town.cluster.tell = watchers.tell
         handlers = handlers_of(town.cluster.answer, *CLUSTER_REQUESTS)
@@ -194,16 +215,7 @@ async def opened_network_town() -> AsyncIterator[NetworkTown]:
         town.cluster.apply({"metadata": {"name": "shop"}, "spec": {"idleTimeout": "1h"}})
         await asyncio.gather(town.cluster.add_agent(), town.cluster.add_agent())
         await ending.enter_async_context(serving(town.settings))
-        ending.callback(_end, _start_proxy(town))
-        await until(lambda: "listening" in town.proxy_log.read_text(), "the proxy listens")
+        for proxy in town.proxies:
+            ending.callback(proxy.kill)
+        await asyncio.gather(*(proxy.start() for proxy in town.proxies))
         yield town
-
-
-def _start_proxy(town: NetworkTown) -> subprocess.Popen[bytes]:
-    with town.proxy_log.open("wb") as output:
-        return subprocess.Popen(town.proxy_argv(), stdout=output, stderr=output)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.wait()

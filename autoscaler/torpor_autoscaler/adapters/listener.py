@@ -18,7 +18,7 @@ from torpor_channel.tls import CLIENT, OPERATOR, PROXY, Identity
 _Messages = frozenset[type[m.Message]]
 
 _OF_PROXIES: _Messages = frozenset(
-    {m.RegisterProxy, m.Wake, m.ProxySample, m.ResumeSeen, m.Switchover}
+    {m.RegisterProxy, m.Wake, m.ProxySample, m.ResumeSeen, m.CancelQuery, m.Switchover}
 )
 """A switchover is asked for by a proxy that tries everybody's sessions out (chaos mode)."""
 
@@ -69,6 +69,9 @@ class Listener:
         async def seen(_: Peer, event: m.ResumeSeen) -> None:
             desk.resume_seen(event)
 
+        async def cancel(_: Peer, asked: m.CancelQuery) -> m.Cancelled:
+            return await desk.cancel(asked)
+
         async def suspend(_: Peer, asked: m.Suspend) -> m.Done:
             await people.suspend(asked.name)
             return m.Done()
@@ -91,6 +94,7 @@ class Listener:
             m.Wake: wake,
             m.ProxySample: sampled,
             m.ResumeSeen: seen,
+            m.CancelQuery: cancel,
             m.Suspend: suspend,
             m.AwaitKnown: known,
             m.Switchover: switchover,

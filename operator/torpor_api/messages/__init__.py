@@ -92,6 +92,8 @@ from torpor_api.messages.people import (
     WhyReply,
 )
 from torpor_api.messages.proxy import (
+    Cancelled,
+    CancelQuery,
     CloseGate,
     GateClosed,
     HaveHeard,
@@ -116,6 +118,8 @@ __all__ = [
     "AskRoleFacts",
     "AwaitKnown",
     "Awake",
+    "CancelQuery",
+    "Cancelled",
     "Checkpoint",
     "CloseGate",
     "ComputeAddress",

@@ -44,6 +44,24 @@ class HaveHeard(Request[Done]):
     reply: ClassVar = Done
 
 
+class Cancelled(Message):
+    is_known: bool
+    """Whether the key is that of an open session; what it was running is being cancelled then."""
+
+
+class CancelQuery(Request[Cancelled]):
+    """A client's CancelRequest, which may reach another proxy than the one with its session.
+
+    That one asks the autoscaler, which asks every proxy. Of a key that nobody knows nothing comes,
+    as in Postgres.
+    """
+
+    reply: ClassVar = Cancelled
+    process_id: int
+    secret: Annotated[str, Field(max_length=512, repr=False)]
+    """In hexadecimal: four bytes for clients of protocol 3.0, more for those of 3.2."""
+
+
 class SessionInfo(Message):
     """One session, for a person."""
 

@@ -48,6 +48,9 @@ class Told(Protocol):
     def list_sessions(self, asked: m.ListSessions) -> m.SessionList:
         """Every session of a database. Raises NotFound."""
 
+    async def cancel(self, process_id: int, secret: bytes) -> bool:
+        """Cancel what the session of that key runs; whether there is one here."""
+
 
 class ChannelFleet:
     """One link to the autoscaler, made again whenever it is lost."""
@@ -89,6 +92,11 @@ class ChannelFleet:
         async def list_sessions(_: Peer, asked: m.ListSessions) -> m.SessionList:
             return hearer.list_sessions(asked)
 
+        async def cancel(_: Peer, asked: m.CancelQuery) -> m.Cancelled:
+            return m.Cancelled(
+                is_known=await hearer.cancel(asked.process_id, bytes.fromhex(asked.secret))
+            )
+
         async def have_heard(_: Peer, asked: m.HaveHeard) -> m.Done:
             return m.Done()  # What was told before it has been heard before it.
 
@@ -112,6 +120,7 @@ class ChannelFleet:
             m.CloseGate: close_gate,
             m.OpenGate: open_gate,
             m.ListSessions: list_sessions,
+            m.CancelQuery: cancel,
             m.HaveHeard: have_heard,
         }
         self._link = Link(self._address, handlers, register, self._trust(AUTOSCALER))
@@ -151,6 +160,10 @@ class ChannelFleet:
     async def switch_over(self, name: str, *, patience_s: float) -> None:
         request = m.Switchover(name=name, patience_s=patience_s)
         await self._linked.ask(request, timeout_s=patience_s + SWITCHOVER_SECONDS_MAX)
+
+    async def cancel(self, process_id: int, secret: bytes, *, timeout_s: float) -> bool:
+        request = m.CancelQuery(process_id=process_id, secret=secret.hex())
+        return (await self._linked.ask(request, timeout_s=timeout_s)).is_known
 
     def report(self, samples: Sequence[m.EndpointSample]) -> None:
         self._linked.tell(m.ProxySample(proxy=self._name, samples=tuple(samples)))

@@ -7,7 +7,7 @@ were told at their login, so that is what they are told here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from struct import Struct
 
 from torpor_proxy.core.wire import HEAD_BYTES
@@ -16,6 +16,45 @@ _head = Struct(">BI").unpack_from
 _process_id = Struct(">I")
 _NOTIFICATION = ord("A")
 _ID_END = HEAD_BYTES + _process_id.size
+
+BACKENDS_MAX = 4096
+"""The last ones: a notification may come after its sender was parked."""
+
+_STRANGER_MAX = (1 << 31) - 1
+"""Counted down from here: neither the kernel nor a session that is born parked comes so far."""
+
+
+class ToldAs(Mapping[int, int]):
+    """By the process id of a backend: the one by which the clients of this proxy know it.
+
+    Of backends of others only those that would be taken for one of these clients.
+    """
+
+    def __init__(self, of_clients: Container[int]) -> None:
+        """``of_clients``: the ids that open clients of this proxy were told."""
+        self._of_clients = of_clients
+        self._by_backend: dict[int, int] = {}
+
+    def remember(self, backend: int, told: int) -> None:
+        """The session of that backend is known by this id."""
+        self._by_backend.pop(backend, None)
+        self._by_backend[backend] = told
+        if len(self._by_backend) > BACKENDS_MAX:
+            del self._by_backend[next(iter(self._by_backend))]
+
+    def __getitem__(self, backend: int) -> int:
+        known = self._by_backend.get(backend)
+        if known is not None:
+            return known
+        if backend in self._of_clients:
+            return _STRANGER_MAX - backend
+        raise KeyError(backend)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._by_backend)
+
+    def __len__(self) -> int:
+        return len(self._by_backend)
 
 
 def may_notify(data: bytes) -> bool:

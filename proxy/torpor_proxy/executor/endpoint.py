@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Container, Coroutine, Sequence
 from itertools import islice
 from time import monotonic
 
@@ -17,6 +17,7 @@ from torpor_proxy.core.gate import Gate, Standing
 from torpor_proxy.core.parameters import Pairs
 from torpor_proxy.core.refusals import CannotWake, NoRoom, Refusal, Refused, TooManySessions
 from torpor_proxy.core.routing import Route
+from torpor_proxy.core.senders import ToldAs
 from torpor_proxy.executor.arrival import Arrival
 from torpor_proxy.executor.conversation import Backend
 from torpor_proxy.executor.host import Chaos, Identity, State
@@ -40,9 +41,6 @@ CLEAR_AGAIN_SECONDS = 0.05
 
 NO_CHAOS = Chaos()
 
-PROCESS_IDS_MAX = 4096
-"""Of the last backends: a notification may come after its sender was parked."""
-
 REASONS_MAX = 3
 """Told to who asked for a suspend or a switchover."""
 
@@ -65,7 +63,9 @@ class Endpoint:
         new_key: Callable[[Session, int], tuple[int, bytes]],
         forget: Callable[[Session], None],
         chaos: Chaos = NO_CHAOS,
+        told_ids: Container[int] = (),
     ) -> None:
+        """``told_ids``: process ids that open clients of this proxy know themselves by."""
         self.info = info
         self.settings = settings
         self.sessions: set[Session] = set()
@@ -82,8 +82,7 @@ class Endpoint:
         self._way = Way(info.name, settings, fleet, computes, self._room)
         self._computes = computes
         self._usage = Usage(self.attached)
-        self.told_as: dict[int, int] = {}
-        """Process ids that clients were told, by those of their sessions' backends."""
+        self.told_as = ToldAs(told_ids)
         self.listeners = Listeners(
             Surroundings(
                 self._way.connect,
@@ -333,10 +332,7 @@ class Endpoint:
 
     def _remember_process_id(self, session: Session) -> None:
         if session.backend is not None and session.identity.key is not None:
-            self.told_as.pop(session.backend.process_id, None)
-            self.told_as[session.backend.process_id] = session.identity.key[0]
-            if len(self.told_as) > PROCESS_IDS_MAX:
-                del self.told_as[next(iter(self.told_as))]
+            self.told_as.remember(session.backend.process_id, session.identity.key[0])
 
     def why_not(self) -> Failure:
         if self._is_for_want_of_room:

@@ -13,6 +13,7 @@ from torpor_proxy.core import login, scram, wire
 from torpor_proxy.core.refusals import Refusal, Refused
 from torpor_proxy.core.routing import Route, route
 from torpor_proxy.core.startup import CancelRequest, Startup
+from torpor_proxy.executor.cancels import Cancels
 from torpor_proxy.executor.endpoint import Endpoint
 from torpor_proxy.executor.facts import Facts
 from torpor_proxy.executor.greeting import Greeting
@@ -30,6 +31,7 @@ class Door:
 
     registry: Registry
     fleet: Fleet
+    cancels: Cancels
     encryption: Encryption | None
     domains: tuple[str, ...]
     mock_secret: bytes
@@ -51,7 +53,7 @@ async def _open(door: Door, greeting: Greeting, client: str) -> None:
         async with asyncio.timeout(limit_s):
             packet = await greeting.packet()
         if isinstance(packet, CancelRequest):
-            door.registry.cancel(packet.process_id, packet.secret)
+            await door.cancels.carry_out(packet)
             greeting.stream.close()
         else:
             await _log_in(door, greeting, packet, client)

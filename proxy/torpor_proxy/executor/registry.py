@@ -24,6 +24,9 @@ SECRET_BYTES_SHORT = 4
 SECRET_BYTES_LONG = 32
 """Of a cancel key, for clients of protocol 3.0 and of 3.2."""
 
+BORN_FROM_MAX = 1 << 30
+"""Half of the process ids that no kernel gives."""
+
 _DRAIN_POLL_SECONDS = 0.02
 
 
@@ -43,6 +46,8 @@ class Registry:
         """Process ids that open clients know themselves by."""
         self._session_count = 0
         self._numbers = count(1)
+        self._first_born = secrets.randbelow(BORN_FROM_MAX)
+        """Other proxies begin elsewhere: their clients may be of the same database."""
         self._routes: Interner[tuple[object, ...], Route] = Interner()
 
     # --- endpoints --------------------------------------------------------------------
@@ -61,6 +66,7 @@ class Registry:
                 self._new_key,
                 self._left,
                 self._chaos,
+                self._told_ids,
             )
 
     def removed(self, name: str) -> None:
@@ -128,25 +134,34 @@ class Registry:
         if told is None:
             session.come_back()
         else:
-            session.be_born(told, born.process_id(identity.number))
+            session.be_born(told, self._process_id(session))
         if pending:
             stream.sink.received(pending)
 
-    def cancel(self, process_id: int, secret: bytes) -> None:
-        """Find the session of a cancel key; an unknown key does nothing, as in Postgres."""
+    async def cancel(self, process_id: int, secret: bytes) -> bool:
+        """Cancel what the session of a key is running; whether there is one here.
+
+        Ends once the signal is sent: whoever waits for that does not hit the client's next query.
+        """
         session = self._by_key.get(_key(process_id, secret))
-        if session is not None:
-            session.cancel()
+        sent = None if session is None else session.cancel()
+        if sent is not None:
+            await asyncio.wait([sent])
+        return session is not None
 
     def _new_key(self, session: Session, process_id: int) -> tuple[int, bytes]:
         is_long = session.identity.has_long_key
         secret = secrets.token_bytes(SECRET_BYTES_LONG if is_long else SECRET_BYTES_SHORT)
         if process_id in self._told_ids:
             # Of a compute that is gone: two clients would take each other's words for their own.
-            process_id = born.process_id(session.identity.number)
+            process_id = self._process_id(session)
         self._told_ids.add(process_id)
         self._by_key[_key(process_id, secret)] = session
         return process_id, secret
+
+    def _process_id(self, session: Session) -> int:
+        """One that no backend has."""
+        return born.process_id(self._first_born + session.identity.number)
 
     def _left(self, session: Session) -> None:
         self._session_count -= 1

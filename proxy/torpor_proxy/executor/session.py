@@ -379,12 +379,12 @@ class Session:
         self.client.sink = NOBODY
         self.client.close()
 
-    def cancel(self) -> None:
-        """Cancel what the session is running now; where it runs nothing: nothing."""
+    def cancel(self) -> asyncio.Future[None] | None:
+        """Cancel what it is running now; done once the signal is sent. None: it runs nothing."""
         is_running = self.state is State.ATTACHED and not self.exchange.is_idle
         is_repaired = self.state is State.CAPTURING and self.task is not None
-        if self.attachment is not None and (is_running or is_repaired):
-            self.host.cancel(self.attachment.backend)
+        backend = self.backend if is_running or is_repaired else None
+        return None if backend is None else self.host.cancel(backend)
 
     def _enter(self, state: State) -> None:
         before, self.state = self.state, state

@@ -51,6 +51,9 @@ class Hearer:
     def list_sessions(self, asked: m.ListSessions) -> m.SessionList:
         return m.SessionList()
 
+    async def cancel(self, process_id: int, secret: bytes) -> bool:
+        return False
+
 
 class Autoscaler:
     """Answers wakes by what the test has put into ``answers``; None hangs up instead."""

@@ -21,3 +21,9 @@ async def test_open_clients_know_themselves_by_different_process_ids() -> None:
     assert first[0] == 87 and second[0] > KERNEL_PROCESS_ID_MAX
     registry._left(sessions[0])
     assert registry._new_key(sessions[2], 87)[0] == 87
+
+
+async def test_sessions_that_are_born_parked_in_two_proxies_have_different_process_ids() -> None:
+    registries = [Registry(Settings(), cast("Any", None), cast("Any", None)) for _ in range(2)]
+    first, second = (each._process_id(new_session(FakeHost())[0]) for each in registries)
+    assert first != second and min(first, second) > KERNEL_PROCESS_ID_MAX

@@ -38,3 +38,20 @@ def test_a_message_in_parts_is_changed_only_where_its_id_is_whole(cut: int) -> N
 
 def test_what_has_no_notification_stays_the_same_object() -> None:
     assert not senders.may_notify(ROW) and senders.as_told(ROW, 0, TOLD_AS) is ROW
+
+
+def test_a_sender_of_another_proxy_is_never_taken_for_a_client_of_this_one() -> None:
+    """Its compute counts from the beginning again, and comes to a number that was told before."""
+    told = senders.ToldAs({7, 8})
+    told.remember(100, 7)
+    assert senders.as_told(notification(100), 0, told) == notification(7)
+    assert senders.as_told(notification(300), 0, told) == notification(300)
+    stranger = senders.as_told(notification(8), 0, told)
+    assert stranger == notification((1 << 31) - 1 - 8) and told.get(8) not in (7, 8, None)
+
+
+def test_only_the_last_backends_are_remembered() -> None:
+    told = senders.ToldAs(())
+    for backend in range(senders.BACKENDS_MAX + 1):
+        told.remember(backend, 1)
+    assert len(told) == senders.BACKENDS_MAX and 0 not in told and next(iter(told)) == 1

@@ -1,0 +1,82 @@
+"""Two proxies over one database: each serves it, and none does harm to a session of the other."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from support.agent import WAIT_SECONDS_MAX
+from support.network_town import PASSWORD, NetworkTown, opened_network_town
+from support.wire_client import WireClient, error_of, query
+from torpor_proxy.core import wire
+
+SLEEP = "select pg_sleep(600)"
+
+RUNNING = (
+    "select count(*) from pg_stat_activity where query like '%pg_sleep(600)%'"
+    " and state = 'active' and pid <> pg_backend_pid()"
+)
+
+
+@pytest.fixture
+async def town() -> AsyncIterator[NetworkTown]:
+    async with opened_network_town(proxies=2) as opened:
+        yield opened
+
+
+async def one(connection: psycopg.AsyncConnection[Any], sql: str) -> Any:
+    row = await (await connection.execute(sql)).fetchone()
+    return None if row is None else row[0]
+
+
+async def is_running(watcher: psycopg.AsyncConnection[Any]) -> None:
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
+        while not await one(watcher, RUNNING):
+            await asyncio.sleep(0.02)
+
+
+# --- cancel requests ---------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def connected(town: NetworkTown, proxy: int) -> Iterator[WireClient]:
+    address = town.proxies[proxy].address
+    with socket.create_connection((address.host, address.port), WAIT_SECONDS_MAX) as made:
+        yield WireClient(made)
+
+
+def cancel(town: NetworkTown, proxy: int, key: tuple[int, bytes]) -> None:
+    """Until the proxy has hung up: then the signal is sent, or there is nobody to send it to."""
+    with connected(town, proxy) as client:
+        client.send(wire.cancel_request(*key))
+        assert client.rest() == b""
+
+
+@pytest.mark.parametrize("minor", [0, 2])
+async def test_a_cancel_request_finds_its_query_whichever_proxy_it_reaches(
+    town: NetworkTown, minor: int
+) -> None:
+    """Also by a key from before a sleep; and one that nobody knows does nothing."""
+    with connected(town, 0) as client:
+        client.send(wire.startup({"user": "app", "database": "shop/app"}.items(), minor))
+        await asyncio.to_thread(client.until, b"R")
+        await asyncio.to_thread(client.prove, PASSWORD)
+        await asyncio.to_thread(client.until, b"Z")
+        process_id, secret = client.key
+        await town.fall_asleep()
+        client.send(query(SLEEP))
+        async with await town.connect(1) as watcher:
+            await is_running(watcher)
+            wrong = secret[:-1] + bytes([secret[-1] ^ 1])
+            await asyncio.to_thread(cancel, town, 1, (process_id, wrong))
+            assert await one(watcher, RUNNING) == 1
+            await asyncio.to_thread(cancel, town, 1, client.key)
+            messages = await asyncio.to_thread(client.until, b"Z")
+            assert error_of(messages)["C"] == "57014"
+            assert await one(watcher, RUNNING) == 0
