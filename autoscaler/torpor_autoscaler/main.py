@@ -31,7 +31,7 @@ from torpor_channel.health import answering
 
 if TYPE_CHECKING:
     from torpor_autoscaler.adapters.kubernetes.cluster import KubernetesCluster
-from torpor_channel.tls import Identity
+from torpor_channel.tls import Identity, are_there, files_of
 
 log = logging.getLogger(__name__)
 
@@ -134,8 +134,14 @@ async def run(settings: Settings) -> None:
     asked_to_end = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, asked_to_end.set)
-    async with serving(settings), answering(settings.health, why_not_ready=str):
-        await asked_to_end.wait()
+    waiting_for = ["its certificate"]
+    async with answering(settings.health, lambda: " and ".join(waiting_for)):
+        if settings.tls and not await are_there(files_of(settings.tls), asked_to_end):
+            return
+        waiting_for[:] = ["the cluster's databases"]
+        async with serving(settings):
+            waiting_for.clear()
+            await asked_to_end.wait()
 
 
 def main(argv: Sequence[str]) -> int:

@@ -6,9 +6,10 @@ replaces them while the component runs: every new connection is made with what i
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,9 @@ HANDSHAKE_SECONDS_MAX = 5.0
 
 SHUTDOWN_SECONDS_MAX = 2.0
 """For the other side's last word when we hang up. Nothing depends on it."""
+
+LOOK_EVERY_SECONDS = 0.1
+"""For files that are not there yet: three looks are some microseconds."""
 
 _FILES = ("tls.crt", "tls.key", "ca.crt")
 
@@ -100,6 +104,28 @@ class Identity:
         return context
 
 
+def files_of(folder: Path) -> tuple[Path, ...]:
+    """Those that an :class:`Identity` is made of."""
+    return tuple(folder / name for name in _FILES)
+
+
+async def are_there(files: Sequence[Path], unless: asyncio.Event) -> bool:
+    """Waits for all of them: on a new cluster the operator makes them a moment after we start.
+
+    False where ``unless`` is set before.
+    """
+    if missing := [str(file) for file in files if not file.exists()]:
+        log.info("waits_for_files", extra={"missing": missing})
+    while any(not file.exists() for file in files):
+        try:
+            async with asyncio.timeout(LOOK_EVERY_SECONDS):
+                await unless.wait()
+            return False
+        except TimeoutError:
+            continue
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Trust:
     """With whom a connection is wanted, and as whom."""
@@ -117,5 +143,5 @@ def common_name(certificate: Mapping[str, Any] | None) -> str:
 
 
 def _stamp(folder: Path) -> _Stamp:
-    found = [(folder / name).stat() for name in _FILES]
+    found = [file.stat() for file in files_of(folder)]
     return tuple((each.st_ino, each.st_mtime_ns, each.st_size) for each in found)

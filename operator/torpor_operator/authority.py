@@ -19,7 +19,6 @@ from torpor_kube.kinds import POD, SECRET
 from torpor_kube.port import Document, Kube
 from torpor_operator.adapters.keys import make_authority, make_leaf, read_authority, read_leaf
 from torpor_operator.core.certificates import (
-    SERVER_SECRET,
     Authorities,
     CertificateAction,
     DropPrevious,
@@ -36,14 +35,17 @@ from torpor_operator.core.certificates import (
 )
 from torpor_operator.core.naming import MANAGED_BY
 from torpor_operator.ports import Clock
-from torpor_operator.times import api_time
+from torpor_operator.times import api_micro_time
 
 log = logging.getLogger(__name__)
 
 AUTHORITY_SECRET = "torpor-ca"
 
 CERTIFICATE_ANNOTATION = "torpor.dev/certificate-written"
-"""On the proxies' pods: when what clients are shown last changed."""
+"""On the pods of components: when one of their certificates was last made."""
+
+HURRIED = frozenset({"autoscaler", "proxy"})
+"""Whose pods are there before their certificates; those of computes are made after them."""
 
 ROUNDS_MAX = 4
 """Steps of the authority in one look: the first one is made and used at once."""
@@ -111,6 +113,7 @@ class CertificateKeeper:
     ) -> None:
         current = Pair(authority["tls.crt"], authority["tls.key"])
         trusted = bundle(authority)
+        waiting = set[str]()
         made = {name: dict(held.data) if held else {} for name, held in secrets.items()}
         for action in plan_leaves(known, leaves, wanted, now):
             assert isinstance(action, Issue | Trust)
@@ -121,19 +124,21 @@ class CertificateKeeper:
             data["ca.crt"] = trusted
             await self._write(action.leaf.secret, data)
             log.info("certificate_written", extra={"secret": action.leaf.secret})
-            if action.leaf.secret == SERVER_SECRET:
-                await self._hurry_proxies(now)
+            if isinstance(action, Issue):
+                waiting.add(action.leaf.component)
+        for component in waiting & HURRIED:
+            await self._hurry(component, now)
         self._keep_own(made["torpor-operator-tls"])
 
-    async def _hurry_proxies(self, now: float) -> None:
+    async def _hurry(self, component: str, now: float) -> None:
         """A kubelet brings a Secret to a pod within a minute or two, and at once where the pod
-        changes: the first client in a new namespace need not wait for its name.
+        changes: a new Torpor need not wait for its certificates, and the first client in a new
+        namespace not for its name.
         """
-        proxies = await self._kube.page(
-            POD, self._namespace, labels=f"{names.COMPONENT_LABEL}=proxy"
-        )
-        for pod in proxies.items:
-            patch = {"metadata": {"annotations": {CERTIFICATE_ANNOTATION: api_time(now)}}}
+        of_it = f"{names.COMPONENT_LABEL}={component}"
+        pods = await self._kube.page(POD, self._namespace, labels=of_it)
+        for pod in pods.items:
+            patch = {"metadata": {"annotations": {CERTIFICATE_ANNOTATION: api_micro_time(now)}}}
             try:
                 await self._kube.patch(POD, name_of(pod), self._namespace, patch)
             except NotFound:

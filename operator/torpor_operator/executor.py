@@ -36,6 +36,7 @@ from torpor_operator.core.actions import (
 from torpor_operator.core.cache import Cache, ChildId, see_child_of
 from torpor_operator.core.naming import MANAGED_BY, Key, key_of
 from torpor_operator.core.retained import is_retained, see_retained
+from torpor_operator.core.seen import see_database
 from torpor_operator.core.seen_pods import SeenPod, see_pod
 from torpor_operator.core.targets import Target
 from torpor_operator.notes import Notes
@@ -122,9 +123,12 @@ class Executor:
         except NotFound:
             log.debug("gone_already", extra={"kind": kind.kind, "object": str(key)})
             return
-        finalizers = metadata(made).get("finalizers")
-        if "deletionTimestamp" not in metadata(made) or finalizers:
+        if "deletionTimestamp" not in metadata(made) or metadata(made).get("finalizers"):
             self.learn(kind, made)
+        elif kind == SERVERLESS_DATABASE:
+            self._report(self._cache.database_gone(key))
+        elif kind == WARM_POOL:
+            self._report(self._cache.pool_gone(key.name))
 
     async def _delete(self, action: Delete) -> None:
         try:
@@ -159,7 +163,7 @@ class Executor:
     def learn(self, kind: Kind, document: Document) -> None:
         """What we have just written or read is news like any other; the watch says it again."""
         if kind == SERVERLESS_DATABASE:
-            self._cache.database_seen(document)
+            self._cache.database_seen(see_database(document))
         elif kind == WARM_POOL:
             self._cache.pool_seen(document)
         elif kind == POD:

@@ -9,11 +9,11 @@ from contextlib import aclosing
 from typing import Any
 
 from torpor_api.failures import Conflict, Failure
-from torpor_kube.kinds import SERVERLESS_DATABASE, WARM_POOL, Kind
+from torpor_kube.documents import name_of, namespace_of
 from torpor_kube.port import Document
 from torpor_kube.watching import Watch
 from torpor_operator.core.cache import Cache
-from torpor_operator.core.naming import Key, key_of
+from torpor_operator.core.naming import Key
 from torpor_operator.core.targets import CERTIFICATES, Sort, Target
 from torpor_operator.settings import Settings
 from torpor_operator.work_queue import WorkQueue
@@ -35,19 +35,20 @@ class Leading:
         cache: Cache,
         settings: Settings,
         looks: Mapping[Sort, Look],
-        all_of: Callable[[Kind], AsyncGenerator[Document, None]],
+        all_pools: Callable[[], AsyncGenerator[Document, None]],
     ) -> None:
         self._cache = cache
         self._settings = settings
-        self._all_of = all_of
+        self._all_pools = all_pools
         self._looks = looks
         self.queue = WorkQueue()
         self._watches: list[Watch[Any]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._held: dict[Target, None] = {}
-        self._told_of = {kind: asyncio.Event() for kind in (WARM_POOL, SERVERLESS_DATABASE)}
-        self._gone: set[tuple[Kind, Key]] = set()
-        """Resources that went while all were being listed."""
+        self._is_told = asyncio.Event()
+        """kopf has told of a pool."""
+        self._gone: set[str] = set()
+        """Pools that went while all were being listed."""
         self.has_certificates = asyncio.Event()
         """They have been looked at: what databases hand out names whom to trust."""
         self.is_complete = asyncio.Event()
@@ -80,44 +81,25 @@ class Leading:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    # --- resources, as kopf tells them (on this loop) ----------------------------------------
+    # --- pools, as kopf tells them (on this loop) --------------------------------------------
 
-    def _is_ours(self, kind: Kind, key: Key) -> bool:
-        """Databases of the watched namespaces, and pools of Torpor's own."""
-        if kind == SERVERLESS_DATABASE:
-            return not self._settings.watched or key.namespace in self._settings.watched
-        return key.namespace == self._settings.namespace
-
-    def changed(self, kind: Kind, document: Document, is_gone: bool) -> None:
-        self._told_of[kind].set()
-        if not self._is_ours(kind, key_of(document)):
+    def pool_changed(self, document: Document, is_gone: bool) -> None:
+        self._is_told.set()
+        if namespace_of(document) != self._settings.namespace:
             return
         if is_gone:
             if not self.is_complete.is_set():
-                self._gone.add((kind, key_of(document)))
-            self._forget(kind, key_of(document))
-        else:
-            self._see(kind, document)
-
-    def _see(self, kind: Kind, document: Document) -> None:
-        if kind == SERVERLESS_DATABASE:
-            self.report(self._cache.database_seen(document))
+                self._gone.add(name_of(document))
+            self.report(self._cache.pool_gone(name_of(document)))
         else:
             self.report(self._cache.pool_seen(document))
-
-    def _forget(self, kind: Kind, key: Key) -> None:
-        if kind == SERVERLESS_DATABASE:
-            self.report(self._cache.database_gone(key))
-        else:
-            self.report(self._cache.pool_gone(key.name))
 
     # --- work --------------------------------------------------------------------------------
 
     async def _await_all(self) -> None:
         for watch in self._watches:
             await watch.is_listed.wait()
-        for kind in self._told_of:
-            await self._see_all(kind)
+        await self._see_pools()
         await self.has_certificates.wait()
         log.info("all_seen", extra={"databases": len(self._cache.databases)})
         self.is_complete.set()
@@ -126,28 +108,26 @@ class Leading:
         self._held.clear()
         self._gone.clear()
 
-    async def _see_all(self, kind: Kind) -> None:
+    async def _see_pools(self) -> None:
         """kopf does not say when it has told all, so they are listed once more beside it.
 
         Once it has told of one, it tells the end of every one that such a list has.
         """
         while True:
             try:
-                if await self._has_any(kind):
-                    await self._told_of[kind].wait()
+                if await self._has_pools():
+                    await self._is_told.wait()
                     self._gone.clear()
-                    async for document in self._all_of(kind):
-                        key = key_of(document)
-                        if (kind, key) not in self._gone and self._is_ours(kind, key):
-                            self._see(kind, document)
+                    async for document in self._all_pools():
+                        if name_of(document) not in self._gone:
+                            self.report(self._cache.pool_seen(document))
                 return
             except Failure as failure:
-                fields = {"kind": kind.kind, "reason": failure.message}
-                log.warning("resources_not_listed", extra=fields)
+                log.warning("pools_not_listed", extra={"reason": failure.message})
                 await asyncio.sleep(LIST_AGAIN_S)
 
-    async def _has_any(self, kind: Kind) -> bool:
-        async with aclosing(self._all_of(kind)) as documents:
+    async def _has_pools(self) -> bool:
+        async with aclosing(self._all_pools()) as documents:
             async for _ in documents:
                 return True
         return False

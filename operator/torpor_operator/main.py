@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, S
 
 from torpor_api.logs import log_as_json
 from torpor_channel.health import Health
-from torpor_kube.kinds import SERVERLESS_DATABASE, Kind
+from torpor_kube.kinds import SERVERLESS_DATABASE, WARM_POOL, Kind
 from torpor_kube.login import chosen
 from torpor_kube.port import Document, Kube
 from torpor_kube.server import ApiServer
@@ -56,8 +56,8 @@ class OnLoop:
         self._leading = leading
         self._loop = loop
 
-    def changed(self, kind: Kind, document: Document, is_gone: bool) -> None:
-        self._loop.call_soon_threadsafe(self._leading.changed, kind, document, is_gone)
+    def pool_changed(self, document: Document, is_gone: bool) -> None:
+        self._loop.call_soon_threadsafe(self._leading.pool_changed, document, is_gone)
 
 
 class Operator:
@@ -76,7 +76,9 @@ class Operator:
             kube, clock, settings.namespace, self._server_leaf, settings.tls_folder
         )
         databases = Databases(kube, self.cache, executor, clock, self._house)
-        pools = Pools(kube, self.cache, executor, clock, _pod_settings(settings), self._databases)
+        pools = Pools(
+            kube, self.cache, executor, clock, _pod_settings(settings), self._all_databases
+        )
         self.leading = Leading(
             self.cache,
             settings,
@@ -85,7 +87,7 @@ class Operator:
                 Sort.POOL: pools.look,
                 Sort.CERTIFICATES: self._look_at_certificates,
             },
-            self._all_of,
+            self._all_pools,
         )
 
     def _report(self, targets: Iterable[Target]) -> None:
@@ -100,18 +102,22 @@ class Operator:
         self.leading.has_certificates.set()
         return again_in_s
 
-    def _databases(self) -> AsyncIterator[Document]:
-        return self._all_of(SERVERLESS_DATABASE)
+    def _all_pools(self) -> AsyncGenerator[Document, None]:
+        return self._all_of(WARM_POOL, self._settings.namespace)
 
-    async def _all_of(self, kind: Kind) -> AsyncGenerator[Document, None]:
-        for namespace in _namespaces(self._settings) or [""]:
-            page = await self._kube.page(kind, namespace)
-            while True:
-                for document in page.items:
-                    yield document
-                if not page.rest:
-                    break
-                page = await self._kube.page(kind, namespace, rest=page.rest)
+    async def _all_databases(self) -> AsyncGenerator[Document, None]:
+        for namespace in self._settings.watched or ("",):
+            async for document in self._all_of(SERVERLESS_DATABASE, namespace):
+                yield document
+
+    async def _all_of(self, kind: Kind, namespace: str) -> AsyncGenerator[Document, None]:
+        page = await self._kube.page(kind, namespace)
+        while True:
+            for document in page.items:
+                yield document
+            if not page.rest:
+                return
+            page = await self._kube.page(kind, namespace, rest=page.rest)
 
     def _house(self) -> House:
         settings = self._settings
@@ -136,11 +142,6 @@ class Operator:
         )
 
 
-def _namespaces(settings: Settings) -> list[str]:
-    """Of resources; none means all."""
-    return sorted({*settings.watched, settings.namespace}) if settings.watched else []
-
-
 def _pod_settings(settings: Settings) -> PodSettings:
     return PodSettings(
         image=settings.compute_image,
@@ -162,7 +163,7 @@ async def leading(
     report, watched = operator.leading.report, settings.watched
     operator.leading.start(watches(kube, operator.cache, settings.namespace, watched, report))
     registry = registry_for(OnLoop(operator.leading, loop), login)
-    thread = KopfThread(registry, _namespaces(settings), lambda: _told(loop, ended))
+    thread = KopfThread(registry, settings.namespace, lambda: _told(loop, ended))
     thread.start()
     try:
         yield operator

@@ -6,6 +6,7 @@ import base64
 import os
 from collections.abc import AsyncIterator, Callable
 
+from torpor_api.failures import NotFound
 from torpor_kube.documents import metadata, name_of, version_of
 from torpor_kube.kinds import POD, VOLUME_CLAIM, WARM_POOL
 from torpor_kube.port import Document, Kube
@@ -59,12 +60,24 @@ class Pools:
         for action in plan.actions:
             if not await self._is_claimed_meanwhile(action):
                 await self._executor.carry_out(action)
+        if plan.start and not await self._is_there(document):
+            self._cache.pool_gone(key.name)
+            return None
         for _ in range(plan.start):
             await self._start(document)
         await self._say(document, plan)
         if may_be_let_go(facts):
             await self._let_go(document)
         return plan.again_in_s
+
+    async def _is_there(self, document: Document) -> bool:
+        """Nobody may have heard of its end, and computes for a pool that is gone would come and go
+        for ever."""
+        try:
+            found = await self._kube.get(WARM_POOL, name_of(document), self._settings.namespace)
+        except NotFound:
+            return False
+        return metadata(found).get("uid") == metadata(document).get("uid")
 
     async def _prepare(self, document: Document) -> None:
         """Before its first pod: who deletes it must wait for them, and they need a volume."""

@@ -22,7 +22,7 @@ from torpor_api.failures import Failure, InvalidRequest, NotFound
 from torpor_api.logs import log_as_json
 from torpor_channel.address import Address, TcpAddress, parse_address, parse_tcp
 from torpor_channel.health import answering
-from torpor_channel.tls import Identity
+from torpor_channel.tls import Identity, are_there, files_of
 from torpor_proxy.adapters.certificate import Certificate
 from torpor_proxy.adapters.compute import SocketComputes
 from torpor_proxy.adapters.fleet import ChannelFleet
@@ -146,6 +146,22 @@ async def serve(options: Options, settings: Settings) -> None:
     listening, asked_to_end = asyncio.Event(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, asked_to_end.set)
+    async with answering(options.health, lambda: _why_not_ready(listening, asked_to_end)):
+        if await are_there(_files(options), asked_to_end):
+            await _serve(options, settings, listening, asked_to_end)
+
+
+def _files(options: Options) -> tuple[Path, ...]:
+    """Which somebody makes while we wait, where we are on a network."""
+    if options.tls is None:
+        return ()
+    own = (options.certificate, options.key)
+    return (*files_of(options.tls), *(file for file in own if file is not None))
+
+
+async def _serve(
+    options: Options, settings: Settings, listening: asyncio.Event, asked_to_end: asyncio.Event
+) -> None:
     encryption = None
     if options.certificate is not None and options.key is not None:
         encryption = Certificate(options.certificate, options.key)
@@ -159,15 +175,14 @@ async def serve(options: Options, settings: Settings) -> None:
     listener = Listener(settings, lambda stream, client: open_session(door, stream, client))
     watching = asyncio.create_task(_watch(registry, fleet, settings))
     try:
-        async with answering(options.health, lambda: _why_not_ready(listening, asked_to_end)):
-            await fleet.ready(timeout_s=FLEET_SECONDS_MAX)
-            await listener.listen(options.host, options.port)
-            listening.set()
-            log.info("listening", extra={"host": options.host, "port": options.port})
-            await asked_to_end.wait()
-            log.info("draining", extra={"timeout_s": settings.drain_timeout_s})
-            await listener.close()
-            await registry.drain()
+        await fleet.ready(timeout_s=FLEET_SECONDS_MAX)
+        await listener.listen(options.host, options.port)
+        listening.set()
+        log.info("listening", extra={"host": options.host, "port": options.port})
+        await asked_to_end.wait()
+        log.info("draining", extra={"timeout_s": settings.drain_timeout_s})
+        await listener.close()
+        await registry.drain()
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
@@ -178,7 +193,9 @@ def _why_not_ready(listening: asyncio.Event, asked_to_end: asyncio.Event) -> str
     """An autoscaler that is lost later is no reason: whoever is awake is served without one."""
     if asked_to_end.is_set():
         return "draining"
-    return "" if listening.is_set() else "waits for the autoscaler to tell of the databases"
+    if listening.is_set():
+        return ""
+    return "waits for its certificates, and for the autoscaler to tell of the databases"
 
 
 async def _watch(registry: Registry, fleet: ChannelFleet, settings: Settings) -> None:

@@ -144,12 +144,9 @@ async def operating(fake: FakeKube, run_dir: Path) -> AsyncIterator[World]:
     """One operator, from its start to its end; another may follow."""
     kube, others = ApiServer(at(fake.url)), Others()
     operator = Operator(settings(run_dir), kube, others, others)
-    resources = [
-        Watch(kube, kind, lambda one: one, ResourceFeed(operator.leading, kind))
-        for kind in (kinds.SERVERLESS_DATABASE, kinds.WARM_POOL)
-    ]
+    pools = Watch(kube, kinds.WARM_POOL, lambda one: one, PoolFeed(operator.leading))
     leading = operator.leading
-    leading.start([*watches(kube, operator.cache, SYSTEM, (), leading.report), *resources])
+    leading.start([*watches(kube, operator.cache, SYSTEM, (), leading.report), pools])
     try:
         yield World(fake, operator, others)
     finally:
@@ -157,19 +154,18 @@ async def operating(fake: FakeKube, run_dir: Path) -> AsyncIterator[World]:
         await kube.close()
 
 
-class ResourceFeed:
+class PoolFeed:
     """kopf's part."""
 
-    def __init__(self, leading: Leading, kind: Kind) -> None:
+    def __init__(self, leading: Leading) -> None:
         self._leading = leading
-        self._kind = kind
 
     def listed(self, all: Iterable[Document]) -> None:
         for one in all:
             self.changed(one)
 
     def changed(self, one: Document) -> None:
-        self._leading.changed(self._kind, one, is_gone=False)
+        self._leading.pool_changed(one, is_gone=False)
 
     def deleted(self, one: Document) -> None:
-        self._leading.changed(self._kind, one, is_gone=True)
+        self._leading.pool_changed(one, is_gone=True)

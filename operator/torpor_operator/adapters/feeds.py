@@ -1,5 +1,5 @@
-"""The watches on what belongs to databases and pools: each change goes to the cache, and whatever
-it concerns is looked at.
+"""The watches on databases and on what belongs to them and to pools: each change goes to the cache,
+and whatever it concerns is looked at.
 
 They are the port's own and not kopf's: kopf keeps 0.8 KiB of every object that it watches, and
 does not hear of what was deleted while a watch was interrupted.
@@ -12,12 +12,21 @@ from typing import Any, Generic, TypeVar
 
 from torpor_kube import names
 from torpor_kube.documents import labels_of, name_of
-from torpor_kube.kinds import CONFIG_MAP, POD, SECRET, SERVICE, VOLUME_CLAIM, Kind
+from torpor_kube.kinds import (
+    CONFIG_MAP,
+    POD,
+    SECRET,
+    SERVERLESS_DATABASE,
+    SERVICE,
+    VOLUME_CLAIM,
+    Kind,
+)
 from torpor_kube.port import Document, Kube
 from torpor_kube.watching import Watch
 from torpor_operator.core.cache import Cache, ChildNews, see_child_of
 from torpor_operator.core.naming import CERTIFICATES_SELECTOR, CHILDREN_SELECTOR, Key
 from torpor_operator.core.retained import RETAINED, Retained, see_retained
+from torpor_operator.core.seen import SeenDatabase, see_database
 from torpor_operator.core.seen_pods import SeenPod, see_pod
 from torpor_operator.core.targets import CERTIFICATES, Target
 
@@ -64,8 +73,11 @@ def watches(
 def _of_databases(
     kube: Kube, cache: Cache, system: str, watched: Sequence[str], report: Report
 ) -> Iterator[Watch[Any]]:
-    """Their Secrets and Services; verifiers are in Torpor's own namespace."""
-    for namespace in {*watched, system} if watched else {""}:
+    """They, their Secrets and their Services; verifiers are in Torpor's own namespace."""
+    for namespace in sorted(set(watched)) or [""]:
+        resources = _resources(cache, namespace, report)
+        yield Watch(kube, SERVERLESS_DATABASE, see_database, resources, namespace=namespace)
+    for namespace in sorted({*watched, system}) if watched else [""]:
         for kind in (SECRET, SERVICE):
             sink = _children(cache, kind, namespace, report)
             where = {"namespace": namespace, "labels": CHILDREN_SELECTOR}
@@ -82,6 +94,15 @@ def _of_torpor(kube: Kube, cache: Cache, system: str, report: Report) -> list[Wa
         Watch(kube, CONFIG_MAP, see_retained, _kept(cache, report), **kept),
         Watch(kube, SECRET, name_of, _certificates(report), **tls),
     ]
+
+
+def _resources(cache: Cache, namespace: str, report: Report) -> Feed[SeenDatabase]:
+    return Feed(
+        report,
+        lambda there: cache.databases_listed(namespace, there),
+        cache.database_seen,
+        lambda seen: cache.database_gone(seen.key),
+    )
 
 
 def _child(kind: Kind) -> Callable[[Document], ChildNews]:

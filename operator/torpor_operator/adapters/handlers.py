@@ -1,8 +1,13 @@
-"""kopf's part: it watches the two kinds of resource and says what has changed, level-triggered.
+"""kopf's part: it watches the WarmPools and says what has changed, level-triggered.
+
+The databases have watches of their own (:mod:`feeds`): there are thousands of them, of each of
+which kopf would keep 0.8 KiB, and what is deleted while its watch is interrupted it never hears of.
+A pool holds a finalizer until the operator itself lets it go, and is asked for before a compute is
+started for it.
 
 Handlers feed the cache and the queue and decide nothing; kopf's own state (annotations, finalizers,
 daemons) is not used, and neither are its indices: while one is filled, each object wakes all that
-wait for it, a thousand objects for ten seconds of a processor.
+wait for it.
 
 It runs in a thread with an event loop of its own, because at its end it cancels every task that it
 finds on its loop.
@@ -13,13 +18,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import kopf
 from kopf._core.engines.peering import Identity
 
-from torpor_kube.kinds import SERVERLESS_DATABASE, WARM_POOL, Kind
+from torpor_kube.kinds import WARM_POOL
 from torpor_kube.login import is_in_pod
 from torpor_kube.port import Document
 
@@ -57,30 +62,24 @@ async def kopf_login(settings: kopf.OperatorSettings, **_: Any) -> kopf.Connecti
     return found
 
 
-class Resources(Protocol):
+class Pools(Protocol):
     """Who is told; from kopf's thread."""
 
-    def changed(self, kind: Kind, document: Document, is_gone: bool) -> None:
+    def pool_changed(self, document: Document, is_gone: bool) -> None:
         """It is like this now, or this was its last state. First all there are, in any order."""
 
 
-def registry_for(resources: Resources, login: Login) -> Any:
-    """Both kinds."""
+def registry_for(pools: Pools, login: Login) -> Any:
+    """Of one operator."""
     registry = kopf.OperatorRegistry()
     kopf.on.startup(registry=registry)(_configure)
-
     kopf.on.login(registry=registry)(login)
-    for kind in (SERVERLESS_DATABASE, WARM_POOL):
-        _watch(registry, kind, resources)
-    return registry
 
-
-def _watch(registry: Any, kind: Kind, resources: Resources) -> None:
-    where = (kind.group, kind.version, kind.plural)
-
-    @kopf.on.event(*where, id=f"changed-{kind.plural}", registry=registry)
+    @kopf.on.event(WARM_POOL.group, WARM_POOL.version, WARM_POOL.plural, registry=registry)
     async def changed(event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
-        resources.changed(kind, dict(body), event["type"] == "DELETED")
+        pools.pool_changed(dict(body), event["type"] == "DELETED")
+
+    return registry
 
 
 async def _configure(settings: kopf.OperatorSettings, **_: Any) -> None:
@@ -102,10 +101,9 @@ async def _configure(settings: kopf.OperatorSettings, **_: Any) -> None:
 class KopfThread:
     """Runs it until it is told to stop; that it ends before is a reason to end the process."""
 
-    def __init__(self, registry: Any, namespaces: Sequence[str], ended: Callable[[], None]) -> None:
-        """``namespaces``: none means all of them."""
+    def __init__(self, registry: Any, namespace: str, ended: Callable[[], None]) -> None:
         self._registry = registry
-        self._namespaces = namespaces
+        self._namespace = namespace
         self._ended = ended
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
@@ -127,8 +125,7 @@ class KopfThread:
             asyncio.run(
                 kopf.operator(
                     registry=self._registry,
-                    clusterwide=not self._namespaces,
-                    namespaces=self._namespaces,
+                    namespaces=[self._namespace],
                     # Otherwise it asks for the name of the user, which has none in a pod.
                     identity=Identity("torpor"),
                     stop_flag=self._stop,

@@ -16,7 +16,7 @@ from torpor_kube.port import Document
 from torpor_operator.core import targets
 from torpor_operator.core.naming import MANAGED_BY, Key, database_of, key_of
 from torpor_operator.core.retained import Retained
-from torpor_operator.core.seen import Child, SeenDatabase, see_child, see_database
+from torpor_operator.core.seen import Child, SeenDatabase, see_child
 from torpor_operator.core.seen_pods import SeenPod
 from torpor_operator.core.targets import Sort, Target
 from torpor_operator.core.user_ids import UserIds
@@ -70,8 +70,7 @@ class Cache:
 
     # --- databases ---------------------------------------------------------------------------
 
-    def database_seen(self, document: Document) -> set[Target]:
-        seen = see_database(document)
+    def database_seen(self, seen: SeenDatabase) -> set[Target]:
         key = seen.key
         before = self.databases.get(key)
         self.databases[key] = seen
@@ -90,6 +89,17 @@ class Cache:
         self.erased(key)
         concerned = {targets.database(key)}  # It may have left something behind.
         return concerned | ({self.pool(gone.pool)} if gone else set())
+
+    def databases_listed(self, namespace: str, all: Iterable[SeenDatabase]) -> set[Target]:
+        """All there are in the namespace, or in all of them: others are gone."""
+        there = {seen.key: seen for seen in all}
+        concerned: set[Target] = set()
+        for key in [key for key in self.databases if namespace in ("", key.namespace)]:
+            if key not in there:
+                concerned |= self.database_gone(key)
+        for seen in there.values():
+            concerned |= self.database_seen(seen)
+        return concerned
 
     def named_computes(self) -> set[str]:
         """Those that hold a database, or held it when they were lost."""

@@ -78,6 +78,8 @@ class LeafWanted:
     """The first is its common name."""
     is_client: bool = True
     """It also says who asks; what database clients are shown does not."""
+    component: str = ""
+    """Whose pods have it mounted, and may wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,9 @@ def check_in_s(known: Authorities, leaves: Mapping[str, Leaf | None], now: float
 def component_leaves() -> tuple[LeafWanted, ...]:
     """Of Torpor's own parts, which know each other by these names."""
     parts = ("autoscaler", "proxy", "compute", "operator", "client")
-    return tuple(LeafWanted(f"torpor-{part}-tls", (f"{part}.torpor",)) for part in parts)
+    return tuple(
+        LeafWanted(f"torpor-{part}-tls", (f"{part}.torpor",), component=part) for part in parts
+    )
 
 
 SERVER_SECRET = "torpor-proxy-server-tls"
@@ -186,4 +190,5 @@ def server_leaf(
     for namespace in sorted(namespaces):
         names += [f"*.{namespace}.svc", f"*.{namespace}.svc.{cluster_domain}"]
         names += [f"*.{namespace}.{domain}" for domain in domains]
-    return LeafWanted(SERVER_SECRET, tuple(dict.fromkeys(names))[:NAMES_MAX], is_client=False)
+    kept = tuple(dict.fromkeys(names))[:NAMES_MAX]
+    return LeafWanted(SERVER_SECRET, kept, is_client=False, component="proxy")

@@ -23,7 +23,15 @@ from torpor_channel.admission import Admission
 from torpor_channel.client import Link, dial, dialled
 from torpor_channel.peer import ConnectionLost, Handlers, Peer
 from torpor_channel.server import Server
-from torpor_channel.tls import AUTOSCALER, COMPUTE, PROXY, Identity, Trust
+from torpor_channel.tls import (
+    AUTOSCALER,
+    COMPUTE,
+    PROXY,
+    Identity,
+    Trust,
+    are_there,
+    files_of,
+)
 
 SECONDS_MAX = 10.0
 ASK = m.AskRoleFacts(role="app")
@@ -337,3 +345,22 @@ async def test_questions_end_with_the_connection(world: World) -> None:
         with pytest.raises(ConnectionLost):
             await peer.ask(m.AskRoleFacts(role="late"), timeout_s=SECONDS_MAX)
             await peer.ask(ASK, timeout_s=SECONDS_MAX)
+
+
+async def test_files_that_come_later_are_waited_for(tmp_path: Path) -> None:
+    folder, told = tmp_path / "own", asyncio.Event()
+    waiting = asyncio.create_task(are_there(files_of(folder), told))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    Authority().folder(folder, PROXY)
+    async with asyncio.timeout(SECONDS_MAX):
+        assert await waiting
+    Identity(folder)
+
+
+async def test_whoever_is_told_to_end_waits_for_no_file(tmp_path: Path) -> None:
+    told = asyncio.Event()
+    waiting = asyncio.create_task(are_there(files_of(tmp_path / "own"), told))
+    told.set()
+    async with asyncio.timeout(SECONDS_MAX):
+        assert not await waiting

@@ -105,3 +105,63 @@ async def test_a_foreign_authority_is_used_and_left_alone(fake: FakeKube, tmp_pa
         leaf = world.get(kinds.SECRET, "torpor-proxy-tls", SYSTEM)
         assert authority and leaf and authority["data"] == encoded
         assert base64.b64decode(leaf["data"]["ca.crt"]).decode() == pair.certificate
+
+
+async def test_a_database_that_went_while_a_watch_was_interrupted_is_forgotten(
+    fake: FakeKube, tmp_path: Path
+) -> None:
+    async with operating(fake, tmp_path) as world:
+        for name in ("shop", "other"):
+            world.make(name)
+        await world.until("it is provided", lambda: is_provided(world, "shop"))
+        with fake.faults.away():
+            fake.cut_watches()
+            # Its finalizer is taken away as well: the operator has no part in its end.
+            key = (kinds.SERVERLESS_DATABASE, "default", "shop")
+            fake.objects.patch(key, {"metadata": {"finalizers": []}}, "")
+            world.delete(kinds.SERVERLESS_DATABASE, "shop")
+            fake.objects.compact()
+        databases = world.operator.cache.databases
+        await world.until("it is forgotten", lambda: [key.name for key in databases] == ["other"])
+        await world.until(
+            "nothing of it is left",
+            lambda: world.get(kinds.SECRET, "verifiers-default.shop", SYSTEM) is None,
+        )
+
+
+async def test_no_compute_is_started_for_a_pool_that_went_unheard(
+    fake: FakeKube, tmp_path: Path
+) -> None:
+    async with operating(fake, tmp_path) as world:
+        await world.until("a compute waits", lambda: len(world.pods()) == 1)
+        ghost = world.operator.cache.pools["default"]
+        world.delete(kinds.WARM_POOL, "default", SYSTEM)
+        for pod in world.pods():
+            key = (kinds.POD, SYSTEM, pod["metadata"]["name"])
+            fake.objects.patch(key, {"metadata": {"finalizers": []}}, "")
+        await world.until("it is gone", lambda: not world.get(kinds.WARM_POOL, "default", SYSTEM))
+        leading, cache = world.operator.leading, world.operator.cache
+        leading.pool_changed(ghost, is_gone=False)  # And nothing tells of its end.
+        await world.until("it is forgotten", lambda: "default" not in cache.pools)
+        assert world.pods() == []
+
+
+async def test_pods_that_wait_for_their_certificates_are_touched_when_these_are_made(
+    fake: FakeKube, tmp_path: Path
+) -> None:
+    """A kubelet looks at once where a pod changes, and else within a minute or two."""
+    for component in ("proxy", "autoscaler", "operator"):
+        labels = {"app.kubernetes.io/name": "torpor", "app.kubernetes.io/component": component}
+        metadata = {"name": f"{component}-1", "namespace": SYSTEM, "labels": labels}
+        fake.objects.create(kinds.POD, {"metadata": metadata, "spec": {}})
+    async with operating(fake, tmp_path) as world:
+
+        def touched() -> set[str]:
+            return {
+                pod["metadata"]["name"]
+                for pod in world.pods()
+                if "torpor.dev/certificate-written" in pod["metadata"].get("annotations", {})
+            }
+
+        await world.until("both are touched", lambda: touched() == {"proxy-1", "autoscaler-1"})
+        assert world.get(kinds.SECRET, "torpor-autoscaler-tls", SYSTEM) is not None

@@ -1,4 +1,4 @@
-"""kopf watches both kinds of resource and tells of each change, until it is told to end."""
+"""kopf watches the pools and tells of each change, until it is told to end."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import kopf
 import pytest
 
 from support.fake_kube.server import FakeKube
-from support.operating import SYSTEM, add_pool, serving
+from support.operating import SYSTEM, serving
 from torpor_kube import kinds
 from torpor_kube.documents import name_of
-from torpor_kube.kinds import Kind
 from torpor_kube.port import Document
 from torpor_operator.adapters.handlers import KopfThread, registry_for
 
@@ -25,18 +24,18 @@ class Told:
     """What it said, in order; from its thread."""
 
     def __init__(self) -> None:
-        self.all: list[tuple[str, str, bool]] = []
+        self.all: list[tuple[str, bool]] = []
         self.has_ended = False
 
-    def changed(self, kind: Kind, document: Document, is_gone: bool) -> None:
-        self.all.append((kind.kind, name_of(document), is_gone))
+    def pool_changed(self, document: Document, is_gone: bool) -> None:
+        self.all.append((name_of(document), is_gone))
 
     def ended(self) -> None:
         self.has_ended = True
 
-    async def hears(self, kind: Kind, name: str, is_gone: bool = False) -> None:
+    async def hears(self, name: str, is_gone: bool = False) -> None:
         async with asyncio.timeout(TOLD_S_MAX):
-            while (kind.kind, name, is_gone) not in self.all:
+            while (name, is_gone) not in self.all:
                 await asyncio.sleep(0.01)
 
 
@@ -47,12 +46,12 @@ async def fake() -> AsyncIterator[FakeKube]:
 
 
 @contextlib.asynccontextmanager
-async def watching(fake: FakeKube, *namespaces: str) -> AsyncIterator[Told]:
+async def watching(fake: FakeKube) -> AsyncIterator[Told]:
     async def login(**_: Any) -> kopf.ConnectionInfo:
         return kopf.ConnectionInfo(server=fake.url)
 
     told = Told()
-    thread = KopfThread(registry_for(told, login), namespaces, told.ended)
+    thread = KopfThread(registry_for(told, login), SYSTEM, told.ended)
     thread.start()
     try:
         yield told
@@ -60,41 +59,37 @@ async def watching(fake: FakeKube, *namespaces: str) -> AsyncIterator[Told]:
         await thread.close()
 
 
-def make(fake: FakeKube, name: str, namespace: str = "default") -> None:
+def make(fake: FakeKube, name: str, namespace: str = SYSTEM) -> None:
     document = {"metadata": {"name": name, "namespace": namespace}, "spec": {}}
-    fake.objects.create(kinds.SERVERLESS_DATABASE, document)
+    fake.objects.create(kinds.WARM_POOL, document)
 
 
 async def test_what_is_there_what_comes_and_what_goes_is_told(fake: FakeKube) -> None:
-    add_pool(fake)
     make(fake, "before")
     async with watching(fake) as told:
-        await told.hears(kinds.SERVERLESS_DATABASE, "before")
-        await told.hears(kinds.WARM_POOL, "default")
+        await told.hears("before")
         make(fake, "later")
-        await told.hears(kinds.SERVERLESS_DATABASE, "later")
-        fake.objects.delete((kinds.SERVERLESS_DATABASE, "default", "before"), {}, None)
-        await told.hears(kinds.SERVERLESS_DATABASE, "before", is_gone=True)
+        await told.hears("later")
+        fake.objects.delete((kinds.WARM_POOL, SYSTEM, "before"), {}, None)
+        await told.hears("before", is_gone=True)
         assert not told.has_ended
     assert told.has_ended
 
 
 async def test_it_writes_nothing_into_a_resource(fake: FakeKube) -> None:
-    make(fake, "shop")
+    make(fake, "large")
     async with watching(fake) as told:
-        await told.hears(kinds.SERVERLESS_DATABASE, "shop")
-    key = (kinds.SERVERLESS_DATABASE, "default", "shop")
-    metadata = fake.objects.stored[key].document["metadata"]
+        await told.hears("large")
+    metadata = fake.objects.stored[(kinds.WARM_POOL, SYSTEM, "large")].document["metadata"]
     assert "annotations" not in metadata and "finalizers" not in metadata
     assert [one for one in fake.requests if not one.startswith("GET")] == []
 
 
-async def test_it_can_be_kept_to_some_namespaces(fake: FakeKube) -> None:
-    fake.objects.create(kinds.NAMESPACE, {"metadata": {"name": "team"}})
-    make(fake, "theirs")
-    make(fake, "ours", "team")
-    async with watching(fake, SYSTEM, "team") as told:
-        await told.hears(kinds.SERVERLESS_DATABASE, "ours")
-        make(fake, "next", "team")
-        await told.hears(kinds.SERVERLESS_DATABASE, "next")
-    assert (kinds.SERVERLESS_DATABASE.kind, "theirs", False) not in told.all
+async def test_pools_elsewhere_are_none_of_ours(fake: FakeKube) -> None:
+    make(fake, "theirs", "default")
+    make(fake, "ours")
+    async with watching(fake) as told:
+        await told.hears("ours")
+        make(fake, "next")
+        await told.hears("next")
+    assert ("theirs", False) not in told.all

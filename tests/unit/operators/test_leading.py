@@ -8,7 +8,6 @@ from pathlib import Path
 
 from support.operating import SYSTEM, settings
 from torpor_api.failures import Unavailable
-from torpor_kube.kinds import Kind
 from torpor_kube.port import Document
 from torpor_operator.core.cache import Cache
 from torpor_operator.core.naming import Key
@@ -18,7 +17,7 @@ from torpor_operator.leading import Leading
 MANY = [database(Key("default", f"db-{number}")) for number in range(500)]
 
 
-async def nothing(kind: Kind) -> AsyncGenerator[Document, None]:
+async def nothing() -> AsyncGenerator[Document, None]:
     for document in list[Document]():
         yield document
 
