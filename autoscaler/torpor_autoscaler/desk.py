@@ -31,6 +31,10 @@ HEARD_S_MAX = 5.0
 SWITCHOVER_S_MAX = 60.0
 """For a warm compute, a checkpoint, a stop and a start; what sessions are given comes on top."""
 
+RESIZE_S_MAX = 90.0
+"""For a kubelet, which looks after its pods one after another, and a switchover where it takes one.
+Less than the two minutes for which a person's question waits."""
+
 CANCEL_S_MAX = 5.0
 """For proxies to look a key up and to send the signal; the client waits for no longer."""
 
@@ -153,6 +157,22 @@ class Desk:
             finally:
                 self._executor.tick()
                 facts.withdraw_switchover(entry.database, id)
+
+    async def resize(self, asked: m.Resize) -> m.Resized:
+        entry = self._fleet.entry(asked.name)
+        async with self._question(entry.answer_resize) as (id, answer):
+            self._executor.tick()
+            facts.choose_size(entry.database, id, asked.cu)
+            self._executor.poke(entry)
+            try:
+                async with asyncio.timeout(RESIZE_S_MAX):
+                    resized: m.Resized = await answer
+                    return resized
+            except TimeoutError:
+                raise why.unsized(entry.database, RESIZE_S_MAX) from None
+            finally:
+                self._executor.tick()
+                facts.withdraw_resize(entry.database, id)
 
     async def sessions(self, asked: m.Sessions) -> m.SessionList:
         self._fleet.entry(asked.name)

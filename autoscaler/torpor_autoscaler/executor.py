@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, assert_never
 
 from torpor_api import messages as m
@@ -17,6 +17,7 @@ from torpor_api.failures import Failure, Unavailable
 from torpor_autoscaler.core import endpoints
 from torpor_autoscaler.core.actions import (
     Action,
+    AnswerResizes,
     AnswerSuspends,
     AnswerSwitchover,
     AnswerWakes,
@@ -58,6 +59,7 @@ class Entry:
     """One database as the executor sees it."""
 
     __slots__ = (
+        "answer_resize",
         "answer_suspend",
         "answer_switchover",
         "answer_wake",
@@ -75,6 +77,7 @@ class Entry:
         self.answer_wake: dict[int, asyncio.Future[m.Awake]] = {}
         self.answer_suspend: dict[int, asyncio.Future[None]] = {}
         self.answer_switchover: dict[int, asyncio.Future[m.SwitchedOver]] = {}
+        self.answer_resize: dict[int, asyncio.Future[m.Resized]] = {}
 
 
 class Executor:
@@ -205,6 +208,9 @@ class Executor:
                     _resolve(entry.answer_suspend.get(id), refusal)
             case AnswerSwitchover(answer, asker):
                 _resolve(entry.answer_switchover.get(asker), answer)
+            case AnswerResizes(answer, askers):
+                for id in askers:
+                    _resolve(entry.answer_resize.get(id), answer)
             case Note(event, reasons):
                 fields = {"database": entry.database.name, "reasons": reasons}
                 log.info(event, extra=fields)
@@ -252,6 +258,12 @@ def _resolve(future: asyncio.Future[Any] | None, answer: object) -> None:
 
 
 def _answer_everybody(entry: Entry, failure: Failure) -> None:
-    for answers in (entry.answer_wake, entry.answer_suspend, entry.answer_switchover):
+    asked: tuple[Mapping[int, asyncio.Future[Any]], ...] = (
+        entry.answer_wake,
+        entry.answer_suspend,
+        entry.answer_switchover,
+        entry.answer_resize,
+    )
+    for answers in asked:
         for answer in answers.values():
             _resolve(answer, failure)

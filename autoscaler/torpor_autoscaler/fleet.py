@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from math import inf
 
 from torpor_api import messages as m
 from torpor_api.facts import Activity, LoginFacts
@@ -129,14 +130,18 @@ class Fleet:
         user = self.find(pool.database_of(agent.compute))
         pool.learn(agent)
         now = self._executor.tick()
-        if not agent.is_gone:
+        if agent.is_leaving and not agent.is_gone:
+            self._agent_leaves(agent.compute, inf)
+        elif not agent.is_gone:
             self._agents.expect(agent)
             self._serve_waiting()
-            return
-        self._agents.forget(agent.compute)
-        if user is not None:
-            facts.agent_gone(user.database, agent.compute, now)
-            self._executor.poke(user)
+            if user is not None:
+                self._executor.poke(user)  # Its compute may have another size.
+        else:
+            self._agents.forget(agent.compute)
+            if user is not None:
+                facts.agent_gone(user.database, agent.compute, now)
+                self._executor.poke(user)
 
     # --- from agents -----------------------------------------------------------------------
 
@@ -148,10 +153,13 @@ class Fleet:
             self._executor.poke(entry)
 
     def agent_told(self, event: AgentEvent) -> None:
+        now = self._executor.tick()
+        if isinstance(event, m.AgentLeaving):
+            self._agent_leaves(event.compute, now + event.leaves_in_s)
+            return
         entry = self.find(event.database)
         if entry is None:
             return
-        now = self._executor.tick()
         match event:
             case m.PostgresLost():
                 facts.postgres_lost(entry.database, event, now)
@@ -160,6 +168,15 @@ class Fleet:
             case m.LoginFactsChanged():
                 facts.facts_changed(entry.database, event.epoch, event.facts)
         self._executor.poke(entry)
+
+    def _agent_leaves(self, compute: str, until: float) -> None:
+        """Nobody gets it any more, and whom it serves moves elsewhere."""
+        is_news = self._world.pool.leaves(compute, until)
+        entry = self.find(self._world.pool.database_of(compute))
+        if entry is not None:
+            facts.agent_leaves(entry.database, compute, is_news=is_news)
+            self._executor.poke(entry)
+        self._serve_waiting()
 
     def looked_inside(self, entry: Entry, epoch: int, activity: Activity) -> None:
         facts.looked_inside(entry.database, epoch, activity, self._executor.tick())

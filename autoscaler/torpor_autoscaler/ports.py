@@ -14,6 +14,7 @@ from typing import Protocol, TypeAlias, TypeVar
 from torpor_api.failures import Failure
 from torpor_api.messages import (
     AgentInfo,
+    AgentLeaving,
     Awake,
     Cancelled,
     CancelQuery,
@@ -28,6 +29,8 @@ from torpor_api.messages import (
     PostgresLost,
     ProxySample,
     Request,
+    Resize,
+    Resized,
     ResumeSeen,
     SessionList,
     Sessions,
@@ -40,7 +43,7 @@ from torpor_api.resource import ServerlessDatabase
 
 ReplyT = TypeVar("ReplyT", bound=Message)
 
-AgentEvent: TypeAlias = PostgresLost | PostgresBack | LoginFactsChanged
+AgentEvent: TypeAlias = PostgresLost | PostgresBack | LoginFactsChanged | AgentLeaving
 
 
 class Cluster(Protocol):
@@ -144,6 +147,10 @@ class PeopleDesk(Protocol):
 
     async def switchover(self, asked: Switchover) -> SwitchedOver:
         """Raises Busy, with nothing changed, Refused where it sleeps, or why it did not start."""
+
+    async def resize(self, asked: Resize) -> Resized:
+        """Raises Refused for a size that can't be, and asleep; Unavailable where it does not come.
+        Then it is still wanted."""
 
     async def sessions(self, asked: Sessions) -> SessionList:
         """Of all proxies that answer in time; the others are named."""

@@ -27,6 +27,7 @@ VERBS = (
     "suspend",
     "resume",
     "switchover",
+    "resize",
     "psql",
     "uri",
     "delete",

@@ -63,6 +63,7 @@ def resource_story(resource: Json, now: datetime) -> str:
         ("Endpoint", endpoint(status.get("endpoint"))),
         ("Epoch", str(status["epoch"])),
         ("Compute", status.get("compute") or "-"),
+        ("Size", _size(spec, status)),
         ("Idle timeout", spec["idleTimeout"] + (" (kept awake)" if spec["keepAwake"] else "")),
         ("Roles", ", ".join(role["name"] for role in spec["roles"])),
         ("Databases", ", ".join(database["name"] for database in spec["databases"])),
@@ -173,6 +174,16 @@ def as_kubernetes_holds(resource: Json) -> Json:
         for role in resource["spec"]["roles"]
     ]
     return {**resource, "spec": {**resource["spec"], "roles": roles}}
+
+
+def _size(spec: Json, status: Json) -> str:
+    """What it has now, and what it may have."""
+    current, chosen = status.get("currentCU"), status.get("chosenCU")
+    bounds = f"{spec['minCU']:g} to {spec['maxCU']:g} CU"
+    if current is None:
+        return f"asleep ({bounds})" if status["phase"] == "Suspended" else f"- ({bounds})"
+    words = "" if chosen is None else f", {chosen:g} chosen until its next sleep"
+    return f"{current:g} CU ({bounds}{words})"
 
 
 def _reasons(status: Json) -> str:

@@ -133,7 +133,11 @@ def verifiers_document(resource: ServerlessDatabase, system: str) -> Document:
 
 def pod_document(name: str, system: str, *, node: str = "", **spec: Any) -> Document:
     """A compute's pod; without a node no kubelet has anything to do with it."""
-    labels = {names.COMPONENT_LABEL: names.COMPUTE, names.POSTGRES_VERSION_LABEL: "17"}
+    labels = {
+        names.COMPONENT_LABEL: names.COMPUTE,
+        names.POOL_LABEL: "default",
+        names.POSTGRES_VERSION_LABEL: "17",
+    }
     head = {"name": name, "namespace": system, "labels": labels}
     return {
         "metadata": {**head, "finalizers": [names.FENCE_FINALIZER]},

@@ -96,11 +96,17 @@ class ChannelAgents:
                 raise NotAsked(f"{agent.compute} can't be called: {cause.strerror}") from failure
             raise
         try:
-            await _refuse_another(peer, agent)
+            state = await _introduced(peer, agent)
         except BaseException:
             await peer.close()
             raise
+        if state.leaves_in_s is not None:
+            self._tell(m.AgentLeaving(compute=agent.compute, leaves_in_s=state.leaves_in_s))
         return peer
+
+    def _tell(self, event: AgentEvent) -> None:
+        assert self._fleet is not None
+        self._fleet.agent_told(event)
 
     async def _watch(self, compute: str, peer: Peer) -> None:
         try:
@@ -116,8 +122,8 @@ class ChannelAgents:
         self._fleet.agent_unheard(compute)
 
 
-async def _refuse_another(peer: Peer, agent: m.AgentInfo) -> None:
-    """Raises Unavailable where the address is another compute's by now.
+async def _introduced(peer: Peer, agent: m.AgentInfo) -> m.AgentState:
+    """What it says of itself. Raises Unavailable where the address is another compute's by now.
 
     On a network an address passes to the next pod. A database that started there would run in a
     compute that nobody looks for when it has to be fenced.
@@ -126,10 +132,12 @@ async def _refuse_another(peer: Peer, agent: m.AgentInfo) -> None:
     if state.compute != agent.compute:
         log.warning("another_compute", extra={"compute": agent.compute, "found": state.compute})
         raise Unavailable(f"at {agent.address} is {state.compute}, not {agent.compute}")
+    return state
 
 
 def _handlers(fleet: AgentFacts) -> Handlers:
     async def told(_: Peer, event: AgentEvent) -> None:
         fleet.agent_told(event)
 
-    return {m.PostgresLost: told, m.PostgresBack: told, m.LoginFactsChanged: told}
+    events = (m.PostgresLost, m.PostgresBack, m.LoginFactsChanged, m.AgentLeaving)
+    return dict.fromkeys(events, told)

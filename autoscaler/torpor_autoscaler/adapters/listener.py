@@ -23,7 +23,7 @@ _OF_PROXIES: _Messages = frozenset(
 """A switchover is asked for by a proxy that tries everybody's sessions out (chaos mode)."""
 
 _OF_PEOPLE: _Messages = frozenset(
-    {m.Wake, m.Suspend, m.AwaitKnown, m.Switchover, m.Sessions, m.Why}
+    {m.Wake, m.Suspend, m.AwaitKnown, m.Switchover, m.Resize, m.Sessions, m.Why}
 )
 
 RIGHTS: Rights = {PROXY: _OF_PROXIES, OPERATOR: _OF_PEOPLE, CLIENT: _OF_PEOPLE}
@@ -83,6 +83,9 @@ class Listener:
         async def switchover(_: Peer, asked: m.Switchover) -> m.SwitchedOver:
             return await people.switchover(asked)
 
+        async def resize(_: Peer, asked: m.Resize) -> m.Resized:
+            return await people.resize(asked)
+
         async def sessions(_: Peer, asked: m.Sessions) -> m.SessionList:
             return await people.sessions(asked)
 
@@ -98,6 +101,7 @@ class Listener:
             m.Suspend: suspend,
             m.AwaitKnown: known,
             m.Switchover: switchover,
+            m.Resize: resize,
             m.Sessions: sessions,
             m.Why: why,
         }

@@ -19,6 +19,7 @@ from torpor_api.messages import (
     Message,
     OpenGate,
     Request,
+    Resized,
     SwitchedOver,
 )
 
@@ -105,6 +106,14 @@ class AnswerSwitchover:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerResizes:
+    """All who asked for a size get this answer."""
+
+    answer: Resized | Failure
+    askers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """For the log: what was decided or has happened, and why."""
 
@@ -112,4 +121,4 @@ class Note:
     reasons: tuple[str, ...] = ()
 
 
-Effect: TypeAlias = AnswerWakes | AnswerSuspends | AnswerSwitchover | Note
+Effect: TypeAlias = AnswerWakes | AnswerSuspends | AnswerSwitchover | AnswerResizes | Note

@@ -8,9 +8,9 @@ from torpor_api.chain import Chain
 from torpor_api.failures import Busy, Failure, StaleEpoch
 from torpor_api.messages import ApplySpec, FetchLoginFacts, FetchVerifiers, StoreLoginFacts
 from torpor_api.phases import Phase
-from torpor_autoscaler.core import outcomes, status
+from torpor_autoscaler.core import leaving, outcomes, resizing, status
 from torpor_autoscaler.core.actions import AskAgent, AskCluster, Plan, Wait, ask
-from torpor_autoscaler.core.database import Database, Run, Switching
+from torpor_autoscaler.core.database import Database, Run
 from torpor_autoscaler.core.idle import Decision
 from torpor_autoscaler.core.reasons import Weight
 from torpor_autoscaler.core.settle import verify
@@ -37,6 +37,8 @@ def stay_awake(database: Database, run: Run) -> Plan[None]:
         yield from store_facts(database, run.epoch)
     elif _is_spec_due(database, now):
         yield from _apply_spec(database, run)
+    elif run.is_up and resizing.is_due(database, run, now):
+        yield from resizing.resize(database, run)
     elif database.open_resume is not None and now >= database.open_resume.until:
         outcomes.close_resume(database, Chain())
     elif run.is_up:
@@ -124,12 +126,12 @@ def _sleep_or_wait(database: Database, run: Run, now: float) -> Plan[None]:
     _log_if_new(database, decision)
     if database.wishes:
         yield from _grant_wish(database, run, decision)
-    elif database.switching is not None:
-        yield from _switch_over_or_wait(database, run, database.switching, decision)
-    elif decision.sleeps:
+    elif decision.sleeps and database.switching is None:
         yield from suspend(database, run)
     else:
-        yield from ask(Wait(_next_look(database, decision)))
+        leaving.take_up(database, run, now)
+        resizing.take_up(database, run, now)
+        yield from _switch_over_or_wait(database, run, decision)
 
 
 def _log_if_new(database: Database, decision: Decision) -> None:
@@ -149,29 +151,34 @@ def _grant_wish(database: Database, run: Run, decision: Decision) -> Plan[None]:
         lines = "; ".join(reason.line for reason in against)
         outcomes.answer_suspends(database, Busy(f"{database.name}: {lines}"))
     elif decision.against(Weight.UNKNOWN):
-        yield from ask(Wait(_next_look(database, decision)))
+        yield from ask(Wait(_next_look(database, run, decision)))
     else:
         yield from suspend(database, run)
 
 
-def _switch_over_or_wait(
-    database: Database, run: Run, switching: Switching, decision: Decision
-) -> Plan[None]:
+def _switch_over_or_wait(database: Database, run: Run, decision: Decision) -> Plan[None]:
+    switching = database.switching
+    if switching is not None and (_has_reserved(database) or switching.insists):
+        yield from switch_over(database, run, switching)
+    else:
+        yield from ask(Wait(_next_look(database, run, decision)))
+
+
+def _has_reserved(database: Database) -> bool:
     """The fresh compute comes first: nobody shall wait for one behind closed gates."""
     version = database.resource.spec.postgres_version
-    if database.world.pool.reserve(database.name, version) is None:
-        yield from ask(Wait(_next_look(database, decision)))
-    else:
-        yield from switch_over(database, run, switching)
+    return database.world.pool.reserve(database.name, version) is not None
 
 
-def _next_look(database: Database, decision: Decision) -> float | None:
+def _next_look(database: Database, run: Run, decision: Decision) -> float | None:
     """When time alone will change something: the decision, the record, the chain, the spec."""
     world = database.world
     moments = [
         decision.look_again_at,
         database.noted_at + world.limits.note_s_min,
         database.next_facts_at,
+        *leaving.look_again_at(database, run),
+        *resizing.look_again_at(database, run),
     ]
     if database.open_resume is not None:
         moments.append(database.open_resume.until)

@@ -7,6 +7,7 @@ about them the plans decide (:mod:`lifecycle`), each time anew from the whole of
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 from torpor_api.chain import Chain, Step
 from torpor_api.facts import Activity, LoginFacts
@@ -19,6 +20,7 @@ from torpor_api.resource import (
     LastSwitchover,
     ServerlessDatabase,
 )
+from torpor_api.sizes import Size, size_of
 from torpor_autoscaler.core import idle
 from torpor_autoscaler.core.actions import Effect
 from torpor_autoscaler.core.world import World
@@ -80,6 +82,31 @@ class Switching:
     """When the old compute had stopped: from then on there is no way back."""
     steps: tuple[Step, ...] = ()
     """Between these two moments."""
+    insists: bool = False
+    """Its compute ends in a moment: whoever is not at rest by then is ended with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizing:
+    """How far a compute has come to a size. What it has it says itself."""
+
+    epoch: int
+    size: Size
+    asked_at: float | None = None
+    """When the cluster was last asked for it."""
+    has_followed: bool = False
+    """Postgres's settings are those of the size."""
+    needs_restart: tuple[str, ...] = ()
+    """But for these."""
+    failure: Failure | None = None
+    """Of the last try."""
+    tries: int = 0
+    """That failed in a row."""
+    retry_at: float = float("-inf")
+    moves: int = 0
+    """Switchovers that were begun for its sake."""
+    move_at: float = float("-inf")
+    """Not before this is the next one begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +131,7 @@ class Inside:
 
 @dataclass(frozen=True, slots=True)
 class HeldBack:
-    """A suspend was forbidden late; the next try waits."""
+    """A suspend was forbidden late, or a move; the next try waits."""
 
     until: float = 0.0
     reason: str = ""
@@ -124,6 +151,11 @@ class Database:
     waiters: dict[int, Waiter] = field(default_factory=dict)
     wishes: dict[int, float] = field(default_factory=dict)
     """People who asked for its sleep, and when."""
+    resizers: dict[int, Decimal] = field(default_factory=dict)
+    """People who wait for a size."""
+    chosen_cu: Decimal | None = field(init=False)
+    """The size that a person has chosen last, until the next sleep."""
+    sizing: Sizing | None = None
     switching: Switching | None = None
     """Asked for by somebody. Without a run only one that is on its way to a fresh compute."""
     effects: list[Effect] = field(default_factory=list)
@@ -157,6 +189,8 @@ class Database:
     """The latest moment at which somebody is known to have used it."""
     inside: Inside | None = None
     held_back: HeldBack = HeldBack()
+    move_held_back: HeldBack = HeldBack()
+    """Of a move away from a compute that leaves."""
     is_suspending: bool = False
     is_gate_closed: bool = False
 
@@ -181,6 +215,7 @@ class Database:
         self.observed_generation = self.status.observed_generation
         self.last_resume = self.status.last_resume
         self.last_switchover = self.status.last_switchover
+        self.chosen_cu = self.status.chosen_cu
         self.facts_are_exact = self.status.compute is None
 
     @property
@@ -196,6 +231,21 @@ class Database:
     def is_kept(self) -> bool:
         """The resource wants a compute at all times."""
         return self.resource.spec.keep_awake or self.resource.spec.min_cu > 0
+
+    @property
+    def size(self) -> Size:
+        """That a compute of it shall have."""
+        spec = self.resource.spec
+        return size_of(spec.min_cu, spec.max_cu, self.chosen_cu)
+
+    def sizing_of(self, run: Run) -> Sizing:
+        """How far this compute has come to the size that it shall have."""
+        found, size = self.sizing, self.size
+        if found is None or found.size != size:
+            return Sizing(run.epoch, size)
+        if found.epoch != run.epoch:
+            return Sizing(run.epoch, size, moves=found.moves, move_at=found.move_at)
+        return found
 
     @property
     def wants_compute(self) -> bool:

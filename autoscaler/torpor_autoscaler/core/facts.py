@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
 from torpor_api.chain import Chain
 from torpor_api.facts import Activity, LoginFacts
-from torpor_api.failures import Busy, Failure, Refused, Unavailable
+from torpor_api.failures import Busy, Failure, InvalidRequest, Refused, Unavailable
 from torpor_api.messages import PostgresBack, PostgresLost
+from torpor_api.quantities import parse_cu
 from torpor_api.resource import ServerlessDatabase
+from torpor_api.sizes import least_cu
 from torpor_autoscaler.core import outcomes, reasons
-from torpor_autoscaler.core.actions import AnswerSwitchover, AnswerWakes
+from torpor_autoscaler.core.actions import AnswerResizes, AnswerSwitchover, AnswerWakes
 from torpor_autoscaler.core.database import AT_REST, Database, Inside, Switching, Waiter
 
 
@@ -65,6 +68,43 @@ def withdraw_switchover(database: Database, id: int) -> None:
         database.world.pool.stop_waiting(database.name)
 
 
+def choose_size(database: Database, id: int, cu: Decimal) -> None:
+    """Somebody wants it of this size, until its next sleep. Refused out of bounds, and asleep."""
+    refusal = _why_not_of_size(database, cu)
+    if refusal is not None:
+        database.effects.append(AnswerResizes(refusal, (id,)))
+        return
+    if cu != database.chosen_cu:
+        words = f"{database.name}: somebody has chosen {cu.normalize():f} CU meanwhile"
+        outcomes.answer_resizes(database, Busy(words))
+    database.chosen_cu = cu
+    database.resizers[id] = cu
+
+
+def withdraw_resize(database: Database, id: int) -> None:
+    """Whoever asked waits no longer; the size stays chosen."""
+    database.resizers.pop(id, None)
+
+
+def _why_not_of_size(database: Database, cu: Decimal) -> Failure | None:
+    name, spec = database.name, database.resource.spec
+    try:
+        parse_cu(cu)
+    except ValueError as error:
+        return InvalidRequest(str(error))
+    least = least_cu(spec.min_cu)
+    if not least <= cu <= spec.max_cu:
+        bounds = f"{least.normalize():f} to {spec.max_cu.normalize():f} CU"
+        words = f"{name} can't have {cu.normalize():f} CU: its spec allows {bounds}"
+        return Refused(words, "change spec.minCU or spec.maxCU first")
+    if database.run is not None:
+        return None
+    if database.phase in AT_REST:
+        words = f"{name} is {database.phase}: there is no compute to resize"
+        return Refused(words, "its next one has maxCU; ask again once it is awake")
+    return Busy(f"{name} has no compute at this moment: it is {database.phase}", "ask again")
+
+
 def _why_no_switchover(database: Database) -> Failure | None:
     name, phase = database.name, database.phase
     if database.switching is not None:
@@ -103,6 +143,12 @@ def agent_gone(database: Database, compute: str, now: float) -> None:
         outcomes.lose(database, f"compute {compute} is gone", now)
 
 
+def agent_leaves(database: Database, compute: str, *, is_news: bool) -> None:
+    """It was told to end: what is done about it the plan decides (:mod:`leaving`)."""
+    if is_news and database.run is not None and database.run.agent.compute == compute:
+        outcomes.note(database, "compute_leaves", compute)
+
+
 def agent_unheard(database: Database, compute: str) -> None:
     """The connection to the agent is lost; that alone says nothing of its Postgres."""
     if database.run is not None and database.run.agent.compute == compute:
@@ -131,6 +177,9 @@ def postgres_back(database: Database, event: PostgresBack) -> None:
         address=started.address,
         max_connections=started.max_connections,
     )
+    if database.sizing is not None:
+        # What needed a restart has had one.
+        database.sizing = replace(database.sizing, has_followed=False, needs_restart=())
     if started.facts is not None:
         outcomes.learn(database, started.facts, are_exact=True)
     outcomes.note(database, "postgres_back")

@@ -57,6 +57,25 @@ class Limits:
     switchover_hold_s: float = 30.0
     """The same in a switchover, on top of what sessions are given to reach a safe point: for a
     stop and a start, of a tenth of a second each unless the machine is overloaded."""
+    move_patience_s: float = 1.0
+    """For sessions to reach a safe point when their compute leaves, in each try. Who is in a longer
+    transaction gets another try, and nobody else waits for him any longer than this."""
+    move_backoff_s_min: float = 0.5
+    move_backoff_s_max: float = 5.0
+    """Between these tries, each of which costs a checkpoint."""
+    move_last_s: float = 3.0
+    """Before a compute that leaves ends whoever is left: for the last try's gates, and its order to
+    stop. The stop itself has the agent's own time."""
+    resize_again_s: float = 30.0
+    """Between two questions for a size that a compute does not have. Its kubelet tries again by
+    itself; somebody else may have changed the pod."""
+    resize_backoff_s_min: float = 2.0
+    resize_backoff_s_max: float = 60.0
+    """After a question that failed, and between two switchovers for the sake of a size."""
+    resize_moves_max: int = 3
+    """Switchovers for the sake of one size until the next sleep: each is a pause for everybody."""
+    resize_patience_s: float = 5.0
+    """For sessions to reach a safe point in such a switchover."""
     stop_grace_s: float = 1.0
     """For clients that are not a proxy's to leave; then the agent says Busy."""
 

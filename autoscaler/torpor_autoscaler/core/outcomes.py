@@ -7,10 +7,16 @@ from datetime import UTC, datetime
 from torpor_api.chain import Chain, Step
 from torpor_api.facts import LoginFacts
 from torpor_api.failures import Busy, Failure, Unavailable
-from torpor_api.messages import Awake, SwitchedOver
+from torpor_api.messages import Awake, Resized, SwitchedOver
 from torpor_api.resource import LastResume, LastSwitchover
 from torpor_autoscaler.core import chain, endpoints
-from torpor_autoscaler.core.actions import AnswerSuspends, AnswerSwitchover, AnswerWakes, Note
+from torpor_autoscaler.core.actions import (
+    AnswerResizes,
+    AnswerSuspends,
+    AnswerSwitchover,
+    AnswerWakes,
+    Note,
+)
 from torpor_autoscaler.core.database import Database, HeldBack, Trouble
 from torpor_autoscaler.core.limits import backoff_s
 
@@ -102,6 +108,12 @@ def answer_switchover(database: Database, answer: SwitchedOver | Failure) -> Non
     if database.switching is not None:
         database.effects.append(AnswerSwitchover(answer, database.switching.asker))
         database.switching = None
+
+
+def answer_resizes(database: Database, answer: Resized | Failure) -> None:
+    if database.resizers:
+        database.effects.append(AnswerResizes(answer, tuple(database.resizers)))
+        database.resizers.clear()
 
 
 def end_switchover(database: Database, compute: str, steps: tuple[Step, ...]) -> None:

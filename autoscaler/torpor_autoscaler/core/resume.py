@@ -22,7 +22,8 @@ from torpor_api.messages import (
 )
 from torpor_api.phases import Phase
 from torpor_api.resource import ServerlessDatabase
-from torpor_autoscaler.core import outcomes
+from torpor_api.sizes import Size
+from torpor_autoscaler.core import outcomes, resizing
 from torpor_autoscaler.core.actions import (
     Action,
     AskAgent,
@@ -46,6 +47,7 @@ class Prepared:
     place: StoragePlace
     verifiers: dict[str, str]
     resource: ServerlessDatabase
+    size: Size
 
 
 def resume(database: Database) -> Plan[None]:
@@ -92,7 +94,7 @@ def _cause(database: Database) -> str:
 
 def _prepare(database: Database) -> Plan[Prepared]:
     """Where the volume is does not change: it is asked for once, and again after a failed start."""
-    resource, questions = database.resource, list[Action[Any]]()
+    resource, size, questions = database.resource, database.size, list[Action[Any]]()
     if database.place is None:
         questions.append(AskCluster(LocateStorage(name=database.name)))
     if resource.metadata.generation > database.observed_generation:
@@ -105,18 +107,18 @@ def _prepare(database: Database) -> Plan[Prepared]:
         else:
             verifiers = answer.verifiers
     assert database.place is not None
-    return Prepared(database.place, verifiers, resource)
+    return Prepared(database.place, verifiers, resource, size)
 
 
 def _take_agent(database: Database) -> Plan[AgentInfo | None]:
-    """A warm agent as soon as there is one; None when nobody wants it any more.
+    """A warm agent as soon as there is one; None when nobody wants it any more, or one its sleep.
 
     One that was taken for a claim that came to nothing is still there for the next claim.
     """
     pool = database.world.pool
-    while database.wants_compute:
+    while database.wants_compute and not database.wishes:
         agent = database.reserved
-        if agent is None or pool.find(agent.compute) is None:
+        if agent is None or not pool.may_claim(agent.compute):
             agent = pool.take(database.name, database.resource.spec.postgres_version)
         if agent is not None:
             database.blocked_by, database.reserved = None, agent
@@ -137,6 +139,7 @@ def _start(database: Database, agent: AgentInfo, prepared: Prepared) -> Plan[Sta
         spec=prepared.resource.spec,
         generation=prepared.resource.metadata.generation,
         verifiers=prepared.verifiers,
+        cu=prepared.size.cu,
     )
     database.reserved = database.place = None
     database.blocked_by = Unavailable(
@@ -193,8 +196,9 @@ def _awake(database: Database, agent: AgentInfo, prepared: Prepared, started: St
     database.observed_generation = prepared.resource.metadata.generation
     database.trouble = database.blocked_by = database.spec_failure = None
     database.must_return = False
-    database.held_back = HeldBack()
+    database.held_back = database.move_held_back = HeldBack()
     database.place = prepared.place
+    resizing.started(database, database.run, prepared.size)
     if started.facts is not None:
         outcomes.learn(database, started.facts, are_exact=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torpor_api.failures import Failure
 from torpor_api.phases import Phase
 from torpor_api.resource import Condition, DatabaseStatus
+from torpor_autoscaler.core import resizing
 from torpor_autoscaler.core.database import Database
 from torpor_autoscaler.core.outcomes import timestamp
 
@@ -35,6 +36,8 @@ def rendered(database: Database, phase: Phase, epoch: int, compute: str | None) 
         last_resume=database.last_resume,
         last_switchover=database.last_switchover,
         why_awake=_why_awake(database, phase),
+        current_cu=resizing.current_cu(database),
+        chosen_cu=database.chosen_cu,
         sessions=database.world.proxies.sessions(database.name, database.world.now),
     )
 
@@ -65,6 +68,7 @@ def _conditions(database: Database, phase: Phase) -> tuple[Condition, ...]:
         return database.status.conditions  # Failed before our start: the reason stands there.
     is_moving = database.switching is not None and phase is not Phase.ACTIVE
     found = [_ready(phase, trouble, is_moving=is_moving)]
+    found += _sized(database)
     if database.spec_failure is not None:
         found.append(_refused("SpecApplied", database.spec_failure))
     return tuple(_since(each, database) for each in found)
@@ -79,6 +83,20 @@ def _ready(phase: Phase, trouble: Failure | None, *, is_moving: bool) -> Conditi
         reason=phase.value,
         message=MOVING_MESSAGE if is_moving else READY_MESSAGES[phase],
     )
+
+
+def _sized(database: Database) -> list[Condition]:
+    """Only where it does not have the size that it shall have."""
+    shortcomings = resizing.shortcomings(database, database.run) if database.run else ()
+    return [
+        Condition(
+            type="Sized",
+            status="False",
+            reason=one.reason,
+            message=one.message[-REASON_CHARACTERS_MAX:],
+        )
+        for one in shortcomings
+    ][:1]
 
 
 def _refused(type: str, failure: Failure) -> Condition:

@@ -54,7 +54,9 @@ def lay_down(database: Database) -> Plan[None]:
     status = database.status
     if status.phase is Phase.ACTIVE:
         yield from write(database, Phase.SUSPENDING, status.epoch, status.compute)
-    database.trouble = None
+    database.trouble = database.chosen_cu = database.sizing = None
+    words = f"{database.name} was put to sleep: its next compute has the size of its spec"
+    outcomes.answer_resizes(database, Busy(words))
     if database.status.phase is not Phase.SUSPENDED:
         is_released = database.released_epoch == status.epoch
         compute = None if is_released else status.compute
@@ -66,6 +68,7 @@ def lay_down(database: Database) -> Plan[None]:
         outcomes.answer_switchover(database, Busy(words))
     database.blocked_by = None
     database.world.pool.unbind(database.name)
+    database.world.pool.stop_waiting(database.name)
     outcomes.answer_suspends(database, None)
 
 
@@ -87,10 +90,18 @@ def _refuse_if_used(database: Database, run: Run) -> None:
         raise Busy("; ".join(reason.line for reason in against))
 
 
-def close_gates(database: Database, run: Run, hold_s: float, patience_s: float = 0.0) -> Plan[None]:
+def close_gates(
+    database: Database, run: Run, hold_s: float, patience_s: float = 0.0, *, insists: bool = False
+) -> Plan[None]:
     """Every session is parked, or this raises why one can't be; then :func:`open_gates`."""
     database.is_gate_closed = database.is_suspending = True
-    request = CloseGate(name=database.name, epoch=run.epoch, hold_s=hold_s, patience_s=patience_s)
+    request = CloseGate(
+        name=database.name,
+        epoch=run.epoch,
+        hold_s=hold_s,
+        patience_s=patience_s,
+        insists=insists,
+    )
     yield from ask(AskProxies(request))
 
 
@@ -107,10 +118,15 @@ def open_gates(database: Database, run: Run, why: Failure) -> Plan[None]:
         database.doubt = f"its compute was not stopped: {why.message}"
 
 
-def stop(database: Database, run: Run) -> Plan[Stopped | None]:
-    """Raises why it was not stopped, with nothing changed. None: who knows; it is lost."""
+def stop(database: Database, run: Run, *, force: bool = False) -> Plan[Stopped | None]:
+    """Raises why it was not stopped, with nothing changed. None: who knows; it is lost.
+
+    ``force``: whoever is still connected is ended with it.
+    """
+    grace_s = 0.0 if force else database.world.limits.stop_grace_s
+    request = StopCompute(epoch=run.epoch, grace_s=grace_s, force=force)
     try:
-        return (yield from _answer_to_stop(database, run))
+        return (yield from _answer_to_stop(database, run, request))
     except (Busy, NotAsked):
         raise
     except Failure as failure:
@@ -119,14 +135,13 @@ def stop(database: Database, run: Run) -> Plan[Stopped | None]:
         return None
 
 
-def _answer_to_stop(database: Database, run: Run) -> Plan[Stopped]:
+def _answer_to_stop(database: Database, run: Run, request: StopCompute) -> Plan[Stopped]:
     """Raises NotAsked only where nothing was asked. An agent that goes on stopping is asked again.
 
     The checkpoint of a shutdown takes as long as its disk does. Ending it would lose the login
     facts, and make the next start recover what the checkpoint was about to write.
     """
     limits = database.world.limits
-    request = StopCompute(epoch=run.epoch, grace_s=limits.stop_grace_s)
     try:
         return (yield from ask(AskAgent(run.agent, request)))
     except NotAsked:

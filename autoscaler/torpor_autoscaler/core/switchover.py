@@ -13,7 +13,7 @@ from dataclasses import replace
 from torpor_api.failures import Busy, Failure
 from torpor_api.messages import Checkpoint, Stopped
 from torpor_api.phases import Phase
-from torpor_autoscaler.core import outcomes
+from torpor_autoscaler.core import leaving, outcomes
 from torpor_autoscaler.core.actions import AskAgent, Plan, ask
 from torpor_autoscaler.core.chain import Stopwatch
 from torpor_autoscaler.core.database import Database, Run, Switching
@@ -30,16 +30,16 @@ def switch_over(database: Database, run: Run, switching: Switching) -> Plan[None
     """Afterwards the old compute has stopped and a resume is due, or all is as it was."""
     try:
         yield from write(database, Phase.SUSPENDING, run.epoch, run.agent.compute)
-        yield from ask(AskAgent(run.agent, Checkpoint(epoch=run.epoch)))
+        if not switching.insists:  # Then there may be no time for it, and the stop has its own.
+            yield from ask(AskAgent(run.agent, Checkpoint(epoch=run.epoch)))
         _refuse_if_void(database, run, switching)
         watch = Stopwatch(database.world.now)
         switching = replace(switching, closed_at=database.world.now)
         database.switching = switching
-        hold_s = switching.patience_s + database.world.limits.switchover_hold_s
-        yield from close_gates(database, run, hold_s, switching.patience_s)
+        yield from _park_every_session(database, run, switching)
         _refuse_if_void(database, run, switching)
         watch.lap("park every session", database.world.now, where="proxy")
-        stopped = yield from stop(database, run)
+        stopped = yield from stop(database, run, force=switching.insists)
     except Failure as failure:
         yield from _call_off(database, run, switching, failure)
         return
@@ -48,12 +48,26 @@ def switch_over(database: Database, run: Run, switching: Switching) -> Plan[None
         _leave(database, run, replace(switching, steps=watch.chain.steps), stopped)
 
 
+def _park_every_session(database: Database, run: Run, switching: Switching) -> Plan[None]:
+    """Raises why it can't be; or, where it insists, notes who is left behind and why."""
+    patience_s, insists = switching.patience_s, switching.insists
+    hold_s = patience_s + database.world.limits.switchover_hold_s
+    try:
+        yield from close_gates(database, run, hold_s, patience_s, insists=insists)
+    except Failure as failure:
+        if not insists:
+            raise
+        outcomes.note(database, "left_behind", failure.message)
+
+
 def _refuse_if_void(database: Database, run: Run, switching: Switching) -> None:
     """What has become known since it was begun counts, too."""
     if database.run is not run:
         raise Busy("its Postgres was lost meanwhile")
     if database.switching is not switching:
         raise Busy("whoever asked for it has hung up")
+    if not switching.insists and not database.world.pool.has_reserved(database.name):
+        raise Busy("the compute that it was to move to is no longer to be had")
 
 
 def _leave(database: Database, run: Run, switching: Switching, stopped: Stopped) -> None:
@@ -68,6 +82,7 @@ def _call_off(database: Database, run: Run, switching: Switching, failure: Failu
     """Everybody goes on as if nothing had been; the phase is written by whoever stays awake."""
     yield from open_gates(database, run, failure)
     database.world.pool.release(database.name)
+    leaving.hold_back(database, run, failure.message, database.world.now)
     outcomes.note(database, "switchover_called_off", failure.message)
     if database.switching is switching:
         words = f"{database.name} stays on its compute: {failure.message}"

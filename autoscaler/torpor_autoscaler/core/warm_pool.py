@@ -6,6 +6,8 @@ number here; this is the place where it will follow from how often databases wak
 
 from __future__ import annotations
 
+from math import inf
+
 from torpor_api.messages import AgentInfo
 
 GONE_REMEMBERED_MAX = 10_000
@@ -25,6 +27,8 @@ class WarmPool:
         self._bound: dict[str, str] = {}
         self._reserved: dict[str, str] = {}
         """Kept for a database that may yet need none: not taken, and given to no other."""
+        self._leaving: dict[str, float] = {}
+        """Those that were told to end, and until when their Postgres goes on."""
         self._has_returned = False
         self.revision = 0
         """Grows whenever the cluster should hear of ``size_wanted`` or ``claimed`` again."""
@@ -48,6 +52,21 @@ class WarmPool:
             self._bury(agent.compute)
         elif agent.compute not in self._gone:
             self._agents[agent.compute] = agent
+            if agent.is_leaving:
+                self.leaves(agent.compute, inf)
+
+    def leaves(self, compute: str, until: float) -> bool:
+        """It was told to end, and nobody gets it any more; whether that is news."""
+        if compute not in self._agents:
+            return False
+        is_news = compute not in self._leaving
+        self._leaving[compute] = min(until, self._leaving.get(compute, inf))
+        self._release_those_with(compute)
+        return is_news
+
+    def leaves_at(self, compute: str) -> float | None:
+        """When its Postgres is ended, infinite where nobody has said when; None: it stays."""
+        return self._leaving.get(compute)
 
     def _bury(self, compute: str) -> None:
         self.forget(compute)
@@ -84,11 +103,19 @@ class WarmPool:
     def forget(self, compute: str) -> None:
         """The cluster does not speak of it any more."""
         self._agents.pop(compute, None)
+        self._leaving.pop(compute, None)
+        self._release_those_with(compute)
+
+    def _release_those_with(self, compute: str) -> None:
         for database in [name for name, kept in self._reserved.items() if kept == compute]:
             self.release(database)
 
     def find(self, compute: str) -> AgentInfo | None:
         return self._agents.get(compute)
+
+    def may_claim(self, compute: str) -> bool:
+        """It is there, and has not been told to end."""
+        return compute in self._agents and compute not in self._leaving
 
     def computes(self) -> tuple[str, ...]:
         return tuple(self._agents)
@@ -104,14 +131,26 @@ class WarmPool:
             self.bind(database, agent.compute)
         return agent
 
-    def reserve(self, database: str, postgres_version: str | None) -> AgentInfo | None:
-        """As :meth:`take`, but it can be released; the same one however often this is asked."""
+    def has_free(self, postgres_version: str | None, *, not_on: str) -> bool:
+        """Whether one is warm on another node."""
+        return any(
+            self._is_free(compute) and _is_of(agent, postgres_version, not_on)
+            for compute, agent in self._agents.items()
+        )
+
+    def reserve(
+        self, database: str, postgres_version: str | None, *, not_on: str | None = None
+    ) -> AgentInfo | None:
+        """As :meth:`take`, but it can be released; the same one however often this is asked.
+
+        ``not_on``: a node that it must not be on.
+        """
         kept = self._agents.get(self._reserved.get(database, ""))
-        if kept is not None and _is_of(kept, postgres_version):
+        if kept is not None and _is_of(kept, postgres_version, not_on):
             return kept
         self.release(database)
         for compute, agent in self._agents.items():
-            if self._is_free(compute) and _is_of(agent, postgres_version):
+            if self._is_free(compute) and _is_of(agent, postgres_version, not_on):
                 self._reserved[database] = compute
                 self.revision += 1
                 self.stop_waiting(database)
@@ -120,6 +159,10 @@ class WarmPool:
             self._waiting[database] = None
             self.revision += 1
         return None
+
+    def has_reserved(self, database: str) -> bool:
+        """Still: it may have been told to end, or be gone."""
+        return database in self._reserved
 
     def release(self, database: str) -> None:
         """What was reserved for it was never claimed: it is warm for whoever comes next."""
@@ -133,7 +176,8 @@ class WarmPool:
         return has_returned
 
     def _is_free(self, compute: str) -> bool:
-        return compute not in self._taken and compute not in self._reserved.values()
+        is_kept = compute in self._taken or compute in self._reserved.values()
+        return not is_kept and compute not in self._leaving
 
     def stop_waiting(self, database: str) -> None:
         if database in self._waiting:
@@ -141,5 +185,6 @@ class WarmPool:
             self.revision += 1
 
 
-def _is_of(agent: AgentInfo, postgres_version: str | None) -> bool:
-    return postgres_version in (None, agent.postgres_version)
+def _is_of(agent: AgentInfo, postgres_version: str | None, not_on: str | None = None) -> bool:
+    is_elsewhere = not_on is None or agent.node != not_on
+    return is_elsewhere and postgres_version in (None, agent.postgres_version)

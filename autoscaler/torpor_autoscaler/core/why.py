@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from torpor_api.failures import Busy, Failure, NoWarmCompute, Unavailable
-from torpor_autoscaler.core import reasons
+from torpor_autoscaler.core import leaving, reasons, resizing
 from torpor_autoscaler.core.database import Database
 
 WAITERS_SHOWN_MAX = 5
@@ -63,12 +63,24 @@ def unmoved(database: Database, waited_s: float) -> Failure:
     return Busy(f"{words}", "see `torpor why`")
 
 
+def unsized(database: Database, waited_s: float) -> Failure:
+    """For a resize whose time is up."""
+    found = resizing.shortcomings(database, database.run) if database.run else ()
+    reasons = "; ".join(one.message for one in found) or "it is still under way"
+    words = f"{database.name} did not have its size within {waited_s:g} s: {reasons}"
+    return Unavailable(words, "it goes on trying; see `torpor why`")
+
+
 def _awake(database: Database, now: float) -> tuple[str, ...]:
     found = [reason.line for reason in database.decide(now).reasons]
     if database.doubt:
         found.insert(0, f"in doubt: {database.doubt}")
+    if database.run is not None and leaving.is_leaving(database, database.run):
+        found.insert(0, leaving.WORDS)
     if database.run is not None and not database.run.is_up:
         found.insert(0, RESTARTING)
+    if database.run is not None:
+        found += [one.message for one in resizing.shortcomings(database, database.run)]
     if database.spec_failure is not None:
         found.append(f"the spec could not be applied: {database.spec_failure.message}")
     return tuple(found)

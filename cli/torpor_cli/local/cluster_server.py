@@ -106,4 +106,13 @@ def _about_processes(cluster: Cluster, agents: Agents, watchers: Watchers) -> An
         await cluster.confirm_gone(asked.compute, asked.database)
         return m.Done()
 
-    return {m.WatchAgents: watch, m.SetWarmPool: set_warm_pool, m.ConfirmGone: confirm_gone}
+    async def resize(_: Peer, asked: m.ResizeCompute) -> m.Done:
+        """Nobody limits the processes of one machine: each compute may have any size."""
+        return m.Done()
+
+    return {
+        m.WatchAgents: watch,
+        m.SetWarmPool: set_warm_pool,
+        m.ConfirmGone: confirm_gone,
+        m.ResizeCompute: resize,
+    }

@@ -105,6 +105,13 @@ class Objects:
         self._refuse_other(key, patch)
         return self._replace(key, merge_patch(before, patch), subresource)
 
+    def merge(self, key: Key, patch: Document, subresource: str) -> Document:
+        """A strategic merge patch that sets fields. ``resize`` changes the spec only."""
+        after = copy.deepcopy(self._find(key).document)
+        for path, value in _appliable(patch).items():
+            with_leaf(after, path, value)
+        return self._replace(key, after, "" if subresource == "resize" else subresource)
+
     def apply(self, key: Key, document: Document, manager: str, subresource: str) -> Document:
         wanted = _appliable(document)
         if key not in self.stored:

@@ -132,6 +132,10 @@ class FakeKube:
                 document = await request.json()
                 manager = request.query["fieldManager"]
                 return web.json_response(objects.apply(key, document, manager, subresource))
+            case "PATCH" if request.content_type == PatchForm.STRATEGIC.value:
+                # Lists of maps are merged by their keys, as in an apply that owns nothing.
+                document = await request.json()
+                return web.json_response(objects.merge(key, document, subresource))
             case "PATCH" if request.content_type == PatchForm.MERGE.value:
                 return web.json_response(objects.patch(key, await request.json(), subresource))
             case _:

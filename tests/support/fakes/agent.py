@@ -26,6 +26,10 @@ from torpor_compute.core.postgres_options import needing_restart
 
 MAX_CONNECTIONS = 101
 
+LEAVE_LOOK_S = 0.1
+"""Between two looks whether an agent that leaves is still needed: a lost answer of its is asked for
+again within this time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -66,6 +70,7 @@ class FakeAgent:
         self._has_started = False
         self.size: Size | None = None
         """That its settings were made to follow."""
+        self._leaves_at: float | None = None
         self.looks = 0
         """How often it was asked what goes on inside."""
 
@@ -172,6 +177,33 @@ class FakeAgent:
         back = m.PostgresBack(database=self.database, epoch=self.epoch, started=self._started(True))
         self.tell(back)
 
+    async def leave(self, seconds: float) -> bool:
+        """It is told to end: the time for its sessions to move, and then their end with Postgres.
+
+        Whether they had that; whatever it had to give back it has given back then.
+        """
+        now = asyncio.get_running_loop().time
+        self._leaves_at = now() + seconds
+        self.tell(m.AgentLeaving(compute=self.compute, leaves_in_s=seconds))
+        while self.is_needed and now() < self._leaves_at:
+            await asyncio.sleep(LEAVE_LOOK_S)
+        if self.volume is None or not self.is_serving:
+            return True
+        self.clients.clear()
+        self.volume.close(self.compute)
+        self.volume.release(self.compute)
+        self.state = "stopped"
+        return False
+
+    @property
+    def is_leaving(self) -> bool:
+        return self._leaves_at is not None
+
+    @property
+    def is_needed(self) -> bool:
+        """It has a Postgres, or is about to."""
+        return not self.gone.is_set() and self.state in ("starting", "running", "stopping")
+
     def kill(self) -> None:
         """The agent and its Postgres are gone, whatever they were doing."""
         self.gone.set()
@@ -188,6 +220,8 @@ class FakeAgent:
         key = (request.database, request.epoch)
         if self.claims and (self.claims[-1] != key or self._request is None):
             raise Conflict(f"{self.compute} serves {self.database}, epoch {self.epoch}")
+        if self._starting is None and self.is_leaving:
+            raise Conflict(f"{self.compute} was told to end")
         if self._starting is None:
             self._request = request
             self.claims.append(key)
@@ -270,8 +304,15 @@ class FakeAgent:
         )
 
     def _state(self) -> m.AgentState:
+        leaves_in_s = None
+        if self._leaves_at is not None:
+            leaves_in_s = max(0.0, self._leaves_at - asyncio.get_running_loop().time())
         state = m.AgentState(
-            compute=self.compute, state=self.state, database=self.database, epoch=self.epoch
+            compute=self.compute,
+            state=self.state,
+            database=self.database,
+            epoch=self.epoch,
+            leaves_in_s=leaves_in_s,
         )
         if not self.is_serving:
             return state

@@ -17,6 +17,7 @@ from torpor_api.resource import DatabaseStatus, Endpoint, ServerlessDatabase
 from torpor_autoscaler.core import facts
 from torpor_autoscaler.core.actions import (
     Action,
+    AnswerResizes,
     AnswerSuspends,
     AnswerSwitchover,
     AnswerWakes,
@@ -86,6 +87,8 @@ class Story:
         self.effects: list[Effect] = []
         self.states: dict[str, m.AgentState] = {}
         self.activity = Activity()
+        self.needs_restart: tuple[str, ...] = ()
+        """What a reload does not bring."""
         self.database = Database(self.record, LoginFacts(), self.world)
         self._wakes = 0
         self.lifecycle = Lifecycle(self.database)
@@ -224,6 +227,9 @@ class Story:
     def moves(self) -> list[m.SwitchedOver | Failure]:
         return [e.answer for e in self.effects if isinstance(e, AnswerSwitchover)]
 
+    def resizes(self) -> list[m.Resized | Failure]:
+        return [e.answer for e in self.effects if isinstance(e, AnswerResizes)]
+
     def notes(self) -> list[str]:
         return [e.event for e in self.effects if isinstance(e, Note)]
 
@@ -294,6 +300,8 @@ class Story:
                 return m.Stopped(steps=(), facts=FACTS)
             case m.ApplySpec():
                 return m.LoginFactsReply(facts=FACTS)
+            case m.FollowSize():
+                return m.SizeFollowed(needs_restart=self.needs_restart)
             case m.AskActivity():
                 return m.ActivityReply(activity=self.activity)
             case m.AskAgentState():

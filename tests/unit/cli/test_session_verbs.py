@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -48,11 +49,14 @@ class Autoscaler:
         self.asked: list[m.Message] = []
         self.switchover: m.SwitchedOver | Failure = MOVED
         self.sessions = m.SessionList()
+        self.resized = m.Resized(cu=Decimal("0.5"))
 
     async def answer(self, _: Peer, asked: m.Message) -> m.Message:
         self.asked.append(asked)
         if isinstance(asked, m.Sessions):
             return self.sessions
+        if isinstance(asked, m.Resize):
+            return self.resized
         if isinstance(self.switchover, Failure):
             raise self.switchover
         return self.switchover
@@ -65,7 +69,8 @@ class Autoscaler:
 @pytest.fixture
 async def autoscaler(tmp_path: Path) -> AsyncIterator[Autoscaler]:
     fake = Autoscaler(tmp_path)
-    server = Server({m.Switchover: fake.answer, m.Sessions: fake.answer})
+    asked = (m.Switchover, m.Resize, m.Sessions)
+    server = Server(dict.fromkeys(asked, fake.answer))
     path = StateFolder(tmp_path).autoscaler_socket
     path.parent.mkdir(parents=True)
     await server.listen(path)
@@ -127,3 +132,35 @@ async def test_sessions_for_programs(autoscaler: Autoscaler) -> None:
 async def test_nobody_is_nobody(autoscaler: Autoscaler) -> None:
     result = await autoscaler.torpor("sessions", "shop")
     assert result.stdout == "nobody is connected to shop\n"
+
+
+@pytest.mark.parametrize(
+    ("resized", "lines"),
+    [
+        (m.Resized(cu=Decimal("0.5")), ["shop has 0.5 CU"]),
+        (
+            m.Resized(cu=Decimal("0.5"), pause_ms=81.4),
+            ["shop has 0.5 CU by a switchover: clients waited at most 81 ms"],
+        ),
+        (
+            m.Resized(cu=Decimal("0.5"), needs_restart=("shared_buffers is 512MB, not 128MB",)),
+            ["shop has 0.5 CU", "until its next compute shared_buffers is 512MB, not 128MB"],
+        ),
+    ],
+)
+async def test_a_resize_says_how_far_it_has_come(
+    autoscaler: Autoscaler, resized: m.Resized, lines: list[str]
+) -> None:
+    autoscaler.resized = resized
+    result = await autoscaler.torpor("resize", "shop", "0.50")
+    assert autoscaler.asked == [m.Resize(name="shop", cu=Decimal("0.5"))]
+    assert result.stdout.splitlines() == lines
+    told = await autoscaler.torpor("resize", "shop", "0.5", "-o", "json")
+    assert m.Resized.model_validate_json(told.stdout) == resized
+
+
+@pytest.mark.parametrize("cu", ["0.3", "-1", "much", "nan"])
+async def test_a_size_that_can_not_be(autoscaler: Autoscaler, cu: str) -> None:
+    result = await autoscaler.torpor("resize", "shop", "--", cu)
+    assert result.exit_code == 2 and "compute units" in result.stderr
+    assert autoscaler.asked == []

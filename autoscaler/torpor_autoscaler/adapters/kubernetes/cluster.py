@@ -91,6 +91,9 @@ class KubernetesCluster:
                 known = await self._databases.get(name)
                 await self._computes.make_gone(compute, name, known.gone_compute)
                 return m.Done()
+            case m.ResizeCompute(compute=compute, cu=cu):
+                await self._computes.resize(compute, cu)
+                return m.Done()
             case m.SetWarmPool(size=size):
                 await self._set_warm_pool(size)
                 return m.Done()

@@ -6,15 +6,20 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterable
+from decimal import Decimal
 
 from torpor_api.failures import Failure, NotFenced, NotFound
 from torpor_api.identity import split_endpoint_name
+from torpor_api.sizes import cpu_milli, memory_bytes
+from torpor_api.warm_pool import PoolResources
 from torpor_autoscaler.adapters.kubernetes.pods import Compute, compute_from
+from torpor_autoscaler.adapters.kubernetes.sizes import Amount, resize_patch, wanted_limits
 from torpor_autoscaler.ports import ClusterFacts
 from torpor_kube import names
+from torpor_kube.documents import labels_of
 from torpor_kube.fencing import is_out_of_service
-from torpor_kube.kinds import NODE, POD
-from torpor_kube.port import Kube
+from torpor_kube.kinds import NODE, POD, WARM_POOL
+from torpor_kube.port import Kube, PatchForm
 from torpor_kube.watching import Watch
 
 log = logging.getLogger(__name__)
@@ -166,6 +171,27 @@ class Computes:
         assert self._fleet is not None
         self._told.add(pod.name)
         self._fleet.agent_changed(pod.info.model_copy(update={"is_gone": True}))
+
+    # --- sizes -----------------------------------------------------------------------------
+
+    async def resize(self, compute: str, cu: Decimal) -> None:
+        """Answered when the server has taken it; what the kubelet makes of it the pod will say.
+
+        Raises Refused or InvalidRequest where the server does not take it.
+        """
+        pod = await self._kube.get(POD, compute, self._system)
+        if wanted_limits(pod) == Amount(cpu_milli(cu), memory_bytes(cu)):
+            return
+        pool = await self._kube.get(
+            WARM_POOL, labels_of(pod).get(names.POOL_LABEL, ""), self._system
+        )
+        resources = (pool.get("spec") or {}).get("resources") or {}
+        patch = resize_patch(pod, cu, PoolResources.model_validate(resources))
+        patched = await self._kube.patch(
+            POD, compute, self._system, patch, form=PatchForm.STRATEGIC, subresource="resize"
+        )
+        # Else what the kubelet said of the former size would be taken for its answer.
+        self.changed(compute_from(patched))
 
     # --- labels ----------------------------------------------------------------------------
 

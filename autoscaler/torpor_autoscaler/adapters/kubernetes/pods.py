@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torpor_api.messages import AgentInfo
+from torpor_api.messages import AgentInfo, AgentSize
+from torpor_autoscaler.adapters.kubernetes.sizes import size_of
 from torpor_kube.documents import condition, labels_of, metadata, name_of
 from torpor_kube.fencing import why_not_gone
 from torpor_kube.names import AGENT_PORT, POSTGRES_VERSION_LABEL
@@ -26,6 +27,7 @@ class Compute:
     """Somebody has deleted it."""
     why_not_gone: str
     """Empty: the kubelet has said that all of it has ended."""
+    size: AgentSize | None = None
 
     @property
     def is_gone(self) -> bool:
@@ -38,6 +40,8 @@ class Compute:
             address=self.address,
             postgres_version=self.postgres_version,
             is_gone=self.is_gone,
+            size=self.size,
+            node=self.node,
         )
 
 
@@ -53,4 +57,5 @@ def compute_from(pod: Document) -> Compute:
         is_ready=condition(pod, "Ready") == "True",
         is_leaving="deletionTimestamp" in metadata(pod),
         why_not_gone=why_not_gone(pod),
+        size=size_of(pod),
     )

@@ -1,0 +1,44 @@
+"""`torpor resize`: another size for a database that is awake, under its sessions."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from torpor_cli.client import ask_autoscaler
+from torpor_cli.local.state_folder import StateFolder
+from torpor_cli.options import json_option, name_argument, state_option
+from torpor_cli.progress import progress
+
+
+def _units(_: click.Context, __: click.Parameter, value: str) -> str:
+    from torpor_api.quantities import parse_cu
+
+    try:
+        return f"{parse_cu(value).normalize():f}"
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@click.command("resize")
+@name_argument
+@click.argument("cu", metavar="CU", callback=_units)
+@json_option
+@state_option
+def command(name: str, cu: str, output: str | None, folder: StateFolder) -> None:
+    """Give an awake database another size, in compute units.
+
+    A unit is 1 vCPU and 4 GiB of memory. The size must be within minCU and maxCU of its spec; it
+    holds until the database next sleeps, or until another one is chosen. Nobody's session ends.
+    """
+    with progress(f"resizing {name} to {cu} CU"):
+        resized = ask_autoscaler(folder, "Resize", name=name, cu=cu)
+    if output == "json":
+        click.echo(json.dumps(resized, indent=2))
+        return
+    pause_ms = resized["pause_ms"]
+    how = "" if pause_ms is None else f" by a switchover: clients waited at most {pause_ms:.0f} ms"
+    click.echo(f"{name} has {cu} CU{how}")
+    for setting in resized["needs_restart"]:
+        click.echo(f"until its next compute {setting}")
