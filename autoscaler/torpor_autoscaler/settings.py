@@ -47,7 +47,8 @@ class Settings:
     warm: int
     """How many agents wait for a database."""
     endpoint: Endpoint
-    """Where clients reach the proxy, as the resources say it."""
+    """Where clients reach the proxy, as the resources say it; a ``*`` in the host is the database's
+    own NAME.NAMESPACE."""
     wake_deadline_s: float
     suspend_deadline_s: float
     health: TcpAddress | None = None

@@ -17,6 +17,9 @@ def test_a_database_is_ready_before_anything_runs(database: Database) -> None:
     (ready,) = [c for c in database.status["conditions"] if c["type"] == "Ready"]
     assert ready["reason"] == "Suspended"
     assert database.pods == []
+    host = f"{database.name}.{database.namespace}.svc"
+    assert database.status["endpoint"] == {"host": host, "port": 5432}
+    assert database.binding["host"] == host
 
 
 def test_the_first_query_wakes_it(database: Database) -> None:

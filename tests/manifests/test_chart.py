@@ -230,7 +230,8 @@ def test_the_autoscaler_understands_its_arguments(values: Json) -> None:
     container = container_of("autoscaler", values)
     settings = autoscaler_settings.from_arguments(container["args"])
     assert settings.tls in mounts_of(container)
-    assert settings.endpoint.host == f"torpor-proxy.{NAMESPACE}.svc.cluster.local"
+    domain = [*values.get("domains", ()), "svc"][0]
+    assert (settings.endpoint.host, settings.endpoint.port) == (f"*.{domain}", 5432)
 
 
 @EACH

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from torpor_api.identity import DatabaseName, split_endpoint_name
 from torpor_api.resource import Endpoint
 from torpor_autoscaler.core.limits import Limits
 from torpor_autoscaler.core.proxies import Proxies
 from torpor_autoscaler.core.warm_pool import WarmPool
+
+ANY_DATABASE = "*"
+"""In the name under which proxies are reached: it stands for NAME.NAMESPACE."""
 
 
 class World:
@@ -32,3 +36,9 @@ class World:
         """Seconds of the monotonic clock at the latest fact or outcome; the shell sets it."""
         self.wall_s = 0.0
         """Seconds since 1970 at the latest fact: shown to people, never reckoned with."""
+
+    def endpoint_of(self, database: DatabaseName) -> Endpoint:
+        """Where its clients connect: all by one name, or each by its own."""
+        own = ".".join(split_endpoint_name(database))
+        host = self.endpoint.host.replace(ANY_DATABASE, own)
+        return Endpoint(host=host, port=self.endpoint.port)

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from torpor_api.chain import Chain, Step
+from torpor_api.identity import DatabaseName
 from torpor_api.messages import SessionReport
 from torpor_api.resource import Endpoint
 from torpor_autoscaler.core import reasons
 from torpor_autoscaler.core.chain import Stopwatch, completed
-from torpor_autoscaler.core.limits import backoff_s
+from torpor_autoscaler.core.limits import Limits, backoff_s
+from torpor_autoscaler.core.world import World
 from torpor_autoscaler.deadlines import Deadlines
 from torpor_autoscaler.settings import from_arguments
 
@@ -98,6 +100,19 @@ def test_settings() -> None:
     found = from_arguments([*ARGUMENTS, "--advertise", "[::1]:5432"])
     assert found.cluster == Path("/c.sock") and found.warm == 2
     assert found.endpoint == Endpoint(host="::1", port=5432)
+
+
+@pytest.mark.parametrize(
+    ("advertised", "database", "host"),
+    [
+        ("127.0.0.1", "shop", "127.0.0.1"),
+        ("*.svc", "shop", "shop.default.svc"),
+        ("*.db.example.com", "shop.team", "shop.team.db.example.com"),
+    ],
+)
+def test_where_clients_of_a_database_connect(advertised: str, database: str, host: str) -> None:
+    world = World(Limits(), warm=0, endpoint=Endpoint(host=advertised, port=5432), now=0.0)
+    assert world.endpoint_of(DatabaseName(database)) == Endpoint(host=host, port=5432)
 
 
 @pytest.mark.parametrize(
