@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torpor_api.identity import DatabaseName, split_endpoint_name
+from torpor_api.identity import split_endpoint_name
 from torpor_api.resource import Endpoint
 from torpor_autoscaler.core.limits import Limits
 from torpor_autoscaler.core.proxies import Proxies
@@ -37,7 +37,7 @@ class World:
         self.wall_s = 0.0
         """Seconds since 1970 at the latest fact: shown to people, never reckoned with."""
 
-    def endpoint_of(self, database: DatabaseName) -> Endpoint:
+    def endpoint_of(self, database: str) -> Endpoint:
         """Where its clients connect: all by one name, or each by its own."""
         own = ".".join(split_endpoint_name(database))
         host = self.endpoint.host.replace(ANY_DATABASE, own)

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from torpor_api.chain import Chain, Step
-from torpor_api.identity import DatabaseName
 from torpor_api.messages import SessionReport
 from torpor_api.resource import Endpoint
 from torpor_autoscaler.core import reasons
@@ -112,7 +111,7 @@ def test_settings() -> None:
 )
 def test_where_clients_of_a_database_connect(advertised: str, database: str, host: str) -> None:
     world = World(Limits(), warm=0, endpoint=Endpoint(host=advertised, port=5432), now=0.0)
-    assert world.endpoint_of(DatabaseName(database)) == Endpoint(host=host, port=5432)
+    assert world.endpoint_of(database) == Endpoint(host=host, port=5432)
 
 
 @pytest.mark.parametrize(
