@@ -32,9 +32,12 @@ RETRY_SECONDS_MIN = 0.1
 RETRY_SECONDS_MAX = 5.0
 """Between two starts while agents die before they are ready, doubling: no hot loop."""
 
-REFILL_DELAY_SECONDS = 0.2
+REFILL_DELAY_SECONDS = 2.0
 """After a claim. Starting an agent takes a core for half a second, just when the database that was
 woken needs it: its clients wait, the pool does not."""
+
+LAST_REFILL_DELAY_SECONDS = 0.2
+"""Where nobody is warm any more: the next database that wakes would wait for it."""
 
 _POLL_SECONDS = 0.02
 
@@ -93,12 +96,24 @@ class Agents:
         # A claim may be over again before then, and its agent is used up all the same.
         if claimed is not None and claimed in self._agents:
             self._agents[claimed].was_claimed = True
-        if self._timer is None and not self._is_closing:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(REFILL_DELAY_SECONDS, self._reconcile)
+        if not self._is_closing:
+            self._reconcile_in(
+                REFILL_DELAY_SECONDS if self.warm_count else LAST_REFILL_DELAY_SECONDS
+            )
+
+    def _reconcile_in(self, delay_s: float) -> None:
+        """At the latest."""
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            if self._timer.when() <= loop.time() + delay_s:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_later(delay_s, self._reconcile)
 
     def _reconcile(self) -> None:
-        self._timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._is_closing:
             return
         # A claim is in the store before the autoscaler's next word, so both count.
