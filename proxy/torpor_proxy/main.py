@@ -117,7 +117,7 @@ class Hearer:
 
     async def close_gate(self, asked: m.CloseGate) -> m.GateClosed:
         endpoint = self._endpoint(asked.name)
-        return await endpoint.close_gate(asked.epoch, asked.hold_s, asked.patience_s)
+        return await endpoint.close_gate(asked)
 
     def list_sessions(self, asked: m.ListSessions) -> m.SessionList:
         return self._endpoint(asked.name).list_sessions(asked.limit)

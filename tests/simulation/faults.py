@@ -35,6 +35,8 @@ class Weather:
     """Not a fault, but as untimely: somebody asks for a suspend, or for the reasons."""
     switchover_s: float = float("inf")
     """Nor a fault: somebody moves a database to a fresh compute, under load."""
+    drain_s: float = float("inf")
+    """Nor a fault: an agent is told to end, whatever it is doing."""
     late_watch: float = 0.0
     """Of an API server: it tells of a change seconds after everybody else could read it."""
     silent_watch: float = 0.0
@@ -72,6 +74,7 @@ def stormy(random: Random) -> Weather:
         person_s=every(3.0),
         change_role_s=every(0.5),
         switchover_s=every(0.5),
+        drain_s=every(3.0),
     )
 
 

@@ -32,6 +32,12 @@ from torpor_kube.port import ChangeType, Document
 
 SYSTEM, POOL = "torpor-system", "default"
 
+GRACE_S = 60.0
+"""Of an evicted pod, beyond the time for its sessions to move."""
+
+EVICTED = 0.8
+"""Of the agents that are told to end; the others' pods are not deleted."""
+
 TURN_S_MAX = 0.3
 """Between two looks of kubelets and operator."""
 
@@ -103,6 +109,10 @@ class KubeCluster(FakeCluster):
         """Its kubelet will see it."""
         self.agents.pop(compute).kill()
 
+    def evict(self, compute: str, grace_s: float) -> None:
+        """Its pod is deleted, and has so long to end."""
+        self.objects.delete(_pod(compute), {}, int(grace_s))
+
     def refill(self) -> None:
         """The operator does, in its time."""
 
@@ -124,7 +134,7 @@ class KubeCluster(FakeCluster):
     def _look(self, pod: Document) -> None:
         """A kubelet."""
         compute, is_deleted = name_of(pod), "deletionTimestamp" in metadata(pod)
-        if is_deleted and compute in self.agents:
+        if is_deleted and compute in self.agents and not self.agents[compute].is_leaving:
             self.lose_agent(compute)
         if compute not in self.agents and why_not_gone(pod):
             self._ended_at[compute] = asyncio.get_running_loop().time()
@@ -211,6 +221,12 @@ class KubeLife(Life):
 
 class KubeTown(Town):
     """Everything there is, on Kubernetes."""
+
+    def drain(self, agent: FakeAgent, leave_s: float) -> None:
+        """Its pod is evicted; mostly: a kubelet whose node shuts down tells its agents alone."""
+        super().drain(agent, leave_s)
+        if self.random.random() < EVICTED:
+            self.kube.evict(agent.compute, leave_s + GRACE_S)
 
     def __init__(self, random: Random) -> None:
         self.kube = KubeCluster(random)

@@ -16,6 +16,9 @@ from torpor_api.failures import DataDamaged, Failure, StartFailed, StorageFull
 from torpor_api.phases import Phase
 from torpor_autoscaler.desk import SESSIONS_S_MAX, SWITCHOVER_S_MAX
 
+LEAVE_S = 30.0
+"""For which most agents go on when they are told to end."""
+
 STOP_S_MAX = 40.0
 """More than twice as long as the answer to a stop is waited for."""
 
@@ -45,6 +48,7 @@ class Storm:
             (weather.person_s, self._person),
             (weather.change_role_s, self._change_role),
             (weather.switchover_s, self._switch_over),
+            (weather.drain_s, self._drain),
             (weather.forget_history_s, self._forget_history),
         ]
         for mean_s, blow in blows:
@@ -153,6 +157,12 @@ class Storm:
         if agents:
             made = RoleFacts(name=f"made{self._random.randint(1, 9)}")
             self._random.choice(agents).change_facts(LoginFacts(roles=(made,)))
+
+    async def _drain(self) -> None:
+        agent = self._some_agent(self._random.choice(("warm", "running", None)))
+        if agent is not None and not agent.is_leaving:
+            is_hasty = self._weather.kill_agent_s < float("inf") and self._random.random() < 0.5
+            self._town.drain(agent, LEAVE_S * (self._random.random() if is_hasty else 1.0))
 
     async def _person(self) -> None:
         """Answered or refused in time, unless the autoscaler ends meanwhile."""

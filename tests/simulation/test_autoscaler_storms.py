@@ -53,6 +53,19 @@ def test_switchovers_in_calm_weather_are_nobodys_loss() -> None:
     assert (run.ledger.refusals, run.ledger.broken_queries) == (0, 0)
 
 
+def test_drains_in_calm_weather_are_nobodys_loss() -> None:
+    """Whoever is told to end, warm or serving, has moved before it does."""
+    run = Run(1, drains)
+    run.run()
+    assert run.drained > 50 and run.ledger.commits > 500
+    assert run.overdue == 0
+    assert (run.ledger.refusals, run.ledger.broken_queries) == (0, 0)
+
+
+def drains(_: Random) -> Weather:
+    return replace(CALM, drain_s=1.0)
+
+
 class Run:
     """One seed, from the first wake to the last sleep."""
 
@@ -68,6 +81,7 @@ class Run:
         self._checkers: Checkers | None = None
         self.ledger = Ledger()
         self.switchovers = 0
+        self.drained = self.overdue = 0
 
     def run(self) -> None:
         virtual_time.run(self._live(), self._check)
@@ -91,6 +105,7 @@ class Run:
         await asyncio.gather(*clients, return_exceptions=True)
         await self._everything_sleeps(town)
         self.switchovers = town.switchovers
+        self.drained, self.overdue = town.drained, town.overdue
         await town.life.end()
         await town.network.close()
 

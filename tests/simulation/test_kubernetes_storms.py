@@ -12,7 +12,7 @@ import pytest
 
 from simulation.faults import stormy_on_kubernetes
 from simulation.kube_town import KubeTown
-from simulation.test_autoscaler_storms import Run, seeds
+from simulation.test_autoscaler_storms import Run, drains, seeds
 from torpor_kube import watching
 
 
@@ -26,3 +26,11 @@ def test_a_storm_on_kubernetes(seed: int, monkeypatch: pytest.MonkeyPatch) -> No
         command = f"SEED={seed} .venv/bin/pytest {os.path.relpath(__file__)}"
         raise AssertionError(f"{type(error).__name__}: {error}\nagain: {command}") from error
     assert run.ledger.commits > 0
+
+
+def test_evictions_in_calm_weather_are_nobodys_loss() -> None:
+    run = Run(1, drains, KubeTown)
+    run.run()
+    assert run.drained > 50 and run.ledger.commits > 500
+    assert run.overdue == 0
+    assert (run.ledger.refusals, run.ledger.broken_queries) == (0, 0)

@@ -185,6 +185,10 @@ class Town:
         self.longest_wake_s = 0.0
         self.switchovers = 0
         """Those that have come to their end."""
+        self.drained = 0
+        """Agents that were told to end, and have, without anybody whom they still served."""
+        self.overdue = 0
+        """Those that still served somebody when their time was up."""
         self.lives = 1
         self.life = self.new_life()
 
@@ -225,9 +229,23 @@ class Town:
         life.hear(compute, lambda: life.autoscaler.fleet.agent_unheard(compute))
         self.cluster.lose_agent(compute)
 
+    def drain(self, agent: FakeAgent, leave_s: float) -> None:
+        """It is told to end, and says so to whoever has asked it anything."""
+        agent.tell = self._told_by_agent
+        self.network.background(self._leave(agent, leave_s))
+
+    async def _leave(self, agent: FakeAgent, leave_s: float) -> None:
+        if await agent.leave(leave_s):
+            self.drained += 1
+        else:
+            self.overdue += 1
+        if not agent.gone.is_set():
+            self.kill_agent(agent.compute)
+
     def asked_agent(self, agent: FakeAgent, request: m.Request[Any]) -> None:
         agent.tell = self._told_by_agent
-        if isinstance(request, m.StopCompute) and agent.is_serving:  # Else it has the order.
+        is_stop = isinstance(request, m.StopCompute) and not request.force
+        if is_stop and agent.is_serving:  # Else it has the order.
             self.stops_behind_open_gates += self._open_gates(agent)
         if isinstance(request, m.StartCompute):
             life = self.starts.setdefault((self.lives, agent.compute), set())
@@ -259,6 +277,10 @@ class Town:
 
     def _told_by_agent(self, event: m.Event) -> None:
         life = self.life
+        if isinstance(event, m.AgentLeaving):
+            if event.compute not in self.partitioned:
+                life.hear(event.compute, lambda: life.autoscaler.fleet.agent_told(event))
+            return
         assert isinstance(event, m.PostgresLost | m.PostgresBack | m.LoginFactsChanged)
         if self.cluster.resources[event.database].status.compute not in self.partitioned:
             life.hear(event.database, lambda: life.autoscaler.fleet.agent_told(event))

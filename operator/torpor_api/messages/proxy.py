@@ -12,6 +12,8 @@ from torpor_api.messages.base import Done, Message, Request
 
 class GateClosed(Message):
     parked: int
+    left: int = 0
+    """Sessions that could not be parked, where CloseGate ``insists``."""
 
 
 class CloseGate(Request[GateClosed]):
@@ -28,6 +30,9 @@ class CloseGate(Request[GateClosed]):
     patience_s: float = 0.0
     """How long sessions that are busy may take to reach a safe point, each of which is parked there
     while its client's next bytes wait. 0: a busy session is Busy at once."""
+    insists: bool = False
+    """The compute ends in a moment, whatever becomes of this: who can't be parked in time keeps its
+    connection until then, and the gate stays closed for everybody else."""
 
 
 class OpenGate(Request[Done]):

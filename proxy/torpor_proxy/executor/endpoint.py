@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Container, Coroutine, Sequence
+from collections.abc import Callable, Container, Coroutine
 from itertools import islice
 from time import monotonic
 
 from torpor_api.failures import Busy, Failure, StaleEpoch, Unavailable
-from torpor_api.messages import EndpointInfo, EndpointSample, GateClosed, SessionList, SessionReport
+from torpor_api.messages import (
+    CloseGate,
+    EndpointInfo,
+    EndpointSample,
+    GateClosed,
+    SessionList,
+    SessionReport,
+)
 from torpor_api.phases import Phase
 from torpor_api.resource import Keepalives
 from torpor_proxy.core.born import Memory
@@ -23,7 +30,7 @@ from torpor_proxy.executor.conversation import Backend
 from torpor_proxy.executor.host import Chaos, Identity, State
 from torpor_proxy.executor.listener import Surroundings
 from torpor_proxy.executor.listeners import Listeners
-from torpor_proxy.executor.listing import list_of, report_of
+from torpor_proxy.executor.listing import list_of, reasons_of, report_of
 from torpor_proxy.executor.restarts import Restarts
 from torpor_proxy.executor.room import Room
 from torpor_proxy.executor.session import Session
@@ -40,9 +47,6 @@ CLEAR_AGAIN_SECONDS = 0.05
 """Between two looks at the sessions that have not come to a safe point, if none of them moves."""
 
 NO_CHAOS = Chaos()
-
-REASONS_MAX = 3
-"""Told to who asked for a suspend or a switchover."""
 
 ROUND_SHARE = 0.5
 """Of the time for which a client waits: within it all who wait for a place should have had one."""
@@ -122,20 +126,20 @@ class Endpoint:
         if self._way.told(info):
             self.info = info
 
-    async def close_gate(self, epoch: int, hold_s: float, patience_s: float) -> GateClosed:
-        """Park every session, or raise Busy and leave everything as it was."""
-        if not self.gate.close(epoch, monotonic() + hold_s):
-            raise StaleEpoch(f"{self.info.name}: epoch {epoch} after {self.gate.epoch}")
+    async def close_gate(self, asked: CloseGate) -> GateClosed:
+        """See CloseGate: park every session, or raise Busy and leave everything as it was."""
+        if not self.gate.close(asked.epoch, monotonic() + asked.hold_s):
+            raise StaleEpoch(f"{self.info.name}: epoch {asked.epoch} after {self.gate.epoch}")
         try:
-            if patience_s:
-                await self._clear(monotonic() + patience_s)
+            if asked.patience_s:
+                await self._clear(monotonic() + asked.patience_s, insists=asked.insists)
             else:
                 await self._park_all()
         except (Busy, asyncio.CancelledError):
             # Cancelled where whoever closes it is gone: he never hears that it is closed.
-            self.open_gate(epoch)
+            self.open_gate(asked.epoch)
             raise
-        return GateClosed(parked=len(self.sessions))
+        return GateClosed(parked=len(self.sessions), left=len(self.attached))
 
     async def wake(self, cause: str) -> None:
         """Resume the database, whoever needs it. Raises a Failure with the reason."""
@@ -169,15 +173,19 @@ class Endpoint:
         used = self._usage.snapshot() if listening else {}
         return [s for s in listening if used[s.route.database] > s.heard_until]
 
-    async def _clear(self, deadline: float) -> None:
-        """Park each session where it comes to a safe point. Raises Busy at the deadline."""
+    async def _clear(self, deadline: float, *, insists: bool) -> None:
+        """Park each session where it comes to a safe point. Raises Busy at the deadline; if it
+        ``insists``, whoever is left then keeps its backend, and listeners theirs: they hear it."""
         self._is_clearing = True
         self._watch()
         try:
             while there := [session for session in self.sessions if session.backend]:
                 pinned = [s for s in there if s.is_pinned and not s.known.pins.is_passing]
-                if pinned or monotonic() > deadline:
-                    raise Busy(_reasons(pinned or there))
+                is_over = monotonic() > deadline
+                if insists and (is_over or len(pinned) == len(there)):
+                    return
+                if is_over or (pinned and not insists):
+                    raise Busy(reasons_of(pinned or there))
                 self._moved.clear()
                 for session in there:
                     self._start(session.park(insists=True))
@@ -386,11 +394,3 @@ class Endpoint:
             self.sessions.discard(session)
             self._last_used = monotonic()
             self._forget(session)
-
-
-def _reasons(sessions: Sequence[Session]) -> str:
-    """Why they can't be parked, in words, of the first few."""
-    return "; ".join(
-        f"session {each.identity.number} of {each.route.user} {each.reason}"
-        for each in sessions[:REASONS_MAX]
-    )

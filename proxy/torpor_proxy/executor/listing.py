@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from torpor_api.messages import SessionInfo, SessionList, SessionReport, SessionStanding
 from torpor_proxy.executor.host import State
 from torpor_proxy.executor.session import Session
+
+REASONS_MAX = 3
+"""Told to who asked for a suspend or a switchover."""
+
+
+def reasons_of(sessions: Sequence[Session]) -> str:
+    """Why they can't be parked, in words, of the first few."""
+    return "; ".join(
+        f"session {each.identity.number} of {each.route.user} {each.reason}"
+        for each in sessions[:REASONS_MAX]
+    )
 
 
 def report_of(session: Session, now: float) -> SessionReport | None:

@@ -124,10 +124,12 @@ class FakeProxy:
         try:
             await self._park_all(gate, request.epoch, self._now() + request.patience_s)
         except Busy:
-            gate.closed_until = None
-            self._wake_up()
-            raise
-        return m.GateClosed(parked=len(gate.sessions))
+            if not request.insists:
+                gate.closed_until = None
+                self._wake_up()
+                raise
+        left = sum(session.backend is not None for session in gate.sessions)
+        return m.GateClosed(parked=len(gate.sessions), left=left)
 
     async def _park_all(self, gate: FakeGate, epoch: int, patient_until: float) -> None:
         """Each at its safe point; the others wait meanwhile."""
