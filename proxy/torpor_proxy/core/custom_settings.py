@@ -23,8 +23,9 @@ OVERLAP_BYTES = 256
 
 _WORD = rb'(?:"[^"]+"|[\w$\x80-\xff]+)'
 _SET = re.compile(
-    rb"\b(?:re)?set\s+(?:session\s+|local\s+)?(" + _WORD + rb"(?:\s*\.\s*" + _WORD + rb")*)"
+    rb"\b(?:re)?set(?=\s+(?:session\s+|local\s+)?(" + _WORD + rb"(?:\s*\.\s*" + _WORD + rb")*))"
 )
+"""What follows is only looked at: behind a comment that ends with ``set`` it is the next SET."""
 _TEXT_TYPE = rb"(?:pg_catalog\s*\.\s*)?(?:text|varchar|character\s+varying)"
 _SET_CONFIG = re.compile(
     rb"""\bset_config"?\s*\(\s*(?:'([^'\\]+)'\s*,|\$(\d{1,5})\s*(?:::\s*"""

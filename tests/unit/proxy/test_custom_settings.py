@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from torpor_proxy.core import custom_settings
@@ -106,6 +106,7 @@ def test_more_names_than_can_be_asked_for_count_as_computed() -> None:
 
 
 @given(st.binary(max_size=200), st.binary(max_size=200))
+@example(b"-- the next one is set", b"")
 def test_whatever_stands_around_it_it_is_found(before: bytes, after: bytes) -> None:
     sql = before + b"\nset app.user_id = 7;\n" + after
     found = custom_settings.NONE.with_those_of(sql)
