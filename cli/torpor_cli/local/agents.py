@@ -14,7 +14,7 @@ from typing import Any
 
 from torpor_api.failures import NotFenced
 from torpor_api.messages import AgentInfo
-from torpor_cli.local.pool import AgentFacts, plan_pool
+from torpor_cli.local.pool import AgentFacts, plan_pool, refill_delay_s
 from torpor_cli.local.postgres_binaries import PostgresBinaries
 from torpor_cli.local.processes import Child, Children
 from torpor_cli.local.sockets import is_listening
@@ -31,13 +31,6 @@ STOP_SECONDS_MAX = 10.0
 RETRY_SECONDS_MIN = 0.1
 RETRY_SECONDS_MAX = 5.0
 """Between two starts while agents die before they are ready, doubling: no hot loop."""
-
-REFILL_DELAY_SECONDS = 2.0
-"""After a claim. Starting an agent takes a core for half a second, just when the database that was
-woken needs it: its clients wait, the pool does not."""
-
-LAST_REFILL_DELAY_SECONDS = 0.2
-"""Where nobody is warm any more: the next database that wakes would wait for it."""
 
 _POLL_SECONDS = 0.02
 

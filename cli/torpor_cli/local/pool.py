@@ -8,6 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Final
+
+REFILL_DELAY_S: Final = 2.0
+"""After a claim. Starting an agent takes a core for half a second, just when the database that was
+woken needs it: its clients wait, the pool does not."""
+
+LAST_REFILL_DELAY_S: Final = 0.2
+"""Where nobody is warm any more: the next database that wakes would wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +45,8 @@ def plan_pool(
     by_worth = sorted(warm, key=lambda compute: not agents[compute].is_ready)
     surplus = by_worth[warm_size:]
     return PoolPlan(start=max(0, warm_size - len(warm)), end=tuple(used + surplus))
+
+
+def refill_delay_s(warm: int) -> float:
+    """When to look after the pool, while so many are warm and ready."""
+    return REFILL_DELAY_S if warm else LAST_REFILL_DELAY_S

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torpor_cli.local.pool import AgentFacts, PoolPlan, plan_pool
+from torpor_cli.local.pool import AgentFacts, PoolPlan, plan_pool, refill_delay_s
 
 READY = AgentFacts(is_ready=True)
 STARTING = AgentFacts()
@@ -46,3 +46,7 @@ def test_one_step_reaches_the_size_and_no_claimed_agent_is_ended(
     assert not claimed & set(plan.end)
     left = {a for a, f in agents.items() if a not in claimed and not f.was_claimed}
     assert len(left - set(plan.end)) + plan.start == size
+
+
+def test_the_last_one_is_replaced_sooner() -> None:
+    assert refill_delay_s(warm=0) < refill_delay_s(warm=1) == refill_delay_s(warm=9)
