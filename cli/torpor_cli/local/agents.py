@@ -90,9 +90,7 @@ class Agents:
         if claimed is not None and claimed in self._agents:
             self._agents[claimed].was_claimed = True
         if not self._is_closing:
-            self._reconcile_in(
-                REFILL_DELAY_SECONDS if self.warm_count else LAST_REFILL_DELAY_SECONDS
-            )
+            self._reconcile_in(refill_delay_s(self.warm_count))
 
     def _reconcile_in(self, delay_s: float) -> None:
         """At the latest."""
