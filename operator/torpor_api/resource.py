@@ -263,6 +263,9 @@ class StorageStatus(ApiModel):
     volume has, also over data that was kept and when only a password has changed."""
     claim: str = ""
     """The PersistentVolumeClaim that it is on, in the namespace of the computes."""
+    namespace: str = ""
+    """The namespace of the computes, and of the Torpor that serves it: every other one leaves it
+    alone."""
 
 
 class Binding(ApiModel):

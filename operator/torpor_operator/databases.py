@@ -16,7 +16,7 @@ from torpor_kube.kinds import SECRET
 from torpor_kube.port import Document, Kube
 from torpor_operator.core.actions import Action, Delete, Tell, Weight
 from torpor_operator.core.cache import Cache, ChildId
-from torpor_operator.core.database import DatabaseFacts, House, plan_database
+from torpor_operator.core.database import DatabaseFacts, House, plan_database, served_elsewhere
 from torpor_operator.core.deletion import is_deleting, plan_deletion
 from torpor_operator.core.naming import Key, key_of
 from torpor_operator.core.storage import plan_storage
@@ -59,6 +59,9 @@ class Databases:
             await self._clear(key)
             return None
         document = seen.document()
+        if (elsewhere := served_elsewhere(document, self._house())) is not None:
+            await self._carry_out(key, elsewhere)
+            return None
         try:
             resource = read_resource(document)
         except InvalidRequest as invalid:
@@ -105,8 +108,8 @@ class Databases:
             if seen is None:
                 return None
             document = seen.document()
-            if is_deleting(document):
-                return None
+            if is_deleting(document) or served_elsewhere(document, self._house()):
+                return None  # Since the last round; the watch says so, too.
             facts = await self._facts(key, document, frozenset(taken))
             now = api_time(self._clock.wall_s())
             actions = plan_database(facts, self._house(), now, self._random_bytes)

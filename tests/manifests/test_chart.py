@@ -25,6 +25,7 @@ pytestmark = needs_helm
 EVERYTHING: Json = {
     "image": {"registry": "registry.example:5000", "tag": "1.2.3", "pullSecrets": ["pull"]},
     "domains": ["db.example.org", "pg.example.org"],
+    "watchNamespaces": ["shop", "blog"],
     "defaultPool": {"spec": {"size": {"min": 2, "max": 5}}},
     "operator": {"nodeSelector": {"a": "b"}, "tolerations": [{"key": "c", "operator": "Exists"}]},
     "proxy": {
@@ -73,6 +74,7 @@ def test_helm_has_nothing_to_say_against_it(values: Json) -> None:
         ({"proxy": {"replicas": 0}}, "replicas"),
         ({"proxy": {"replica": 3}}, "replica"),
         ({"domains": ["*.example.org"]}, "domains"),
+        ({"watchNamespaces": ["a.b"]}, "watchNamespaces"),
         ({"proxy": {"service": {"type": "ExternalName"}}}, "type"),
         ({"proxy": {"settings": {"sessions_max": 0}}}, "sessions_max"),
         ({"image": {"tag": "a b"}}, "tag"),
@@ -252,6 +254,7 @@ def test_the_operator_understands_its_arguments(values: Json) -> None:
     settings = operator_settings.from_arguments(container["args"])
     assert settings.namespace == NAMESPACE
     assert settings.domains == tuple(values.get("domains", ()))
+    assert settings.watched == tuple(values.get("watchNamespaces", ()))
     accounts = of_kind("ServiceAccount", rendered(values))
     assert settings.compute_service_account in accounts
     assert settings.compute_image == container["image"].replace("/operator:", "/compute:")

@@ -69,7 +69,7 @@ def plan_database(
 ) -> tuple[Action, ...]:
     """For one that is to stay."""
     first = tuple(_before_anything(facts, house))
-    if first and facts.adopts:
+    if first:
         return first  # Each step is a compare-and-swap, on what the one before it leaves.
     credentials = decide_credentials(
         facts.resource,
@@ -82,7 +82,6 @@ def plan_database(
     offset = _offset(facts, house, credentials)
     wanted = dict(_wanted(facts, house, credentials, offset))
     return (
-        *first,
         *_children(facts, wanted),
         *_status(facts, house, credentials, offset, wanted, now),
     )
@@ -182,7 +181,11 @@ def _status(
         "conditions": conditions,
     }
     if facts.storage.storage is not None:
-        status["storage"] = {**facts.storage.storage, "generationOffset": offset}
+        status["storage"] = {
+            **facts.storage.storage,
+            "namespace": house.system_namespace,
+            "generationOffset": offset,
+        }
     yield from _news(facts, findings, status)
     is_as_observed = all(
         observed.get(part) == status[part] for part in ("binding", "storage") if part in status
@@ -192,14 +195,32 @@ def _status(
 
 
 def status_document(document: Document, status: dict[str, Any]) -> Document:
-    """To be applied to that very object, not to another one of its name."""
+    """To be applied to that very object, not to another one of its name.
+
+    Whoever says first where the data is serves the database: that is a compare-and-swap.
+    """
     whole = metadata(document)
+    is_first = "storage" in status and "storage" not in (document.get("status") or {})
+    kept = ("name", "namespace", "uid", *(("resourceVersion",) if is_first else ()))
     return {
         "apiVersion": SERVERLESS_DATABASE.api_version,
         "kind": document.get("kind"),
-        "metadata": {field: whole[field] for field in ("name", "namespace", "uid")},
+        "metadata": {field: whole[field] for field in kept},
         "status": status,
     }
+
+
+def served_elsewhere(document: Document, house: House) -> Tell | None:
+    """Two Torpors on one cluster: the other one was there first, and this one does nothing."""
+    storage: dict[str, Any] = (document.get("status") or {}).get("storage") or {}
+    owner = storage.get("namespace")
+    if owner in (None, "", house.system_namespace):
+        return None
+    note = (
+        f"the Torpor in namespace {owner} serves it, the one in {house.system_namespace} leaves it "
+        "alone: give each its own namespaces (watchNamespaces in the chart's values)"
+    )
+    return Tell(document, Weight.WARNING, "ServedElsewhere", note)
 
 
 def _credentials_finding(facts: DatabaseFacts, credentials: Credentials) -> Finding:

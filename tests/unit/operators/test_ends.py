@@ -67,12 +67,14 @@ async def test_the_next_of_its_name_takes_over_data_and_counters(world: World) -
     await awake(world)
     world.delete(kinds.SERVERLESS_DATABASE, "shop")
     await world.until("it is gone", lambda: is_gone(world))
-    world.make("another")
-    world.make("shop")
-    await world.until(
-        "it has its data",
-        lambda: "binding" in (world.database("shop").get("status") or {}),
-    )
+    for name in ("another", "shop"):
+        world.make(name)
+
+    def are_provided() -> bool:
+        both = (world.database("another"), world.database("shop"))
+        return all("binding" in (one.get("status") or {}) for one in both)
+
+    await world.until("both have what they need", are_provided)
     status = world.database("shop")["status"]
     assert status["epoch"] == 7
     assert (status["storage"]["userId"], status["storage"]["isMade"]) == (100000, True)
@@ -221,6 +223,45 @@ async def test_a_claim_that_comes_in_between_holds_the_end_up(world: World) -> N
     assert world.others.suspended == [SHOP, SHOP]
     kept = world.get(kinds.CONFIG_MAP, "retained-default.shop", SYSTEM)
     assert kept and kept["data"]["epoch"] == "8"
+
+
+async def test_of_two_torpors_the_first_one_serves_it(world: World) -> None:
+    """Here the other one was first; whoever asks why nothing is made for it is told."""
+    elsewhere = {"userId": 100003, "directory": "/volumes/default.shop", "namespace": "other"}
+    with world.fake.faults.away():
+        world.fake.cut_watches()
+        world.make("shop", deletionPolicy="Delete")
+        world.say("shop", storage=elsewhere, epoch=3)
+
+    def notes() -> list[str]:
+        return [one["note"] for one in world.fake.objects.all(kinds.EVENT, "default")]
+
+    words = "the Torpor in namespace other serves it"
+    await world.until("it is told", lambda: any(words in note for note in notes()))
+    await world.settled()
+    assert world.get(kinds.SECRET, "shop-app") is None
+    world.delete(kinds.SERVERLESS_DATABASE, "shop")
+    await world.settled()
+    assert (world.others.suspended, world.others.erased) == ([], [])
+
+
+async def test_of_two_that_are_at_it_together_the_first_word_counts(world: World) -> None:
+    other = {"userId": 100003, "directory": "/volumes/default.shop", "namespace": "other"}
+    world.make("shop")
+
+    def other_is_faster() -> None:
+        """As soon as there is a password, just before it is said where the data is."""
+        if world.get(kinds.SECRET, "shop-app") and not storage():
+            world.fake.objects.listeners.discard(other_is_faster)
+            world.say("shop", storage=other)
+
+    def storage() -> object:
+        return (world.database("shop").get("status") or {}).get("storage")
+
+    world.fake.objects.listeners.add(other_is_faster)
+    await world.until("somebody serves it", storage)
+    await world.settled()
+    assert storage() == other
 
 
 async def test_one_whose_compute_was_lost_can_be_deleted(world: World) -> None:

@@ -59,6 +59,7 @@ async def test_a_new_database_gets_storage_credentials_and_a_name(world: World) 
         "directory": "/volumes/default.shop",
         "isMade": False,
         "claim": "torpor-pool-default",
+        "namespace": SYSTEM,
         "generationOffset": 0,
     }
     assert shop["status"]["binding"] == {"name": "shop-app"}

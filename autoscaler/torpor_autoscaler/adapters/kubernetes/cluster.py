@@ -32,7 +32,7 @@ class KubernetesCluster:
         self._system = system_namespace
         self._pool = pool
         self._computes = Computes(kube, system_namespace)
-        self._databases = Databases(kube)
+        self._databases = Databases(kube, system_namespace)
         self._facts = FactsStore(kube, system_namespace)
         self._lanes = Lanes()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from torpor_api.failures import Failure, NotFound, StaleEpoch, Unavailable
@@ -32,10 +33,12 @@ REFUSALS_AT_A_TIME_MAX = 4
 
 
 class Databases:
-    """Every ``ServerlessDatabase`` of the cluster."""
+    """Every ``ServerlessDatabase`` of the cluster; those that another Torpor serves are as good as
+    not provided for."""
 
-    def __init__(self, kube: Kube) -> None:
+    def __init__(self, kube: Kube, system: str) -> None:
         self._kube = kube
+        self._system = system
         self._fleet: ClusterFacts | None = None
         self._known: dict[str, Known] = {}
         self._serveable: set[str] = set()
@@ -55,7 +58,9 @@ class Databases:
 
     def _kept(self, document: Document) -> Known:
         name = endpoint_name(name_of(document), namespace_of(document))
-        return known_from(document, self._known.get(name))
+        known = known_from(document, self._known.get(name))
+        is_ours = known.storage is None or known.storage.namespace in ("", self._system)
+        return known if is_ours else replace(known, storage=None)
 
     # --- from the watch --------------------------------------------------------------------
 

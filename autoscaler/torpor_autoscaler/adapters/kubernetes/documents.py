@@ -43,6 +43,8 @@ class Storage:
     directory: str
     user_id: int | None
     is_made: bool
+    namespace: str = ""
+    """Of the computes that reach it, and of the Torpor that serves it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,9 @@ def _storage(found: dict[str, Any]) -> Storage | None:
     directory, user_id = found.get("directory"), found.get("userId")
     if not isinstance(directory, str) or not directory or not isinstance(user_id, int):
         return None
-    return Storage(directory, user_id, found.get("isMade") is True)
+    return Storage(
+        directory, user_id, found.get("isMade") is True, str(found.get("namespace") or "")
+    )
 
 
 def _map(value: object) -> dict[str, Any]:
