@@ -170,6 +170,25 @@ async def test_a_compute_is_told_once_it_is_ready(world: World) -> None:
     assert not agent.is_gone
 
 
+async def test_one_that_is_evicted_is_told_as_leaving(world: World) -> None:
+    compute = await world.running()
+    assert not world.heard.agents[compute].is_leaving
+    await world.kube.delete(POD, compute, SYSTEM, grace_s=150)
+    await world.until(lambda: world.heard.agents[compute].is_leaving)
+    assert not world.heard.agents[compute].is_gone
+
+
+async def test_one_that_was_evicted_before_anybody_knew_it_is_told_all_the_same(
+    world: World,
+) -> None:
+    """It may serve a database, which has to move."""
+    await world.people.make_pod("compute-default-a", node="n1")
+    await world.kube.delete(POD, "compute-default-a", SYSTEM, grace_s=150)
+    await world.people.say_of_pod("compute-default-a", **RUNNING)
+    await world.until(lambda: "compute-default-a" in world.heard.agents)
+    assert world.heard.agents["compute-default-a"].is_leaving
+
+
 async def test_one_that_is_no_longer_ready_is_not_gone(world: World) -> None:
     compute = await world.running()
     unready = {"conditions": [{"type": "Ready", "status": "Unknown"}], "phase": "Failed"}

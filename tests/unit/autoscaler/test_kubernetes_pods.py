@@ -24,7 +24,7 @@ def test_an_agent_is_found_where_its_pod_is() -> None:
     compute = compute_from(pod(labels={POSTGRES_VERSION_LABEL: "17"}))
     assert compute.info.address == "10.0.0.7:7433"
     assert (compute.info.compute, compute.info.postgres_version) == ("compute-default-x", "17")
-    assert compute.is_ready and not compute.is_leaving and not compute.is_gone
+    assert compute.is_ready and not compute.info.is_leaving and not compute.is_gone
 
 
 def test_addresses() -> None:
@@ -40,4 +40,8 @@ def test_what_is_not_there_yet_is_not_assumed() -> None:
         False,
         False,
     )
-    assert compute_from(pod(deletionTimestamp="2027-01-01T00:00:00Z")).is_leaving
+
+
+def test_one_that_is_deleted_is_told_as_leaving() -> None:
+    leaving = compute_from(pod(deletionTimestamp="2027-01-01T00:00:00Z"))
+    assert leaving.info.is_leaving and not leaving.info.is_gone

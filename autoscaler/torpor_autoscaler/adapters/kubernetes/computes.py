@@ -87,10 +87,8 @@ class Computes:
             self._tell_all()
 
     def _is_told(self, pod: Compute) -> bool:
-        """A pod that is being deleted before anybody knew it is of no use to anybody."""
-        return pod.name in self._told or (
-            pod.is_ready and bool(pod.address) and not pod.is_leaving and not pod.is_gone
-        )
+        """One that is being deleted as well: a database that it serves has to move."""
+        return pod.name in self._told or (pod.is_ready and bool(pod.address) and not pod.is_gone)
 
     def _tell(self, pod: Compute) -> None:
         assert self._fleet is not None
@@ -125,7 +123,7 @@ class Computes:
         elif await self._is_off(pod):
             await self._end(pod)
             self._bury(pod)
-        elif compute not in self._told and pod.address and not pod.is_leaving:
+        elif compute not in self._told and pod.address:
             # It was claimed before we came, and the fleet has only now a chance to ask it.
             self._tell(pod)
             raise NotFenced(f"{database}: compute {compute} has only now become known")

@@ -40,6 +40,7 @@ class Compute:
             address=self.address,
             postgres_version=self.postgres_version,
             is_gone=self.is_gone,
+            is_leaving=self.is_leaving,
             size=self.size,
             node=self.node,
         )
