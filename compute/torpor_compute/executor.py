@@ -43,7 +43,7 @@ from torpor_compute.core.claim import (
 from torpor_compute.core.lifecycle import Happening, State, after
 from torpor_compute.core.postgres_options import MAX_CONNECTIONS
 from torpor_compute.core.restarts import RESTARTS_MAX, may_restart
-from torpor_compute.lifetime import END_SECONDS_MAX, Lifetime
+from torpor_compute.lifetime import END_SECONDS_MAX, LINGER_SECONDS, Lifetime
 from torpor_compute.ports import Postgres, Sql, Stop, Volume
 from torpor_compute.starting import Starting, superusers
 from torpor_compute.stopping import Stopping
@@ -69,6 +69,7 @@ class Agent:
         volume_of: Callable[[StoragePlace], Volume],
         tell: Callable[[Event], None],
         max_connections: int = MAX_CONNECTIONS,
+        linger_seconds: float = LINGER_SECONDS,
     ) -> None:
         self._compute = compute
         self._max_connections = max_connections
@@ -77,7 +78,7 @@ class Agent:
         self._sql_of = sql_of
         self._volume_of = volume_of
         self._tell = tell
-        self.lifetime = Lifetime()
+        self.lifetime = Lifetime(linger_seconds)
         self._state = State.WARM
         self._claim: Claim | None = None
         self._hold: Starting | None = None

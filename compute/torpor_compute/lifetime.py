@@ -25,7 +25,8 @@ REFUSED_SECONDS_MAX = 120.0
 class Lifetime:
     """Hears of each state of the agent."""
 
-    def __init__(self) -> None:
+    def __init__(self, linger_seconds: float = LINGER_SECONDS) -> None:
+        self._linger_seconds = linger_seconds
         self.is_over = asyncio.Event()
         """Nothing more can become of the agent."""
         self.may_leave = asyncio.Event()
@@ -47,7 +48,7 @@ class Lifetime:
             case State.STARTING | State.RUNNING | State.RESTARTING | State.STOPPING:
                 self.may_leave.clear()
             case State.STOPPED | State.FAILED:
-                self._over_in(LINGER_SECONDS)
+                self._over_in(self._linger_seconds)
             case _:
                 assert_never(state)
 

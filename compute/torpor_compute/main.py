@@ -65,6 +65,7 @@ async def run(settings: Settings) -> int:
         volume_of=lambda storage: _volume(settings, storage),
         tell=listeners.tell,
         max_connections=settings.max_connections,
+        linger_seconds=settings.linger_seconds,
     )
     # The first use of a thread takes 2 ms, which the claim shall not have to wait for.
     await asyncio.to_thread(os.getpid)

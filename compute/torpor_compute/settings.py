@@ -20,7 +20,7 @@ from torpor_channel.address import (
     parse_tcp,
 )
 from torpor_compute.core.postgres_options import MAX_CONNECTIONS
-from torpor_compute.lifetime import END_SECONDS_MAX
+from torpor_compute.lifetime import END_SECONDS_MAX, LINGER_SECONDS
 
 SOCKET_FILE = ".s.PGSQL.5432"
 
@@ -59,6 +59,8 @@ class Settings:
     """For which a Postgres goes on after SIGTERM: time for its sessions to move elsewhere."""
     end_seconds_max: float
     """From then on, for its clean end. What is over it must be less than the kubelet waits."""
+    linger_seconds: float
+    """Between the end of its Postgres and its own, in a pod."""
     max_connections: int
     """For ordinary roles."""
     health: TcpAddress | None = None
@@ -97,6 +99,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = NOTHING) -> Sett
         start_seconds_max=given.start_seconds_max,
         leave_seconds=given.leave_seconds,
         end_seconds_max=given.end_seconds_max,
+        linger_seconds=given.linger_seconds,
         health=given.health,
         max_connections=_number(environment.get(MAX_CONNECTIONS_VARIABLE)),
     )
@@ -122,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--start-seconds-max", type=float, default=START_SECONDS_MAX)
     parser.add_argument("--health", type=parse_tcp, metavar="HOST:PORT", help="answers probes")
     parser.add_argument("--leave-seconds", type=float, default=0.0)
+    parser.add_argument("--linger-seconds", type=float, default=LINGER_SECONDS)
     parser.add_argument("--end-seconds-max", type=float, default=END_SECONDS_MAX)
     return parser
 
@@ -136,6 +140,7 @@ def _faults(settings: Settings) -> list[str]:
         _of_template(settings.template),
         _of_seconds("--start-seconds-max", settings.start_seconds_max),
         _of_seconds("--end-seconds-max", settings.end_seconds_max),
+        "" if settings.linger_seconds >= 0 else "--linger-seconds must be 0 or more",
         "" if settings.leave_seconds >= 0 else "--leave-seconds must be 0 or more",
         _of_connections(settings.max_connections),
     ]

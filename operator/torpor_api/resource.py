@@ -300,6 +300,9 @@ class DatabaseStatus(ApiModel):
     """The size of the compute that serves it now; nothing while it sleeps."""
     chosen_cu: Annotated[ComputeUnits | None, Field(alias="chosenCU")] = None
     """What `torpor resize` asked for, until it next sleeps; without it a compute has maxCU."""
+    awaits_compute: bool = False
+    """Somebody wants it awake and its compute has to be made: it has a volume of its own, which no
+    warm compute has mounted."""
     sessions: Annotated[int, Field(ge=0)] | None = None
     """How many clients were connected, parked ones too, when this status was written."""
     storage: StorageStatus | None = None

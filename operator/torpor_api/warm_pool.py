@@ -100,6 +100,9 @@ class PoolStorage(ApiModel):
     """A StorageClass that offers ReadWriteMany; the cluster's default where this is left out."""
     size: Size = "100Gi"
     """Of the volume; all databases of the pool share it."""
+    dedicated_storage_class: Annotated[str, StringConstraints(max_length=253)] | None = None
+    """A StorageClass for the volumes of databases that have their own; the cluster's default where
+    this is left out."""
 
 
 class TolerationOperator(StrEnum):

@@ -21,6 +21,8 @@ POSTGRES_VERSION_LABEL = "torpor.dev/postgres-version"
 DATABASE_LABEL = "torpor.dev/database"
 DATABASE_NAMESPACE_LABEL = "torpor.dev/database-namespace"
 """On a claimed compute's pod: for people and policies. The truth is the database's status."""
+DEDICATED_LABEL = "torpor.dev/dedicated"
+"""On a pod that was made for the database that its labels name, with that one's own volume."""
 
 COMPUTE = "compute"
 COMPUTE_SELECTOR = f"{COMPONENT_LABEL}={COMPUTE}"

@@ -19,7 +19,7 @@ from torpor_operator.core.cache import Cache, ChildId
 from torpor_operator.core.database import DatabaseFacts, House, plan_database, served_elsewhere
 from torpor_operator.core.deletion import is_deleting, plan_deletion
 from torpor_operator.core.naming import Key, key_of
-from torpor_operator.core.storage import plan_storage
+from torpor_operator.core.storage import Volumes, plan_storage
 from torpor_operator.executor import Executor, NameTaken, Stale
 from torpor_operator.ports import Clock
 from torpor_operator.times import api_time
@@ -130,15 +130,20 @@ class Databases:
     ) -> DatabaseFacts:
         resource = read_resource(document)
         retained = self._cache.retained.get(key)
-        has_pool = resource.spec.pool in self._cache.pools
+        volumes = Volumes(
+            self._cache.pools.get(resource.spec.pool),
+            self._cache.claims,
+            self._house().system_namespace,
+        )
         return DatabaseFacts(
             document=document,
             resource=resource,
-            storage=plan_storage(resource, has_pool, retained, self._cache.user_ids),
+            storage=plan_storage(resource, volumes, retained, self._cache.user_ids),
             children=dict(self._cache.children_of(key)),
             given=await self._given(resource),
             retained=retained,
             taken=taken,
+            claims=frozenset(self._cache.claims),
         )
 
     async def _given(self, resource: ServerlessDatabase) -> dict[str, str]:

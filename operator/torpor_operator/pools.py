@@ -60,11 +60,11 @@ class Pools:
         for action in plan.actions:
             if not await self._is_claimed_meanwhile(action):
                 await self._executor.carry_out(action)
-        if plan.start and not await self._is_there(document):
+        if (plan.start or plan.start_own) and not await self._is_there(document):
             self._cache.pool_gone(key.name)
             return None
-        for _ in range(plan.start):
-            await self._start(document)
+        for database in (*plan.start_own, *[None] * plan.start):
+            await self._start(document, database)
         await self._say(document, plan)
         if may_be_let_go(facts):
             await self._let_go(document)
@@ -117,6 +117,7 @@ class Pools:
             pods=pods,
             named=named,
             unnamed_s=self._unnamed_s(pods, named),
+            awaiting=self._cache.awaiting_compute(name),
             erasers=1 if self._cache.erasers.get(name) else 0,
         )
 
@@ -131,9 +132,9 @@ class Pools:
             del self._unnamed_since[name]
         return {name: now - since for name, since in self._unnamed_since.items()}
 
-    async def _start(self, document: Document) -> None:
+    async def _start(self, document: Document, database: Key | None) -> None:
         suffix = base64.b32encode(self._random_bytes(SUFFIX_BYTES)).decode().lower()
-        pod = compute_pod(document, self._settings, suffix)
+        pod = compute_pod(document, self._settings, suffix, database)
         self._cache.pod_seen(see_pod(await self._kube.create(POD, pod)))
 
     async def _say(self, document: Document, plan: PoolPlan) -> None:

@@ -165,7 +165,13 @@ def _switch_over_or_wait(database: Database, run: Run, decision: Decision) -> Pl
 
 
 def _has_reserved(database: Database) -> bool:
-    """The fresh compute comes first: nobody shall wait for one behind closed gates."""
+    """The fresh compute comes first: nobody shall wait for one behind closed gates.
+
+    But where the volume is the database's own, the next compute can only be made when the last one
+    has ended: then everybody waits for as long as that takes.
+    """
+    if database.has_own_volume:
+        return True
     version = database.resource.spec.postgres_version
     return database.world.pool.reserve(database.name, version) is not None
 

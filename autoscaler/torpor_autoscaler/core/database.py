@@ -175,6 +175,8 @@ class Database:
 
     reserved: AgentInfo | None = None
     """Taken for a claim that has not been made yet, or of which we don't know whether it was."""
+    awaits_compute: bool = False
+    """The record asks for a compute to be made for it."""
     place: StoragePlace | None = None
     """Where its volume is, as long as starts there succeed."""
     trouble: Trouble | None = None
@@ -231,6 +233,11 @@ class Database:
     def is_kept(self) -> bool:
         """The resource wants a compute at all times."""
         return self.resource.spec.keep_awake or self.resource.spec.min_cu > 0
+
+    @property
+    def has_own_volume(self) -> bool:
+        """Its computes are made for it, one at a time: the next one when the last has ended."""
+        return self.world.has_volumes and self.resource.spec.storage.mode == "dedicated"
 
     @property
     def size(self) -> Size:

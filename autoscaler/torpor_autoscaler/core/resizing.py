@@ -104,7 +104,7 @@ def take_up(database: Database, run: Run, now: float) -> None:
         database.world.pool.stop_waiting(database.name)
     elif not _may_move(database, run, sizing, now):
         _give_up_for_now(database, run, sizing)
-    elif _reserve(database, run) is not None:
+    elif database.has_own_volume or _reserve(database, run) is not None:
         moves = sizing.moves + 1
         pause_s = backoff_s(moves, limits.resize_backoff_s_min, limits.resize_backoff_s_max)
         database.sizing = replace(sizing, moves=moves, move_at=now + pause_s)

@@ -119,14 +119,33 @@ def _take_agent(database: Database) -> Plan[AgentInfo | None]:
     while database.wants_compute and not database.wishes:
         agent = database.reserved
         if agent is None or not pool.may_claim(agent.compute):
-            agent = pool.take(database.name, database.resource.spec.postgres_version)
+            agent = pool.take(
+                database.name,
+                database.resource.spec.postgres_version,
+                with_own_volume=database.has_own_volume,
+            )
         if agent is not None:
             database.blocked_by, database.reserved = None, agent
+            database.awaits_compute = False  # The claim says so.
             return agent
-        database.blocked_by = NoWarmCompute(f"{database.name} waits for a warm compute")
+        if database.has_own_volume:
+            yield from _have_one_made(database)
+        else:
+            database.blocked_by = NoWarmCompute(f"{database.name} waits for a warm compute")
         yield from ask(Wait())
     pool.stop_waiting(database.name)
+    database.awaits_compute = False
     return None
+
+
+def _have_one_made(database: Database) -> Plan[None]:
+    """Whoever makes computes reads the record."""
+    words = f"{database.name} has a volume of its own: a compute is being made for it"
+    database.blocked_by = NoWarmCompute(words, "see `kubectl get pods` where Torpor is installed")
+    database.awaits_compute = True
+    status = database.status
+    if not status.awaits_compute:
+        yield from write(database, status.phase, status.epoch, status.compute)
 
 
 def _start(database: Database, agent: AgentInfo, prepared: Prepared) -> Plan[Started | None]:

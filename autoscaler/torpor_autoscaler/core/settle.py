@@ -8,11 +8,13 @@ either released the data or is known to be dead.
 
 from __future__ import annotations
 
-from torpor_api.failures import Failure
+from torpor_api.failures import Failure, NotFenced
 from torpor_api.messages import AgentInfo, AgentState, AskAgentState, ConfirmGone
 from torpor_autoscaler.core import outcomes
 from torpor_autoscaler.core.actions import AskAgent, AskCluster, NotAsked, Plan, Wait, ask
 from torpor_autoscaler.core.database import Database, Run
+from torpor_autoscaler.core.status import rendered
+from torpor_autoscaler.core.writing import write
 
 RUNNING, UNDECIDED = "running", ("starting", "stopping")
 """States of an agent, in its own words."""
@@ -38,10 +40,27 @@ def fence(database: Database) -> Plan[None]:
     status = database.status
     if database.gone_epoch < status.epoch and status.compute is not None:
         request = ConfirmGone(compute=status.compute, database=database.name)
-        yield from ask(AskCluster(request))
+        try:
+            yield from ask(AskCluster(request))
+        except NotFenced as failure:
+            yield from _say_what_is_missing(database, failure)
+            raise
         database.gone_epoch = max(database.gone_epoch, status.epoch)
         outcomes.note(database, "confirmed_gone", status.compute)
+    if isinstance(database.blocked_by, NotFenced):
+        database.blocked_by = None
     database.is_condemned = False
+
+
+def _say_what_is_missing(database: Database, failure: NotFenced) -> Plan[None]:
+    """In the record, once: it may be a person who has to say that the compute is gone."""
+    database.blocked_by = failure
+    found = database.status
+    if rendered(database, found.phase, found.epoch, found.compute).conditions != found.conditions:
+        try:
+            yield from write(database, found.phase, found.epoch, found.compute)
+        except Failure as unwritten:
+            outcomes.note(database, "not_said", unwritten.message)
 
 
 def verify(database: Database, run: Run) -> Plan[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torpor_api.failures import Failure
+from torpor_api.failures import Failure, NotFenced
 from torpor_api.phases import Phase
 from torpor_api.resource import Condition, DatabaseStatus
 from torpor_autoscaler.core import resizing
@@ -36,6 +36,7 @@ def rendered(database: Database, phase: Phase, epoch: int, compute: str | None) 
         last_resume=database.last_resume,
         last_switchover=database.last_switchover,
         why_awake=_why_awake(database, phase),
+        awaits_compute=database.awaits_compute,
         current_cu=resizing.current_cu(database),
         chosen_cu=database.chosen_cu,
         sessions=database.world.proxies.sessions(database.name, database.world.now),
@@ -44,10 +45,13 @@ def rendered(database: Database, phase: Phase, epoch: int, compute: str | None) 
 
 def is_rest_untold(database: Database) -> bool:
     """It sleeps, and its record does not say that it is ready as its spec is now, where that is to
-    be said. Not before it is known who may log in: then proxies let its clients in."""
+    be said; or it says that a compute is awaited, which nobody does any more. Not before it is
+    known who may log in: then proxies let its clients in."""
     generation = database.resource.metadata.generation
     if not database.world.tells_of_rest or database.has_stale_facts:
         return False
+    if database.status.awaits_compute:
+        return True
     return database.status.phase is Phase.SUSPENDED and not any(
         condition.type == "Ready" and condition.observed_generation >= generation
         for condition in database.status.conditions
@@ -64,6 +68,8 @@ def _why_awake(database: Database, phase: Phase) -> tuple[str, ...]:
 
 def _conditions(database: Database, phase: Phase) -> tuple[Condition, ...]:
     trouble = database.trouble.failure if database.trouble else None
+    if database.run is None and isinstance(database.blocked_by, NotFenced):
+        return (_since(_unfenced(database.blocked_by), database),)
     if phase is Phase.FAILED and trouble is None:
         return database.status.conditions  # Failed before our start: the reason stands there.
     is_moving = database.switching is not None and phase is not Phase.ACTIVE
@@ -83,6 +89,12 @@ def _ready(phase: Phase, trouble: Failure | None, *, is_moving: bool) -> Conditi
         reason=phase.value,
         message=MOVING_MESSAGE if is_moving else READY_MESSAGES[phase],
     )
+
+
+def _unfenced(failure: NotFenced) -> Condition:
+    """Whatever it was before, nobody is served; and a person is told what would help."""
+    words = "; ".join(filter(None, (failure.message, failure.hint)))
+    return _refused("Ready", NotFenced(words))
 
 
 def _sized(database: Database) -> list[Condition]:

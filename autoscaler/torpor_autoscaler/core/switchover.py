@@ -66,7 +66,8 @@ def _refuse_if_void(database: Database, run: Run, switching: Switching) -> None:
         raise Busy("its Postgres was lost meanwhile")
     if database.switching is not switching:
         raise Busy("whoever asked for it has hung up")
-    if not switching.insists and not database.world.pool.has_reserved(database.name):
+    needs_reserved = not (switching.insists or database.has_own_volume)
+    if needs_reserved and not database.world.pool.has_reserved(database.name):
         raise Busy("the compute that it was to move to is no longer to be had")
 
 

@@ -23,7 +23,9 @@ class WarmPool:
         self._taken: set[str] = set()
         self._gone: dict[str, None] = {}
         """The latest that are gone: late news of them must not bring them back."""
-        self._waiting: dict[str, None] = {}
+        self._waiting: dict[str, bool] = {}
+        """Databases, and whether each needs a compute with its own volume: those are made for it,
+        whatever is warm."""
         self._bound: dict[str, str] = {}
         self._reserved: dict[str, str] = {}
         """Kept for a database that may yet need none: not taken, and given to no other."""
@@ -39,7 +41,8 @@ class WarmPool:
 
         A reserved one is still warm, and none that others could have.
         """
-        return max(self._size, 1 if self._waiting else 0) + len(self._reserved)
+        is_awaited = not all(self._waiting.values())
+        return max(self._size, 1 if is_awaited else 0) + len(self._reserved)
 
     @property
     def waiting(self) -> tuple[str, ...]:
@@ -120,12 +123,15 @@ class WarmPool:
     def computes(self) -> tuple[str, ...]:
         return tuple(self._agents)
 
-    def take(self, database: str, postgres_version: str | None) -> AgentInfo | None:
+    def take(
+        self, database: str, postgres_version: str | None, *, with_own_volume: bool = False
+    ) -> AgentInfo | None:
         """The agent that has been warm for longest, for good; None: the database waits.
 
-        One that was reserved for the database comes first.
+        One that was reserved for the database comes first. ``with_own_volume``: one that was made
+        for this database alone.
         """
-        agent = self.reserve(database, postgres_version)
+        agent = self.reserve(database, postgres_version, with_own_volume=with_own_volume)
         if agent is not None:
             del self._reserved[database]
             self.bind(database, agent.compute)
@@ -134,29 +140,35 @@ class WarmPool:
     def has_free(self, postgres_version: str | None, *, not_on: str) -> bool:
         """Whether one is warm on another node."""
         return any(
-            self._is_free(compute) and _is_of(agent, postgres_version, not_on)
+            self._is_free(compute) and _is_of(agent, postgres_version, "", not_on)
             for compute, agent in self._agents.items()
         )
 
     def reserve(
-        self, database: str, postgres_version: str | None, *, not_on: str | None = None
+        self,
+        database: str,
+        postgres_version: str | None,
+        *,
+        with_own_volume: bool = False,
+        not_on: str | None = None,
     ) -> AgentInfo | None:
         """As :meth:`take`, but it can be released; the same one however often this is asked.
 
         ``not_on``: a node that it must not be on.
         """
+        owner = database if with_own_volume else ""
         kept = self._agents.get(self._reserved.get(database, ""))
-        if kept is not None and _is_of(kept, postgres_version, not_on):
+        if kept is not None and _is_of(kept, postgres_version, owner, not_on):
             return kept
         self.release(database)
         for compute, agent in self._agents.items():
-            if self._is_free(compute) and _is_of(agent, postgres_version, not_on):
+            if self._is_free(compute) and _is_of(agent, postgres_version, owner, not_on):
                 self._reserved[database] = compute
                 self.revision += 1
                 self.stop_waiting(database)
                 return agent
         if database not in self._waiting:
-            self._waiting[database] = None
+            self._waiting[database] = with_own_volume
             self.revision += 1
         return None
 
@@ -185,6 +197,7 @@ class WarmPool:
             self.revision += 1
 
 
-def _is_of(agent: AgentInfo, postgres_version: str | None, not_on: str | None = None) -> bool:
+def _is_of(agent: AgentInfo, postgres_version: str | None, owner: str, not_on: str | None) -> bool:
     is_elsewhere = not_on is None or agent.node != not_on
-    return is_elsewhere and postgres_version in (None, agent.postgres_version)
+    is_right = agent.database == owner and postgres_version in (None, agent.postgres_version)
+    return is_right and is_elsewhere

@@ -23,6 +23,7 @@ class World:
         endpoint: Endpoint,
         now: float,
         tells_of_rest: bool = False,
+        has_volumes: bool = False,
     ) -> None:
         self.limits = limits
         self.pool = WarmPool(warm)
@@ -31,6 +32,9 @@ class World:
         self.tells_of_rest = tells_of_rest
         """Whether a database that sleeps says in its record that it is ready, at each generation:
         where people and their tools wait for that (``kubectl wait --for=condition=Ready``)."""
+        self.has_volumes = has_volumes
+        """Whether a database may have a volume of its own, and needs a compute made for it then.
+        On one machine every compute reaches every folder."""
         self.blind_until = now + limits.start_grace_s
         self.now = now
         """Seconds of the monotonic clock at the latest fact or outcome; the shell sets it."""

@@ -119,6 +119,8 @@ class AgentInfo(Message):
     """True only once it is confirmed that no process of it or of its Postgres is left."""
     size: AgentSize | None = None
     """None: nobody limits it (on one machine)."""
+    database: str = ""
+    """The only one that it may serve: it has that database's own volume. Empty: any."""
     node: str = ""
     """Where it runs; empty: there is but one machine."""
     is_leaving: bool = False

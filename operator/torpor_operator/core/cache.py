@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torpor_kube import names
 from torpor_kube.documents import labels_of, name_of
-from torpor_kube.kinds import CONFIG_MAP, Kind
+from torpor_kube.kinds import CONFIG_MAP, VOLUME_CLAIM, Kind
 from torpor_kube.port import Document
 from torpor_operator.core import targets
 from torpor_operator.core.naming import MANAGED_BY, Key, database_of, key_of
@@ -78,7 +78,7 @@ class Cache:
         if before is None:
             return {targets.database(key), self.pool(seen.pool), targets.CERTIFICATES}
         concerned = {targets.database(key)} if before.body != seen.body else set()
-        if before.compute != seen.compute:
+        if before.compute != seen.compute or before.awaits_compute != seen.awaits_compute:
             concerned.add(self.pool(seen.pool))
         return concerned
 
@@ -104,6 +104,11 @@ class Cache:
     def named_computes(self) -> set[str]:
         """Those that hold a database, or held it when they were lost."""
         return {seen.compute for seen in self.databases.values() if seen.compute}
+
+    def awaiting_compute(self, pool: str) -> set[Key]:
+        """Databases of the pool with a volume of their own that somebody wants awake."""
+        found = self.databases.values()
+        return {seen.key for seen in found if seen.awaits_compute and seen.pool == pool}
 
     def namespaces(self) -> list[str]:
         return sorted({key.namespace for key in self.databases})
@@ -138,6 +143,8 @@ class Cache:
         """By the operator itself, for this database; the watch says it again."""
         if kind == CONFIG_MAP:
             self.retained_gone(database)
+        elif kind == VOLUME_CLAIM:
+            self.claims.discard(key.name)
         else:
             self.child_gone(database, ChildId(kind, key))
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from torpor_api.resource import ServerlessDatabase
 from torpor_kube import names
-from torpor_kube.documents import metadata, version_of
-from torpor_kube.kinds import CONFIG_MAP, SECRET, SERVERLESS_DATABASE, SERVICE
+from torpor_kube.documents import metadata, name_of, version_of
+from torpor_kube.kinds import CONFIG_MAP, SECRET, SERVERLESS_DATABASE, SERVICE, VOLUME_CLAIM
 from torpor_kube.port import Document
 from torpor_operator.core.actions import Action, Apply, Create, Delete, Patch, Tell, Weight
 from torpor_operator.core.binding import address_of, binding_secret, inner_database
@@ -30,7 +30,7 @@ from torpor_operator.core.fingerprint import fingerprint
 from torpor_operator.core.naming import Key, credentials_secret, key_of
 from torpor_operator.core.retained import Retained
 from torpor_operator.core.seen import Child
-from torpor_operator.core.storage import StoragePlan
+from torpor_operator.core.storage import StoragePlan, may_adopt
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +55,15 @@ class DatabaseFacts:
     given: Mapping[str, str] = field(default_factory=dict)
     """What was found under ``passwordSecret``, by role."""
     retained: Retained | None = None
+    claims: frozenset[str] = frozenset()
+    """PersistentVolumeClaims that are there."""
     taken: frozenset[ChildId] = frozenset()
     """Names that belong to somebody else."""
 
     @property
     def adopts(self) -> bool:
         """Data was kept under this name, on the volume that the spec names."""
-        return self.retained is not None and self.retained.pool == self.resource.spec.pool
+        return self.retained is not None and may_adopt(self.resource, self.retained)
 
 
 def plan_database(
@@ -82,6 +84,7 @@ def plan_database(
     offset = _offset(facts, house, credentials)
     wanted = dict(_wanted(facts, house, credentials, offset))
     return (
+        *_own_volume(facts),
         *_children(facts, wanted),
         *_status(facts, house, credentials, offset, wanted, now),
     )
@@ -108,6 +111,13 @@ def _before_anything(facts: DatabaseFacts, house: House) -> Iterator[Action]:
             yield Patch(SERVERLESS_DATABASE, key, patch, "status")
             note = f"takes over the data in {facts.retained.directory}, kept since its deletion"
             yield Tell(facts.document, Weight.NORMAL, "Adopted", note)
+
+
+def _own_volume(facts: DatabaseFacts) -> Iterator[Action]:
+    """Its claim, before anybody is told where the data is to be."""
+    claim = facts.storage.claim
+    if claim is not None and name_of(claim) not in facts.claims:
+        yield Create(VOLUME_CLAIM, claim)
 
 
 def _verifiers_id(facts: DatabaseFacts, house: House) -> ChildId:

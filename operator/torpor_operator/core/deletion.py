@@ -12,12 +12,13 @@ from torpor_api.phases import Phase
 from torpor_api.resource import DeletionPolicy, ServerlessDatabase
 from torpor_kube import names
 from torpor_kube.documents import metadata, version_of
-from torpor_kube.kinds import CONFIG_MAP, SECRET, SERVERLESS_DATABASE
+from torpor_kube.kinds import CONFIG_MAP, SECRET, SERVERLESS_DATABASE, VOLUME_CLAIM
 from torpor_kube.port import Document
 from torpor_operator.core.actions import Action, Apply, Delete, Erase, Patch, Suspend, Tell, Weight
 from torpor_operator.core.cache import ChildId
 from torpor_operator.core.naming import Key, key_of
 from torpor_operator.core.retained import Retained, as_config_map
+from torpor_operator.core.storage import is_dedicated
 
 
 def is_deleting(document: Document) -> bool:
@@ -43,12 +44,17 @@ def plan_deletion(
         yield Suspend(key)
         return  # The status will say that it sleeps, and this is decided again.
     kept = _kept(resource)
+    own_claim = _own_claim(resource)
     if kept is not None and resource.spec.deletion_policy is DeletionPolicy.RETAIN:
         yield Apply(CONFIG_MAP, as_config_map(key, kept, system_namespace))
         note = f"the data stays in {kept.directory} of {kept.claim} for the next one of this name"
         yield Tell(document, Weight.NORMAL, "Retained", note)
     else:
-        if kept is not None:
+        if own_claim:
+            # Nothing writes to it any more: its compute is gone, and no other one may mount it.
+            yield Delete(VOLUME_CLAIM, Key(system_namespace, own_claim))
+            yield Tell(document, Weight.NORMAL, "Erased", f"the volume {own_claim} is deleted")
+        elif kept is not None:
             # Asleep with a compute named: it was lost, and its end is confirmed.
             fenced = kept.epoch if kept.compute else None
             yield Erase(key, kept.pool, kept.epoch + 1, kept.directory, kept.user_id, fenced)
@@ -70,6 +76,12 @@ def _is_asleep(resource: ServerlessDatabase) -> bool:
     status = resource.status
     has_failed = status.phase is Phase.FAILED and status.compute is None
     return status.phase is Phase.SUSPENDED or has_failed
+
+
+def _own_claim(resource: ServerlessDatabase) -> str:
+    """Of a volume that no other database has data on; empty: it has none."""
+    storage = resource.status.storage
+    return storage.claim if storage is not None and is_dedicated(resource) else ""
 
 
 def _kept(resource: ServerlessDatabase) -> Retained | None:

@@ -69,6 +69,11 @@ def volume_claim(pool: str) -> str:
     return f"torpor-pool-{pool}"
 
 
+def own_volume_claim(database: Key) -> str:
+    """Of a database whose volume no other one shares; in the system namespace."""
+    return f"torpor-data-{database.namespace}.{database.name}"
+
+
 def labels_of_child(database: Key) -> dict[str, str]:
     return {
         names.NAME_LABEL: "torpor",

@@ -1,4 +1,5 @@
-"""The pod of a compute that waits for a database. Pure.
+"""The pod of a compute: of one that waits for any database, or of one with a database's own volume.
+Pure.
 
 The agent is process 1 of the only container: its end is the end of every process in the pod. It
 starts as root because Postgres must run as the database's own user id, which is known only when
@@ -23,6 +24,8 @@ from torpor_kube.port import Document
 from torpor_operator.core.naming import (
     MANAGED_BY,
     TEMPLATE_ANNOTATION,
+    Key,
+    own_volume_claim,
     owner_reference,
     volume_claim,
 )
@@ -44,6 +47,9 @@ KILL_MARGIN_S = 20
 GRACE_S = LEAVE_S + END_S_MAX + KILL_MARGIN_S
 
 READY_EVERY_S = 2
+
+_SHORT_END = ["--linger-seconds", "1"]
+"""Its successor gets the volume when its pod has ended, and sessions may be waiting for that."""
 
 HEALTH_PORT = 8080
 """For the kubelet only; the control channel speaks with nobody who has no certificate."""
@@ -75,9 +81,15 @@ def spec_of(pool: Document) -> WarmPoolSpec:
         raise InvalidRequest(f"WarmPool {name_of(pool)}: {error.errors()[0]['msg']}") from None
 
 
-def compute_pod(pool: Document, settings: PodSettings, suffix: str) -> Document:
-    """A new one; ``suffix`` makes its name, which is the compute's id and is never used again."""
+def compute_pod(
+    pool: Document, settings: PodSettings, suffix: str, database: Key | None = None
+) -> Document:
+    """A new one; ``suffix`` makes its name, which is the compute's id and is never used again.
+
+    ``database``: the one that has a volume of its own, and that alone it may serve.
+    """
     pool_spec = spec_of(pool)
+    claim = volume_claim(name_of(pool)) if database is None else own_volume_claim(database)
     return {
         "apiVersion": POD.api_version,
         "kind": POD.kind,
@@ -91,22 +103,36 @@ def compute_pod(pool: Document, settings: PodSettings, suffix: str) -> Document:
                 names.MANAGED_BY_LABEL: MANAGED_BY,
                 names.POOL_LABEL: name_of(pool),
                 names.POSTGRES_VERSION_LABEL: pool_spec.postgres_version,
+                **_labels_of_own(database),
             },
             "annotations": {TEMPLATE_ANNOTATION: template_hash(pool, settings)},
             "finalizers": [names.FENCE_FINALIZER],
             "ownerReferences": [owner_reference(pool, WARM_POOL)],
         },
-        "spec": _spec(pool_spec, settings, name_of(pool)),
+        "spec": _spec(pool_spec, settings, claim, is_dedicated=database is not None),
+    }
+
+
+def _labels_of_own(database: Key | None) -> dict[str, str]:
+    if database is None:
+        return {}
+    return {
+        names.DEDICATED_LABEL: "true",
+        names.DATABASE_LABEL: database.name,
+        names.DATABASE_NAMESPACE_LABEL: database.namespace,
     }
 
 
 def template_hash(pool: Document, settings: PodSettings) -> str:
     """Changes with everything that a pod can't change while it runs."""
-    text = json.dumps(_spec(spec_of(pool), settings, name_of(pool)), sort_keys=True)
+    claim = volume_claim(name_of(pool))
+    text = json.dumps(_spec(spec_of(pool), settings, claim), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_CHARACTERS]
 
 
-def _spec(spec: WarmPoolSpec, settings: PodSettings, pool: str) -> dict[str, Any]:
+def _spec(
+    spec: WarmPoolSpec, settings: PodSettings, claim: str, *, is_dedicated: bool = False
+) -> dict[str, Any]:
     tolerations = [
         one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in spec.tolerations
     ]
@@ -119,17 +145,17 @@ def _spec(spec: WarmPoolSpec, settings: PodSettings, pool: str) -> dict[str, Any
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
         **({"nodeSelector": spec.node_selector} if spec.node_selector else {}),
         **({"tolerations": tolerations} if tolerations else {}),
-        "containers": [_container(spec, settings)],
-        "volumes": _volumes(settings, pool),
+        "containers": [_container(spec, settings, is_dedicated=is_dedicated)],
+        "volumes": _volumes(settings, claim),
     }
 
 
-def _container(spec: WarmPoolSpec, settings: PodSettings) -> dict[str, Any]:
+def _container(spec: WarmPoolSpec, settings: PodSettings, *, is_dedicated: bool) -> dict[str, Any]:
     return {
         "name": "compute",
         "image": spec.image or settings.image,
         "imagePullPolicy": settings.image_pull_policy,
-        "args": _arguments(spec.postgres_version),
+        "args": _arguments(spec.postgres_version) + (_SHORT_END if is_dedicated else []),
         "env": [_own("POD_NAME", "metadata.name"), _own("POD_IP", "status.podIP")],
         "ports": [
             {"name": "postgres", "containerPort": 5432},
@@ -185,9 +211,9 @@ def _own(name: str, path: str) -> dict[str, Any]:
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
 
 
-def _volumes(settings: PodSettings, pool: str) -> list[dict[str, Any]]:
+def _volumes(settings: PodSettings, claim: str) -> list[dict[str, Any]]:
     return [
-        {"name": "volumes", "persistentVolumeClaim": {"claimName": volume_claim(pool)}},
+        {"name": "volumes", "persistentVolumeClaim": {"claimName": claim}},
         {"name": "tls", "secret": {"secretName": settings.tls_secret, "defaultMode": 0o400}},
         {"name": "run", "emptyDir": {"medium": "Memory", "sizeLimit": SCRATCH_BYTES_MAX}},
         {"name": "tmp", "emptyDir": {"sizeLimit": SCRATCH_BYTES_MAX}},

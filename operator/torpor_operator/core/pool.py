@@ -48,6 +48,8 @@ class PoolFacts:
     """Computes that the status of some database names."""
     unnamed_s: Mapping[str, float] = field(default_factory=dict)
     """For how long a claimed pod has been seen without a database that names it."""
+    awaiting: Collection[Key] = ()
+    """Databases with a volume of their own that wait for a compute."""
     erasers: int = 0
     """Agents that are needed to erase data, beyond those that wait for databases."""
 
@@ -57,6 +59,8 @@ class PoolPlan:
     """What to do now, and when to look again although nothing has changed."""
 
     start: int = 0
+    start_own: tuple[Key, ...] = ()
+    """Databases for which one is to be started with their own volume."""
     actions: tuple[Action, ...] = ()
     again_in_s: float | None = None
     wanted: int = 0
@@ -79,6 +83,7 @@ def plan_pool(facts: PoolFacts, now: float, namespace: str) -> PoolPlan:
     missing = max(0, wanted - len(current)) if not _is_leaving(facts) else 0
     return PoolPlan(
         start=0 if wait_s else min(missing, BURST_MAX),
+        start_own=tuple(_owners_without(facts, alive, now)),
         actions=(
             *_surplus(facts, unclaimed, current, wanted, namespace),
             *_used(facts, alive, namespace),
@@ -110,12 +115,30 @@ def _is_leaving(facts: PoolFacts) -> bool:
     return "deletionTimestamp" in metadata(facts.document)
 
 
-def _failed(facts: PoolFacts, now: float) -> list[SeenPod]:
-    """Those that failed of late before they served anybody; the latest last."""
+def _owners_without(facts: PoolFacts, alive: list[SeenPod], now: float) -> Iterator[Key]:
+    """One at a time each: its successor could not mount the volume before it has ended."""
+    without = [] if _is_leaving(facts) else _without_own(facts, alive)
+    for database in without[:BURST_MAX]:
+        if not _pause_s(_failed(facts, now, database), now):
+            yield database
+
+
+def _without_own(facts: PoolFacts, alive: list[SeenPod]) -> list[Key]:
+    """Those that wait and have none that they could claim."""
+    served = {pod.database for pod in alive if pod.is_dedicated and pod.name not in facts.named}
+    return sorted(database for database in facts.awaiting if database not in served)
+
+
+def _failed(facts: PoolFacts, now: float, owner: Key | None = None) -> list[SeenPod]:
+    """Those that failed of late before they served anybody; the latest last.
+
+    ``owner``: of those that were made for this database.
+    """
     failed = [
         pod
         for pod in facts.pods
-        if pod.failure and pod.database is None and pod.name not in facts.named
+        if pod.failure and pod.database == owner and pod.name not in facts.named
+        if pod.is_dedicated is (owner is not None)
         if now - (pod.ended_at or pod.created_at) < FAILED_KEPT_S
     ]
     return sorted(failed, key=lambda pod: pod.ended_at or pod.created_at)
@@ -212,7 +235,8 @@ def _release(pod: SeenPod, namespace: str) -> Patch:
 def _again_in_s(
     facts: PoolFacts, alive: list[SeenPod], failed: list[SeenPod], wait_s: float, now: float
 ) -> float | None:
-    moments = [wait_s] if wait_s else []
+    pauses = [_pause_s(_failed(facts, now, one), now) for one in _without_own(facts, alive)]
+    moments = [pause_s for pause_s in (wait_s, *pauses) if pause_s]
     moments += [FAILED_KEPT_S - (now - (pod.ended_at or pod.created_at)) for pod in failed]
     moments += [
         _kept_s(pod, now)

@@ -33,6 +33,8 @@ class SeenDatabase:
     pool: str
     user_id: int | None
     compute: str | None
+    awaits_compute: bool = False
+    """One has to be made for it, with its own volume."""
 
     def document(self) -> Document:
         """With the resourceVersion that it had."""
@@ -59,6 +61,7 @@ def see_database(document: Document) -> SeenDatabase:
         pool=sys.intern(str(spec.get("pool") or DEFAULT_POOL)),
         user_id=(status.get("storage") or {}).get("userId"),
         compute=status.get("compute"),
+        awaits_compute=status.get("awaitsCompute") is True,
     )
 
 

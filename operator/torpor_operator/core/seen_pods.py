@@ -36,6 +36,8 @@ class SeenPod:
     ip: str = ""
     database: Key | None = None
     """Whom it was claimed for, by its labels; what counts is the databases' own word."""
+    is_dedicated: bool = False
+    """It was made for that database, with that one's own volume."""
     is_ready: bool = False
     is_deleting: bool = False
     deleted_at: float = 0.0
@@ -66,6 +68,7 @@ def see_pod(document: Document) -> SeenPod:
         created_at=_seconds(metadata(document).get("creationTimestamp")),
         ip=status.get("podIP") or "",
         database=Key(namespace, database) if database else None,
+        is_dedicated=names.DEDICATED_LABEL in labels,
         is_ready=condition(document, "Ready") == "True",
         is_deleting="deletionTimestamp" in metadata(document),
         deleted_at=_seconds(metadata(document).get("deletionTimestamp")),

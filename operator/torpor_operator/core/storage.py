@@ -1,20 +1,28 @@
-"""Where a database's data is: a directory on its pool's volume, with its own user id. Pure."""
+"""Where a database's data is, with a user id of its own: on its pool's volume, or on its own. Pure.
+
+``shared``: a directory on the one volume that every compute of the pool mounts. ``dedicated``: a
+ReadWriteOncePod claim, mounted by the compute that is made for the database, and by one at a time.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from torpor_api.failures import Refused
 from torpor_api.phases import Phase
 from torpor_api.resource import ServerlessDatabase
+from torpor_kube import names
+from torpor_kube.kinds import VOLUME_CLAIM
+from torpor_kube.port import Document
 from torpor_operator.core.conditions import Finding
-from torpor_operator.core.naming import Key, volume_claim
+from torpor_operator.core.naming import Key, labels_of_child, own_volume_claim, volume_claim
 from torpor_operator.core.retained import Retained
 from torpor_operator.core.user_ids import UserIds
 
 VOLUMES = "/volumes"
-"""Where the pool's volume is mounted in every compute."""
+"""Where a compute mounts its pool's volume, or its database's own."""
 
 _TYPE = "StorageReady"
 
@@ -25,6 +33,20 @@ class StoragePlan:
 
     storage: dict[str, Any] | None
     finding: Finding
+    claim: Document | None = None
+    """Of a volume of its own, which is to be made before anybody is told of the place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Volumes:
+    """What there is to put data on."""
+
+    pool: Document | None
+    """The database's WarmPool; None: there is none of that name."""
+    claims: Collection[str] = ()
+    """Every PersistentVolumeClaim of Torpor's."""
+    namespace: str = ""
+    """Where they are."""
 
 
 def directory_of(database: Key) -> str:
@@ -34,7 +56,7 @@ def directory_of(database: Key) -> str:
 
 def plan_storage(
     resource: ServerlessDatabase,
-    has_pool: bool,
+    volumes: Volumes,
     retained: Retained | None,
     user_ids: UserIds,
 ) -> StoragePlan:
@@ -43,14 +65,11 @@ def plan_storage(
     pool = resource.spec.pool
     known = resource.status.storage
     if known is not None and (has_been_started(resource) or not user_ids.is_shared(database)):
-        return _known(resource, has_pool)
-    if resource.spec.storage.mode != "shared":
-        message = "storage.mode dedicated is not available in this release: write shared"
-        return StoragePlan(None, Finding(_TYPE, False, "ModeNotAvailable", message))
-    if retained is not None and retained.pool != pool:
-        message = f"its data is kept in the pool {retained.pool!r}: write spec.pool {retained.pool}"
-        return StoragePlan(None, Finding(_TYPE, False, "KeptElsewhere", message))
-    if not has_pool:
+        return _known(resource, volumes)
+    elsewhere = "" if retained is None else _why_elsewhere(resource, retained)
+    if elsewhere:
+        return StoragePlan(None, Finding(_TYPE, False, "KeptElsewhere", elsewhere))
+    if volumes.pool is None:
         return StoragePlan(None, _no_pool(pool))
     try:
         user_id = user_ids.give(database, pool)
@@ -60,12 +79,65 @@ def plan_storage(
         "userId": user_id,
         "directory": directory_of(database) if retained is None else retained.directory,
         "isMade": retained is not None,
-        "claim": volume_claim(pool) if retained is None else retained.claim,
+        "claim": claim_of(resource) if retained is None else retained.claim,
     }
-    return StoragePlan(storage, Finding(_TYPE, True, "Assigned"))
+    if retained is not None:
+        return StoragePlan(storage, _finding(resource, storage, volumes))
+    claim = _own_claim(resource, volumes.pool, volumes.namespace)
+    return StoragePlan(storage, Finding(_TYPE, True, "Assigned"), claim)
 
 
-def _known(resource: ServerlessDatabase, has_pool: bool) -> StoragePlan:
+def claim_of(resource: ServerlessDatabase) -> str:
+    """The claim that new data is put on."""
+    if is_dedicated(resource):
+        return own_volume_claim(Key(resource.metadata.namespace, resource.metadata.name))
+    return volume_claim(resource.spec.pool)
+
+
+def is_dedicated(resource: ServerlessDatabase) -> bool:
+    return resource.spec.storage.mode == "dedicated"
+
+
+def may_adopt(resource: ServerlessDatabase, retained: Retained) -> bool:
+    """Whether data that was kept under its name is where its spec says."""
+    return not _why_elsewhere(resource, retained)
+
+
+def _why_elsewhere(resource: ServerlessDatabase, retained: Retained) -> str:
+    """Why data that is kept under this name can't be taken over by this spec; empty: it can."""
+    if retained.pool != resource.spec.pool:
+        return f"its data is kept in the pool {retained.pool!r}: write spec.pool {retained.pool}"
+    mode = "shared" if retained.claim == volume_claim(retained.pool) else "dedicated"
+    if mode != resource.spec.storage.mode:
+        return f"its data is kept on {retained.claim}: write spec.storage.mode {mode}"
+    return ""
+
+
+def _own_claim(resource: ServerlessDatabase, pool: Document, namespace: str) -> Document | None:
+    """It has no owner: data outlives the resource, unless that says otherwise."""
+    if not is_dedicated(resource):
+        return None
+    database = Key(resource.metadata.namespace, resource.metadata.name)
+    storage_class = (pool.get("spec") or {}).get("storage", {}).get("dedicatedStorageClass")
+    spec: dict[str, Any] = {
+        "accessModes": ["ReadWriteOncePod"],
+        "resources": {"requests": {"storage": resource.spec.storage.size}},
+        **({"storageClassName": storage_class} if storage_class else {}),
+    }
+    labels = {names.POOL_LABEL: resource.spec.pool, **labels_of_child(database)}
+    return {
+        "apiVersion": VOLUME_CLAIM.api_version,
+        "kind": VOLUME_CLAIM.kind,
+        "metadata": {
+            "name": own_volume_claim(database),
+            "namespace": namespace,
+            "labels": labels,
+        },
+        "spec": spec,
+    }
+
+
+def _known(resource: ServerlessDatabase, volumes: Volumes) -> StoragePlan:
     known = resource.status.storage
     assert known is not None
     storage = {
@@ -74,8 +146,22 @@ def _known(resource: ServerlessDatabase, has_pool: bool) -> StoragePlan:
         "isMade": has_been_started(resource),
         "claim": known.claim,
     }
-    is_there = Finding(_TYPE, True, "Assigned")
-    return StoragePlan(storage, is_there if has_pool else _no_pool(resource.spec.pool))
+    finding = _finding(resource, storage, volumes)
+    if has_been_started(resource) or volumes.pool is None:
+        return StoragePlan(storage, finding)
+    claim = _own_claim(resource, volumes.pool, volumes.namespace)
+    return StoragePlan(storage, Finding(_TYPE, True, "Assigned"), claim)
+
+
+def _finding(resource: ServerlessDatabase, storage: dict[str, Any], volumes: Volumes) -> Finding:
+    """A claim that is gone took the data along: another one would only hide that."""
+    if volumes.pool is None:
+        return _no_pool(resource.spec.pool)
+    claim = storage["claim"]
+    if is_dedicated(resource) and claim not in volumes.claims:
+        message = f"the PersistentVolumeClaim {claim} is gone, and its data with it"
+        return Finding(_TYPE, False, "VolumeLost", message)
+    return Finding(_TYPE, True, "Assigned")
 
 
 def _no_pool(pool: str) -> Finding:

@@ -69,12 +69,18 @@ class Story:
         agents: int = 2,
         limits: Limits | None = None,
         tells_of_rest: bool = False,
+        has_volumes: bool = False,
         **spec: Any,
     ) -> None:
         limits = limits or Limits(start_grace_s=0.0)
         endpoint = Endpoint(host="db.example", port=5432)
         self.world = World(
-            limits, warm=agents, endpoint=endpoint, now=0.0, tells_of_rest=tells_of_rest
+            limits,
+            warm=agents,
+            endpoint=endpoint,
+            now=0.0,
+            tells_of_rest=tells_of_rest,
+            has_volumes=has_volumes,
         )
         self.world.now = 100.0
         for number in range(1, agents + 1):

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torpor_api.identity import endpoint_name
 from torpor_api.messages import AgentInfo, AgentSize
 from torpor_autoscaler.adapters.kubernetes.sizes import size_of
 from torpor_kube.documents import condition, labels_of, metadata, name_of
 from torpor_kube.fencing import why_not_gone
-from torpor_kube.names import AGENT_PORT, POSTGRES_VERSION_LABEL
+from torpor_kube.names import (
+    AGENT_PORT,
+    DATABASE_LABEL,
+    DATABASE_NAMESPACE_LABEL,
+    DEDICATED_LABEL,
+    POSTGRES_VERSION_LABEL,
+)
 from torpor_kube.port import Document
 
 
@@ -28,6 +35,8 @@ class Compute:
     why_not_gone: str
     """Empty: the kubelet has said that all of it has ended."""
     size: AgentSize | None = None
+    database: str = ""
+    """Whose own volume it has; empty: its pool's."""
 
     @property
     def is_gone(self) -> bool:
@@ -42,6 +51,7 @@ class Compute:
             is_gone=self.is_gone,
             is_leaving=self.is_leaving,
             size=self.size,
+            database=self.database,
             node=self.node,
         )
 
@@ -59,4 +69,11 @@ def compute_from(pod: Document) -> Compute:
         is_leaving="deletionTimestamp" in metadata(pod),
         why_not_gone=why_not_gone(pod),
         size=size_of(pod),
+        database=_owner(labels_of(pod)),
     )
+
+
+def _owner(labels: dict[str, str]) -> str:
+    if DEDICATED_LABEL not in labels:
+        return ""
+    return endpoint_name(labels[DATABASE_LABEL], labels[DATABASE_NAMESPACE_LABEL])
