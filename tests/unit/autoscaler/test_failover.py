@@ -102,6 +102,36 @@ def test_a_compute_of_which_nobody_knows_whether_it_is_gone_is_not_replaced() ->
     assert story.record.status.epoch == 2
 
 
+def test_the_record_says_once_what_is_missing_and_no_longer_than_it_is() -> None:
+    story = awake().sample()
+    story.written.clear()
+    story.fact(facts.agent_unheard, "c1").fail(Unavailable("no route"))
+    for _ in range(5):
+        story.until(m.ConfirmGone)
+        wait = story.fail(NotFenced("nobody says that c1 has ended", "taint n1")).rest()
+        assert wait.until is not None
+        story.at(wait.until)
+    (said,) = story.written
+    assert (said.phase, said.epoch, said.compute) == (Phase.ACTIVE, 1, "c1")
+    (ready,) = said.conditions
+    assert (ready.type, ready.status, ready.reason) == ("Ready", "False", "NotFenced")
+    assert ready.message == "nobody says that c1 has ended; taint n1"
+    story.rest()
+    assert [status.phase for status in story.written[1:]] == [Phase.RESUMING, Phase.ACTIVE]
+    assert [one.status for one in story.written[-1].conditions] == ["True"]
+
+
+def test_a_record_that_can_not_be_written_does_not_keep_the_fencer_from_being_asked() -> None:
+    story = awake().sample()
+    story.fact(facts.agent_unheard, "c1").fail(Unavailable("no route"))
+    story.until(m.ConfirmGone)
+    story.fail(NotFenced("nobody says that c1 has ended")).until(m.WriteStatus)
+    story.fail(Unavailable("the API server is away")).until(m.GetResource)
+    story.fail(Unavailable("the API server is away"))
+    story.let_time_pass(lambda: story.record.status.epoch == 2)
+    assert story.record.status.compute == "c2"
+
+
 def test_a_proxy_that_can_not_reach_a_sound_compute_is_told_so() -> None:
     story = awake()
     story.effects.clear()
