@@ -1,4 +1,4 @@
-"""Asks a running `torpor up` one question. Standard library only, so that verbs start at once.
+"""Asks one question, of a running `torpor up`. Standard library only: verbs start at once.
 
 Importing the vocabulary's models takes longer than everything else that `torpor list` does, and a
 verb only shows what it is answered. What stands on the wire is `torpor_channel.wire`'s.
@@ -38,23 +38,31 @@ def ask_autoscaler(
 
 
 def _ask(folder: StateFolder, path: Path, request: str, body: Json, timeout_s: float) -> Json:
-    line = json.dumps({"ask": request, "id": 1, "body": body}) + "\n"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout_s)
         try:
             connection.connect(str(path))
         except OSError as error:
             raise _not_running(folder, error) from None
-        try:
-            connection.sendall(line.encode())
-            with connection.makefile("rb") as answers:
-                answer = answers.readline()
-        except TimeoutError:
-            raise Unavailable(f"no answer to {request} in {timeout_s:g} s") from None
-        except OSError as error:
-            raise Unavailable(f"`torpor up` hung up: {error}") from None
+        return ask_over(connection, "`torpor up`", request, body, timeout_s)
+
+
+def ask_over(
+    connection: socket.socket, whom: str, request: str, body: Json, timeout_s: float
+) -> Json:
+    """One question over a new connection to whoever answers it; ``whom``: for people."""
+    line = json.dumps({"ask": request, "id": 1, "body": body}) + "\n"
+    connection.settimeout(timeout_s)
+    try:
+        connection.sendall(line.encode())
+        with connection.makefile("rb") as answers:
+            answer = answers.readline()
+    except TimeoutError:
+        raise Unavailable(f"no answer to {request} in {timeout_s:g} s") from None
+    except OSError as error:
+        raise Unavailable(f"{whom} hung up: {error}") from None
     if not answer:
-        raise Unavailable("`torpor up` ended while it was asked")
+        raise Unavailable(f"{whom} ended while it was asked")
     return _content(json.loads(answer))
 
 

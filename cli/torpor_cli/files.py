@@ -41,5 +41,6 @@ def _text_of(file: Path) -> str:
 
 
 def document_of(resource: ServerlessDatabase) -> dict[str, object]:
-    """As a file would say it: with the given passwords, without status."""
-    return resource.model_dump(mode="json", by_alias=True, exclude={"status"})
+    """As its file says it: with the given passwords, without status, and without any default, of
+    which a cluster has its own."""
+    return resource.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"status"})

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import importlib
 import sys
+from pathlib import Path
 
 import click
 
 from torpor_api.failures import Failure, InvalidRequest
+from torpor_cli.options import PLUGIN, cluster_options
 
 EXIT_FAILED = 1
 EXIT_INVALID = 2
@@ -51,14 +53,18 @@ class Verbs(click.Group):
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="torpor", prog_name="torpor")
-def torpor() -> None:
-    """Serverless Postgres: databases sleep, sessions stay."""
+@cluster_options
+def torpor(context: str | None, kubeconfig: Path | None, namespace: str | None) -> None:
+    """Serverless Postgres: databases sleep, sessions stay.
+
+    Verbs ask the `torpor up` of this machine, or a cluster where an option names one.
+    """
 
 
-def main() -> None:
+def main(name: str = "torpor") -> None:
     """The console script."""
     try:
-        torpor()
+        torpor(prog_name=name)
     except Failure as failure:
         for line in failure.message.splitlines():
             click.echo(f"torpor: {line}", err=True)
@@ -69,6 +75,11 @@ def main() -> None:
         # A full or read-only disk may show up anywhere; a stack trace would help nobody.
         click.echo(f"torpor: {error}", err=True)
         sys.exit(EXIT_FAILED)
+
+
+def kubectl_plugin() -> None:
+    """The console script that kubectl runs as `kubectl torpor`: on the current context."""
+    main(PLUGIN)
 
 
 if __name__ == "__main__":

@@ -16,21 +16,28 @@ from torpor_cli.output import name_of
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What a client must know. Routed by ``options``, which every driver can send."""
+    """What a client must know."""
 
     endpoint: str
     address: Address
     role: str
     database: str
     password: str | None = None
+    is_host_its_own: bool = False
+    """The host names this database alone, and TLS says so to the proxy. Otherwise ``options`` say
+    which is meant: every driver can send them."""
 
     @property
     def uri(self) -> str:
         password = "" if self.password is None else ":" + quote(self.password, safe="")
         return (
             f"postgresql://{quote(self.role, safe='')}{password}@{self.address}"
-            f"/{quote(self.database, safe='')}?options=endpoint%3D{self.endpoint}"
+            f"/{quote(self.database, safe='')}?{self._routing}"
         )
+
+    @property
+    def _routing(self) -> str:
+        return "sslmode=require" if self.is_host_its_own else f"options=endpoint%3D{self.endpoint}"
 
     def environment(self) -> dict[str, str]:
         """For libpq: a password in the arguments would be seen by every user of the machine."""
@@ -49,7 +56,7 @@ def connection_to(
 ) -> Connection:
     """The connection as ``role`` (else the first database's owner), with its password."""
     resource = ask_cluster(folder, "GetResource", name=name)["resource"]
-    first = _database(resource, database)
+    first = inner_database(resource, database)
     role = role or first["owner"]
     listen = listen_address(folder)
     if not listen:
@@ -58,7 +65,8 @@ def connection_to(
     return Connection(name, parse_address(listen), role, first["name"], password)
 
 
-def _database(resource: dict[str, Any], wanted: str | None) -> dict[str, str]:
+def inner_database(resource: dict[str, Any], wanted: str | None) -> dict[str, str]:
+    """The one that is wanted, else the first declared. Raises NotFound."""
     databases: list[dict[str, str]] = resource["spec"]["databases"]
     for database in databases:
         if wanted in (None, database["name"]):

@@ -33,6 +33,11 @@ class StateFolder:
     root: Path
 
     @property
+    def flag(self) -> str:
+        """How to name this folder to a verb, with a space before it; nothing for the default."""
+        return "" if self.root == default_root() else f" --state {self.root}"
+
+    @property
     def lock(self) -> Path:
         return self.root / "lock"
 

@@ -6,28 +6,27 @@ from pathlib import Path
 
 import click
 
-from torpor_cli.local.state_folder import StateFolder
-from torpor_cli.options import file_option, state_option
+from torpor_cli.options import file_option, on_place
+from torpor_cli.place import Place
 
 
 @click.command("apply")
 @file_option
-@state_option
-def command(files: tuple[Path, ...], folder: StateFolder) -> None:
+@on_place
+def command(files: tuple[Path, ...], place: Place) -> None:
     """Create or change the databases of a YAML file."""
     from torpor_api.failures import Failure, NotFound
-    from torpor_cli.client import SLOW_SECONDS_MAX, ask_autoscaler, ask_cluster
+    from torpor_cli.client import SLOW_SECONDS_MAX
     from torpor_cli.files import document_of, read_manifests
 
     if not files:
         raise click.UsageError("name at least one file with -f FILE")
-    for resource in read_manifests(files):
+    for resource in map(place.meant, read_manifests(files)):
         try:
-            before = ask_cluster(folder, "GetResource", name=resource.name)["resource"]
+            before = place.ask_cluster("GetResource", name=resource.name)["resource"]
         except NotFound:
             before = None
-        after = ask_cluster(
-            folder,
+        after = place.ask_cluster(
             "ApplyResource",
             timeout_s=SLOW_SECONDS_MAX,
             resource=document_of(resource),
@@ -36,7 +35,7 @@ def command(files: tuple[Path, ...], folder: StateFolder) -> None:
         try:
             # Whoever connects next shall find what was just applied.
             generation = after["metadata"]["generation"]
-            ask_autoscaler(folder, "AwaitKnown", name=resource.name, generation=generation)
+            place.ask_autoscaler("AwaitKnown", name=resource.name, generation=generation)
         except Failure as failure:
             click.echo(f"{resource.name} counts a little later: {failure.message}", err=True)
 

@@ -7,19 +7,18 @@ from datetime import UTC, datetime
 
 import click
 
-from torpor_cli.client import ask_cluster
-from torpor_cli.local.state_folder import StateFolder
-from torpor_cli.options import json_option, name_argument, state_option
+from torpor_cli.options import json_option, name_argument, on_place
 from torpor_cli.output import chain_table
+from torpor_cli.place import Place
 
 
 @click.command("critical-chain")
 @name_argument
 @json_option
-@state_option
-def command(name: str, output: str | None, folder: StateFolder) -> None:
+@on_place
+def command(name: str, output: str | None, place: Place) -> None:
     """Show each step of a database's last resume."""
-    chain = ask_cluster(folder, "GetResource", name=name)["resource"]["status"].get("lastResume")
+    chain = place.ask_cluster("GetResource", name=name)["resource"]["status"].get("lastResume")
     if output == "json":
         click.echo(json.dumps(chain, indent=2))
     else:

@@ -7,39 +7,35 @@ import sys
 import click
 
 from torpor_api.failures import NotFound
-from torpor_cli.client import SLOW_SECONDS_MAX, Json, ask_autoscaler, ask_cluster
-from torpor_cli.local.state_folder import StateFolder
-from torpor_cli.options import flag_for, name_argument, state_option
+from torpor_cli.client import SLOW_SECONDS_MAX, Json
+from torpor_cli.options import name_argument, on_place
+from torpor_cli.place import Place
 
 
 @click.command("delete")
 @name_argument
 @click.option("--data", is_flag=True, help="Delete the stored data too; there is no way back.")
 @click.option("--yes", is_flag=True, help="Don't ask, on a terminal either.")
-@state_option
-def command(name: str, data: bool, yes: bool, folder: StateFolder) -> None:
+@on_place
+def command(name: str, data: bool, yes: bool, place: Place) -> None:
     """Delete a database; its data is kept unless --data or its deletionPolicy says otherwise."""
-    resource = _resource(folder, name)
+    resource = _resource(place, name)
     data = data or (resource is not None and resource["spec"]["deletionPolicy"] == "Delete")
     if not yes and sys.stdin.isatty():
         what = "and ALL ITS DATA" if data else "and keep its data"
         click.confirm(f"Delete {name} {what}?", abort=True)
     if resource is not None and resource["status"]["phase"] not in ("Suspended", "Failed"):
-        ask_autoscaler(folder, "Suspend", name=name)
-    ask_cluster(folder, "DeleteResource", timeout_s=SLOW_SECONDS_MAX, name=name, data=data)
+        place.ask_autoscaler("Suspend", name=name)
+    place.ask_cluster("DeleteResource", timeout_s=SLOW_SECONDS_MAX, name=name, data=data)
     if data:
         click.echo(f"{name} is deleted, and all its data")
     else:
-        click.echo(f"{name} is deleted; its data is kept in {folder.databases / name}")
-        click.echo(
-            "apply it again to bring it back, or remove the data too: "
-            f"torpor delete {name} --data{flag_for(folder)}"
-        )
+        click.echo(f"{name} is deleted; {place.told_of_kept_data(name)}")
 
 
-def _resource(folder: StateFolder, name: str) -> Json | None:
+def _resource(place: Place, name: str) -> Json | None:
     try:
-        found: Json = ask_cluster(folder, "GetResource", name=name)["resource"]
+        found: Json = place.ask_cluster("GetResource", name=name)["resource"]
     except NotFound:
         return None  # Data that was kept when its resource was deleted.
     return found

@@ -7,24 +7,23 @@ from datetime import UTC, datetime
 
 import click
 
-from torpor_cli.client import ask_cluster
-from torpor_cli.local.state_folder import StateFolder
-from torpor_cli.options import flag_for, state_option
+from torpor_cli.options import on_place
 from torpor_cli.output import as_kubernetes_holds, resource_table
+from torpor_cli.place import Place
 
 
 @click.command("list")
 @click.option(
     "-o", "--output", type=click.Choice(["json", "wide"]), help="Print JSON, or more columns."
 )
-@state_option
-def command(output: str | None, folder: StateFolder) -> None:
+@on_place
+def command(output: str | None, place: Place) -> None:
     """Show all databases."""
-    resources = ask_cluster(folder, "ListResources")["resources"]
+    resources = place.ask_cluster("ListResources")["resources"]
     if output == "json":
         items = [as_kubernetes_holds(resource) for resource in resources]
         click.echo(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}, indent=2))
     elif resources:
         click.echo(resource_table(resources, datetime.now(UTC), is_wide=output == "wide"))
     else:
-        click.echo(f"no databases yet: declare one with `torpor apply -f FILE{flag_for(folder)}`")
+        click.echo(f"no databases yet: declare one with `torpor apply -f FILE{place.flag}`")

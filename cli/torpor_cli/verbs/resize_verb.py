@@ -6,9 +6,8 @@ import json
 
 import click
 
-from torpor_cli.client import ask_autoscaler
-from torpor_cli.local.state_folder import StateFolder
-from torpor_cli.options import json_option, name_argument, state_option
+from torpor_cli.options import json_option, name_argument, on_place
+from torpor_cli.place import Place
 from torpor_cli.progress import progress
 
 
@@ -25,15 +24,15 @@ def _units(_: click.Context, __: click.Parameter, value: str) -> str:
 @name_argument
 @click.argument("cu", metavar="CU", callback=_units)
 @json_option
-@state_option
-def command(name: str, cu: str, output: str | None, folder: StateFolder) -> None:
+@on_place
+def command(name: str, cu: str, output: str | None, place: Place) -> None:
     """Give an awake database another size, in compute units.
 
     A unit is 1 vCPU and 4 GiB of memory. The size must be within minCU and maxCU of its spec; it
     holds until the database next sleeps, or until another one is chosen. Nobody's session ends.
     """
     with progress(f"resizing {name} to {cu} CU"):
-        resized = ask_autoscaler(folder, "Resize", name=name, cu=cu)
+        resized = place.ask_autoscaler("Resize", name=name, cu=cu)
     if output == "json":
         click.echo(json.dumps(resized, indent=2))
         return

@@ -6,10 +6,10 @@ import json
 
 import click
 
-from torpor_cli.client import QUICK_SECONDS_MAX, ask_autoscaler
-from torpor_cli.local.state_folder import StateFolder
-from torpor_cli.options import name_argument, state_option
+from torpor_cli.client import QUICK_SECONDS_MAX
+from torpor_cli.options import name_argument, on_place
 from torpor_cli.output import session_table
+from torpor_cli.place import Place
 
 SHOWN_MAX = 1000
 """More lines than anybody reads; those that keep the database awake come first."""
@@ -23,11 +23,11 @@ LISTED_MAX = 20_000
 @click.option(
     "-o", "--output", type=click.Choice(["json", "wide"]), help="Print JSON, or more columns."
 )
-@state_option
-def command(name: str, output: str | None, folder: StateFolder) -> None:
+@on_place
+def command(name: str, output: str | None, place: Place) -> None:
     """Show the sessions of a database, those first that keep it awake."""
     limit = LISTED_MAX if output == "json" else SHOWN_MAX
-    told = ask_autoscaler(folder, "Sessions", timeout_s=QUICK_SECONDS_MAX, name=name, limit=limit)
+    told = place.ask_autoscaler("Sessions", timeout_s=QUICK_SECONDS_MAX, name=name, limit=limit)
     for proxy in told["missing"]:
         click.echo(f"{proxy} did not answer: its sessions are not shown", err=True)
     if output == "json":

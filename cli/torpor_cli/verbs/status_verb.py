@@ -7,19 +7,18 @@ from datetime import UTC, datetime
 
 import click
 
-from torpor_cli.client import ask_cluster
-from torpor_cli.local.state_folder import StateFolder
-from torpor_cli.options import json_option, name_argument, state_option
+from torpor_cli.options import json_option, name_argument, on_place
 from torpor_cli.output import as_kubernetes_holds, resource_story
+from torpor_cli.place import Place
 
 
 @click.command("status")
 @name_argument
 @json_option
-@state_option
-def command(name: str, output: str | None, folder: StateFolder) -> None:
+@on_place
+def command(name: str, output: str | None, place: Place) -> None:
     """Show one database."""
-    resource = ask_cluster(folder, "GetResource", name=name)["resource"]
+    resource = place.ask_cluster("GetResource", name=name)["resource"]
     if output == "json":
         click.echo(json.dumps(as_kubernetes_holds(resource), indent=2))
     else:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import click
 
-from torpor_cli.client import ask_autoscaler
-from torpor_cli.local.state_folder import StateFolder
-from torpor_cli.options import name_argument, state_option
+from torpor_cli.options import name_argument, on_place
+from torpor_cli.place import Place
 
 
 @click.command("suspend")
 @name_argument
-@state_option
-def command(name: str, folder: StateFolder) -> None:
+@on_place
+def command(name: str, place: Place) -> None:
     """Put a database to sleep now."""
-    ask_autoscaler(folder, "Suspend", name=name)
+    place.ask_autoscaler("Suspend", name=name)
     click.echo(f"{name} is suspended")

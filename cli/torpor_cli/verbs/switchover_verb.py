@@ -6,10 +6,10 @@ import json
 
 import click
 
-from torpor_cli.client import SLOW_SECONDS_MAX, ask_autoscaler
-from torpor_cli.local.state_folder import StateFolder
-from torpor_cli.options import json_option, name_argument, state_option
+from torpor_cli.client import SLOW_SECONDS_MAX
+from torpor_cli.options import json_option, name_argument, on_place
 from torpor_cli.output import steps_table
+from torpor_cli.place import Place
 from torpor_cli.progress import progress
 
 PATIENCE_DEFAULT = "10s"
@@ -44,8 +44,8 @@ def _seconds(_: click.Context, __: click.Parameter, value: str) -> float:
     help="How long sessions that are busy may take to come to rest. The others wait meanwhile.",
 )
 @json_option
-@state_option
-def command(name: str, patience_s: float, output: str | None, folder: StateFolder) -> None:
+@on_place
+def command(name: str, patience_s: float, output: str | None, place: Place) -> None:
     """Move an awake database to a fresh compute; its clients wait for a moment.
 
     The new compute has the spec as it is now. Where a session can't be parked in time, nothing is
@@ -53,8 +53,8 @@ def command(name: str, patience_s: float, output: str | None, folder: StateFolde
     """
     with progress(f"moving {name} to a fresh compute"):
         timeout_s = patience_s + SLOW_SECONDS_MAX
-        moved = ask_autoscaler(
-            folder, "Switchover", timeout_s=timeout_s, name=name, patience_s=patience_s
+        moved = place.ask_autoscaler(
+            "Switchover", timeout_s=timeout_s, name=name, patience_s=patience_s
         )
     if output == "json":
         click.echo(json.dumps(moved, indent=2))

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from torpor_cli.local.state_folder import StateFolder
-from torpor_cli.options import file_option, flag_for, state_option
+from torpor_cli.options import asked_of_cluster, file_option, state_option
 
 LISTEN_DEFAULT = "127.0.0.1:6432"
 """Only this machine; 6432 leaves Postgres's own port to a Postgres."""
@@ -65,6 +65,8 @@ def command(
     from torpor_cli.local.supervisor import Settings, Supervisor
     from torpor_cli.local.welcome import welcome
 
+    if asked_of_cluster(click.get_current_context()):
+        raise click.UsageError("`torpor up` runs on this machine: on a cluster the chart installs")
     if restart_every and not parks:
         raise click.UsageError("--restart-every N counts parks: add --park-every-safe-point")
     settings = Settings(
@@ -75,7 +77,7 @@ def command(
         parks_every_safe_point=parks,
         restart_every=restart_every or 0,
     )
-    flag = flag_for(folder)
+    flag = folder.flag
     supervisor = Supervisor(settings, click.echo)
     asyncio.run(
         supervisor.run(lambda address, resources: click.echo(welcome(address, resources, flag)))

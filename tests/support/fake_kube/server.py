@@ -12,6 +12,7 @@ from aiohttp import web
 
 from support.fake_kube import discovery
 from support.fake_kube.errors import ApiError, not_found
+from support.fake_kube.forwarding import Forwarding
 from support.fake_kube.objects import KINDS, Key, Objects
 from support.fake_kube.selecting import is_selected
 from support.fake_kube.watches import Feed
@@ -56,6 +57,7 @@ class FakeKube:
     def __init__(self) -> None:
         self.objects = Objects()
         self.faults = Faults()
+        self.forwarding = Forwarding()
         self.requests: list[str] = []
         """Method and path of every request that came."""
         self.url = ""
@@ -65,6 +67,7 @@ class FakeKube:
     async def serving(self) -> AsyncIterator[FakeKube]:
         app = web.Application(middlewares=[self._as_status])
         discovery.add_routes(app)
+        self.forwarding.add_routes(app)
         app.router.add_route("*", "/api/{version}/{rest:.+}", self._answer)
         app.router.add_route("*", "/apis/{group}/{version}/{rest:.+}", self._answer)
         runner = web.AppRunner(app, shutdown_timeout=0.1)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
+from support.fake_kube.server import FakeKube
+from support.verb_places import Autoscaler, on_cluster, on_machine
 from torpor_api import messages as m
 from torpor_api.chain import Step
-from torpor_api.failures import Busy, Failure
-from torpor_channel.peer import Peer
-from torpor_channel.server import Server
-from torpor_cli.local.state_folder import StateFolder
-from torpor_cli.main import torpor
+from torpor_api.failures import Busy
+from torpor_api.phases import Phase
 
 MOVED = m.SwitchedOver(
     epoch=8,
@@ -41,41 +38,20 @@ PINNED = m.SessionInfo(
 )
 
 
-class Autoscaler:
-    """Answers as the test says, on the socket where a running `torpor up` has its own."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self.asked: list[m.Message] = []
-        self.switchover: m.SwitchedOver | Failure = MOVED
-        self.sessions = m.SessionList()
-        self.resized = m.Resized(cu=Decimal("0.5"))
-
-    async def answer(self, _: Peer, asked: m.Message) -> m.Message:
-        self.asked.append(asked)
-        if isinstance(asked, m.Sessions):
-            return self.sessions
-        if isinstance(asked, m.Resize):
-            return self.resized
-        if isinstance(self.switchover, Failure):
-            raise self.switchover
-        return self.switchover
-
-    async def torpor(self, *arguments: str) -> Result:
-        argv = [*arguments, "--state", str(self._root)]
-        return await asyncio.to_thread(CliRunner().invoke, torpor, argv)
+@pytest.fixture(params=["machine", "cluster"])
+async def autoscaler(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Autoscaler]:
+    """Whatever is asked and answered is the same on one machine and on a cluster."""
+    if request.param == "machine":
+        async with on_machine(tmp_path) as fake:
+            yield fake
+    else:
+        async with FakeKube().serving() as kube, on_cluster(tmp_path, kube) as fake:
+            yield fake
 
 
-@pytest.fixture
-async def autoscaler(tmp_path: Path) -> AsyncIterator[Autoscaler]:
-    fake = Autoscaler(tmp_path)
-    asked = (m.Switchover, m.Resize, m.Sessions)
-    server = Server(dict.fromkeys(asked, fake.answer))
-    path = StateFolder(tmp_path).autoscaler_socket
-    path.parent.mkdir(parents=True)
-    await server.listen(path)
-    yield fake
-    await server.close()
+@pytest.fixture(autouse=True)
+def answers(autoscaler: Autoscaler) -> None:
+    autoscaler.answers[m.Switchover] = MOVED
 
 
 async def test_a_switchover_tells_where_to_how_long_and_why_so_long(
@@ -98,7 +74,9 @@ async def test_a_switchover_for_programs(autoscaler: Autoscaler) -> None:
 
 
 async def test_a_refused_switchover_is_a_failure_of_the_verb(autoscaler: Autoscaler) -> None:
-    autoscaler.switchover = Busy("shop stays on its compute: session 17 holds advisory lock 42")
+    autoscaler.answers[m.Switchover] = Busy(
+        "shop stays on its compute: session 17 holds advisory lock 42"
+    )
     result = await autoscaler.torpor("switchover", "shop")
     assert isinstance(result.exception, Busy) and "session 17" in str(result.exception)
 
@@ -111,7 +89,9 @@ async def test_a_patience_that_can_not_be(autoscaler: Autoscaler, patience: str)
 
 
 async def test_sessions_are_a_table(autoscaler: Autoscaler) -> None:
-    autoscaler.sessions = m.SessionList(sessions=(PINNED,), total=3, missing=("proxy-2",))
+    autoscaler.answers[m.Sessions] = m.SessionList(
+        sessions=(PINNED,), total=3, missing=("proxy-2",)
+    )
     result = await autoscaler.torpor("sessions", "shop")
     assert autoscaler.asked == [m.Sessions(name="shop", limit=1000)]
     header, line, more = result.stdout.splitlines()
@@ -121,10 +101,11 @@ async def test_sessions_are_a_table(autoscaler: Autoscaler) -> None:
 
 
 async def test_sessions_for_programs(autoscaler: Autoscaler) -> None:
-    autoscaler.sessions = m.SessionList(sessions=(PINNED,), total=1)
+    told_by = m.SessionList(sessions=(PINNED,), total=1)
+    autoscaler.answers[m.Sessions] = told_by
     result = await autoscaler.torpor("sessions", "shop", "-o", "json")
     told = json.loads(result.stdout)
-    assert m.SessionList.model_validate(told) == autoscaler.sessions
+    assert m.SessionList.model_validate(told) == told_by
     (session,) = told["sessions"]
     assert (session["process_id"], session["backend_process_id"]) == (0, 0)
 
@@ -151,7 +132,7 @@ async def test_nobody_is_nobody(autoscaler: Autoscaler) -> None:
 async def test_a_resize_says_how_far_it_has_come(
     autoscaler: Autoscaler, resized: m.Resized, lines: list[str]
 ) -> None:
-    autoscaler.resized = resized
+    autoscaler.answers[m.Resize] = resized
     result = await autoscaler.torpor("resize", "shop", "0.50")
     assert autoscaler.asked == [m.Resize(name="shop", cu=Decimal("0.5"))]
     assert result.stdout.splitlines() == lines
@@ -164,3 +145,20 @@ async def test_a_size_that_can_not_be(autoscaler: Autoscaler, cu: str) -> None:
     result = await autoscaler.torpor("resize", "shop", "--", cu)
     assert result.exit_code == 2 and "compute units" in result.stderr
     assert autoscaler.asked == []
+
+
+async def test_a_wake_a_sleep_and_a_reason(autoscaler: Autoscaler) -> None:
+    step = Step(name="start of postgres", where="postgres", ms=41.4)
+    endpoint = m.EndpointInfo(name="shop", phase=Phase.ACTIVE, epoch=8)
+    autoscaler.answers[m.Wake] = m.Awake(endpoint=endpoint, steps=(step,))
+    reasons = ("an open transaction",)
+    autoscaler.answers[m.Why] = m.WhyReply(name="shop", phase=Phase.ACTIVE, reasons=reasons)
+    assert (await autoscaler.torpor("resume", "shop")).stdout == "shop is awake after 41 ms\n"
+    why = await autoscaler.torpor("why", "shop.default")
+    assert why.stdout == "shop is Active\n  an open transaction\n"
+    assert (await autoscaler.torpor("suspend", "shop")).stdout == "shop is suspended\n"
+    assert autoscaler.asked == [
+        m.Wake(name="shop", cause="torpor resume"),
+        m.Why(name="shop"),
+        m.Suspend(name="shop"),
+    ]

@@ -1,0 +1,64 @@
+"""This machine as a place of databases: its running `torpor up` is asked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from torpor_api.identity import canonical_endpoint_name
+from torpor_cli import client
+from torpor_cli.client import QUICK_SECONDS_MAX, SLOW_SECONDS_MAX, Json
+from torpor_cli.local.state_folder import StateFolder
+from torpor_cli.uri import Connection, connection_to
+
+if TYPE_CHECKING:
+    from torpor_api.resource import ServerlessDatabase
+
+
+class OnMachine:
+    """The databases of one state folder."""
+
+    def __init__(self, folder: StateFolder) -> None:
+        self._folder = folder
+        self.flag = folder.flag
+
+    def named(self, name: str) -> str:
+        """``shop.default`` is ``shop``; what is no name at all is for whoever is asked about it."""
+        return canonical_endpoint_name(name) or name
+
+    def meant(self, resource: ServerlessDatabase) -> ServerlessDatabase:
+        return resource
+
+    def ask_cluster(
+        self, request: str, *, timeout_s: float = QUICK_SECONDS_MAX, **body: Any
+    ) -> Json:
+        return client.ask_cluster(self._folder, request, timeout_s=timeout_s, **body)
+
+    def ask_autoscaler(
+        self, request: str, *, timeout_s: float = SLOW_SECONDS_MAX, **body: Any
+    ) -> Json:
+        return client.ask_autoscaler(self._folder, request, timeout_s=timeout_s, **body)
+
+    def connection(
+        self, name: str, role: str | None = None, database: str | None = None
+    ) -> Connection:
+        return connection_to(self._folder, name, role, database)
+
+    def psql(self, name: str, arguments: Sequence[str]) -> int:
+        """Takes the place of this process."""
+        from torpor_cli.local.postgres_binaries import installed
+
+        environment = self.connection(name).environment()
+        own = os.environ.get("PGOPTIONS")
+        if own:
+            environment["PGOPTIONS"] += f" {own}"
+        program = installed().program("psql")
+        os.execve(program, [program, *arguments], {**os.environ, **environment})
+
+    def told_of_kept_data(self, name: str) -> str:
+        return (
+            f"its data is kept in {self._folder.databases / name}\n"
+            "apply it again to bring it back, or remove the data too: "
+            f"torpor delete {name} --data{self.flag}"
+        )
