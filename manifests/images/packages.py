@@ -1,6 +1,6 @@
 """Fills an image's /opt/torpor: what the named extras need, or with ``--wheel`` the project itself.
 
-In two steps, so that a change of the code does not download anything again. Runs inside a build,
+In two layers, so that a change of the code makes a small one anew. Runs inside a build,
 from the folder that has pyproject.toml, with nothing but the standard library and pip.
 """
 
@@ -20,11 +20,11 @@ OWN_EXTRAS = re.compile(r"torpor\[(?P<names>[\w,]+)\]")
 
 
 def main(arguments: list[str]) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(TARGET)], check=True)
     if arguments[0] == "--wheel":
         wheels = [str(wheel) for wheel in Path(arguments[1]).glob("*.whl")]
         pip("install", "--no-deps", *wheels)
         return
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(TARGET)], check=True)
     project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
     wanted = project["dependencies"] + requirements(project["optional-dependencies"], arguments)
     pip("install", "--only-binary", ":all:", "--constraint", str(CONSTRAINTS), *wanted)
