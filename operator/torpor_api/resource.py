@@ -135,7 +135,8 @@ class DatabaseSpec(ApiModel):
     min_cu: Annotated[ComputeUnits, Field(alias="minCU")] = Decimal(0)
     """0 lets the database sleep; more keeps a compute of that size at all times."""
     max_cu: Annotated[ComputeUnits, _MAX_CU] = Decimal(1)
-    """The largest size. A unit is 1 vCPU and 4 GiB of memory."""
+    """The largest size, and the one that a compute has unless `torpor resize` chose another. A unit
+    is 1 vCPU and 4 GiB of memory."""
     idle_timeout: Annotated[Duration, Field(gt=0, le=IDLE_TIMEOUT_SECONDS_MAX)] = 300.0
     """How long every session must have been idle before the database is put to sleep."""
     keep_awake: bool = False

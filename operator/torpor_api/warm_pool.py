@@ -80,7 +80,8 @@ class PoolResources(ApiModel):
     """
 
     requests: Amounts = Amounts(cpu="50m", memory="192Mi")
-    """Reserved on the node while it waits."""
+    """Reserved on the node while it waits. Of one that was claimed as large a part of its limits is
+    reserved as these are of the limits below, and never less than these."""
     limits: Amounts = Amounts(cpu="1", memory="4Gi")
     """What it starts a Postgres with; a limit below one CPU makes every wake slower."""
 

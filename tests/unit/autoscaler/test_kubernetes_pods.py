@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from torpor_autoscaler.adapters.kubernetes.pods import compute_from
-from torpor_kube.names import POSTGRES_VERSION_LABEL
+from torpor_kube.names import (
+    DATABASE_LABEL,
+    DATABASE_NAMESPACE_LABEL,
+    DEDICATED_LABEL,
+    POSTGRES_VERSION_LABEL,
+)
 
 
 def pod(ip: str = "10.0.0.7", ready: str = "True", **metadata: Any) -> dict[str, Any]:
@@ -25,6 +30,14 @@ def test_an_agent_is_found_where_its_pod_is() -> None:
     assert compute.info.address == "10.0.0.7:7433"
     assert (compute.info.compute, compute.info.postgres_version) == ("compute-default-x", "17")
     assert compute.is_ready and not compute.info.is_leaving and not compute.is_gone
+
+
+def test_one_that_was_made_for_a_database_is_for_no_other() -> None:
+    labels = {DATABASE_LABEL: "shop", DATABASE_NAMESPACE_LABEL: "team"}
+    assert compute_from(pod(labels=labels)).info.database == ""
+    assert (
+        compute_from(pod(labels={**labels, DEDICATED_LABEL: "true"})).info.database == "shop.team"
+    )
 
 
 def test_addresses() -> None:
