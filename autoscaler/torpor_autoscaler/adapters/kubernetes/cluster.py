@@ -66,7 +66,8 @@ class KubernetesCluster:
             case m.FetchLoginFacts():
                 return True
             case m.WriteStatus(name=name, status=status):
-                return status.phase is self._databases.phase_of(name) is Phase.SUSPENDED
+                is_at_rest = status.phase is self._databases.phase_of(name) is Phase.SUSPENDED
+                return is_at_rest and not status.awaits_compute
             case _:
                 return False
 
