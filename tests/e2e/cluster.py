@@ -16,7 +16,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,18 +107,15 @@ def install(tag: str, **values: object) -> None:
     if helm is None:
         raise NothingToTestOn("there is no helm: `make helm` brings one")
     chosen = {"image": {"tag": tag}} | values
-    with tempfile.TemporaryDirectory(prefix="torpor-e2e-") as cache:
-        _run(
-            *(helm, "upgrade", "--install", RELEASE, str(CHART), "--namespace", NAMESPACE),
-            # Custom resources that somebody has applied by hand belong to the release from now on.
-            *("--create-namespace", "--take-ownership"),
-            *("--wait", f"--timeout={INSTALL_SECONDS_MAX:.0f}s"),
-            *("--values", "-"),
-            stdin=json.dumps(chosen),
-            timeout_s=INSTALL_SECONDS_MAX + 60,
-            # It remembers for hours which kinds a cluster has; this one may have lost ours.
-            environment=os.environ | {"KUBECACHEDIR": cache},
-        )
+    _run(
+        *(helm, "upgrade", "--install", RELEASE, str(CHART), "--namespace", NAMESPACE),
+        # Custom resources that somebody has applied by hand belong to the release from now on.
+        *("--create-namespace", "--take-ownership"),
+        *("--wait", f"--timeout={INSTALL_SECONDS_MAX:.0f}s"),
+        *("--values", "-"),
+        stdin=json.dumps(chosen),
+        timeout_s=INSTALL_SECONDS_MAX + 60,
+    )
 
 
 def _run(
