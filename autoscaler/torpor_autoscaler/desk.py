@@ -11,7 +11,7 @@ from typing import Any
 
 from torpor_api import messages as m
 from torpor_api.failures import Busy, Failure, Unavailable
-from torpor_autoscaler.core import facts, sessions, why
+from torpor_autoscaler.core import facts, sessions, used, why
 from torpor_autoscaler.core.world import World
 from torpor_autoscaler.executor import Executor
 from torpor_autoscaler.fleet import Fleet
@@ -37,6 +37,9 @@ Less than the two minutes for which a person's question waits."""
 
 CANCEL_S_MAX = 5.0
 """For proxies to look a key up and to send the signal; the client waits for no longer."""
+
+LAST_USE_S_MAX = 1.5
+"""For proxies to say when they used a database; less than the one that asks waits."""
 
 SESSIONS_S_MAX = 3.0
 """For a proxy to say who is there; one that stalls must not keep a person waiting."""
@@ -78,6 +81,7 @@ class Desk:
     def proxy_registered(self, proxy: str) -> m.Endpoints:
         self._executor.tick()
         self._world.proxies.registered(proxy)
+        self._fleet.poke_awake()  # From now on it shares their connections.
         return m.Endpoints(endpoints=self._fleet.endpoints())
 
     def proxy_hung_up(self, proxy: str) -> None:
@@ -85,7 +89,11 @@ class Desk:
         self._fleet.poke_awake()
 
     def proxy_sampled(self, event: m.ProxySample) -> None:
-        self._world.proxies.sampled(event.proxy, event.samples, self._executor.tick())
+        proxies, by = self._world.proxies, event.proxy
+        for told in [each for each in event.samples if proxies.is_news_elsewhere(by, each)]:
+            used_elsewhere = m.UsedElsewhere(name=told.name, proxy=by, ago_s=told.idle_s)
+            self._proxies.tell(used_elsewhere)
+        proxies.sampled(by, event.samples, self._executor.tick())
         self._fleet.poke_awake()
 
     def resume_seen(self, event: m.ResumeSeen) -> None:
@@ -116,6 +124,13 @@ class Desk:
         answers = await self._proxies.ask_each(asked, timeout_s=CANCEL_S_MAX)
         found = (told for told in answers.values() if isinstance(told, m.Cancelled))
         return m.Cancelled(is_known=any(told.is_known for told in found))
+
+    async def last_use(self, asked: m.AskLastUse) -> m.LastUse:
+        now = self._executor.tick()
+        if self._world.may_not_know_all_proxies(now):
+            raise Unavailable("what the sessions of a proxy did that has hung up is not known")
+        answers = await self._proxies.ask_each(asked, timeout_s=LAST_USE_S_MAX)
+        return used.last(answer for name, answer in answers.items() if name != asked.proxy)
 
     # --- people ----------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from torpor_autoscaler.core.actions import (
     AskAgent,
     AskCluster,
     AskProxies,
+    CallProxies,
     Effect,
     Note,
     Together,
@@ -52,6 +53,7 @@ ANSWER_S_MAX_OF: dict[type[m.Message], float] = {
     m.AskActivity: 5.0,
     m.AskAgentState: 5.0,
     m.OpenGate: 5.0,
+    m.StartListening: 3.0,  # Clients wait: who does not listen by then asks what it has missed.
 }
 
 
@@ -177,8 +179,9 @@ class Executor:
             case AskAgent(agent, request):
                 return await self._agents.ask(agent, request, timeout_s=_patience_s(request))
             case AskProxies(request):
-                await self._proxies.ask_all(request, timeout_s=_patience_s(request))
-                return None
+                return await self._proxies.ask_all(request, timeout_s=_patience_s(request))
+            case CallProxies(call):
+                return await self._proxies.ask_each(call, timeout_s=_patience_s(call))
             case Together(parts):
                 return await self._together(parts)
             case _:
@@ -223,7 +226,9 @@ class Executor:
         if database.has_stale_facts and entry.told is None:
             return
         endpoint = endpoints.info(database)
-        if endpoint == entry.told or (database.is_gate_closed and database.run is not None):
+        is_on_its_way = database.is_up and not (database.run and database.run.is_open)
+        is_held = is_on_its_way or (database.is_gate_closed and database.run is not None)
+        if endpoint == entry.told or is_held:
             return
         entry.told = endpoint
         self._proxies.tell(m.EndpointChanged(endpoint=endpoint))

@@ -15,6 +15,7 @@ from torpor_api.failures import Failure
 from torpor_api.messages import (
     AgentInfo,
     AgentLeaving,
+    AskLastUse,
     Awake,
     Cancelled,
     CancelQuery,
@@ -22,6 +23,7 @@ from torpor_api.messages import (
     Endpoints,
     Event,
     HaveHeard,
+    LastUse,
     LoginFactsChanged,
     Message,
     OpenGate,
@@ -34,6 +36,7 @@ from torpor_api.messages import (
     ResumeSeen,
     SessionList,
     Sessions,
+    StopListening,
     SwitchedOver,
     Switchover,
     Wake,
@@ -69,8 +72,11 @@ class Agents(Protocol):
 class Proxies(Protocol):
     """Those that are registered at this moment."""
 
-    async def ask_all(self, request: CloseGate | OpenGate | HaveHeard, *, timeout_s: float) -> None:
-        """Answered when all have; raises one of the failures, when all have answered or failed."""
+    async def ask_all(
+        self, request: CloseGate | OpenGate | StopListening | HaveHeard, *, timeout_s: float
+    ) -> Mapping[str, Message]:
+        """Answered when all have, with what each says, by the proxy's name; raises one of the
+        failures, when all have answered or failed."""
 
     async def ask_each(
         self, request: Request[ReplyT], *, timeout_s: float
@@ -134,6 +140,9 @@ class ProxyDesk(Protocol):
 
     async def cancel(self, asked: CancelQuery) -> Cancelled:
         """Whether any proxy knew the key; one that does not answer in time does not."""
+
+    async def last_use(self, asked: AskLastUse) -> LastUse:
+        """Of a database by sessions of other proxies. Raises Unavailable where one can't say it."""
 
 
 class PeopleDesk(Protocol):

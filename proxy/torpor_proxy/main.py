@@ -119,6 +119,21 @@ class Hearer:
         endpoint = self._endpoint(asked.name)
         return await endpoint.close_gate(asked)
 
+    async def stop_listening(self, asked: m.StopListening) -> m.ListeningStopped:
+        return await self._endpoint(asked.name).stop_listening(asked.epoch)
+
+    async def start_listening(self, asked: m.StartListening) -> None:
+        endpoint = self._endpoint(asked.endpoint.name)
+        await endpoint.start_listening(asked.endpoint, asked.hold_s)
+
+    def used_elsewhere(self, event: m.UsedElsewhere) -> None:
+        endpoint = self._registry.endpoints.get(event.name)
+        if endpoint is not None:
+            endpoint.used_elsewhere(event.ago_s)
+
+    def last_use(self, asked: m.AskLastUse) -> m.LastUse:
+        return self._endpoint(asked.name).last_use()
+
     def list_sessions(self, asked: m.ListSessions) -> m.SessionList:
         return self._endpoint(asked.name).list_sessions(asked.limit)
 
@@ -131,7 +146,7 @@ class Hearer:
     def open_gate(self, asked: m.OpenGate) -> None:
         endpoint = self._registry.endpoints.get(asked.name)
         if endpoint is not None:
-            endpoint.open_gate(asked.epoch)
+            endpoint.open_gate(asked)
 
 
 def mock_secret(key: Path | None) -> bytes:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from torpor_api.facts import RoleFacts
-from torpor_api.messages import Awake, ComputeAddress, EndpointSample, ResumeSeen
+from torpor_api.messages import Awake, ComputeAddress, EndpointSample, LastUse, ResumeSeen
 
 
 class BackendLost(Exception):
@@ -135,7 +135,11 @@ class Computes(Protocol):
 
 
 class Fleet(Protocol):
-    """Whoever knows the databases and wakes them."""
+    """Whoever knows the databases and wakes them, and the other proxies."""
+
+    @property
+    def name(self) -> str:
+        """By which this proxy is known; no other's."""
 
     async def wake(self, name: str, cause: str, lost_epoch: int, *, timeout_s: float) -> Awake:
         """Resume the database, or confirm that it is awake. Raises a Failure with the reason.
@@ -159,6 +163,9 @@ class Fleet(Protocol):
 
         Raises a Failure where that can't be found out.
         """
+
+    async def last_use(self, name: str, *, timeout_s: float) -> LastUse:
+        """When sessions of other proxies last used the database. Raises a Failure."""
 
     def report(self, samples: Sequence[EndpointSample]) -> None:
         """Tell what the sessions are doing; lost where nobody listens."""

@@ -33,7 +33,7 @@ async def test_a_wake_claims_starts_answers_and_tells(town: Town) -> None:
     await town.until("others are told", lambda: other.gates["shop"].info == info)
     await town.until("the chain is written", lambda: town.status().last_resume)
     chain = town.status().last_resume
-    assert [step.where for step in chain.steps][-2:] == ["autoscaler", "proxy"]
+    assert [step.where for step in chain.steps][-3:] == ["autoscaler", "proxy", "proxy"]
     assert chain.total_ms == pytest.approx(sum(step.ms for step in chain.steps))
     assert chain.cause == "session 1"
 

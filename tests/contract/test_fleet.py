@@ -74,6 +74,16 @@ class Hearer:
     def open_gate(self, asked: m.OpenGate) -> None:
         self.gates.append(asked)
 
+    async def stop_listening(self, asked: m.StopListening) -> m.ListeningStopped:
+        return m.ListeningStopped(listens=False)
+
+    async def start_listening(self, asked: m.StartListening) -> None: ...
+
+    def used_elsewhere(self, event: m.UsedElsewhere) -> None: ...
+
+    def last_use(self, asked: m.AskLastUse) -> m.LastUse:
+        return m.LastUse(ago_s=None)
+
     def list_sessions(self, asked: m.ListSessions) -> m.SessionList:
         return m.SessionList(sessions=(PINNED,), total=1)
 

@@ -80,3 +80,80 @@ async def test_a_cancel_request_finds_its_query_whichever_proxy_it_reaches(
             messages = await asyncio.to_thread(client.until, b"Z")
             assert error_of(messages)["C"] == "57014"
             assert await one(watcher, RUNNING) == 0
+
+
+# --- notifications -----------------------------------------------------------------------------
+
+
+class Ears:
+    """A client that listens, by one of the proxies, and is idle."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        self.connection = connection
+        self.heard: list[str] = []
+
+    async def wait_for(self, payload: str) -> None:
+        """Without a word of its own."""
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            async for notice in self.connection.notifies():
+                self.heard.append(notice.payload)
+                if notice.payload == payload:
+                    return
+
+
+async def listening(town: NetworkTown, proxy: int, stack: contextlib.AsyncExitStack) -> Ears:
+    connection = await stack.enter_async_context(await town.connect(proxy))
+    await connection.execute("listen news")
+    return Ears(connection)
+
+
+@pytest.mark.parametrize("moves", ["sleeps", "switchovers"])
+async def test_each_notification_is_heard_once_and_in_order_whoever_wakes_the_database(
+    town: NetworkTown, moves: str
+) -> None:
+    """Both proxies have sessions that listen, and only those of one of them ever wake it."""
+    async with contextlib.AsyncExitStack() as stack:
+        ears = [await listening(town, proxy, stack) for proxy in (0, 1, 1)]
+        notifier = await stack.enter_async_context(await town.connect(0))
+        sent = []
+        for step in range(4):
+            for number in range(3):
+                sent.append(f"{step}:{number}")
+                await notifier.execute("select pg_notify('news', %s)", (sent[-1],))
+            if moves == "sleeps":
+                await town.fall_asleep()
+            else:
+                await town.switch_over()
+        await notifier.execute("notify news, 'end'")
+        await asyncio.gather(*(each.wait_for("end") for each in ears))
+        assert [each.heard for each in ears] == [[*sent, "end"]] * 3
+        assert await one(ears[1].connection, "select 'mine'") == "mine"
+
+
+async def test_notifications_go_on_while_both_proxies_are_left_and_come_back(
+    town: NetworkTown,
+) -> None:
+    """Sessions of each notify all the time; a switchover waits for none of them."""
+    async with contextlib.AsyncExitStack() as stack:
+        ears = [await listening(town, proxy, stack) for proxy in (0, 1)]
+        done = asyncio.Event()
+
+        async def notify(proxy: int) -> list[str]:
+            sent: list[str] = []
+            async with await town.connect(proxy) as connection:
+                while not done.is_set():
+                    sent.append(f"{proxy}:{len(sent)}")
+                    await connection.execute("select pg_notify('news', %s)", (sent[-1],))
+            return sent
+
+        notifiers = [asyncio.create_task(notify(proxy)) for proxy in (0, 1)]
+        for _ in range(3):
+            await town.switch_over()
+        done.set()
+        sent = [await notifier for notifier in notifiers]
+        async with await town.connect(0) as last:
+            await last.execute("notify news, 'end'")
+        await asyncio.gather(*(each.wait_for("end") for each in ears))
+        assert ears[0].heard == ears[1].heard
+        for proxy in (0, 1):
+            assert [p for p in ears[0].heard if p.startswith(f"{proxy}:")] == sent[proxy]

@@ -155,11 +155,16 @@ class _ProxiesPort:
         self._life = life
 
     async def ask_all(
-        self, request: m.CloseGate | m.OpenGate | m.HaveHeard, *, timeout_s: float
-    ) -> None:
-        for answer in (await self._life.ask_proxies(request, timeout_s)).values():
+        self,
+        request: m.CloseGate | m.OpenGate | m.StopListening | m.HaveHeard,
+        *,
+        timeout_s: float,
+    ) -> dict[str, Any]:
+        answers = await self._life.ask_proxies(request, timeout_s)
+        for answer in answers.values():
             if isinstance(answer, BaseException):
                 raise answer
+        return answers
 
     async def ask_each(self, request: m.Request[Any], *, timeout_s: float) -> dict[str, Any]:
         return await self._life.ask_proxies(request, timeout_s)

@@ -181,6 +181,15 @@ class NetworkTown:
         await self.cluster.lose(compute.compute)
         await self.cluster.add_agent()
 
+    async def switch_over(self) -> None:
+        """Sessions that are in use are waited for."""
+        old = self.compute
+        await self.ask(m.Switchover(name="shop", patience_s=WAIT_SECONDS_MAX))
+        del self.cluster.running[old.compute]
+        old.kill()
+        self.cluster.tell(m.AgentChanged(agent=info_of(old).model_copy(update={"is_gone": True})))
+        await self.cluster.add_agent()
+
     async def captured(self) -> None:
         """Until every session is known with all that it has."""
         await self._until_each_session(lambda session: session.is_captured)

@@ -18,7 +18,10 @@ from torpor_channel.tls import CLIENT, OPERATOR, PROXY, Identity
 _Messages = frozenset[type[m.Message]]
 
 _OF_PROXIES: _Messages = frozenset(
-    {m.RegisterProxy, m.Wake, m.ProxySample, m.ResumeSeen, m.CancelQuery, m.Switchover}
+    {
+        *(m.RegisterProxy, m.Wake, m.ProxySample, m.ResumeSeen),
+        *(m.CancelQuery, m.AskLastUse, m.Switchover),
+    }
 )
 """A switchover is asked for by a proxy that tries everybody's sessions out (chaos mode)."""
 
@@ -72,6 +75,9 @@ class Listener:
         async def cancel(_: Peer, asked: m.CancelQuery) -> m.Cancelled:
             return await desk.cancel(asked)
 
+        async def last_use(_: Peer, asked: m.AskLastUse) -> m.LastUse:
+            return await desk.last_use(asked)
+
         async def suspend(_: Peer, asked: m.Suspend) -> m.Done:
             await people.suspend(asked.name)
             return m.Done()
@@ -98,6 +104,7 @@ class Listener:
             m.ProxySample: sampled,
             m.ResumeSeen: seen,
             m.CancelQuery: cancel,
+            m.AskLastUse: last_use,
             m.Suspend: suspend,
             m.AwaitKnown: known,
             m.Switchover: switchover,

@@ -29,8 +29,11 @@ class ChannelProxies:
         return True
 
     async def ask_all(
-        self, request: m.CloseGate | m.OpenGate | m.HaveHeard, *, timeout_s: float
-    ) -> None:
+        self,
+        request: m.CloseGate | m.OpenGate | m.StopListening | m.HaveHeard,
+        *,
+        timeout_s: float,
+    ) -> dict[str, m.Message]:
         question: m.Request[Any] = request
         answers = await self.ask_each(question, timeout_s=timeout_s)
         failures = [answer for answer in answers.values() if isinstance(answer, Failure)]
@@ -38,6 +41,7 @@ class ChannelProxies:
         failures.sort(key=lambda failure: not isinstance(failure, Busy))
         if failures:
             raise failures[0]
+        return {name: told for name, told in answers.items() if isinstance(told, m.Message)}
 
     async def ask_each(
         self, request: m.Request[ReplyT], *, timeout_s: float

@@ -7,7 +7,7 @@ way at most. An *effect* takes no time and can't fail: something told or answere
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -20,6 +20,8 @@ from torpor_api.messages import (
     OpenGate,
     Request,
     Resized,
+    StartListening,
+    StopListening,
     SwitchedOver,
 )
 
@@ -52,10 +54,17 @@ class AskAgent(Action[ReplyT]):
 
 
 @dataclass(frozen=True, slots=True)
-class AskProxies(Action[None]):
+class AskProxies(Action[Mapping[str, Message]]):
     """Ask every registered proxy at once; fails with the first failure once all have answered."""
 
-    request: CloseGate | OpenGate
+    request: CloseGate | OpenGate | StopListening
+
+
+@dataclass(frozen=True, slots=True)
+class CallProxies(Action[Mapping[str, Message | Failure]]):
+    """The same of those that can; what each answers, or why it does not. Never fails."""
+
+    request: StartListening
 
 
 @dataclass(frozen=True, slots=True)

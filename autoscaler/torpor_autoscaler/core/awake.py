@@ -8,7 +8,7 @@ from torpor_api.chain import Chain
 from torpor_api.failures import Busy, Failure, StaleEpoch
 from torpor_api.messages import ApplySpec, FetchLoginFacts, FetchVerifiers, StoreLoginFacts
 from torpor_api.phases import Phase
-from torpor_autoscaler.core import leaving, outcomes, resizing, status
+from torpor_autoscaler.core import leaving, listening, outcomes, resizing, status
 from torpor_autoscaler.core.actions import AskAgent, AskCluster, Plan, Wait, ask
 from torpor_autoscaler.core.database import Database, Run
 from torpor_autoscaler.core.idle import Decision
@@ -28,6 +28,8 @@ def stay_awake(database: Database, run: Run) -> Plan[None]:
         outcomes.lose(database, "Postgres did not come back", now)
     elif run.ask_again_at is not None and now >= run.ask_again_at:
         yield from _ask_after(database, run, now)
+    elif run.is_up and not run.is_open:
+        yield from listening.let_in(database, run, is_fresh=False)
     elif database.waiters and run.is_up:
         outcomes.answer_awake(database)
     elif _is_record_due(database, run, now):

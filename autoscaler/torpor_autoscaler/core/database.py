@@ -41,6 +41,10 @@ class Run:
     """Set while its agent starts a crashed Postgres again."""
     ask_again_at: float | None = None
     """Set meanwhile: when the agent is asked whether it still does."""
+    is_open: bool = False
+    """Whoever listens while parked has had its time to do so there: sessions may attach."""
+    listening: tuple[str, ...] = ()
+    """Proxies that surely did so before anybody attached, the last time it was opened."""
 
     @property
     def is_up(self) -> bool:
@@ -195,6 +199,10 @@ class Database:
     """Of a move away from a compute that leaves."""
     is_suspending: bool = False
     is_gate_closed: bool = False
+    has_stopped_listening: bool = False
+    """Since the gates were closed: somebody has to be heard for again before they open."""
+    nobody_listens: int | None = None
+    """The revision of the proxies of which none had anybody to hear for, when it was left."""
 
     observed_generation: int = 0
     spec_failure: Failure | None = None
@@ -281,6 +289,11 @@ class Database:
     def is_up(self) -> bool:
         """A Postgres serves it at this moment, as far as we know."""
         return self.run is not None and self.run.is_up
+
+    @property
+    def is_open(self) -> bool:
+        """Sessions may attach to it."""
+        return self.is_up and self.run is not None and self.run.is_open and not self.is_gate_closed
 
     def is_served_by(self, run: Run) -> bool:
         """Still, though perhaps its Postgres has crashed meanwhile or is at another address."""

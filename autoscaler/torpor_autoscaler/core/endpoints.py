@@ -7,10 +7,14 @@ from torpor_api.phases import Phase
 from torpor_autoscaler.core.database import Database
 
 
-def info(database: Database) -> EndpointInfo:
-    """The address is told while Postgres is up and the gate open; without it sessions wait."""
+def info(database: Database, *, opens: bool = False) -> EndpointInfo:
+    """The address is told while Postgres is up and the gate open; without it sessions wait.
+
+    ``opens``: as it will be in a moment.
+    """
     run, spec = database.run, database.resource.spec
-    is_open = run is not None and run.is_up and not database.is_gate_closed
+    is_open = database.is_open or (opens and database.is_up)
+    proxies = max(1, len(database.world.proxies.names))
     return EndpointInfo(
         name=database.name,
         phase=_phase(database),
@@ -20,7 +24,9 @@ def info(database: Database) -> EndpointInfo:
         facts_are_exact=database.facts_are_exact,
         allow=spec.access.allow,
         keepalives=spec.keepalives,
-        max_connections=run.max_connections if run else 0,
+        max_connections=max(1, run.max_connections // proxies) if run else 0,
+        proxies=proxies if run else 0,
+        listening=run.listening if run else (),
         reason=_reason(database),
     )
 

@@ -29,7 +29,7 @@ def wake(database: Database, id: int, cause: str, lost_epoch: int, now: float) -
         database.doubt = f"a proxy could not reach compute {run.agent.compute}"
     if database.is_resting(now) and database.trouble is not None:
         outcomes.answer_wakes(database, database.trouble.failure)
-    elif run is not None and run.is_up and not database.is_suspending and not database.doubt:
+    elif database.is_open and not database.is_suspending and not database.doubt:
         outcomes.answer_awake(database)
 
 
@@ -176,6 +176,7 @@ def postgres_back(database: Database, event: PostgresBack) -> None:
         ask_again_at=None,
         address=started.address,
         max_connections=started.max_connections,
+        is_open=False,
     )
     if database.sizing is not None:
         # What needed a restart has had one.

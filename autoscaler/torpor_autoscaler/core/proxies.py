@@ -38,12 +38,25 @@ class Proxies:
     def __init__(self, forget_s: float) -> None:
         self._forget_s = forget_s
         self._proxies: dict[str, _Proxy] = {}
+        self.revision = 0
+        """Grows whenever one registers."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of those that are registered."""
+        return tuple(name for name, proxy in self._proxies.items() if proxy.hung_up_at is None)
+
+    def has_lost_some(self, now: float) -> bool:
+        """Whether one has hung up that is not forgotten yet."""
+        self._forget(now)
+        return any(proxy.hung_up_at is not None for proxy in self._proxies.values())
 
     def registered(self, proxy: str) -> None:
         """It is here, perhaps again: what it said before it lost us is still the latest."""
         known = self._proxies.setdefault(proxy, _Proxy())
         known.hung_up_at = None
         known.sampled_at = None
+        self.revision += 1
 
     def hung_up(self, proxy: str, now: float) -> None:
         self._proxies[proxy].hung_up_at = now
@@ -55,6 +68,17 @@ class Proxies:
             return
         known.sampled_at = now
         known.samples = {sample.name: sample for sample in samples}
+
+    def is_news_elsewhere(self, proxy: str, sample: EndpointSample) -> bool:
+        """Whether it tells of a use, and sessions of another proxy listen. Before ``sampled``."""
+        before = self._proxies[proxy].samples.get(sample.name) if proxy in self._proxies else None
+        queries = 0 if before is None else before.queries_total
+        is_used = sample.busy > 0 or sample.queries_total != queries
+        return is_used and any(
+            known.samples[sample.name].listens
+            for name, known in self._proxies.items()
+            if name != proxy and sample.name in known.samples
+        )
 
     def looked_at(self, proxy: str, seen: EndpointSample) -> None:
         """Who is pinned at this moment is known better than by the proxy's latest sample."""

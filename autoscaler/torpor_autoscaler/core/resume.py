@@ -23,7 +23,7 @@ from torpor_api.messages import (
 from torpor_api.phases import Phase
 from torpor_api.resource import ServerlessDatabase
 from torpor_api.sizes import Size
-from torpor_autoscaler.core import outcomes, resizing
+from torpor_autoscaler.core import listening, outcomes, resizing
 from torpor_autoscaler.core.actions import (
     Action,
     AskAgent,
@@ -74,8 +74,11 @@ def resume(database: Database) -> Plan[None]:
     started = yield from _start(database, agent, prepared)
     if started is not None:
         watch.lap("tell the agent", database.world.now, started.steps)
-        _awake(database, agent, prepared, started)
-        _answer(database, watch, cause)
+        run = _awake(database, agent, prepared, started)
+        yield from listening.let_in(database, run, is_fresh=True)
+        watch.lap("parked sessions are heard for", database.world.now, where="proxy")
+        if database.is_served_by(run):
+            _answer(database, watch, cause)
 
 
 def _waited_since(database: Database) -> float:
@@ -209,17 +212,19 @@ def _may_still_start(database: Database, agent: AgentInfo) -> Plan[bool]:
     return is_starting or serves(database, state)
 
 
-def _awake(database: Database, agent: AgentInfo, prepared: Prepared, started: Started) -> None:
-    database.run = Run(agent, database.status.epoch, started.address, started.max_connections)
+def _awake(database: Database, agent: AgentInfo, prepared: Prepared, started: Started) -> Run:
+    run = Run(agent, database.status.epoch, started.address, started.max_connections)
+    database.run = run
     database.used_at = database.world.now
     database.observed_generation = prepared.resource.metadata.generation
     database.trouble = database.blocked_by = database.spec_failure = None
     database.must_return = False
     database.held_back = database.move_held_back = HeldBack()
     database.place = prepared.place
-    resizing.started(database, database.run, prepared.size)
+    resizing.started(database, run, prepared.size)
     if started.facts is not None:
         outcomes.learn(database, started.facts, are_exact=True)
+    return run
 
 
 def _answer(database: Database, watch: Stopwatch, cause: str) -> None:

@@ -8,6 +8,8 @@ either released the data or is known to be dead.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torpor_api.failures import Failure, NotFenced
 from torpor_api.messages import AgentInfo, AgentState, AskAgentState, ConfirmGone
 from torpor_autoscaler.core import outcomes
@@ -125,7 +127,10 @@ def pause(database: Database, pause_s: float) -> Plan[None]:
 def _adopt(database: Database, agent: AgentInfo, state: AgentState) -> None:
     was_serving = database.run is not None
     assert state.address is not None
+    before = database.run
     database.run = Run(agent, state.epoch, state.address, state.max_connections)
+    if before is not None and before.is_up:
+        database.run = replace(database.run, is_open=before.is_open, listening=before.listening)
     database.blocked_by = None
     database.must_return = False
     database.world.pool.bind(database.name, agent.compute)

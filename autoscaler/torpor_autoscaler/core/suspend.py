@@ -6,18 +6,21 @@ whose outcome is unknown can't: then the fencer decides (:mod:`settle`).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torpor_api.failures import Busy, Failure, Unavailable
 from torpor_api.messages import (
     AskActivity,
     AskAgentState,
     Checkpoint,
     CloseGate,
+    GateClosed,
     OpenGate,
     StopCompute,
     Stopped,
 )
 from torpor_api.phases import Phase
-from torpor_autoscaler.core import outcomes
+from torpor_autoscaler.core import listening, outcomes
 from torpor_autoscaler.core.actions import AskAgent, AskProxies, NotAsked, Plan, ask
 from torpor_autoscaler.core.database import Database, Run
 from torpor_autoscaler.core.reasons import Weight
@@ -102,20 +105,32 @@ def close_gates(
         patience_s=patience_s,
         insists=insists,
     )
-    yield from ask(AskProxies(request))
+    answers = yield from ask(AskProxies(request))
+    if not any(isinstance(told, GateClosed) and told.left for told in answers.values()):
+        yield from listening.stop(database, run)
 
 
 def open_gates(database: Database, run: Run, why: Failure) -> Plan[None]:
     """Sessions attach again to the compute that they had; it is asked, unless it is just busy."""
     if database.is_gate_closed and database.is_served_by(run):
         try:
-            yield from ask(AskProxies(OpenGate(name=database.name, epoch=run.epoch)))
+            yield from _open(database, run)
         except Failure as closed:
             outcomes.note(database, "gate_opens_by_itself", closed.message)
     database.is_gate_closed = database.is_suspending = False
     database.blocked_by = None
     if database.run is not None and not isinstance(why, Busy):
         database.doubt = f"its compute was not stopped: {why.message}"
+
+
+def _open(database: Database, run: Run) -> Plan[None]:
+    heard = run.listening
+    if database.has_stopped_listening:
+        heard = yield from listening.start(database)
+        if database.run is not None:
+            database.run = replace(database.run, listening=heard)
+    request = OpenGate(name=database.name, epoch=run.epoch, listening=heard)
+    yield from ask(AskProxies(request))
 
 
 def stop(database: Database, run: Run, *, force: bool = False) -> Plan[Stopped | None]:

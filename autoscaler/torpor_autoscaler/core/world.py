@@ -46,3 +46,7 @@ class World:
         own = ".".join(split_endpoint_name(database))
         host = self.endpoint.host.replace(ANY_DATABASE, own)
         return Endpoint(host=host, port=self.endpoint.port)
+
+    def may_not_know_all_proxies(self, now: float) -> bool:
+        """Whether sessions may be in use that no registered proxy holds."""
+        return self.blind_until > now or self.proxies.has_lost_some(now)

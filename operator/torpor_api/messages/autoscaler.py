@@ -31,6 +31,12 @@ class EndpointInfo(Message):
     allow: tuple[str, ...] = ()
     keepalives: Keepalives = Keepalives.ANSWER
     max_connections: int = 0
+    """This proxy's share of those that the compute accepts from ordinary roles."""
+    proxies: int = 0
+    """How many share them, as long as the database is awake."""
+    listening: tuple[str, ...] = ()
+    """Proxies that heard for their parked sessions before anybody could attach to this compute, the
+    last time it was opened. Those of any other proxy may have missed a notification."""
     reason: str = ""
     """Why the phase is Failed."""
 
@@ -109,6 +115,8 @@ class EndpointSample(Message):
     queries_total: int = 0
     idle_s: float = 0.0
     """Since the last byte of any client's query or of its answer."""
+    listens: bool = False
+    """Whether any of the sessions does, parked or not."""
     pinned: Annotated[tuple[SessionReport, ...], Field(max_length=20)] = ()
 
 

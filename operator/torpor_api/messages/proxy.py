@@ -6,8 +6,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from torpor_api.messages.autoscaler import SessionStanding
-from torpor_api.messages.base import Done, Message, Request
+from torpor_api.messages.autoscaler import EndpointInfo, SessionStanding
+from torpor_api.messages.base import Done, Event, Message, Request
 
 
 class GateClosed(Message):
@@ -19,6 +19,7 @@ class GateClosed(Message):
 class CloseGate(Request[GateClosed]):
     """Park every session of the database and let no byte pass. Busy where one can't be.
 
+    Those that listen are heard for until StopListening: sessions of other proxies may still notify.
     When it fails, the gate is open again and nothing has changed for any client.
     The gate opens by itself ``hold_s`` seconds after the last word of the autoscaler about it.
     """
@@ -41,6 +42,69 @@ class OpenGate(Request[Done]):
     reply: ClassVar = Done
     name: str
     epoch: int
+    listening: tuple[str, ...] = ()
+    """As in EndpointInfo."""
+
+
+class ListeningStopped(Message):
+    listens: bool
+    """Whether any parked session is to be heard for when the database serves again."""
+
+
+class StopListening(Request[ListeningStopped]):
+    """Tell parked sessions all that they are still to hear, and let the compute go.
+
+    Asked once all proxies have closed their gates: then nobody can notify any more. Busy where the
+    gate is open again.
+    """
+
+    reply: ClassVar = ListeningStopped
+    name: str
+    epoch: int
+
+
+class StartListening(Request[Done]):
+    """Hear for parked sessions on the compute of this endpoint, before any session attaches to it.
+
+    Its address is told with it; the gate is held until an EndpointChanged, an Awake or an OpenGate,
+    and opens by itself after ``hold_s``.
+    """
+
+    reply: ClassVar = Done
+    endpoint: EndpointInfo
+    hold_s: float
+
+
+class LastUse(Message):
+    ago_s: float | None
+    """Seconds since a session of the database last did something; None: none ever did."""
+
+
+class UsedElsewhere(Event):
+    """Autoscaler to proxies, where sessions listen in one and were in use in another.
+
+    So that these make sure of having heard everything once that is over, and are not in doubt if
+    the compute is lost.
+    """
+
+    name: str
+    proxy: str
+    """Whose sessions used it."""
+    ago_s: float
+    """Seconds, as that proxy has reported."""
+
+
+class AskLastUse(Request[LastUse]):
+    """Whether sessions that listen may have missed something of sessions of other proxies.
+
+    Asked of the autoscaler by a proxy that did not hear for a while; by it of all other proxies.
+    Unavailable where one of them can't say so.
+    """
+
+    reply: ClassVar = LastUse
+    name: str
+    proxy: str
+    """Who asks."""
 
 
 class HaveHeard(Request[Done]):

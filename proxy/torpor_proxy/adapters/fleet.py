@@ -45,6 +45,18 @@ class Told(Protocol):
     def open_gate(self, asked: m.OpenGate) -> None:
         """Let sessions attach again."""
 
+    async def stop_listening(self, asked: m.StopListening) -> m.ListeningStopped:
+        """Raises Busy or another Failure."""
+
+    async def start_listening(self, asked: m.StartListening) -> None:
+        """Raises a Failure where those that are to be heard for are not."""
+
+    def used_elsewhere(self, event: m.UsedElsewhere) -> None:
+        """A database, by sessions of another proxy."""
+
+    def last_use(self, asked: m.AskLastUse) -> m.LastUse:
+        """Of a database by sessions of this proxy."""
+
     def list_sessions(self, asked: m.ListSessions) -> m.SessionList:
         """Every session of a database. Raises NotFound."""
 
@@ -62,7 +74,7 @@ class ChannelFleet:
         identity: Identity | None = None,
     ) -> None:
         """``name``: no other proxy's. ``identity``: for an autoscaler and agents on a network."""
-        self._name = name
+        self.name = name
         self._link: Link | None = None
         self._address = address
         self._identity = identity
@@ -73,36 +85,9 @@ class ChannelFleet:
     def start(self, hearer: Told) -> None:
         """From now on the autoscaler is listened to."""
 
-        async def changed(_: Peer, event: m.EndpointChanged) -> None:
-            self._told_meanwhile.add(event.endpoint.name)
-            hearer.told(event.endpoint)
-
-        async def removed(_: Peer, event: m.EndpointRemoved) -> None:
-            self._told_meanwhile.add(event.name)
-            hearer.removed(event.name)
-
-        async def close_gate(_: Peer, asked: m.CloseGate) -> m.GateClosed:
-            self._closed_meanwhile.add(asked.name)
-            return await hearer.close_gate(asked)
-
-        async def open_gate(_: Peer, asked: m.OpenGate) -> m.Done:
-            hearer.open_gate(asked)
-            return m.Done()
-
-        async def list_sessions(_: Peer, asked: m.ListSessions) -> m.SessionList:
-            return hearer.list_sessions(asked)
-
-        async def cancel(_: Peer, asked: m.CancelQuery) -> m.Cancelled:
-            return m.Cancelled(
-                is_known=await hearer.cancel(asked.process_id, bytes.fromhex(asked.secret))
-            )
-
-        async def have_heard(_: Peer, asked: m.HaveHeard) -> m.Done:
-            return m.Done()  # What was told before it has been heard before it.
-
         async def register(peer: Peer) -> None:
             self._told_meanwhile, self._closed_meanwhile = set(), set()
-            request = m.RegisterProxy(proxy=self._name)
+            request = m.RegisterProxy(proxy=self.name)
             answer = await peer.ask(request, timeout_s=REGISTER_SECONDS_MAX)
             # What was told since then is newer than the answer.
             names = {info.name for info in answer.endpoints} | self._told_meanwhile
@@ -114,17 +99,51 @@ class ChannelFleet:
                     hearer.open_gate(m.OpenGate(name=info.name, epoch=info.epoch))
             hearer.keep_only(tuple(names))
 
-        handlers: Handlers = {
-            m.EndpointChanged: changed,
-            m.EndpointRemoved: removed,
-            m.CloseGate: close_gate,
-            m.OpenGate: open_gate,
-            m.ListSessions: list_sessions,
-            m.CancelQuery: cancel,
-            m.HaveHeard: have_heard,
-        }
+        handlers = {**self._events(hearer), **self._gates(hearer), **_questions(hearer)}
         self._link = Link(self._address, handlers, register, self._trust(AUTOSCALER))
         self._link.start()
+
+    def _events(self, hearer: Told) -> Handlers:
+        async def changed(_: Peer, event: m.EndpointChanged) -> None:
+            self._told_meanwhile.add(event.endpoint.name)
+            hearer.told(event.endpoint)
+
+        async def removed(_: Peer, event: m.EndpointRemoved) -> None:
+            self._told_meanwhile.add(event.name)
+            hearer.removed(event.name)
+
+        async def used_elsewhere(_: Peer, event: m.UsedElsewhere) -> None:
+            if event.proxy != self.name:
+                hearer.used_elsewhere(event)
+
+        return {
+            m.EndpointChanged: changed,
+            m.EndpointRemoved: removed,
+            m.UsedElsewhere: used_elsewhere,
+        }
+
+    def _gates(self, hearer: Told) -> Handlers:
+        async def close_gate(_: Peer, asked: m.CloseGate) -> m.GateClosed:
+            self._closed_meanwhile.add(asked.name)
+            return await hearer.close_gate(asked)
+
+        async def open_gate(_: Peer, asked: m.OpenGate) -> m.Done:
+            hearer.open_gate(asked)
+            return m.Done()
+
+        async def stop_listening(_: Peer, asked: m.StopListening) -> m.ListeningStopped:
+            return await hearer.stop_listening(asked)
+
+        async def start_listening(_: Peer, asked: m.StartListening) -> m.Done:
+            await hearer.start_listening(asked)
+            return m.Done()
+
+        return {
+            m.CloseGate: close_gate,
+            m.OpenGate: open_gate,
+            m.StopListening: stop_listening,
+            m.StartListening: start_listening,
+        }
 
     async def ready(self, *, timeout_s: float) -> None:
         """Wait until all endpoints are known. Raises Unavailable."""
@@ -165,8 +184,12 @@ class ChannelFleet:
         request = m.CancelQuery(process_id=process_id, secret=secret.hex())
         return (await self._linked.ask(request, timeout_s=timeout_s)).is_known
 
+    async def last_use(self, name: str, *, timeout_s: float) -> m.LastUse:
+        request = m.AskLastUse(name=name, proxy=self.name)
+        return await self._linked.ask(request, timeout_s=timeout_s)
+
     def report(self, samples: Sequence[m.EndpointSample]) -> None:
-        self._linked.tell(m.ProxySample(proxy=self._name, samples=tuple(samples)))
+        self._linked.tell(m.ProxySample(proxy=self.name, samples=tuple(samples)))
 
     def resume_seen(self, seen: m.ResumeSeen) -> None:
         self._linked.tell(seen)
@@ -199,3 +222,25 @@ class ChannelFleet:
             if (unused := self._agents.pop(key, None)) is not None:
                 await unused.close()
         return peer
+
+
+def _questions(hearer: Told) -> Handlers:
+    async def last_use(_: Peer, asked: m.AskLastUse) -> m.LastUse:
+        return hearer.last_use(asked)
+
+    async def list_sessions(_: Peer, asked: m.ListSessions) -> m.SessionList:
+        return hearer.list_sessions(asked)
+
+    async def cancel(_: Peer, asked: m.CancelQuery) -> m.Cancelled:
+        secret = bytes.fromhex(asked.secret)
+        return m.Cancelled(is_known=await hearer.cancel(asked.process_id, secret))
+
+    async def have_heard(_: Peer, asked: m.HaveHeard) -> m.Done:
+        return m.Done()  # What was told before it has been heard before it.
+
+    return {
+        m.AskLastUse: last_use,
+        m.ListSessions: list_sessions,
+        m.CancelQuery: cancel,
+        m.HaveHeard: have_heard,
+    }

@@ -27,6 +27,8 @@ class Gate:
     epoch: int = 0
     address: ComputeAddress | None = None
     closed_until: float | None = None
+    held_until: float | None = None
+    """The compute is there, and not everybody who hears for parked sessions is."""
 
     def told(self, info: EndpointInfo) -> bool:
         """The autoscaler's word on the database; False where it is older than what is known."""
@@ -37,6 +39,14 @@ class Gate:
             self.closed_until = None
         self.epoch = info.epoch
         self.address = info.address
+        self.held_until = None
+        return True
+
+    def hold(self, info: EndpointInfo, until: float) -> bool:
+        """Its compute is told before anybody may attach to it; False where a later one is known."""
+        if not self.told(info):
+            return False
+        self.held_until = until
         return True
 
     def close(self, epoch: int, until: float) -> bool:
@@ -47,17 +57,22 @@ class Gate:
         if epoch < self.epoch:
             return False
         if epoch > self.epoch:
-            self.epoch, self.address = epoch, None
+            self.epoch, self.address, self.held_until = epoch, None, None
         self.closed_until = until
         return True
 
     def open(self, epoch: int) -> None:
         """Of another epoch than the present one: nothing to open."""
         if epoch == self.epoch:
-            self.closed_until = None
+            self.closed_until = self.held_until = None
+
+    @property
+    def opens_at(self) -> float | None:
+        """When it opens by itself; None: it is not closed."""
+        return max((at for at in (self.closed_until, self.held_until) if at), default=None)
 
     def standing(self, now: float) -> Standing:
         """For a session that wants to attach at ``now``."""
-        if self.closed_until is not None and now < self.closed_until:
+        if self.opens_at is not None and now < self.opens_at:
             return Standing.CLOSED
         return Standing.OPEN if self.address is not None else Standing.ASLEEP

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 from collections.abc import Callable, Container, Coroutine
 from itertools import islice
 from time import monotonic
@@ -14,6 +14,9 @@ from torpor_api.messages import (
     EndpointInfo,
     EndpointSample,
     GateClosed,
+    LastUse,
+    ListeningStopped,
+    OpenGate,
     SessionList,
     SessionReport,
 )
@@ -26,25 +29,26 @@ from torpor_proxy.core.refusals import CannotWake, NoRoom, Refusal, Refused, Too
 from torpor_proxy.core.routing import Route
 from torpor_proxy.core.senders import ToldAs
 from torpor_proxy.executor.arrival import Arrival
-from torpor_proxy.executor.conversation import Backend
+from torpor_proxy.executor.clearing import Clearing
+from torpor_proxy.executor.conversation import Backend, ServerRefused
+from torpor_proxy.executor.examining import Examining
 from torpor_proxy.executor.host import Chaos, Identity, State
 from torpor_proxy.executor.listener import Surroundings
 from torpor_proxy.executor.listeners import Listeners
-from torpor_proxy.executor.listing import list_of, reasons_of, report_of
+from torpor_proxy.executor.listing import list_of, report_of
 from torpor_proxy.executor.restarts import Restarts
 from torpor_proxy.executor.room import Room
 from torpor_proxy.executor.session import Session
 from torpor_proxy.executor.usage import Usage
 from torpor_proxy.executor.visit import Catalogs
 from torpor_proxy.executor.way import Way
-from torpor_proxy.ports import Computes, Fleet
+from torpor_proxy.ports import BackendLost, Computes, Fleet
 from torpor_proxy.settings import Settings
 
-CAPTURES_AT_ONCE = 16
-"""Sessions of one database that are examined at a time; each keeps a backend busy for 1 ms."""
+log = logging.getLogger(__name__)
 
-CLEAR_AGAIN_SECONDS = 0.05
-"""Between two looks at the sessions that have not come to a safe point, if none of them moves."""
+LAST_USE_SECONDS_MAX = 2.0
+"""For other proxies to say when they used a database: sessions wait for it to open meanwhile."""
 
 NO_CHAOS = Chaos()
 
@@ -85,6 +89,7 @@ class Endpoint:
         )
         self._way = Way(info.name, settings, fleet, computes, self._room)
         self._computes = computes
+        self._fleet = fleet
         self._usage = Usage(self.attached)
         self.told_as = ToldAs(told_ids)
         self.listeners = Listeners(
@@ -92,6 +97,7 @@ class Endpoint:
                 self._way.connect,
                 self._way.leads_to,
                 self._usage.at,
+                self._others_used_at,
                 self.told_as,
                 self._start,
             )
@@ -101,13 +107,12 @@ class Endpoint:
         self._forget = forget
         self._chaos = chaos
         self._restarts = Restarts(info.name, chaos.restart_every, fleet)
-        self._is_clearing = False
-        """The gate closes, and sessions are parked as they reach their safe points."""
-        self._moved = asyncio.Event()
-        self._captures = asyncio.Semaphore(CAPTURES_AT_ONCE)
-        self._examining = asyncio.Lock()
-        self._waiting: set[Session] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._examining = Examining(self.attached, self._usage, self.listeners, self._start)
+        self._clearing = Clearing(
+            self.attached, self._examining, self._reports, self._start, self._watch
+        )
+        self._waiting = set[Session]()
+        self._tasks = set[asyncio.Task[None]]()
         self._memory = Memory()
         self._catalogs: dict[str, Catalogs] = {}
         """By database; there are as many as sessions can log in to."""
@@ -123,8 +128,16 @@ class Endpoint:
 
     def told(self, info: EndpointInfo) -> None:
         """What is known of the database has changed."""
-        if self._way.told(info):
-            self.info = info
+        before = self.info
+        if not self._way.told(info):
+            return
+        self.info = info
+        is_served_on = info.epoch == before.epoch and before.proxies and info.proxies
+        if is_served_on and info.proxies != before.proxies:
+            # Who has gone may have used it, and does not say so any more.
+            self._usage.elsewhere(monotonic())
+        if info.address is not None:
+            self.listeners.opened(info.epoch, is_in_time=self._fleet.name in info.listening)
 
     async def close_gate(self, asked: CloseGate) -> GateClosed:
         """See CloseGate: park every session, or raise Busy and leave everything as it was."""
@@ -132,14 +145,42 @@ class Endpoint:
             raise StaleEpoch(f"{self.info.name}: epoch {asked.epoch} after {self.gate.epoch}")
         try:
             if asked.patience_s:
-                await self._clear(monotonic() + asked.patience_s, insists=asked.insists)
+                deadline = monotonic() + asked.patience_s
+                await self._clearing.patiently(deadline, insists=asked.insists)
             else:
-                await self._park_all()
+                await self._clearing.at_once()
         except (Busy, asyncio.CancelledError):
             # Cancelled where whoever closes it is gone: he never hears that it is closed.
-            self.open_gate(asked.epoch)
+            self._open(asked.epoch)
             raise
         return GateClosed(parked=len(self.sessions), left=len(self.attached))
+
+    async def stop_listening(self, epoch: int) -> ListeningStopped:
+        """See StopListening."""
+        is_closed = self.gate.standing(monotonic()) is Standing.CLOSED
+        if epoch != self.gate.epoch or not is_closed or self.attached:
+            raise Busy(f"{self.info.name}: its gate is open again")
+        return ListeningStopped(listens=await self.listeners.rest())
+
+    async def start_listening(self, info: EndpointInfo, hold_s: float) -> None:
+        """See StartListening. Raises StaleEpoch, or Unavailable."""
+        if not self._way.hold(info, monotonic() + hold_s):
+            raise StaleEpoch(f"{info.name}: epoch {info.epoch} after {self.gate.epoch}")
+        self.info = info
+        try:
+            await self.listeners.start(info.epoch)
+        except (BackendLost, ServerRefused) as error:
+            raise Unavailable(f"{info.name}: nobody hears for parked sessions: {error}") from None
+
+    def open_gate(self, asked: OpenGate) -> None:
+        """See OpenGate."""
+        self._open(asked.epoch)
+        if asked.epoch == self.gate.epoch and self.gate.address is not None:
+            self.listeners.opened(asked.epoch, is_in_time=self._fleet.name in asked.listening)
+
+    def _open(self, epoch: int) -> None:
+        self.gate.open(epoch)
+        self._way.changed()
 
     async def wake(self, cause: str) -> None:
         """Resume the database, whoever needs it. Raises a Failure with the reason."""
@@ -149,64 +190,10 @@ class Endpoint:
         """Until something more is heard of the database, or the time is over."""
         await self._way.until_changed(timeout_s)
 
-    def open_gate(self, epoch: int) -> None:
-        self.gate.open(epoch)
-        self._way.changed()
-
-    async def _park_all(self) -> None:
-        self._refuse_if_busy()
-        # Those that were examined since their last message need no second look, unless somebody
-        # may have notified them since: their backends tell it before they answer.
-        await self._examine([s for s in self.attached if s.needs_capture] + self._behind())
-        await self.listeners.hear_out()
-        self._refuse_if_busy()
-        is_quiet = all(s.can_be_let_go and s.is_at_rest for s in self.attached)
-        if not is_quiet or self._behind():
-            raise Busy("a session was used at the last moment")
-        for session in list(self.attached):
-            session.let_go()
-        self.listeners.hang_up()
-
-    def _behind(self) -> list[Session]:
-        """Sessions whose backends may have something to tell that they have not told yet."""
-        listening = [s for s in self.attached if s.can_be_let_go and s.listens]
-        used = self._usage.snapshot() if listening else {}
-        return [s for s in listening if used[s.route.database] > s.heard_until]
-
-    async def _clear(self, deadline: float, *, insists: bool) -> None:
-        """Park each session where it comes to a safe point. Raises Busy at the deadline; if it
-        ``insists``, whoever is left then keeps its backend, and listeners theirs: they hear it."""
-        self._is_clearing = True
-        self._watch()
-        try:
-            while there := [session for session in self.sessions if session.backend]:
-                pinned = [s for s in there if s.is_pinned and not s.known.pins.is_passing]
-                is_over = monotonic() > deadline
-                if insists and (is_over or len(pinned) == len(there)):
-                    return
-                if is_over or (pinned and not insists):
-                    raise Busy(reasons_of(pinned or there))
-                self._moved.clear()
-                for session in there:
-                    self._start(session.park(insists=True))
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._moved.wait(), CLEAR_AGAIN_SECONDS)
-            await self.listeners.hear_out()
-            self.listeners.hang_up()
-        finally:
-            self._is_clearing = False
-            self._watch()
-
     def _watch(self) -> None:
         """Whether safe points are waited for may have changed."""
         for session in self.attached:
             session.watch(self.waits_for_safe_points)
-
-    def _refuse_if_busy(self) -> None:
-        reports = self._reports(monotonic())
-        if reports:
-            words = "; ".join(f"session {r.session} of {r.user} {r.reason}" for r in reports[:3])
-            raise Busy(words)
 
     # --- what the sessions are doing --------------------------------------------------
 
@@ -225,14 +212,16 @@ class Endpoint:
             busy=busy,
             queries_total=self._queries + sum(session.queries for session in self.attached),
             idle_s=0.0 if busy else max(0.0, now - self._last_used),
-            pinned=tuple(self._reports(now)),
+            listens=self.listeners.has_members or any(s.listens for s in self.attached),
+            pinned=tuple(self._reports()),
         )
 
     def list_sessions(self, limit: int) -> SessionList:
         """For a person."""
         return list_of(self.sessions, monotonic(), limit)
 
-    def _reports(self, now: float) -> list[SessionReport]:
+    def _reports(self) -> list[SessionReport]:
+        now = monotonic()
         found = (report_of(session, now) for session in (*self._waiting, *self.attached))
         return list(islice((report for report in found if report is not None), REPORTS_MAX))
 
@@ -248,31 +237,7 @@ class Endpoint:
         """
         if len(self._waiting) > self.settings.connects_at_once:
             return
-        limit = now - self.settings.capture_after_s
-        due = [s for s in self.attached if s.needs_capture and s.last_used < limit]
-        if self.listeners.connections or any(s.listens for s in self.attached):
-            due += self._let_listeners_catch_up(limit)
-        if due and not self._examining.locked():
-            self._start(self._examine(due))
-
-    def _let_listeners_catch_up(self, limit: float) -> list[Session]:
-        """Where nobody was active for a while; so that few are in doubt if the compute is lost."""
-        quiet = {dbname for dbname, at in self._usage.snapshot().items() if at < limit}
-        self.listeners.catch_up(quiet)
-        self.listeners.tidy(limit)
-        return [session for session in self._behind() if session.route.database in quiet]
-
-    async def _examine(self, sessions: list[Session]) -> None:
-        async with self._examining:
-            await self._capture(sessions)
-
-    async def _capture(self, sessions: list[Session]) -> None:
-        async def one(session: Session) -> None:
-            async with self._captures:
-                if session.is_at_rest:
-                    await session.capture()
-
-        await asyncio.gather(*(one(session) for session in sessions))
+        self._examining.begin(now - self.settings.capture_after_s)
 
     # --- as the host of sessions ------------------------------------------------------
 
@@ -304,7 +269,7 @@ class Endpoint:
 
     @property
     def _parks_at_safe_points(self) -> bool:
-        return self._is_clearing or self._chaos.parks_every_safe_point
+        return self._clearing.is_patient or self._chaos.parks_every_safe_point
 
     def at_safe_point(self, session: Session) -> None:
         if not self._parks_at_safe_points:
@@ -337,6 +302,27 @@ class Endpoint:
 
     def used_at(self, dbname: str) -> float:
         return self._usage.at(dbname)
+
+    def used_elsewhere(self, ago_s: float) -> None:
+        """By sessions of another proxy."""
+        self._usage.elsewhere(monotonic() - ago_s)
+
+    def last_use(self) -> LastUse:
+        """For another proxy."""
+        at = self._usage.last_here()
+        return LastUse(ago_s=None if at is None else max(0.0, monotonic() - at))
+
+    async def _others_used_at(self) -> float:
+        """Where that can't be found out: just now."""
+        if self.info.proxies <= 1:
+            return 0.0
+        try:
+            told = await self._fleet.last_use(self.info.name, timeout_s=LAST_USE_SECONDS_MAX)
+        except Failure as failure:
+            extra = {"endpoint": self.info.name, "reason": failure.message}
+            log.warning("last_use_unknown", extra=extra)
+            return monotonic()
+        return 0.0 if told.ago_s is None else monotonic() - told.ago_s
 
     def _remember_process_id(self, session: Session) -> None:
         if session.backend is not None and session.identity.key is not None:
@@ -371,7 +357,7 @@ class Endpoint:
         return task
 
     def moved(self, session: Session, before: State, after: State) -> None:
-        self._moved.set()
+        self._clearing.moved()
         if after is State.WAITING:
             self._waiting.add(session)
         elif before is State.WAITING:

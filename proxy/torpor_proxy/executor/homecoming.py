@@ -83,6 +83,10 @@ async def come_home(session: ReturningSession) -> None:
 async def _arrive(session: ReturningSession) -> bool:
     """Once; whether the session is attached. Raises what ends it."""
     arrival = await session.host.arrive(session.identity, session.known.startup_defaults)
+    if not session.client.is_open:
+        # It was in doubt itself when what has to be done before anybody attaches was done by it.
+        visit.hang_up(arrival.backend.stream)
+        return True
     # From here on the session's end sees to the backend.
     attachment = Attachment(
         session, session.known, session.client, arrival.backend, session.host.told_as

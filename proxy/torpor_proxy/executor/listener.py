@@ -6,6 +6,11 @@ Its connection can be lost all the same. Then those members are still sure to ha
 whose database nobody has used since they were; the others may have missed something, are told so,
 and end.
 
+There may be other proxies, whose sessions notify as well. Before a sleep all of them park their
+sessions, and only then do the listeners let go: their members are *at rest*. That nobody has
+attached to the next compute before they listen there is for the autoscaler to say; if it does not,
+and after a loss, they are in *doubt* until the other proxies were asked.
+
 Of one encoding, because Postgres converts what it says for each connection, as it would for the
 session's own.
 """
@@ -13,6 +18,7 @@ session's own.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -48,7 +54,9 @@ class Surroundings:
     is_open: Callable[[int], bool]
     """Whether sessions may attach to the compute of that epoch."""
     used_at: Callable[[str], float]
-    """When a session of that database may last have notified."""
+    """When a session of that database may last have notified, as far as is known here."""
+    others_used_at: Callable[[], Awaitable[float]]
+    """The same of the sessions of other proxies, which are asked."""
     told_as: Mapping[int, int]
     """By the process id of a backend: that which the client of its session was told."""
     start: Callable[[Coroutine[None, None, None]], object]
@@ -86,6 +94,10 @@ class Listener:
         self._backend: Backend | None = None
         self._conversation: Conversation | None = None
         self._unheard: set[Member] = set()
+        self._at_rest: set[Member] = set()
+        """Those that knew everything when all gates had closed."""
+        self._doubted: set[Member] = set()
+        """Those that may have missed what sessions of other proxies have notified."""
         self._awaiting: set[Member] = set()
         """Those that wait for a mark."""
         self._names: dict[bytes, bytes] = {}
@@ -101,7 +113,8 @@ class Listener:
         """Whether its members hear whatever is notified on that compute."""
         if not self.members:
             return True
-        return self._backend is not None and self._backend.epoch == epoch and not self._unheard
+        is_connected = self._backend is not None and self._backend.epoch == epoch
+        return is_connected and not (self._unheard or self._at_rest or self._doubted)
 
     @property
     def is_talking(self) -> bool:
@@ -119,10 +132,12 @@ class Listener:
         member.awaiting = self._awaiting
         self.members.add(member)
         self._unheard.add(member)
+        if not member.is_leaving:
+            self._doubted.add(member)
 
     def remove(self, member: Member) -> None:
         """It hears for itself, or has ended."""
-        for group in (self.members, self._unheard, self._awaiting):
+        for group in (self.members, self._unheard, self._at_rest, self._doubted, self._awaiting):
             group.discard(member)
         for channel in member.channels:
             self._by_name.get(self._names.get(channel, b""), set()).discard(member)
@@ -130,21 +145,58 @@ class Listener:
 
     # --- the connection ---------------------------------------------------------------
 
-    async def make_ready(self, epoch: int, *, is_for_leaving: bool = False) -> None:
+    async def make_ready(self, epoch: int, *, behind_gate: bool = False) -> None:
         """Raises BackendLost, or ServerRefused where that may pass.
 
         Where the gate has closed, or moved on, nothing is done: nobody may attach there. Only
-        ``is_for_leaving``, for sessions that are there still, it is done all the same.
+        ``behind_gate``, for sessions that are there still or not yet, it is done all the same.
         """
         async with self._turn:
-            if not is_for_leaving and not self._endpoint.is_open(epoch):
+            is_open = self._endpoint.is_open(epoch)
+            if not behind_gate and not is_open:
                 return
+            if is_open:
+                # Nobody has said that it was opened: it did so by itself.
+                self._doubt(self._at_rest)
             if self._backend is not None and self._backend.epoch != epoch:
                 self.hang_up()
             if self.members and self._backend is None:
                 await self._connect(epoch)
             while self._unheard and self._backend is not None:
                 await self._listen(list(self._unheard))
+            if self._doubted and self._backend is not None:
+                await self._judge()
+
+    async def _judge(self) -> None:
+        """Everything is heard by now; has a session of another proxy notified before?"""
+        heard = self._doubted - self._unheard
+        at = await self._endpoint.others_used_at()
+        for member in heard & self._doubted - self._unheard:
+            self._doubted.discard(member)
+            if at > member.sure_until:
+                member.session.refuse(NotificationsMissed())
+
+    def _doubt(self, members: set[Member]) -> None:
+        self._doubted |= members
+        self._at_rest = self._at_rest - members
+
+    def opened(self, epoch: int, *, is_in_time: bool) -> None:
+        """Sessions may attach to that compute. ``is_in_time``: they could not before those of this
+        proxy that are heard were."""
+        self._doubt(self._at_rest & self._unheard if is_in_time else self._at_rest)
+        self._at_rest = set()
+        if not self.is_ready(epoch):
+            self._endpoint.start(self._return(epoch))
+
+    async def rest(self) -> None:
+        """Nobody can notify any more: what was is told, and the connection let go."""
+        at_rest = set[Member]()
+        with contextlib.suppress(BackendLost, ServerRefused):
+            await self.hear_out()
+            at_rest = self.members - self._unheard - self._doubted
+        self.hang_up()
+        self._at_rest |= at_rest
+        self._doubted -= at_rest
 
     async def hear_out(self) -> None:
         """Until everything that was notified before is told. Raises BackendLost."""
@@ -158,7 +210,7 @@ class Listener:
                 member.sure_until = max(member.sure_until, now)
 
     def hang_up(self) -> None:
-        """Its members are parked on a database that goes to sleep."""
+        """Who is heard for by it is in doubt, unless nobody notifies any more."""
         backend = self._forget()
         if backend is not None:
             hang_up(backend.stream)
@@ -227,7 +279,7 @@ class Listener:
 
     def _admit(self, member: Member, used_at: float) -> None:
         """Listened for from now on; was nothing missed before?"""
-        if used_at > member.sure_until:
+        if member in self._doubted and used_at > member.sure_until:
             member.session.refuse(NotificationsMissed())
             return
         for channel in member.channels:
@@ -276,4 +328,5 @@ class Listener:
             else:
                 self._unheard.add(member)
         self._unheard &= self.members
+        self._doubt(self.members - self._at_rest)
         return backend

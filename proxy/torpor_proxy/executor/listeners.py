@@ -29,6 +29,11 @@ class Listeners:
         """Backends that they have."""
         return sum(listener.is_connected for listener in self._listeners.values())
 
+    @property
+    def has_members(self) -> bool:
+        """Whether sessions are heard for."""
+        return any(listener.members for listener in self._listeners.values())
+
     # --- sessions ---------------------------------------------------------------------
 
     async def leave(
@@ -42,7 +47,7 @@ class Listeners:
         listener = self._of(session, encoding)
         listener.add(member)
         try:
-            await listener.make_ready(epoch, is_for_leaving=True)
+            await listener.make_ready(epoch, behind_gate=True)
             if not member.is_heard:
                 raise BackendLost("a channel can not be listened on")
         except BaseException:
@@ -88,9 +93,23 @@ class Listeners:
     def _late(self, epoch: int) -> Listener | None:
         return next((each for each in self._listeners.values() if not each.is_ready(epoch)), None)
 
-    async def hear_out(self) -> None:
-        """Until everything that was notified before is told, or can't be any more."""
-        await asyncio.gather(*map(self._hear_out, list(self._listeners.values())))
+    async def start(self, epoch: int) -> None:
+        """Hear for parked sessions on that compute, to which nobody can attach yet.
+
+        Raises BackendLost, or ServerRefused.
+        """
+        listeners = self._listeners.values()
+        await asyncio.gather(*(each.make_ready(epoch, behind_gate=True) for each in listeners))
+
+    def opened(self, epoch: int, *, is_in_time: bool) -> None:
+        """Sessions may attach to that compute; ``is_in_time``: none could before ``start``."""
+        for listener in self._listeners.values():
+            listener.opened(epoch, is_in_time=is_in_time)
+
+    async def rest(self) -> bool:
+        """All gates are closed: let the connections go. Whether anybody is to be heard for."""
+        await asyncio.gather(*(listener.rest() for listener in list(self._listeners.values())))
+        return self.has_members
 
     async def _hear_out(self, listener: Listener) -> None:
         try:
@@ -98,11 +117,6 @@ class Listeners:
         except (BackendLost, ServerRefused) as error:
             # Whether that matters is judged when it listens again.
             log.info("listener_not_heard_out", extra={"reason": str(error)})
-
-    def hang_up(self) -> None:
-        """The database goes to sleep."""
-        for listener in self._listeners.values():
-            listener.hang_up()
 
     def tidy(self, now: float) -> None:
         """Let those go that nobody has needed for a while."""

@@ -177,9 +177,14 @@ class Registry:
         while sessions := self._sessions():
             is_late = monotonic() > deadline
             for session in sessions:
-                if is_late or session.state is not State.ATTACHED or not session.is_busy:
+                if is_late or not (session.is_in_flight or self._is_served(session)):
                     session.refuse(ShuttingDown())
             await asyncio.sleep(_DRAIN_POLL_SECONDS)
+
+    @staticmethod
+    def _is_served(session: Session) -> bool:
+        """Whether its client is about to get an answer from the backend that it has."""
+        return session.state is State.ATTACHED and session.is_busy
 
     def _sessions(self) -> list[Session]:
         return [s for endpoint in self.endpoints.values() for s in endpoint.sessions]

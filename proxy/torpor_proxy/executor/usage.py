@@ -15,6 +15,15 @@ class Usage:
         self._attached = attached
         self._before: dict[str, float] = {}
         """Of those that are not attached any more."""
+        self._elsewhere = 0.0
+
+    def elsewhere(self, at: float) -> None:
+        """Sessions of another proxy may have done something up to then, in any database."""
+        self._elsewhere = max(self._elsewhere, at)
+
+    def last_here(self) -> float | None:
+        """When a session of this proxy last did something; None: none ever did."""
+        return max(self._here().values(), default=None)
 
     def left(self, session: Session) -> None:
         """It has no backend any more."""
@@ -23,11 +32,14 @@ class Usage:
         self._before[dbname] = max(self._before.get(dbname, 0.0), at)
 
     def at(self, dbname: str) -> float:
-        """Later than this nobody has notified, as far as it went through here."""
-        return self.snapshot().get(dbname, 0.0)
+        """Later than this nobody has notified, as far as is known here."""
+        return self.snapshot().get(dbname, self._elsewhere)
 
     def snapshot(self) -> dict[str, float]:
         """Of all databases at once, for whoever asks for many sessions."""
+        return {dbname: max(at, self._elsewhere) for dbname, at in self._here().items()}
+
+    def _here(self) -> dict[str, float]:
         used = dict(self._before)
         for session in self._attached:
             dbname = session.identity.route.database

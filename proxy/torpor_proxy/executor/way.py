@@ -59,11 +59,21 @@ class Way:
         """The autoscaler's word; False where it is older than what is known."""
         if not self.gate.told(info):
             return False
+        self._takes_up(info)
+        return True
+
+    def hold(self, info: EndpointInfo, until: float) -> bool:
+        """The same, before anybody may attach to its compute."""
+        if not self.gate.hold(info, until):
+            return False
+        self._takes_up(info)
+        return True
+
+    def _takes_up(self, info: EndpointInfo) -> None:
         if info.address is not None:
             self._lost_epoch = 0
         self._room.serve(info.epoch, info.max_connections)
         self.changed()
-        return True
 
     def changed(self) -> None:
         """Whoever waits before the gate looks again."""
@@ -106,7 +116,7 @@ class Way:
         return is_first
 
     async def _until_gate_moves(self) -> None:
-        until = self.gate.closed_until
+        until = self.gate.opens_at
         if until is not None and not await self.until_changed(max(0.0, until - monotonic())):
             log.warning("gate_reopened_by_itself", extra={"endpoint": self._name})
 

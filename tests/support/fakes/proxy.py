@@ -44,6 +44,10 @@ class FakeSession:
 class FakeGate:
     info: m.EndpointInfo
     closed_until: float | None = None
+    held_until: float | None = None
+    """Not everybody who is to be heard for is."""
+    is_heard_for: bool = True
+    """Its parked sessions hear what is notified on the compute that it knows."""
     used_at: float = 0.0
     queries: int = 0
     waiting: int = 0
@@ -58,6 +62,7 @@ class FakeProxy:
         self.gates: dict[str, FakeGate] = {}
         self.told = 0
         """How often it has been told of a change."""
+        self.used_elsewhere: list[m.UsedElsewhere] = []
         self.ask: Callable[[m.Request[Any]], Awaitable[Any]] = _nobody
         self.tell: Callable[[m.Event], None] = lambda event: None
         self.dial: Callable[[m.ComputeAddress], FakeAgent | None] | None = None
@@ -77,12 +82,18 @@ class FakeProxy:
         match request:
             case m.CloseGate():
                 return await self._close_gate(request)
+            case m.StopListening():
+                return self._stop_listening(request)
+            case m.StartListening():
+                return self._start_listening(request)
+            case m.AskLastUse():
+                return self._last_use(request)
             case m.ListSessions():
                 return self._list_sessions(request)
             case m.OpenGate():
                 gate = self.gates.get(request.name)
                 if gate is not None and gate.info.epoch == request.epoch:
-                    gate.closed_until = None
+                    gate.closed_until = gate.held_until = None
                     self._wake_up()
                 return m.Done()
             case m.HaveHeard():
@@ -97,6 +108,8 @@ class FakeProxy:
                 self._learn(event.endpoint)
             case m.EndpointRemoved():
                 self.gates.pop(event.name, None)
+            case m.UsedElsewhere():
+                self.used_elsewhere.append(event)
             case _:
                 raise AssertionError(f"not for a proxy: {event!r}")
 
@@ -107,6 +120,7 @@ class FakeProxy:
         if info.address is None or info.epoch > gate.info.epoch:
             gate.closed_until = None
             self._park(gate)
+        gate.held_until = None
         gate.info = info
         self._wake_up()
 
@@ -145,6 +159,33 @@ class FakeProxy:
             if self._now() >= patient_until or gate.info.epoch != epoch:
                 raise Busy(f"session {busy[0].number}: a query is running")
             await asyncio.sleep(LOOK_S)
+
+    def _stop_listening(self, request: m.StopListening) -> m.ListeningStopped:
+        gate = self._gate(request.name)
+        is_attached = any(session.is_attached for session in gate.sessions)
+        if request.epoch != gate.info.epoch or not self._is_closed(gate) or is_attached:
+            raise Busy(f"{request.name}: its gate is open again")
+        gate.is_heard_for = False
+        return m.ListeningStopped(listens=bool(gate.sessions))
+
+    def _start_listening(self, request: m.StartListening) -> m.Done:
+        info = request.endpoint
+        gate = self._gate(info.name)
+        if info.epoch < gate.info.epoch:
+            raise StaleEpoch(f"{self.name} knows epoch {gate.info.epoch}, not {info.epoch}")
+        self._learn(info)
+        gate.held_until = self._now() + request.hold_s
+        gate.is_heard_for = True
+        return m.Done()
+
+    def _last_use(self, request: m.AskLastUse) -> m.LastUse:
+        gate = self._gate(request.name)
+        return m.LastUse(ago_s=self._now() - gate.used_at if gate.used_at else None)
+
+    def _gate(self, name: str) -> FakeGate:
+        if name not in self.gates:
+            raise NotFound(f"no endpoint {name!r}")
+        return self.gates[name]
 
     def _list_sessions(self, request: m.ListSessions) -> m.SessionList:
         gate = self.gates.get(request.name)
@@ -235,21 +276,26 @@ class FakeProxy:
         )
 
     def _is_closed(self, gate: FakeGate) -> bool:
-        return gate.closed_until is not None and self._now() < gate.closed_until
+        until = _opens_at(gate)
+        return until is not None and self._now() < until
 
     async def _something_changes(self, gate: FakeGate) -> None:
         """The gate opens by itself when nobody says anything more about it."""
-        assert gate.closed_until is not None
-        changed = self._changed
+        until, changed = _opens_at(gate), self._changed
+        assert until is not None
         try:
-            async with asyncio.timeout(max(0.0, gate.closed_until - self._now())):
+            async with asyncio.timeout(max(0.0, until - self._now())):
                 await changed.wait()
         except TimeoutError:
-            gate.closed_until = None
+            gate.closed_until = gate.held_until = None
 
     def _wake_up(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def _opens_at(gate: FakeGate) -> float | None:
+    return max((at for at in (gate.closed_until, gate.held_until) if at is not None), default=None)
 
 
 def _detach(session: FakeSession) -> None:

@@ -95,9 +95,17 @@ class FakeHost:
         self.logins: list[Pairs] = []
         self._catalogs = Catalogs()
         self.last_use = 0.0
+        self.last_use_elsewhere = 0.0
         self.is_gate_open = True
         self.listeners = Listeners(
-            Surroundings(self.connect, self.is_open, self.used_at, {}, asyncio.ensure_future)
+            Surroundings(
+                self.connect,
+                self.is_open,
+                self.used_at,
+                self.others_used_at,
+                {},
+                asyncio.ensure_future,
+            )
         )
         self.moves: list[tuple[State, State]] = []
 
@@ -122,6 +130,10 @@ class FakeHost:
 
     def used_at(self, dbname: str) -> float:
         return self.last_use
+
+    async def others_used_at(self) -> float:
+        await asyncio.sleep(0)
+        return self.last_use_elsewhere
 
     def catalogs(self, dbname: str) -> Catalogs:
         return self._catalogs

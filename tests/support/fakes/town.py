@@ -116,7 +116,8 @@ class Town:
 
     async def register(self, name: str = "proxy-1") -> FakeProxy:
         proxy = FakeProxy(name, asyncio.get_running_loop().time)
-        gates = handlers_of(proxy.answer, m.CloseGate, m.OpenGate, m.HaveHeard, m.ListSessions)
+        asked = (m.CloseGate, m.OpenGate, m.StopListening, m.StartListening, m.AskLastUse)
+        gates = handlers_of(proxy.answer, *asked, m.HaveHeard, m.ListSessions)
 
         async def hear(_: Peer, event: m.Event) -> None:
             proxy.hear(event)

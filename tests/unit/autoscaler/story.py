@@ -24,6 +24,7 @@ from torpor_autoscaler.core.actions import (
     AskAgent,
     AskCluster,
     AskProxies,
+    CallProxies,
     Effect,
     Note,
     Together,
@@ -93,6 +94,8 @@ class Story:
         self.effects: list[Effect] = []
         self.states: dict[str, m.AgentState] = {}
         self.activity = Activity()
+        self.listens = False
+        """Whether proxies hold parked sessions that listen."""
         self.needs_restart: tuple[str, ...] = ()
         """What a reload does not bring."""
         self.database = Database(self.record, LoginFacts(), self.world)
@@ -160,7 +163,9 @@ class Story:
     def request(self) -> m.Message | None:
         """What is asked at this moment."""
         match self.action:
-            case AskCluster(request) | AskAgent(_, request) | AskProxies(request):
+            case AskCluster(request) | AskAgent(_, request):
+                return request
+            case AskProxies(request) | CallProxies(request):
                 return request
             case Together(parts):
                 return Story._of(parts[0])
@@ -263,20 +268,29 @@ class Story:
 
     @staticmethod
     def _of(action: Action[Any]) -> m.Message:
-        assert isinstance(action, AskCluster | AskAgent | AskProxies)
+        assert isinstance(action, AskCluster | AskAgent | AskProxies | CallProxies)
         return action.request
 
     def _good(self, action: Action[Any]) -> object:
         match action:
             case Together(parts):
                 return tuple(map(self._good, parts))
-            case AskProxies():
-                return None
+            case AskProxies(request) | CallProxies(request):
+                return {name: self._proxy(request) for name in self.world.proxies.names}
             case AskCluster(request):
                 return self._cluster(request)
             case AskAgent(asked, request):
                 return self._agent(asked.compute, request)
         raise AssertionError(f"no outcome for {action!r}")
+
+    def _proxy(self, request: m.Request[Any]) -> m.Message:
+        match request:
+            case m.CloseGate():
+                return m.GateClosed(parked=1)
+            case m.StopListening():
+                return m.ListeningStopped(listens=self.listens)
+            case _:
+                return m.Done()
 
     def _cluster(self, request: m.Request[Any]) -> m.Message:
         match request:

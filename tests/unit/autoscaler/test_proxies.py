@@ -49,3 +49,18 @@ def test_one_that_is_back_must_report_before_it_is_believed() -> None:
     proxies.hung_up("p", 10.0)
     proxies.registered("p")
     assert proxies.views("shop", 50.0) == (View("p", None, None, SAMPLE),)
+
+
+def test_a_use_is_news_where_sessions_of_another_proxy_listen() -> None:
+    proxies = Proxies(forget_s=30.0)
+    used, idle = SAMPLE.model_copy(update={"queries_total": 3}), SAMPLE
+    for name in "pqr":
+        proxies.registered(name)
+    proxies.sampled("q", [idle], 1.0)
+    assert not proxies.is_news_elsewhere("p", used), "nobody listens"
+    proxies.sampled("q", [idle.model_copy(update={"listens": True})], 2.0)
+    assert proxies.is_news_elsewhere("p", used)
+    assert not proxies.is_news_elsewhere("q", used), "only its own sessions do"
+    proxies.sampled("p", [used], 3.0)
+    assert not proxies.is_news_elsewhere("p", used), "it was not used since"
+    assert proxies.is_news_elsewhere("p", used.model_copy(update={"busy": 1}))

@@ -24,6 +24,7 @@ BEFORE_THE_STOP: list[tuple[type[Any], dict[str, Any]]] = [
     (m.WriteStatus, {"phase": Phase.SUSPENDING}),
     (m.Checkpoint, {}),
     (m.CloseGate, {}),
+    (m.StopListening, {}),
 ]
 
 
@@ -49,6 +50,7 @@ def test_one_suspend_in_order() -> None:
         "WriteStatus",
         "Checkpoint",
         "CloseGate",
+        "StopListening",
         "StopCompute",
         "StoreLoginFacts",
         "WriteStatus",
@@ -160,7 +162,7 @@ def test_every_failure_before_the_stop_leaves_it_as_it_was(
     assert story.phase() is Phase.ACTIVE and story.record.status.epoch == 1
     assert endpoints.info(story.database).address == address("c1")
     assert not story.all(m.StopCompute) and not story.all(m.ConfirmGone)
-    assert bool(story.all(m.OpenGate)) == (step is m.CloseGate)
+    assert bool(story.all(m.OpenGate)) == (step in (m.CloseGate, m.StopListening))
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FAILURES if kind is not Busy])

@@ -31,6 +31,7 @@ BEFORE_THE_STOP: list[tuple[type[Any], dict[str, Any]]] = [
     (m.WriteStatus, {"phase": Phase.SUSPENDING}),
     (m.Checkpoint, {}),
     (m.CloseGate, {}),
+    (m.StopListening, {}),
 ]
 
 
@@ -41,6 +42,7 @@ def test_one_switchover_in_order() -> None:
         "WriteStatus",
         "Checkpoint",
         "CloseGate",
+        "StopListening",
         "StopCompute",
         "WriteStatus",
         "StartCompute",
@@ -64,6 +66,7 @@ def test_gates_hold_for_as_long_as_sessions_are_given_and_what_follows() -> None
 def test_the_pause_is_from_the_first_gate_to_the_open_endpoint_step_by_step() -> None:
     story = begun()
     story.until(m.CloseGate)
+    story.until(m.StopListening)
     story.world.now = 104.0
     story.answer()
     story.world.now = 104.5
@@ -153,7 +156,7 @@ def test_every_failure_before_the_stop_leaves_it_as_it_was(
     assert (story.record.status.epoch, story.record.status.compute) == (1, "c1")
     assert endpoints.info(story.database).address == address("c1")
     assert not story.all(m.StopCompute) and not story.all(m.ConfirmGone)
-    assert bool(story.all(m.OpenGate)) == (step is m.CloseGate)
+    assert bool(story.all(m.OpenGate)) == (step in (m.CloseGate, m.StopListening))
     (refusal,) = story.moves()
     assert isinstance(refusal, Busy) and "session 3 of app holds advisory lock 42" in str(refusal)
     assert "nothing was changed" in refusal.hint

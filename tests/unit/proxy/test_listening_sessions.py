@@ -245,7 +245,9 @@ async def test_whoever_may_have_missed_something_is_told_and_ends() -> None:
 async def test_nobody_listens_behind_a_closed_gate_but_for_those_who_leave() -> None:
     client = await parked()
     client.host.is_gate_open = False
-    client.host.listeners.hang_up()
+    rest = asyncio.create_task(client.host.listeners.rest())
+    await client.host.settle()
+    assert await rest
     await client.host.listeners.ready(client.host.epoch)
     assert client.host.listeners.connections == 0
     other = await parked(client.host)
@@ -264,7 +266,7 @@ async def test_a_late_word_of_an_earlier_compute_does_not_end_what_listens_on_th
 async def test_who_has_waited_for_its_turn_finds_the_gate_closed() -> None:
     client = await parked()
     listeners = client.host.listeners
-    told = asyncio.create_task(listeners.hear_out())
+    told = asyncio.create_task(listeners.rest())
     await asyncio.sleep(0)
     listeners.adopt(client.session, "UTF8", (b"more",), sure_until=float("inf"))
     ready = asyncio.create_task(listeners.ready(client.host.epoch))
@@ -272,7 +274,6 @@ async def test_who_has_waited_for_its_turn_finds_the_gate_closed() -> None:
     client.host.is_gate_open = False
     client.listener.deliver()
     await told
-    listeners.hang_up()
     await ready
     assert listeners.connections == 0
 
@@ -281,9 +282,8 @@ async def test_what_was_made_sure_of_is_not_in_doubt() -> None:
     client = await parked()
     await client.notify()
     client.host.last_use = asyncio.get_running_loop().time()
-    sure = asyncio.create_task(client.host.listeners.hear_out())
+    client.host.listeners.catch_up({client.session.route.database})
     await client.host.settle()
-    await sure
     client.listener.vanishes()
     await client.finish()
     assert client.heard == ["0"] and client.errors == []
