@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 from torpor_api import messages as m
+from torpor_api.chain import Chain
 from torpor_api.failures import Busy, Failure, Unavailable
 from torpor_autoscaler.core import facts, sessions, used, why
 from torpor_autoscaler.core.world import World
@@ -68,6 +69,8 @@ class Desk:
         self._wake_deadline_s = wake_deadline_s
         self._suspend_deadline_s = suspend_deadline_s
         self._ids = itertools.count(1)
+        self.after_resume: Callable[[Chain], None] = lambda chain: None
+        """Told of each wake that has come to its first row."""
 
     # --- proxies ---------------------------------------------------------------------------
 
@@ -100,7 +103,11 @@ class Desk:
         entry = self._fleet.find(event.name)
         if entry is not None:
             self._executor.tick()
+            before = entry.database.last_resume
             facts.resume_seen(entry.database, event.epoch, event.chain)
+            whole = entry.database.last_resume
+            if whole is not None and whole is not before:
+                self.after_resume(whole)
             self._executor.poke(entry)
 
     async def wake(self, asked: m.Wake) -> m.Awake:

@@ -67,6 +67,10 @@ class Fleet:
     def unknown(self) -> tuple[str, ...]:
         return tuple(sorted(self._unknown))
 
+    def phases(self) -> Iterable[Phase]:
+        """Of each database."""
+        return [entry.database.phase for entry in self._entries.values()]
+
     def awake(self) -> tuple[Entry, ...]:
         """Those that a compute serves."""
         return tuple(self._awake.values())

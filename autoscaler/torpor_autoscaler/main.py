@@ -28,10 +28,11 @@ from torpor_autoscaler.pool_word import PoolWord
 from torpor_autoscaler.ports import Agents, Clock, Cluster, Proxies
 from torpor_autoscaler.settings import OnKubernetes, Settings
 from torpor_channel.health import answering
+from torpor_channel.tls import Identity, are_there, files_of
 
 if TYPE_CHECKING:
     from torpor_autoscaler.adapters.kubernetes.cluster import KubernetesCluster
-from torpor_channel.tls import Identity, are_there, files_of
+    from torpor_channel.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -136,13 +137,34 @@ async def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, asked_to_end.set)
     waiting_for = ["its certificate"]
-    async with answering(settings.health, lambda: " and ".join(waiting_for)):
+    metrics = _metrics(settings)
+    text = None if metrics is None else metrics.text
+    async with answering(settings.health, lambda: " and ".join(waiting_for), text):
         if settings.tls and not await are_there(files_of(settings.tls), asked_to_end):
             return
         waiting_for[:] = ["the cluster's databases"]
-        async with serving(settings):
+        async with serving(settings) as autoscaler:
+            if metrics is not None:
+                tell_metrics(metrics, autoscaler)
             waiting_for.clear()
             await asked_to_end.wait()
+
+
+def _metrics(settings: Settings) -> Metrics | None:
+    """Where somebody may ask for them. On one machine nobody does, nor is their library there."""
+    if settings.health is None:
+        return None
+    from torpor_channel.metrics import Metrics
+
+    return Metrics()
+
+
+def tell_metrics(metrics: Metrics, autoscaler: Autoscaler) -> None:
+    """From now on the autoscaler's are among them."""
+    from torpor_autoscaler.adapters.metrics import AutoscalerMetrics
+
+    told = AutoscalerMetrics(metrics, autoscaler.fleet.phases, autoscaler.world.pool)
+    autoscaler.desk.after_resume = told.resumed
 
 
 def main(argv: Sequence[str]) -> int:

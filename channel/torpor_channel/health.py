@@ -1,7 +1,8 @@
 """Answers a kubelet's probes: ``/healthz`` while the process turns, ``/readyz`` while it can serve.
 
-Plain HTTP, GET and HEAD only, a connection for each question: whoever may reach the port learns a
-word and can ask for nothing to be done. Not ready is 503 with the reason.
+And Prometheus, at ``/metrics``, where the component has any. Plain HTTP, GET and HEAD only, a
+connection for each question: whoever may reach the port learns some words and numbers and can ask
+for nothing to be done. Not ready is 503 with the reason.
 """
 
 from __future__ import annotations
@@ -23,15 +24,20 @@ CONNECTIONS_MAX = 64
 
 _REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 503: "Service Unavailable"}
 
-Answer = tuple[int, str]
-"""The status and the text."""
+Answer = tuple[int, bytes, str]
+"""The status, the text, and the version of its format where it has one."""
+
+TextOfMetrics = Callable[[], bytes]
 
 
 class Health:
     """One listener; ``why_not_ready`` says nothing while there is nothing to say."""
 
-    def __init__(self, why_not_ready: Callable[[], str]) -> None:
+    def __init__(
+        self, why_not_ready: Callable[[], str], metrics: TextOfMetrics | None = None
+    ) -> None:
         self._why_not_ready = why_not_ready
+        self._metrics = metrics
         self._listener: asyncio.Server | None = None
         self._open: set[asyncio.Task[None]] = set()
 
@@ -74,7 +80,7 @@ class Health:
         ):
             async with asyncio.timeout(QUESTION_SECONDS_MAX):
                 head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(response(head, self._why_not_ready))
+                writer.write(response(head, self._why_not_ready, self._metrics))
                 await writer.drain()
                 writer.close()
                 await writer.wait_closed()
@@ -82,13 +88,15 @@ class Health:
 
 @contextlib.asynccontextmanager
 async def answering(
-    address: TcpAddress | None, why_not_ready: Callable[[], str]
+    address: TcpAddress | None,
+    why_not_ready: Callable[[], str],
+    metrics: TextOfMetrics | None = None,
 ) -> AsyncIterator[None]:
     """While a component runs; nothing where it is not asked for."""
     if address is None:
         yield
         return
-    health = Health(why_not_ready)
+    health = Health(why_not_ready, metrics)
     await health.listen(address)
     try:
         yield
@@ -96,26 +104,32 @@ async def answering(
         await health.close()
 
 
-def response(head: bytes, why_not_ready: Callable[[], str]) -> bytes:
-    """Pure: the whole answer to a question."""
+def response(
+    head: bytes, why_not_ready: Callable[[], str], metrics: TextOfMetrics | None = None
+) -> bytes:
+    """The whole answer to a question."""
     method, _, rest = head.partition(b" ")
-    status, text = _answer(method, rest.split(b" ", 1)[0].partition(b"?")[0], why_not_ready)
-    body = text.encode() + b"\n"
+    path = rest.split(b" ", 1)[0].partition(b"?")[0]
+    status, body, version = _answer(method, path, why_not_ready, metrics)
     lines = (
         f"HTTP/1.1 {status} {_REASONS[status]}",
-        "Content-Type: text/plain; charset=utf-8",
+        f"Content-Type: text/plain;{version} charset=utf-8",
         f"Content-Length: {len(body)}",
         "Connection: close",
     )
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + (b"" if method == b"HEAD" else body)
 
 
-def _answer(method: bytes, path: bytes, why_not_ready: Callable[[], str]) -> Answer:
+def _answer(
+    method: bytes, path: bytes, why_not_ready: Callable[[], str], metrics: TextOfMetrics | None
+) -> Answer:
     if method not in (b"GET", b"HEAD"):
-        return 400, "GET and HEAD are answered"
+        return 400, b"GET and HEAD are answered\n", ""
     if path == b"/healthz":
-        return 200, "ok"
+        return 200, b"ok\n", ""
     if path == b"/readyz":
         reason = why_not_ready()
-        return (503, reason) if reason else (200, "ok")
-    return 404, "there are /healthz and /readyz"
+        return (503, f"{reason}\n".encode(), "") if reason else (200, b"ok\n", "")
+    if path == b"/metrics" and metrics is not None:
+        return 200, metrics(), " version=0.0.4;"
+    return 404, b"there are /healthz, /readyz and, of most components, /metrics\n", ""

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, S
 
 from torpor_api.logs import log_as_json
 from torpor_channel.health import Health
+from torpor_channel.metrics import Metrics
 from torpor_kube.kinds import SERVERLESS_DATABASE, WARM_POOL, Kind
 from torpor_kube.login import chosen
 from torpor_kube.port import Document, Kube
@@ -177,13 +178,22 @@ async def run(settings: Settings, kube: ApiServer, login: Login) -> int:
     told, broken = asyncio.Event(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
-    health = Health(lambda: "")
     election = Election(kube, SystemClock(), settings.identity, settings.namespace, settings.lease)
+    metrics = Metrics()
+    metrics.gauge(
+        "torpor_operator_leads", "1 in the one that leads", lambda: {"": election.won.is_set()}
+    )
+    health = Health(lambda: "", metrics.text)
     await health.listen(settings.health)
     candidate = asyncio.create_task(election.run())
     try:
         if not await _first(election.won, told):
-            async with leading(settings, kube, login, broken.set):
+            async with leading(settings, kube, login, broken.set) as operator:
+                metrics.gauge(
+                    "torpor_operator_waiting",
+                    "Databases, pools and certificates that are to be looked at",
+                    lambda: {"": len(operator.leading.queue)},
+                )
                 await _first(told, election.lost, broken)
         return 0 if told.is_set() else 1
     finally:

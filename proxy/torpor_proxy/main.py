@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from torpor_api import messages as m
 from torpor_api.failures import Failure, InvalidRequest, NotFound
@@ -34,6 +35,9 @@ from torpor_proxy.executor.host import Chaos
 from torpor_proxy.executor.opening import Door, open_session
 from torpor_proxy.executor.registry import Registry
 from torpor_proxy.settings import Settings, from_environment
+
+if TYPE_CHECKING:
+    from torpor_channel.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -161,9 +165,20 @@ async def serve(options: Options, settings: Settings) -> None:
     listening, asked_to_end = asyncio.Event(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, asked_to_end.set)
-    async with answering(options.health, lambda: _why_not_ready(listening, asked_to_end)):
+    metrics = _metrics(options)
+    text = None if metrics is None else metrics.text
+    async with answering(options.health, lambda: _why_not_ready(listening, asked_to_end), text):
         if await are_there(_files(options), asked_to_end):
-            await _serve(options, settings, listening, asked_to_end)
+            await _serve(options, settings, metrics, listening, asked_to_end)
+
+
+def _metrics(options: Options) -> Metrics | None:
+    """Where somebody may ask for them. On one machine nobody does, nor is their library there."""
+    if options.health is None:
+        return None
+    from torpor_channel.metrics import Metrics
+
+    return Metrics()
 
 
 def _files(options: Options) -> tuple[Path, ...]:
@@ -175,7 +190,11 @@ def _files(options: Options) -> tuple[Path, ...]:
 
 
 async def _serve(
-    options: Options, settings: Settings, listening: asyncio.Event, asked_to_end: asyncio.Event
+    options: Options,
+    settings: Settings,
+    metrics: Metrics | None,
+    listening: asyncio.Event,
+    asked_to_end: asyncio.Event,
 ) -> None:
     encryption = None
     if options.certificate is not None and options.key is not None:
@@ -184,6 +203,10 @@ async def _serve(
     computes = SocketComputes() if identity is None else NetworkComputes(identity)
     fleet = ChannelFleet(options.autoscaler, options.name, identity)
     registry = Registry(settings, fleet, computes, options.chaos)
+    if metrics is not None:
+        from torpor_proxy.adapters.metrics import tell_of
+
+        tell_of(metrics, registry.samples, lambda: len(registry.endpoints))
     cancels = Cancels(registry.cancel, fleet)
     door = Door(registry, fleet, cancels, encryption, options.domains, mock_secret(options.key))
     fleet.start(Hearer(registry))

@@ -43,6 +43,10 @@ EVERYTHING: Json = {
         "clients": [{"namespaceSelector": {"matchLabels": {"team": "shop"}}}],
         "computeEgress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}],
     },
+    "metrics": {
+        "from": [{"namespaceSelector": {"matchLabels": {"team": "watchers"}}}],
+        "serviceMonitor": {"enabled": True, "interval": "15s", "labels": {"prometheus": "ours"}},
+    },
 }
 
 LEAST: Json = {
@@ -167,8 +171,9 @@ def test_policies_deny_what_they_do_not_name() -> None:
     assert allowed == {("proxy", 5432), ("proxy", 7433), ("autoscaler", 7433), ("operator", 7433)}
 
 
-def test_named_ports_of_policies_and_services_are_there() -> None:
-    objects = rendered()
+@pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["plain", "all"])
+def test_named_ports_of_policies_and_services_are_there(values: Json) -> None:
+    objects = rendered(values)
     pods = {
         each["metadata"]["labels"]["app.kubernetes.io/component"]: {
             port["name"]
@@ -215,6 +220,33 @@ def test_everything_that_can_be_said_is_heard() -> None:
         assert account["imagePullSecrets"] == [{"name": "pull"}]
     clients = of_kind("NetworkPolicy", objects)["torpor-proxy"]["spec"]["ingress"][0]
     assert clients["from"] == EVERYTHING["networkPolicy"]["clients"]
+
+
+def test_a_monitor_finds_the_metrics_of_each_part_that_has_some() -> None:
+    assert not of_kind("ServiceMonitor", rendered())
+    objects = rendered(EVERYTHING)
+    monitor = of_kind("ServiceMonitor", objects)["torpor"]
+    assert monitor["metadata"]["labels"]["prometheus"] == "ours"
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert (endpoint["path"], endpoint["interval"]) == ("/metrics", "15s")
+    chosen = monitor["spec"]["selector"]["matchLabels"].items()
+    services = {
+        name: service["spec"]
+        for name, service in of_kind("Service", objects).items()
+        if chosen <= service["metadata"]["labels"].items()
+    }
+    assert sorted(services) == [
+        "torpor-autoscaler-metrics",
+        "torpor-operator-metrics",
+        "torpor-proxy-metrics",
+    ]
+    for service in services.values():
+        assert service["clusterIP"] == "None"
+        assert [port["name"] for port in service["ports"]] == [endpoint["port"]]
+    policies = of_kind("NetworkPolicy", objects)
+    for component in ("operator", "autoscaler", "proxy"):
+        last = policies[f"torpor-{component}"]["spec"]["ingress"][-1]
+        assert last["from"] == EVERYTHING["metrics"]["from"]
 
 
 def container_of(component: str, values: Json) -> Json:

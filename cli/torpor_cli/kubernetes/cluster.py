@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -100,11 +101,9 @@ class OnCluster:
 
     def psql(self, name: str, arguments: Sequence[str]) -> int:
         connection = self.connection(name)
-        authority = self._credentials(name, connection.role).get("ca.crt", "")
         system = self._provided(name, is_new=False).namespace
-        return run_psql(
-            connection, authority, lambda: components.proxy_port(self._api, system), arguments
-        )
+        dial = functools.partial(components.proxy_port, self._api, system)
+        return run_psql(connection, dial, arguments)
 
     def told_of_kept_data(self, name: str) -> str:
         return (

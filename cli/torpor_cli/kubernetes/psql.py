@@ -1,9 +1,8 @@
 """psql on this machine, connected to a database of a cluster.
 
-Its endpoint may be known inside of the cluster only, and psql may have been built without TLS. So
-psql connects to a Unix socket in a folder that nobody else can enter, and each of its connections
-(a cancel request is one too) is carried to a proxy through the API server, in TLS with the
-endpoint's name, which says which database is meant.
+Its endpoint may be known inside of the cluster only. So psql connects to a Unix socket in a folder
+that nobody else can enter, and each of its connections (a cancel request is one too) is carried to
+a proxy through the API server, in whose TLS it travels: as with `kubectl port-forward`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import os
 import shutil
 import signal
 import socket
-import ssl
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -30,69 +28,47 @@ Dial = Callable[[], socket.socket]
 """A fresh connection to a proxy's port."""
 
 
-def run_psql(connection: Connection, authority: str, dial: Dial, arguments: Sequence[str]) -> int:
-    """Its exit status. ``authority``: PEM of whom the proxy's certificate has to be of."""
+def run_psql(connection: Connection, dial: Dial, arguments: Sequence[str]) -> int:
+    """Its exit status."""
     program = shutil.which("psql") or installed().program("psql")
-    context = _trusting(authority)
     with tempfile.TemporaryDirectory(prefix="torpor-") as folder:
-        port = connection.address.port
-        environment = os.environ | {
-            "PGHOST": folder,
-            "PGPORT": str(port),
-            "PGUSER": connection.role,
-            "PGPASSWORD": connection.password or "",
-            "PGDATABASE": connection.database,
-            "PGSSLMODE": "disable",
-        }
-        carrier = _Carrier(dial, context, connection.address.host)
-        ending = carrier.while_running(
-            Path(folder) / f".s.PGSQL.{port}", [program, *arguments], environment
-        )
-        return asyncio.run(ending)
+        environment = os.environ | connection.environment() | {"PGHOST": folder}
+        if own := os.environ.get("PGOPTIONS"):
+            environment["PGOPTIONS"] += f" {own}"
+        path = Path(folder) / f".s.PGSQL.{connection.address.port}"
+        return asyncio.run(_while_running([program, *arguments], environment, path, dial))
 
 
-def _trusting(authority: str) -> ssl.SSLContext:
-    """The name is not judged: a namespace that is new is in the certificate a minute later, and
-    only the operator's own authority is trusted."""
-    context = ssl.create_default_context(cadata=authority or None)
-    context.check_hostname = False
-    context.set_alpn_protocols(["postgresql"])  # TLS from the first byte.
-    return context
-
-
-class _Carrier:
-    def __init__(self, dial: Dial, context: ssl.SSLContext, host: str) -> None:
-        self._dial = dial
-        self._context = context
-        self._host = host
-
-    async def while_running(
-        self, path: Path, argv: Sequence[str], environment: dict[str, str]
-    ) -> int:
-        # Ctrl-C is psql's: it cancels a query with it.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        async with await asyncio.start_unix_server(self._carry, path, limit=BUFFER_BYTES):
-            running = await asyncio.create_subprocess_exec(
-                *argv,
-                env=environment,
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-            )
-            return await running.wait()
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _while_running(
+    argv: Sequence[str], environment: dict[str, str], path: Path, dial: Dial
+) -> int:
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            raw = await asyncio.to_thread(self._dial)
-            proxy_reader, proxy_writer = await asyncio.open_connection(
-                sock=raw, ssl=self._context, server_hostname=self._host, limit=BUFFER_BYTES
-            )
+            await _carry(dial, reader, writer)
         except (Failure, OSError) as error:
             # psql itself only says that the connection has ended.
             sys.stderr.write(f"torpor: {error}\n")
+        except asyncio.CancelledError:
+            pass  # psql has ended, and with it everything that it had open.
+        finally:
             writer.close()
-            return
-        ways = (_flow(reader, proxy_writer), _flow(proxy_reader, writer))
-        with contextlib.suppress(OSError):
-            await asyncio.gather(*ways)
+
+    # Ctrl-C is psql's: it cancels a query with it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    async with await asyncio.start_unix_server(carry, path, limit=BUFFER_BYTES):
+        running = await asyncio.create_subprocess_exec(
+            *argv,
+            env=environment,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        return await running.wait()
+
+
+async def _carry(dial: Dial, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    raw = await asyncio.to_thread(dial)
+    from_proxy, to_proxy = await asyncio.open_connection(sock=raw, limit=BUFFER_BYTES)
+    with contextlib.suppress(OSError):
+        await asyncio.gather(_flow(reader, to_proxy), _flow(from_proxy, writer))
 
 
 async def _flow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -108,7 +108,7 @@ class Town:
     async def start_autoscaler(self, **changes: Any) -> None:
         self._autoscaler = contextlib.AsyncExitStack()
         settings = replace(self.settings, **changes)
-        await self._autoscaler.enter_async_context(serving(settings, LIMITS))
+        self.autoscaler = await self._autoscaler.enter_async_context(serving(settings, LIMITS))
 
     async def stop_autoscaler(self) -> None:
         assert self._autoscaler is not None

@@ -134,3 +134,11 @@ async def test_a_component_answers_while_it_runs() -> None:
         writer.transport.abort()
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(address.host, address.port)
+
+
+def test_metrics_are_there_where_a_component_has_some() -> None:
+    asked = b"GET /metrics HTTP/1.1\r\n\r\n"
+    assert response(asked, str).startswith(b"HTTP/1.1 404 ")
+    head, _, body = response(asked, str, lambda: b"torpor_x 1.0\n").partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ") and body == b"torpor_x 1.0\n"
+    assert b"Content-Type: text/plain; version=0.0.4; charset=utf-8" in head

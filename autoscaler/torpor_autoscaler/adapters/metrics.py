@@ -1,0 +1,55 @@
+"""The autoscaler's metrics."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+
+from prometheus_client import Histogram
+
+from torpor_api.chain import Chain
+from torpor_api.phases import Phase
+from torpor_autoscaler.core.warm_pool import WarmPool
+from torpor_channel.metrics import Metrics
+
+RESUME_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30, 60)
+"""A wake from the warm pool takes tenths of a second, one that has to make a pod some seconds, and
+after a minute its client has given up."""
+
+
+class AutoscalerMetrics:
+    """Counts wakes from its making on; everything else is read when it is asked for."""
+
+    def __init__(
+        self, metrics: Metrics, phases: Callable[[], Iterable[Phase]], pool: WarmPool
+    ) -> None:
+        """``phases``: of every database that is known."""
+        self._phases_now = phases
+        self._pool = pool
+        self._resumes = Histogram(
+            "torpor_resume_seconds",
+            "What the first client of a wake waited for, up to its first row",
+            buckets=RESUME_SECONDS,
+            registry=metrics.registry,
+        )
+        metrics.gauge("torpor_databases", "Databases by phase", self._phases, label="phase")
+        metrics.gauge("torpor_computes", "Computes by what they do", self._computes, label="state")
+        metrics.gauge(
+            "torpor_databases_without_compute",
+            "Databases that wait for a compute to become warm",
+            lambda: {"": len(pool.waiting)},
+        )
+
+    def resumed(self, chain: Chain) -> None:
+        """A wake has come to its first row."""
+        self._resumes.observe(chain.total_ms / 1000)
+
+    def _phases(self) -> Mapping[str, float]:
+        found = Counter(self._phases_now())
+        return {phase.value: found[phase] for phase in Phase}
+
+    def _computes(self) -> Mapping[str, float]:
+        """``wanted``: how many shall be warm."""
+        claimed, there = len(self._pool.claimed), len(self._pool.computes())
+        wanted = self._pool.size_wanted
+        return {"claimed": claimed, "warm": max(0, there - claimed), "wanted": wanted}

@@ -1,0 +1,54 @@
+"""What a component tells Prometheus: read when it is asked, so that nothing is counted for nobody.
+
+Names begin with ``torpor_`` and carry their unit. No label is a database's or a session's name:
+there may be ten thousand, and ``kubectl get serverlessdatabases`` has what concerns one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+Read = Callable[[], Mapping[str, float]]
+"""The present value for each value of the label; that of the empty text, where there is none."""
+
+
+class Metrics:
+    """Of one process, with those of the process itself (``process_…``)."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+
+    def gauge(self, name: str, meaning: str, read: Read, *, label: str = "") -> None:
+        """Add one that is read at each question; ``label``: the name of what tells its values
+        apart."""
+        self.registry.register(_Gauge(name, meaning, read, label))
+
+    def text(self) -> bytes:
+        """In the text format, version 0.0.4."""
+        return generate_latest(self.registry)
+
+
+class _Gauge(Collector):
+    def __init__(self, name: str, meaning: str, read: Read, label: str) -> None:
+        self._name = name
+        self._meaning = meaning
+        self._read = read
+        self._labels = [label] if label else []
+
+    def describe(self) -> Iterable[GaugeMetricFamily]:
+        """Without a look at what it reads, which may be of later."""
+        return [self._family()]
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        family = self._family()
+        for value_of_label, value in sorted(self._read().items()):
+            family.add_metric([value_of_label] if self._labels else [], value)
+        return [family]
+
+    def _family(self) -> GaugeMetricFamily:
+        return GaugeMetricFamily(self._name, self._meaning, labels=self._labels)

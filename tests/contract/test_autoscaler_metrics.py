@@ -1,0 +1,44 @@
+"""What the autoscaler tells Prometheus while databases wake and sleep."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from support.fakes.town import Town, apply, opened_town
+from torpor_autoscaler.main import tell_metrics
+from torpor_channel.metrics import Metrics
+
+
+@pytest.fixture
+async def town() -> AsyncIterator[Town]:
+    async with opened_town() as opened:
+        yield opened
+
+
+async def test_phases_computes_and_what_the_first_client_of_a_wake_waited(town: Town) -> None:
+    metrics = Metrics()
+
+    def value(of: str) -> float:
+        lines = [line.split() for line in metrics.text().decode().splitlines()]
+        return next(float(line[1]) for line in lines if line[0] == of)
+
+    apply(town)
+    apply(town, "blog")
+    await town.start_agent()
+    await town.start_autoscaler()
+    tell_metrics(metrics, town.autoscaler)
+    proxy = await town.register()
+    assert value('torpor_databases{phase="Suspended"}') == 2
+    assert value("torpor_resume_seconds_count") == 0
+    await town.until("a compute is warm", lambda: value('torpor_computes{state="warm"}') == 1)
+    await proxy.attach(proxy.connect("shop"))
+    await town.until("it is told", lambda: value("torpor_resume_seconds_count") == 1)
+    await town.until("the chain is written", lambda: town.status().last_resume)
+    total_ms = town.status().last_resume.total_ms
+    assert value("torpor_resume_seconds_sum") == pytest.approx(total_ms / 1000, abs=0.001)
+    await town.until("it is active", lambda: value('torpor_databases{phase="Active"}') == 1)
+    assert value('torpor_databases{phase="Suspended"}') == 1
+    assert value('torpor_computes{state="claimed"}') == 1
+    assert value("torpor_databases_without_compute") == 0
