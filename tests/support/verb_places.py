@@ -77,7 +77,7 @@ async def on_cluster(folder: Path, kube: FakeKube) -> AsyncIterator[Autoscaler]:
     fake = Autoscaler("--kubeconfig", str(kubeconfig(folder, kube)))
     authority, address = Authority(), free_address()
     add_namespaces(kube, SYSTEM)
-    add_autoscaler_pod(kube)
+    add_pod(kube, "autoscaler", "autoscaler-1")
     kube.forwarding.ports[SYSTEM, "autoscaler-1", AUTOSCALER_PORT] = address
     files = authority.folder(folder / "client", CLIENT).iterdir()
     add_secret(kube, "torpor-client-tls", SYSTEM, {file.name: file.read_text() for file in files})
@@ -153,8 +153,9 @@ def add_secret(
     kube.objects.create(SECRET, {"metadata": head, "data": data})
 
 
-def add_autoscaler_pod(kube: FakeKube, name: str = "autoscaler-1") -> None:
-    labels = {"app.kubernetes.io/name": "torpor", "app.kubernetes.io/component": "autoscaler"}
+def add_pod(kube: FakeKube, component: str, name: str) -> None:
+    """Ready."""
+    labels = {"app.kubernetes.io/name": "torpor", "app.kubernetes.io/component": component}
     head = {"name": name, "namespace": SYSTEM, "labels": labels}
     kube.objects.create(POD, {"metadata": head, "spec": {}})
     ready = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
