@@ -1,4 +1,4 @@
-"""`torpor psql` on a cluster: a real psql, through a port of a proxy that the API server forwards."""
+"""`torpor psql` on a cluster: a real psql, by a port of a proxy that the API server forwards."""
 
 from __future__ import annotations
 
