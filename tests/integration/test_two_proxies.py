@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -13,10 +15,13 @@ import pytest
 
 from support.agent import WAIT_SECONDS_MAX
 from support.network_town import PASSWORD, NetworkTown, opened_network_town
+from support.postgres import postmaster_of
 from support.wire_client import WireClient, error_of, query
 from torpor_proxy.core import wire
 
 SLEEP = "select pg_sleep(600)"
+
+SURE_SECONDS = 1.6
 
 RUNNING = (
     "select count(*) from pg_stat_activity where query like '%pg_sleep(600)%'"
@@ -24,9 +29,14 @@ RUNNING = (
 )
 
 
+def two_proxies() -> contextlib.AbstractAsyncContextManager[NetworkTown]:
+    """No other autoscaler was there before, whose proxies would have to be waited for."""
+    return opened_network_town(proxies=2, start_grace_s=0.0)
+
+
 @pytest.fixture
 async def town() -> AsyncIterator[NetworkTown]:
-    async with opened_network_town(proxies=2) as opened:
+    async with two_proxies() as opened:
         yield opened
 
 
@@ -157,3 +167,101 @@ async def test_notifications_go_on_while_both_proxies_are_left_and_come_back(
         assert ears[0].heard == ears[1].heard
         for proxy in (0, 1):
             assert [p for p in ears[0].heard if p.startswith(f"{proxy}:")] == sent[proxy]
+
+
+# --- losses ------------------------------------------------------------------------------------
+
+
+async def is_sure(town: NetworkTown) -> None:
+    """Until every session has surely heard what was notified: when nobody was active for a while.
+
+    A second for the proxy to tell of it, a tenth until it is quiet, and the question itself.
+    """
+    await town.captured()
+    await asyncio.sleep(SURE_SECONDS)
+
+
+@pytest.mark.parametrize("victim", ["postgres", "agent"])
+async def test_a_session_that_has_heard_everything_outlives_a_loss(
+    town: NetworkTown, victim: str
+) -> None:
+    """Though it was a session of the other proxy that has used the database last."""
+    async with contextlib.AsyncExitStack() as stack:
+        ears = await listening(town, 1, stack)
+        notifier = await stack.enter_async_context(await town.connect(0))
+        await notifier.execute("notify news, 'before'")
+        await is_sure(town)
+        if victim == "agent":
+            await town.cluster.lose(town.compute.compute)
+            await town.cluster.add_agent()
+        else:
+            os.kill(postmaster_of(town.agents.root / "default.shop"), signal.SIGKILL)
+        await town.detached()
+        await notifier.execute("notify news, 'after'")
+        await ears.wait_for("after")
+        assert ears.heard == ["before", "after"]
+
+
+async def test_a_session_that_may_have_missed_something_is_told(town: NetworkTown) -> None:
+    """It was used by the other proxy until the end, and nobody knows what was notified."""
+    async with contextlib.AsyncExitStack() as stack:
+        ears = await listening(town, 1, stack)
+        notifier = await stack.enter_async_context(await town.connect(0))
+        await town.captured()
+        await notifier.execute("begin")
+        await notifier.execute("select 1")
+        await town.cluster.lose(town.compute.compute)
+        await town.cluster.add_agent()
+        with pytest.raises(psycopg.errors.AdminShutdown, match="may be lost"):
+            async with asyncio.timeout(WAIT_SECONDS_MAX):
+                while True:
+                    await ears.connection.execute("select 1")
+                    await asyncio.sleep(0.02)
+        with pytest.raises(psycopg.errors.AdminShutdown, match="rolled back"):
+            await notifier.execute("commit")
+
+
+@pytest.mark.parametrize("end", ["stalls", "is killed"])
+async def test_a_proxy_that_does_not_answer_holds_up_a_wake_for_a_moment_only(
+    town: NetworkTown, end: str
+) -> None:
+    """One that comes back has sessions that may have missed something: they are told."""
+    async with contextlib.AsyncExitStack() as stack:
+        ears = await listening(town, 1, stack)
+        notifier = await stack.enter_async_context(await town.connect(0))
+        await town.fall_asleep()
+        second = town.proxies[1]
+        assert second.process is not None
+        if end == "stalls":
+            second.process.send_signal(signal.SIGSTOP)
+            stack.callback(second.process.send_signal, signal.SIGCONT)
+        else:
+            second.kill()
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            await notifier.execute("notify news, 'missed'")
+        if end == "stalls":
+            second.process.send_signal(signal.SIGCONT)
+        with pytest.raises(psycopg.OperationalError):
+            async with asyncio.timeout(WAIT_SECONDS_MAX):
+                while True:
+                    await ears.connection.execute("select 1")
+                    await asyncio.sleep(0.02)
+        assert await one(notifier, "select 'goes on'") == "goes on"
+
+
+# --- places ------------------------------------------------------------------------------------
+
+
+async def test_many_clients_of_both_proxies_share_what_the_compute_accepts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TORPOR_COMPUTE_MAX_CONNECTIONS", "12")
+    async with two_proxies() as town, contextlib.AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(await town.connect(number % 2)) for number in range(30)
+        ]
+        for _ in range(3):
+            answers = await asyncio.gather(*(one(c, "select pg_sleep(0.01), 1") for c in clients))
+            assert answers == [""] * 30
+        most = await one(clients[0], "select count(*) from pg_stat_activity where usename = 'app'")
+        assert 1 <= most <= 12

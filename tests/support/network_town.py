@@ -28,6 +28,7 @@ from torpor_api.facts import LoginFacts
 from torpor_api.failures import Busy
 from torpor_api.phases import Phase
 from torpor_api.resource import Endpoint
+from torpor_autoscaler.core.limits import Limits
 from torpor_autoscaler.main import serving
 from torpor_autoscaler.settings import Settings
 from torpor_channel.client import dialled
@@ -210,7 +211,7 @@ class NetworkTown:
 
 
 @contextlib.asynccontextmanager
-async def opened_network_town(proxies: int = 1) -> AsyncIterator[NetworkTown]:
+async def opened_network_town(proxies: int = 1, **limits: float) -> AsyncIterator[NetworkTown]:
     async with contextlib.AsyncExitStack() as ending:
         town = NetworkTown(await ending.enter_async_context(agents_on_network()), proxies)
         watchers = Watchers(town.cluster.answer)
@@ -223,7 +224,7 @@ async def opened_network_town(proxies: int = 1) -> AsyncIterator[NetworkTown]:
         ending.push_async_callback(server.close)
         town.cluster.apply({"metadata": {"name": "shop"}, "spec": {"idleTimeout": "1h"}})
         await asyncio.gather(town.cluster.add_agent(), town.cluster.add_agent())
-        await ending.enter_async_context(serving(town.settings))
+        await ending.enter_async_context(serving(town.settings, Limits(**limits)))
         for proxy in town.proxies:
             ending.callback(proxy.kill)
         await asyncio.gather(*(proxy.start() for proxy in town.proxies))
