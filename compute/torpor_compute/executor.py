@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from torpor_api.facts import Activity, LoginFacts, RoleFacts
 from torpor_api.failures import Conflict, Failure, NotFound, StartFailed, Unavailable
@@ -87,6 +88,8 @@ class Agent:
         self._erase_task: asyncio.Task[None] | None = None
         self._stopped: Stopped | None = None
         self._stop_lock = asyncio.Lock()
+        self._order: asyncio.Task[LoginFacts] | None = None
+        """The latest order to stop, which may still wait for somebody to go."""
         self._lost_at_s = deque[float](maxlen=RESTARTS_MAX + 1)
         self._tasks = Tasks()
         self._leaves_at: float | None = None
@@ -186,6 +189,10 @@ class Agent:
     async def end(self, seconds_max: float = END_SECONDS_MAX) -> None:
         """SIGTERM: stop Postgres as fast as is clean and give the volume back; bounded."""
         self._is_ending = True
+        if self._order is not None:
+            # It may have paused the postmaster, which would not hear of its end before it goes on.
+            self._order.cancel()
+            await asyncio.gather(self._order, return_exceptions=True)
         self._postgres.signal(Stop.FAST)
         await self._tasks.end(seconds_max)
         await self._clear_away()
@@ -268,7 +275,7 @@ class Agent:
             self._happens(Happening.STOP_ASKED)
             stopping = Stopping(hold.volume, self._postgres, hold.sql, self._superusers)
             try:
-                facts = await stopping.order(request)
+                facts = await self._ordered(stopping.order(request))
             except BaseException:
                 self._happens(Happening.FOUND_BUSY)
                 raise
@@ -280,6 +287,15 @@ class Agent:
             self._happens(Happening.GONE)
             self._hold = None
             return self._stopped
+
+    async def _ordered(self, order: Coroutine[Any, Any, LoginFacts]) -> LoginFacts:
+        self._order = asyncio.create_task(order)
+        try:
+            return await self._order
+        except asyncio.CancelledError:
+            if self._is_ending:
+                raise self._is_about_to_end() from None
+            raise
 
     async def _apply(self, request: ApplySpec) -> LoginFacts:
         hold = await self._serving()
@@ -348,7 +364,12 @@ class Agent:
         await asyncio.shield(self._start_task)
         if self._state not in _HAS_POSTGRES or self._hold is None:
             raise Unavailable(f"compute {self._compute} is {self._state}")
+        if self._is_ending:
+            raise self._is_about_to_end()
         return self._hold
+
+    def _is_about_to_end(self) -> Unavailable:
+        return Unavailable(f"compute {self._compute} is ending, and its Postgres with it")
 
     def _refuse_while_leaving(self) -> None:
         if self._leaves_at is not None or self._is_ending:

@@ -18,7 +18,7 @@ from support.agent import WAIT_SECONDS_MAX, AgentProcess
 from support.network_agents import NetworkAgents, address_of, agents_on_network
 from support.postgres import USER_ID
 from torpor_api import messages as m
-from torpor_api.failures import DataDamaged
+from torpor_api.failures import DataDamaged, Unavailable
 from torpor_channel.tls import PROXY
 
 CAPABILITIES = ("chown", "dac_override", "fowner", "kill", "setgid", "setuid")
@@ -94,6 +94,26 @@ async def test_told_to_end_it_gives_its_sessions_time_to_move(agents: NetworkAge
     assert await agent.stop() == stopped, "it may be asked again"
     assert await exit_status(agent) == 0
     assert is_released(storage)
+
+
+async def test_a_stop_that_waits_for_somebody_does_not_keep_it_from_ending(
+    agents: NetworkAgents,
+) -> None:
+    agent, storage = await agents.agent("--end-seconds-max", "600"), agents.volume()
+    await agent.start(storage)
+    with as_proxy(agents, agent):
+        stopping = asyncio.create_task(agent.stop(grace_s=600.0))
+        await until_stopping(agent)
+        assert await agent.ended() == 0
+    with pytest.raises(Unavailable):
+        await stopping
+    assert is_released(storage)
+
+
+async def until_stopping(agent: AgentProcess) -> None:
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
+        while await agent.state() != "stopping":
+            pass
 
 
 async def test_the_time_to_move_has_an_end(agents: NetworkAgents) -> None:
