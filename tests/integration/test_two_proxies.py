@@ -17,6 +17,7 @@ from support.agent import WAIT_SECONDS_MAX
 from support.network_town import PASSWORD, NetworkTown, opened_network_town
 from support.postgres import postmaster_of
 from support.wire_client import WireClient, error_of, query
+from torpor_autoscaler.core.limits import Limits
 from torpor_proxy.core import wire
 
 SLEEP = "select pg_sleep(600)"
@@ -31,7 +32,7 @@ RUNNING = (
 
 def two_proxies() -> contextlib.AbstractAsyncContextManager[NetworkTown]:
     """No other autoscaler was there before, whose proxies would have to be waited for."""
-    return opened_network_town(proxies=2, start_grace_s=0.0)
+    return opened_network_town(proxies=2, limits=Limits(start_grace_s=0.0))
 
 
 @pytest.fixture

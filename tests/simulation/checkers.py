@@ -41,8 +41,16 @@ class Checkers:
         self._facts_are_exact()
         if self._town.stops_behind_open_gates:
             raise Broken("a Postgres was asked to stop while a gate to it was open")
+        self._nobody_misses_a_notification()
         if self._town.longest_wake_s > WAKE_DEADLINE_S + ROUNDING_S:
             raise Broken(f"a wake waited for {self._town.longest_wake_s:.1f} s")
+
+    def _nobody_misses_a_notification(self) -> None:
+        """Where a session of another proxy might have notified before anybody listened."""
+        for proxy in self._town.proxies.values():
+            for name, gate in proxy.gates.items():
+                if gate.misses:
+                    raise Broken(f"sessions of {name} in {proxy.name} listened too late")
 
     def _facts_are_exact(self) -> None:
         """Where proxies judge logins of a database without a compute, nobody had changed them."""

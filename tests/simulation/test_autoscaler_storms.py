@@ -50,7 +50,7 @@ def test_switchovers_in_calm_weather_are_nobodys_loss() -> None:
     run = Run(1, lambda _: replace(CALM, switchover_s=1.0))
     run.run()
     assert run.switchovers > 20 and run.ledger.commits > 500
-    assert (run.ledger.refusals, run.ledger.broken_queries) == (0, 0)
+    assert (run.ledger.refusals, run.ledger.broken_queries, run.doubts) == (0, 0, 0)
 
 
 def test_drains_in_calm_weather_are_nobodys_loss() -> None:
@@ -81,6 +81,8 @@ class Run:
         self._checkers: Checkers | None = None
         self.ledger = Ledger()
         self.switchovers = 0
+        self.doubts = 0
+        """How often sessions that listen were not heard for in time, and knew it."""
         self.drained = self.overdue = 0
 
     def run(self) -> None:
@@ -105,6 +107,8 @@ class Run:
         await asyncio.gather(*clients, return_exceptions=True)
         await self._everything_sleeps(town)
         self.switchovers = town.switchovers
+        gates = [gate for proxy in town.proxies.values() for gate in proxy.gates.values()]
+        self.doubts = sum(gate.doubts for gate in gates)
         self.drained, self.overdue = town.drained, town.overdue
         await town.life.end()
         await town.network.close()

@@ -211,7 +211,9 @@ class NetworkTown:
 
 
 @contextlib.asynccontextmanager
-async def opened_network_town(proxies: int = 1, **limits: float) -> AsyncIterator[NetworkTown]:
+async def opened_network_town(
+    proxies: int = 1, limits: Limits | None = None
+) -> AsyncIterator[NetworkTown]:
     async with contextlib.AsyncExitStack() as ending:
         town = NetworkTown(await ending.enter_async_context(agents_on_network()), proxies)
         watchers = Watchers(town.cluster.answer)
@@ -224,7 +226,7 @@ async def opened_network_town(proxies: int = 1, **limits: float) -> AsyncIterato
         ending.push_async_callback(server.close)
         town.cluster.apply({"metadata": {"name": "shop"}, "spec": {"idleTimeout": "1h"}})
         await asyncio.gather(town.cluster.add_agent(), town.cluster.add_agent())
-        await ending.enter_async_context(serving(town.settings, Limits(**limits)))
+        await ending.enter_async_context(serving(town.settings, limits))
         for proxy in town.proxies:
             ending.callback(proxy.kill)
         await asyncio.gather(*(proxy.start() for proxy in town.proxies))

@@ -46,8 +46,12 @@ class FakeGate:
     closed_until: float | None = None
     held_until: float | None = None
     """Not everybody who is to be heard for is."""
-    is_heard_for: bool = True
-    """Its parked sessions hear what is notified on the compute that it knows."""
+    at_rest: list[FakeSession] = field(default_factory=list)
+    """Parked when nobody was heard for any more: they miss what is notified now."""
+    doubts: int = 0
+    """How often they had to ask whether they had missed something."""
+    misses: int = 0
+    """How often they did, and were told that they had not."""
     used_at: float = 0.0
     queries: int = 0
     waiting: int = 0
@@ -76,7 +80,7 @@ class FakeProxy:
     async def register(self) -> None:
         answer: m.Endpoints = await self.ask(m.RegisterProxy(proxy=self.name))
         for endpoint in answer.endpoints:
-            self._learn(endpoint)
+            self._told(endpoint)
 
     async def answer(self, request: m.Request[Any]) -> m.Message:
         match request:
@@ -94,6 +98,7 @@ class FakeProxy:
                 gate = self.gates.get(request.name)
                 if gate is not None and gate.info.epoch == request.epoch:
                     gate.closed_until = gate.held_until = None
+                    self._opened(gate, request.listening)
                     self._wake_up()
                 return m.Done()
             case m.HaveHeard():
@@ -105,13 +110,19 @@ class FakeProxy:
         self.told += 1
         match event:
             case m.EndpointChanged():
-                self._learn(event.endpoint)
+                self._told(event.endpoint)
             case m.EndpointRemoved():
                 self.gates.pop(event.name, None)
             case m.UsedElsewhere():
                 self.used_elsewhere.append(event)
             case _:
                 raise AssertionError(f"not for a proxy: {event!r}")
+
+    def _told(self, info: m.EndpointInfo) -> None:
+        self._learn(info)
+        gate = self.gates[info.name]
+        if gate.info is info:
+            self._opened(gate, info.listening)
 
     def _learn(self, info: m.EndpointInfo) -> None:
         gate = self.gates.setdefault(info.name, FakeGate(info))
@@ -123,6 +134,15 @@ class FakeProxy:
         gate.held_until = None
         gate.info = info
         self._wake_up()
+
+    def _opened(self, gate: FakeGate, listening: tuple[str, ...]) -> None:
+        """Sessions may attach; those of the proxies that are named heard everything before."""
+        is_there = any(session in gate.sessions for session in gate.at_rest)
+        if is_there and gate.info.address is not None and gate.info.proxies > 1:
+            gate.misses += self.name in listening
+            gate.doubts += self.name not in listening
+        if gate.info.address is not None:
+            gate.at_rest.clear()
 
     async def _close_gate(self, request: m.CloseGate) -> m.GateClosed:
         gate = self.gates.get(request.name)
@@ -165,7 +185,7 @@ class FakeProxy:
         is_attached = any(session.is_attached for session in gate.sessions)
         if request.epoch != gate.info.epoch or not self._is_closed(gate) or is_attached:
             raise Busy(f"{request.name}: its gate is open again")
-        gate.is_heard_for = False
+        gate.at_rest = list(gate.sessions)
         return m.ListeningStopped(listens=bool(gate.sessions))
 
     def _start_listening(self, request: m.StartListening) -> m.Done:
@@ -175,7 +195,7 @@ class FakeProxy:
             raise StaleEpoch(f"{self.name} knows epoch {gate.info.epoch}, not {info.epoch}")
         self._learn(info)
         gate.held_until = self._now() + request.hold_s
-        gate.is_heard_for = True
+        gate.at_rest.clear()
         return m.Done()
 
     def _last_use(self, request: m.AskLastUse) -> m.LastUse:
@@ -223,7 +243,7 @@ class FakeProxy:
                     continue
                 lost_epoch = gate.info.epoch if gate.info.address is not None else 0
                 awake = await self.wake(session, lost_epoch)
-                self._learn(awake.endpoint)
+                self._told(awake.endpoint)
                 if lost_epoch:
                     await asyncio.sleep(RETRY_S)
         finally:
