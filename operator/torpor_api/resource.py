@@ -288,7 +288,8 @@ class DatabaseStatus(ApiModel):
     endpoint: Endpoint | None = None
     """Where clients connect."""
     observed_generation: int = 0
-    """The generation of ``spec`` that roles and databases were last made to match."""
+    """The generation of ``spec`` that roles and databases were last made to match; 0: none, below
+    0: an older one, with other passwords."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=CONDITIONS_MAX)] = ()
     """Ready, and what it rests on; each type once."""
     last_resume: LastResume | None = None

@@ -173,4 +173,4 @@ def has_been_started(resource: ServerlessDatabase) -> bool:
     """Whether its data is there: from then on a missing directory is lost data."""
     status = resource.status
     was_made = status.storage is not None and status.storage.is_made
-    return was_made or status.observed_generation > 0 or status.phase is Phase.ACTIVE
+    return was_made or status.observed_generation != 0 or status.phase is Phase.ACTIVE

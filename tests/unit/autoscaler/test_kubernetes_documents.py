@@ -184,6 +184,19 @@ def test_what_is_written_is_what_is_read(status: DatabaseStatus, offset: int) ->
     assert back.resource.metadata.generation == 3 + offset
 
 
+@pytest.mark.parametrize("offset", range(4))
+@pytest.mark.parametrize("applied", range(5))
+def test_so_it_is_when_passwords_have_changed_since(applied: int, offset: int) -> None:
+    """Then the offset has grown beyond what was applied."""
+    known = known_from(document(status={"storage": known_storage(offset)}))
+    told = STATUS.model_copy(update={"observed_generation": applied})
+    written = status_document(known, "41", told)["status"]
+    back = known_from(document(status=written | {"storage": known_storage(offset)}))
+    assert back.resource is not None and back.resource.status == told
+    assert (written["observedGeneration"] == 0) == (applied == 0)
+    assert (written["observedGeneration"] > 0) == (applied > offset)
+
+
 def known_storage(offset: int) -> dict[str, Any]:
     return {**PROVIDED, "generationOffset": offset}
 

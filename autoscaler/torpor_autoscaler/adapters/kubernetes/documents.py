@@ -10,6 +10,7 @@ data that was kept it goes on where it ended, and a new password counts as a cha
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -177,23 +178,34 @@ def _with_offset(resource: ServerlessDatabase, offset: int) -> ServerlessDatabas
 
 
 def shifted(status: DatabaseStatus, offset: int) -> DatabaseStatus:
-    """With every generation in it moved; 0 stays 0, for it means "never"."""
+    """With every generation in it as Torpor reckons; back again with :func:`unshifted`."""
+    return _with_generations(status, lambda own: own and own + offset + (own < 0))
+
+
+def unshifted(status: DatabaseStatus, offset: int) -> DatabaseStatus:
+    """As its resource says it: 0 for "never", and below 0 what is older than its first generation
+    (a password has changed since), so that no two are told alike."""
+
+    def own(generation: int) -> int:
+        found = generation - offset
+        return found if found > 0 else found - 1
+
+    return _with_generations(status, lambda generation: generation and own(generation))
+
+
+def _with_generations(status: DatabaseStatus, moved: Callable[[int], int]) -> DatabaseStatus:
     conditions = tuple(
-        one.model_copy(update={"observed_generation": _moved(one.observed_generation, offset)})
+        one.model_copy(update={"observed_generation": moved(one.observed_generation)})
         for one in status.conditions
     )
-    observed = _moved(status.observed_generation, offset)
+    observed = moved(status.observed_generation)
     return status.model_copy(update={"conditions": conditions, "observed_generation": observed})
-
-
-def _moved(generation: int, offset: int) -> int:
-    return max(0, generation + offset) if generation else 0
 
 
 def status_document(known: Known, version: str, status: DatabaseStatus) -> Document:
     """For server-side apply to the status: the autoscaler's part, at this version only."""
     name, namespace = split_endpoint_name(known.name)
-    own = shifted(status, -known.generation_offset).model_dump(
+    own = unshifted(status, known.generation_offset).model_dump(
         mode="json", by_alias=True, exclude_none=True, exclude=set(FOREIGN_FIELDS)
     )
     own["conditions"] = [one for one in own["conditions"] if one["type"] in OUR_CONDITIONS]
