@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.cluster import NAMESPACE, RELEASE
-from e2e.kubectl import COMMAND_SECONDS_MAX, get, listed, secret, until
+from e2e.kubectl import COMMAND_SECONDS_MAX, delete, get, listed, secret, until
 
 POSTGRES_PORT = 5432
 
@@ -45,6 +45,23 @@ def pods(component: str) -> list[str]:
     """The names of those that are not on their way out."""
     found = listed("pods", NAMESPACE, f"app.kubernetes.io/component={component}")
     return [pod["metadata"]["name"] for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+
+def end(component: str, *options: str) -> None:
+    """Its pods are told to end; the next ones come by themselves. Waits for neither."""
+    for pod in pods(component):
+        delete("pod", pod, NAMESPACE, "--wait=false", *options)
+
+
+def warm_computes() -> list[str]:
+    """Ready, and serving nobody."""
+    chosen = "app.kubernetes.io/component=compute,!torpor.dev/database"
+    return [
+        pod["metadata"]["name"]
+        for pod in listed("pods", NAMESPACE, chosen)
+        if "deletionTimestamp" not in pod["metadata"]
+        if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"]["conditions"])
+    ]
 
 
 def _answers(host: str, port: int) -> bool:

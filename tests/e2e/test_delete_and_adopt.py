@@ -6,8 +6,11 @@ import psycopg
 import pytest
 
 from e2e import kubectl
+from e2e.cluster import NAMESPACE
 from e2e.conftest import MakeDatabase
-from e2e.database import KIND, Database
+from e2e.database import KIND, QUICK, Database
+from e2e.installation import warm_computes
+from e2e.kubectl import until
 
 
 def fill(database: Database) -> None:
@@ -55,3 +58,33 @@ def test_data_that_was_not_kept_is_erased(make_database: MakeDatabase) -> None:
     assert second.epoch == 0
     with pytest.raises(psycopg.errors.UndefinedTable):
         answer(second)
+
+
+def test_one_that_failed_can_be_deleted(make_database: MakeDatabase) -> None:
+    """Its status names the compute that could not start it, which nobody has heard release it."""
+    database = make_database(idleTimeout=QUICK)
+    fill(database)
+    database.falls_asleep()
+    damage(database)
+    with pytest.raises(psycopg.errors.IoError):
+        answer(database)
+    until(lambda: database.phase == "Failed", "it has failed")
+    assert database.status["compute"]
+    database.delete()
+    assert kubectl.find(KIND, database.name, database.namespace) is None
+
+
+def test_whoever_deletes_one_that_is_kept_awake_need_not_change_it_first(
+    make_database: MakeDatabase,
+) -> None:
+    database = make_database(keepAwake=True)
+    until(lambda: database.phase == "Active", "it is awake")
+    database.delete()
+    assert kubectl.find(KIND, database.name, database.namespace) is None
+
+
+def damage(database: Database) -> None:
+    """As a bad disk might."""
+    until(lambda: bool(warm_computes()), "a compute has the volume")
+    file = f"{database.status['storage']['directory']}/data/PG_VERSION"
+    kubectl.kubectl("exec", warm_computes()[0], "--namespace", NAMESPACE, "--", "rm", file)
