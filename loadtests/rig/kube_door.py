@@ -97,7 +97,8 @@ async def _serve(door: Door, is_open: threading.Event, stop: threading.Event) ->
 async def _pass_on(
     door: Door, client: ApiClient, session: aiohttp.ClientSession, request: web.Request
 ) -> web.StreamResponse:
-    door.count(_asked(request))
+    is_watch = request.query.get("watch") == "true"
+    door.count(asked("WATCH" if is_watch else request.method, request.path))
     kept = CIMultiDict((k, v) for k, v in request.headers.items() if k.lower() not in HOP_BY_HOP)
     own: dict[str, str] = {}
     await client.update_params_for_auth(own, [], ["BearerToken"], "", request.method, None)
@@ -118,14 +119,12 @@ async def _pass_on(
         return passed
 
 
-def _asked(request: web.Request) -> str:
+def asked(verb: str, path: str) -> str:
     """Verb and resource: ``/apis/GROUP/VERSION/namespaces/NS/PLURAL/NAME/PART``."""
-    parts = request.path.strip("/").split("/")[3 if request.path.startswith("/apis/") else 2 :]
+    parts = path.strip("/").split("/")[3 if path.startswith("/apis/") else 2 :]
     if parts[:1] == ["namespaces"] and len(parts) > 2:
         parts = parts[2:]
-    verb = "WATCH" if request.query.get("watch") == "true" else request.method
-    plural = "/".join([parts[0], *parts[2:3]]) if parts else "discovery"
-    return f"{verb} {plural}"
+    return f"{verb} {'/'.join([parts[0], *parts[2:3]]) if parts else 'discovery'}"
 
 
 def _kubeconfig(server: str) -> dict[str, object]:
