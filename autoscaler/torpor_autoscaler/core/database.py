@@ -98,6 +98,8 @@ class Sizing:
     size: Size
     asked_at: float | None = None
     """When the cluster was last asked for it."""
+    asks: int = 0
+    """So often it has been, without getting it."""
     has_followed: bool = False
     """Postgres's settings are those of the size."""
     needs_restart: tuple[str, ...] = ()

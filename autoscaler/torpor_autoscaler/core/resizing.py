@@ -51,7 +51,7 @@ def resize(database: Database, run: Run) -> Plan[None]:
     try:
         if not _has_size(database, run, sizing.size):
             request = ResizeCompute(compute=run.agent.compute, cu=sizing.size.cu)
-            asked = replace(sizing, asked_at=database.world.now)
+            asked = replace(sizing, asked_at=database.world.now, asks=sizing.asks + 1)
             database.sizing = asked
             yield from ask(AskCluster(request))
             database.sizing = replace(asked, failure=None, tries=0)
@@ -69,7 +69,7 @@ def _follow(database: Database, run: Run, sizing: Sizing) -> Plan[None]:
     request = FollowSize(epoch=run.epoch, cu=size.cu, max_cu=size.max_cu)
     reply = yield from ask(AskAgent(run.agent, request))
     followed = replace(
-        sizing, has_followed=True, failure=None, tries=0, needs_restart=reply.needs_restart
+        sizing, asks=0, has_followed=True, failure=None, tries=0, needs_restart=reply.needs_restart
     )
     database.sizing = followed
     outcomes.note(database, "resized", f"{size.cu.normalize():f} CU", *reply.needs_restart)
@@ -167,6 +167,8 @@ def shortcomings(database: Database, run: Run) -> Iterator[Shortcoming]:
         yield Shortcoming("NoRoom", f"it does not get {wanted}: {refusal}")
     elif sizing.failure is not None:
         yield Shortcoming("NotResized", f"it does not get {wanted}: {sizing.failure.message}")
+    elif sizing.asks > 1 and not _has_size(database, run, sizing.size):
+        yield Shortcoming("NotYet", f"it does not get {wanted}, and its kubelet does not say why")
     if sizing.needs_restart:
         held_back = f" ({sizing.moves} tries)" if sizing.moves else ""
         words = "; ".join(sizing.needs_restart)

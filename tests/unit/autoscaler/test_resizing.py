@@ -284,6 +284,16 @@ def test_a_question_that_failed_is_asked_again_and_said() -> None:
     assert condition(story) == ""
 
 
+def test_a_kubelet_that_does_nothing_and_says_nothing_is_named_after_a_while() -> None:
+    story = choose(in_use(maxCU=4), "2")
+    story.rest()
+    assert condition(story) == ""
+    story.at(103.0 + story.world.limits.resize_again_s).sample(busy=1).rest()
+    assert condition(story) == "NotYet"
+    says(story, of_size(1, "2")).rest()
+    assert condition(story) == ""
+
+
 def test_a_size_that_somebody_took_away_is_asked_for_again() -> None:
     story = in_use(maxCU=4)
     says(story, of_size(1, "4")).rest()

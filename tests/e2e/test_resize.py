@@ -1,0 +1,131 @@
+"""A compute changes its size while its sessions go on: what its cgroup, Postgres and the resource
+say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import psycopg
+
+from e2e import kubectl
+from e2e.cluster import NAMESPACE
+from e2e.conftest import MakeDatabase
+from e2e.database import QUICK, Database
+from e2e.kubectl import Json, until
+
+Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+
+CPU_PERIOD = 100_000
+GIB = 1 << 30
+
+READ_CGROUP = """cd /sys/fs/cgroup
+if [ -e cpu.max ]; then cut -d ' ' -f 1 cpu.max; cat memory.max
+else cat cpu/cpu.cfs_quota_us memory/memory.limit_in_bytes; fi"""
+"""Of either version."""
+
+
+def test_a_compute_that_is_claimed_grows_to_its_database_s_size_under_its_session(
+    make_database: MakeDatabase,
+) -> None:
+    database = make_database(maxCU=2)
+    with database.connect() as client:
+        backend = _process(client)
+        until(lambda: database.status.get("currentCU") == 2, "the size is that of the spec")
+        assert _limits(database) == (2 * CPU_PERIOD, 8 * GIB)
+        assert _process(client) == backend
+        assert client.execute("show effective_cache_size").fetchone() == ("6GB",)
+    (pod,) = database.pods
+    assert pod["status"]["qosClass"] == "Burstable"
+    assert [one["restartCount"] for one in pod["status"]["containerStatuses"]] == [0]
+
+
+def test_a_small_database_starts_at_full_speed_and_is_small_afterwards(
+    make_database: MakeDatabase,
+) -> None:
+    database = make_database(maxCU=0.5)
+    with database.connect() as client:
+        client.execute("select 1")
+        until(lambda: database.status.get("currentCU") == 0.5, "the size is that of the spec")
+        assert _limits(database) == (CPU_PERIOD // 2, 2 * GIB)
+        assert database.epoch == 1
+
+
+def test_another_spec_reaches_postgres_by_a_switchover_that_no_session_notices(
+    make_database: MakeDatabase,
+) -> None:
+    database = make_database(maxCU=1)
+    with database.connect(application_name="held") as client:
+        client.execute("set work_mem = '7MB'")
+        client.execute("prepare one as select 1")
+        assert client.execute("show shared_buffers").fetchone() == ("128MB",)
+        database.apply(maxCU=2)
+        until(lambda: database.status.get("currentCU") == 2, "the size is that of the spec")
+        until(lambda: database.epoch == 2, "a fresh compute serves it")
+        until(_shown(client, "shared_buffers", "256MB"), "it has the buffers of its size")
+        assert client.execute("show work_mem").fetchone() == ("7MB",)
+        assert client.execute("execute one").fetchone() == (1,)
+
+
+def test_a_session_that_can_t_be_moved_keeps_its_compute_and_the_resource_says_why(
+    make_database: MakeDatabase,
+) -> None:
+    database = make_database(maxCU=1)
+    with database.connect() as client:
+        client.execute("create temporary table mine (x int)")
+        backend = _process(client)
+        database.apply(maxCU=2)
+        until(lambda: _sized(database).get("reason") == "NeedsSwitchover", "the reason is said")
+        assert "shared_buffers is 128MB, not 256MB" in _sized(database)["message"]
+        assert database.status["currentCU"] == 2 and _limits(database)[0] == 2 * CPU_PERIOD
+        assert _process(client) == backend and database.epoch == 1
+
+
+def test_what_the_node_has_no_room_for_is_said_and_the_compute_goes_on(
+    make_database: MakeDatabase,
+) -> None:
+    database = make_database(maxCU=64)
+    with database.connect() as client:
+        client.execute("select 1")
+        until(lambda: bool(_sized(database)), "it is said")
+        assert _sized(database)["reason"] == "NoRoom", database.status
+        assert "does not get 64 CU" in _sized(database)["message"]
+        assert database.status["currentCU"] == 1 and database.epoch == 1
+        database.apply(maxCU=1)
+        until(lambda: not _sized(database), "it has a size that can be")
+        client.execute("select 1")
+
+
+def test_asleep_it_has_no_size(make_database: MakeDatabase) -> None:
+    database = make_database(maxCU=2, idleTimeout=QUICK)
+    with database.connect() as client:
+        client.execute("select 1")
+        database.falls_asleep()
+        assert "currentCU" not in database.status
+
+
+def _process(client: Connection) -> int:
+    found = client.execute("select pg_backend_pid()").fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+def _shown(client: Connection, setting: str, value: str) -> Callable[[], bool]:
+    def shown() -> bool:
+        found = client.execute(f"show {setting}").fetchone()
+        return bool(found == (value,))
+
+    return shown
+
+
+def _sized(database: Database) -> Json:
+    found = [one for one in database.status.get("conditions", ()) if one["type"] == "Sized"]
+    return dict(found[0]) if found else {}
+
+
+def _limits(database: Database) -> tuple[int, int]:
+    """Of the cgroup that its compute is in: microseconds of CPU in a period, bytes of memory."""
+    (pod,) = database.pods
+    where = (pod["metadata"]["name"], "--namespace", NAMESPACE)
+    found = kubectl.kubectl("exec", *where, "--", "sh", "-c", READ_CGROUP).split()
+    return int(found[0]), int(found[1])
