@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,11 @@ PASSWORD = "secret"
 class NetworkCluster(FakeCluster):
     """Its computes are real, and so are its volumes."""
 
-    def __init__(self, agents: NetworkAgents) -> None:
+    def __init__(self, agents: NetworkAgents, options: Sequence[str] = ()) -> None:
+        """``options``: with which agents are started."""
         super().__init__()
         self.keeps_pool = False
+        self._options = options
         self.running: dict[str, AgentProcess] = {}
         self._agents = agents
         self._burying = asyncio.Lock()
@@ -59,7 +61,7 @@ class NetworkCluster(FakeCluster):
                 return await super().answer(request)
 
     async def add_agent(self) -> AgentProcess:
-        agent = await self._agents.agent()
+        agent = await self._agents.agent(*self._options)
         self.running[agent.compute] = agent
         self.tell(m.AgentChanged(agent=info_of(agent)))
         return agent
@@ -124,9 +126,9 @@ class ProxyProcess:
 class NetworkTown:
     """Proxies, an autoscaler, and the database ``shop``."""
 
-    def __init__(self, agents: NetworkAgents, proxies: int) -> None:
+    def __init__(self, agents: NetworkAgents, proxies: int, options: Sequence[str]) -> None:
         self.agents = agents
-        self.cluster = NetworkCluster(agents)
+        self.cluster = NetworkCluster(agents, options)
         self.proxy_tls = agents.files_of(PROXY)
         self.autoscaler = free_address()
         self.proxies = [ProxyProcess(self, number) for number in range(proxies)]
@@ -212,10 +214,11 @@ class NetworkTown:
 
 @contextlib.asynccontextmanager
 async def opened_network_town(
-    proxies: int = 1, limits: Limits | None = None
+    proxies: int = 1, limits: Limits | None = None, agent_options: Sequence[str] = ()
 ) -> AsyncIterator[NetworkTown]:
     async with contextlib.AsyncExitStack() as ending:
-        town = NetworkTown(await ending.enter_async_context(agents_on_network()), proxies)
+        agents = await ending.enter_async_context(agents_on_network())
+        town = NetworkTown(agents, proxies, agent_options)
         watchers = Watchers(town.cluster.answer)
         town.cluster.tell = watchers.tell
         handlers = handlers_of(town.cluster.answer, *CLUSTER_REQUESTS)
