@@ -220,7 +220,8 @@ def _awake(database: Database, agent: AgentInfo, prepared: Prepared, started: St
     database.trouble = database.blocked_by = database.spec_failure = None
     database.must_return = False
     database.held_back = database.move_held_back = HeldBack()
-    database.place = prepared.place
+    # From now on there is a volume: one that is missing was lost, and is not to be made anew.
+    database.place = prepared.place.model_copy(update={"may_create": False})
     resizing.started(database, run, prepared.size)
     if started.facts is not None:
         outcomes.learn(database, started.facts, are_exact=True)

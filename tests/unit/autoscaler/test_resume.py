@@ -115,6 +115,19 @@ def test_where_the_volume_is_is_asked_again_only_after_a_failed_start() -> None:
     assert len(story.all(m.LocateStorage)) == 2 and story.phase() is Phase.ACTIVE
 
 
+def test_only_the_first_start_may_make_the_volume() -> None:
+    story = Story()
+    story.wake()
+    story.until(m.LocateStorage)
+    place = m.StoragePlace(directory="/volumes/shop", may_create=True)
+    story.answer((place,)).rest()
+    story.fact(facts.agent_gone, "c1", 101.0).rest()
+    story.wake()
+    story.rest()
+    assert [asked.storage.may_create for asked in story.all(m.StartCompute)] == [True, False]
+    assert len(story.all(m.LocateStorage)) == 1
+
+
 def test_facts_of_the_start_are_told_and_stored() -> None:
     story = Story()
     story.wake()
