@@ -229,8 +229,10 @@ def _awake(database: Database, agent: AgentInfo, prepared: Prepared, started: St
 
 
 def _answer(database: Database, watch: Stopwatch, cause: str) -> None:
-    world = database.world
-    if database.switching is not None and database.run is not None:
+    world, switching = database.world, database.switching
+    # One that was asked for in the last moment begins with this compute.
+    is_moved = switching is not None and switching.left_at is not None
+    if is_moved and database.run is not None:
         outcomes.end_switchover(database, database.run.agent.compute, watch.chain.steps)
     else:
         until = world.now + world.limits.resume_seen_s_max

@@ -136,9 +136,12 @@ class FakeProxy:
         self._wake_up()
 
     def _opened(self, gate: FakeGate, listening: tuple[str, ...]) -> None:
-        """Sessions may attach; those of the proxies that are named heard everything before."""
+        """Sessions may attach; those of the proxies that are named heard everything before.
+
+        One that is named alone may be alone: then it sees to it before its own sessions attach.
+        """
         is_there = any(session in gate.sessions for session in gate.at_rest)
-        if is_there and gate.info.address is not None and gate.info.proxies > 1:
+        if is_there and gate.info.address is not None and listening != (self.name,):
             gate.misses += self.name in listening
             gate.doubts += self.name not in listening
         if gate.info.address is not None:

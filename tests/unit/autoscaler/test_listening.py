@@ -120,6 +120,16 @@ def test_a_compute_that_is_lost_meanwhile_is_not_opened() -> None:
     assert story.record.status.epoch == 3 and info(story).address == address("c3")
 
 
+def test_a_switchover_that_is_asked_for_meanwhile_begins_with_this_compute() -> None:
+    story = asleep(*PROXIES)
+    story.wake()
+    story.until(m.StartListening)
+    story.fact(facts.ask_switchover, 1, 10.0)
+    story.answer()
+    assert not story.moves() and [type(answer) for answer in story.answers()] == [m.Awake]
+    assert story.until(m.CloseGate).epoch == 2
+
+
 def test_a_postgres_that_comes_back_is_listened_to_before_anybody_attaches() -> None:
     story = asleep(*PROXIES)
     story.wake()
