@@ -35,14 +35,16 @@ class Database:
 
     def apply(self, **changes: Any) -> None:
         self.spec |= changes
-        kubectl.apply(
-            {
-                "apiVersion": "torpor.dev/v1alpha1",
-                "kind": "ServerlessDatabase",
-                "metadata": {"name": self.name, "namespace": self.namespace},
-                "spec": self.spec,
-            }
-        )
+        kubectl.apply(self.document)
+
+    @property
+    def document(self) -> Json:
+        return {
+            "apiVersion": "torpor.dev/v1alpha1",
+            "kind": "ServerlessDatabase",
+            "metadata": {"name": self.name, "namespace": self.namespace},
+            "spec": self.spec,
+        }
 
     def is_ready(self) -> None:
         """Waits: a client may connect from now on."""

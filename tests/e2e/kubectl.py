@@ -39,6 +39,18 @@ def kubectl(*arguments: str, stdin: str = "", timeout_s: float = COMMAND_SECONDS
     return done.stdout
 
 
+def warnings(*arguments: str) -> str:
+    """What the API server has said beside its answer."""
+    done = subprocess.run(
+        ["kubectl", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS_MAX,
+        check=True,
+    )
+    return done.stderr
+
+
 def apply(*objects: Json) -> None:
     """Strictly: a field that nobody knows is a fault."""
     listed = {"apiVersion": "v1", "kind": "List", "items": objects}
@@ -78,6 +90,15 @@ def wait_for(
     """As ``kubectl wait --for=WHAT``."""
     kubectl(
         *("wait", f"{kind}/{name}", "--namespace", namespace),
+        *(f"--for={what}", f"--timeout={timeout_s:.0f}s"),
+        timeout_s=timeout_s + COMMAND_SECONDS_MAX,
+    )
+
+
+def wait_for_all(kind: str, namespace: str, what: str, timeout_s: float) -> None:
+    """As ``kubectl wait --all --for=WHAT``."""
+    kubectl(
+        *("wait", kind, "--all", "--namespace", namespace),
         *(f"--for={what}", f"--timeout={timeout_s:.0f}s"),
         timeout_s=timeout_s + COMMAND_SECONDS_MAX,
     )
