@@ -16,7 +16,7 @@ import pytest
 
 from support.agent import WAIT_SECONDS_MAX, AgentProcess
 from support.network_agents import NetworkAgents, address_of, agents_on_network
-from support.postgres import USER_ID
+from support.postgres import USER_ID, postmaster_of
 from torpor_api import messages as m
 from torpor_api.failures import DataDamaged, Unavailable
 from torpor_channel.tls import PROXY
@@ -147,6 +147,23 @@ async def test_its_key_is_for_its_postgres_alone(agents: NetworkAgents) -> None:
     key = (agent.run_directory / "server.key").stat()
     assert stat.S_IMODE(key.st_mode) == 0o600
     assert key.st_uid == (os.geteuid() if USER_ID is None else USER_ID)
+
+
+async def test_a_link_in_the_place_of_its_key_gives_nothing_away(agents: NetworkAgents) -> None:
+    """Code that runs in a starting Postgres can leave one: the folder is open to it then."""
+    agent, storage = await agents.agent(), agents.volume()
+    await agent.start(storage)
+    other = agents.root / "of-another"
+    other.write_text("secret")
+    before, key = other.stat(), agent.run_directory / "server.key"
+    key.unlink()
+    key.symlink_to(other)
+    os.kill(postmaster_of(Path(storage.directory)), signal.SIGKILL)
+    while not isinstance(await agent.hears(), m.PostgresBack):
+        pass
+    assert (other.stat().st_uid, other.stat().st_ctime_ns) == (before.st_uid, before.st_ctime_ns)
+    assert not key.is_symlink()
+    await agent.stop()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: only root makes process namespaces")

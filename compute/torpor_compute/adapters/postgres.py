@@ -166,10 +166,11 @@ class PostgresProcess:
         user_id = launch.storage.user_id
         self._launched = launch
         self._write_config(launch, launch.size)
+        if self._settings.tls is not None:
+            with disk.writing_to(self._settings.socket_directory):
+                self._settings.tls.write_key(user_id)
         if user_id is not None:
             socket_folder.let_in(self._settings.socket_directory, user_id)
-            if self._settings.tls is not None:
-                self._settings.tls.give_to(user_id)
         self._log = LogFile(data.parent)
         with disk.writing_to(data.parent):
             self._log.begin()

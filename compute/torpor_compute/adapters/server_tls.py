@@ -1,7 +1,7 @@
 """What a Postgres on a network shows and trusts: a key of its own, made for this agent's life.
 
 The certificate is signed by nobody: the agent tells its hash over the control channel, and the
-proxy accepts that one and no other. The key never leaves the folder, where only the agent and the
+proxy accepts that one and no other. The key lies in the folder, where only the agent and the
 database's Postgres can read it, and dies with the compute.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import logging
-import os
 import ssl
 from pathlib import Path
 
@@ -33,16 +32,19 @@ class ServerTls:
         self.ca = folder / "ca.crt"
         self._ca_source = ca
         made = _self_signed()
+        self._key = made.key.encode()
         der = ssl.PEM_cert_to_DER_cert(made.certificate)
         self.sha256 = hashlib.sha256(der).hexdigest()
-        own_files.replace(self.key, made.key.encode(), 0o600)
         own_files.replace(self.certificate, made.certificate.encode(), 0o644)
         self._copied = b""
         self.renew_ca()
 
-    def give_to(self, user_id: int) -> None:
-        """Postgres takes a key only from its own user, or from root."""
-        os.chown(self.key, user_id, user_id)
+    def write_key(self, user_id: int | None) -> None:
+        """Anew for each start, while the folder is shut: the last Postgres owned what lies there.
+
+        Postgres takes a key only from its own user, or from root. Raises OSError.
+        """
+        own_files.replace(self.key, self._key, 0o600, user_id)
 
     def renew_ca(self) -> bool:
         """Whether the CA's certificate has changed since the last copy; Postgres reads the new one
