@@ -127,6 +127,7 @@ def _argv(folder: Path, port: int, *, tcp: bool) -> list[str]:
         "config_file": str(folder / "data" / "postgresql.conf"),
         "hba_file": str(folder / "hba.conf"),
         "ident_file": "/dev/null",
+        "ssl": "off",  # On a cluster a compute has TLS with the proxy, by files of its own.
         "unix_socket_permissions": "0777",  # PgBouncer may be another user's.
         "listen_addresses": "127.0.0.1" if tcp else "",
         "port": str(port),
