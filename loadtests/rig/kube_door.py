@@ -24,7 +24,6 @@ from torpor_kube.login import chosen
 HOP_BY_HOP = ("host", "connection", "transfer-encoding", "content-length", "accept-encoding")
 """Headers of one connection, which the next one has its own of."""
 
-CHUNK_BYTES = 64 << 10
 ANSWER_BYTES_MAX = 64 << 20
 START_SECONDS_MAX = 20.0
 
@@ -107,15 +106,17 @@ async def _pass_on(
         request.method,
         f"{client.configuration.host}{request.rel_url}",
         headers=kept,
-        data=await request.read(),
+        data=await request.read() or None,
         timeout=aiohttp.ClientTimeout(total=None),
     ) as answer:
         headers = {k: v for k, v in answer.headers.items() if k.lower() not in HOP_BY_HOP}
         passed = web.StreamResponse(status=answer.status, headers=headers)
-        await passed.prepare(request)
-        async for chunk in answer.content.iter_any():
-            await passed.write(chunk)
-        await passed.write_eof()
+        # Whoever hangs up in the middle of an answer, as of a watch, misses nothing.
+        with contextlib.suppress(ConnectionResetError):
+            await passed.prepare(request)
+            async for chunk in answer.content.iter_any():
+                await passed.write(chunk)
+            await passed.write_eof()
         return passed
 
 
