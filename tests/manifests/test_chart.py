@@ -154,6 +154,21 @@ def test_whoever_may_edit_a_namespace_may_edit_its_databases() -> None:
     assert "serverlessdatabases/status" not in role["rules"][0]["resources"]
 
 
+def test_the_role_for_people_is_small_and_nobodys() -> None:
+    """They ask the autoscaler by a port of its pod, with the certificate for people."""
+    objects = rendered()
+    rules = of_kind("Role", objects)["torpor-people"]["rules"]
+    assert {(rule["resources"][0], *rule["verbs"]) for rule in rules} == {
+        ("pods", "get", "list"),
+        ("pods/portforward", "get", "create"),
+        ("secrets", "get"),
+    }
+    named = [rule["resourceNames"] for rule in rules if rule["resources"] == ["secrets"]]
+    assert named == [["torpor-client-tls"]]
+    bound = {one["roleRef"]["name"] for one in of_kind("RoleBinding", objects).values()}
+    assert "torpor-people" not in bound
+
+
 def test_policies_deny_what_they_do_not_name() -> None:
     policies = of_kind("NetworkPolicy", rendered())
     everybody = policies["torpor-default-deny"]["spec"]
