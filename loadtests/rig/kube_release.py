@@ -83,9 +83,11 @@ class Release:
         self.name = name
         self.target = target
         self._seen = ""
+        """When the last wake was that is known of."""
 
     def suspend(self) -> None:
         until(self._is_suspended, "the database sleeps")
+        self._seen = str(self._last().get("at", ""))
 
     def _is_suspended(self) -> bool:
         try:
@@ -100,11 +102,9 @@ class Release:
         return dict(resource["status"])
 
     def steps(self) -> list[Step]:
-        """Of the wake since this was last asked, once they are written."""
+        """Of the wake since its last sleep, once they are written."""
         until(lambda: self._last().get("at", "") != self._seen, "the chain of the wake is written")
-        last = self._last()
-        self._seen = last["at"]
-        return [Step(**step) for step in last["steps"]]
+        return [Step(**step) for step in self._last()["steps"]]
 
     def _last(self) -> Json:
         return self.status().get("lastResume") or {}
