@@ -92,8 +92,8 @@ class Databases:
         try:
             for action in plan_deletion(document, resource, children, system):
                 await self._carry_out(key, action)
-        except Conflict:
-            raise  # It has changed meanwhile, and is looked at again.
+        except (Conflict, NotFound):
+            raise  # It has changed meanwhile, or fallen asleep, and is looked at again.
         except Failure as failure:
             note = f"can't be deleted yet: {in_one_line(failure.message)}"
             note += f" ({in_one_line(failure.hint)})" if failure.hint else ""
