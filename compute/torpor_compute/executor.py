@@ -195,7 +195,6 @@ class Agent:
             await asyncio.gather(self._order, return_exceptions=True)
         self._postgres.signal(Stop.FAST)
         await self._tasks.end(seconds_max)
-        await self._clear_away()
         await self._give_back()
 
     async def _start(self, wanted: StartCompute) -> Started:
@@ -218,7 +217,6 @@ class Agent:
             started = await starting.first_start(taken)
         except BaseException:
             self._happens(Happening.GAVE_UP)
-            await self._clear_away()
             await self._give_back()
             raise
         self._serves(started)
@@ -253,9 +251,13 @@ class Agent:
                 reason = failure.message
                 log.error("restart_failed", extra={"reason": reason})
                 self._lost_at_s.append(now())
+                if not failure.retryable:
+                    break
         self._happens(Happening.GAVE_UP)
-        await self._clear_away()
-        self._tell_lost(reason, restarting=False)
+        try:
+            await self._clear_away()
+        finally:
+            self._tell_lost(reason, restarting=False)
         raise StartFailed(f"Postgres is not started again: {reason}")
 
     async def _restart(self) -> Started:
@@ -345,15 +347,15 @@ class Agent:
             await self._hold.volume.flush()
 
     async def _give_back(self) -> None:
-        """Only once everything has been cleared away. Nobody has got the login facts.
+        """Everything is cleared away, and the volume free. Nobody has got the login facts.
 
-        Where that can't be written the volume stays held, and the next one needs the fencer's word.
+        Where that fails the volume stays held, and the next one needs the fencer's word.
         """
-        hold, self._hold = self._hold, None
-        if hold is None:
-            return
         try:
-            await hold.volume.release(facts_exported=False)
+            await self._clear_away()
+            hold, self._hold = self._hold, None
+            if hold is not None:
+                await hold.volume.release(facts_exported=False)
         except Failure as failure:
             log.error("not_given_back", extra={"reason": failure.message})
 

@@ -51,11 +51,17 @@ class Volume(Protocol):
         ...
 
     async def release(self, *, facts_exported: bool) -> None:
-        """Say that nobody writes any more, once all is gone and flushed. Idempotent."""
+        """Say that nobody writes any more, once all is gone and flushed. Idempotent.
+
+        Raises DataDamaged where a flush has failed: the volume stays held.
+        """
         ...
 
     async def flush(self) -> None:
-        """Returns when whatever was written is on disk. Raises DataDamaged where it can't be."""
+        """Returns when whatever was written since the take is on disk.
+
+        Raises DataDamaged where it can't be, and then always: what failed once is not made good.
+        """
         ...
 
     async def erase(self, epoch: Epoch, fenced_epoch: int | None) -> None:

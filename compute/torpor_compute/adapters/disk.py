@@ -38,12 +38,47 @@ def sync_folder(path: Path) -> None:
         os.fsync(descriptor)
 
 
-def sync_filesystem(folder: Path) -> None:
-    """Everything written so far to the folder's file system is on disk. Raises OSError."""
-    with guarded.folder(folder) as descriptor:
-        if _libc.syncfs(descriptor) != 0:
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code), str(folder))
+class Filesystem:
+    """The file system of a folder, watched from now on for what can't be brought to disk.
+
+    The kernel tells a failed write once to each descriptor that was open by then, and then takes
+    what it could not write for clean. So one descriptor stays open, and one failure is for good:
+    what is in memory is not what is on disk, whatever a later flush says.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Raises OSError."""
+        self._folder = folder
+        self._opened = contextlib.ExitStack()
+        self._descriptor = self._opened.enter_context(guarded.folder(folder))
+        self._fault: str | None = None
+
+    def flush(self) -> None:
+        """Everything written so far is on disk. Raises DataDamaged, once it did so always."""
+        self.refuse_failed()
+        try:
+            sync_filesystem(self._descriptor)
+        except OSError as error:
+            self._fault = str(error.strerror)
+        self.refuse_failed()
+
+    def refuse_failed(self) -> None:
+        """Raises DataDamaged where a flush has failed."""
+        if self._fault is not None:
+            raise DataDamaged(
+                f"{self._folder}: what was written can't be brought to disk: {self._fault}",
+                hint="look for errors of the disk in the kernel's log before the next start",
+            )
+
+    def close(self) -> None:
+        self._opened.close()
+
+
+def sync_filesystem(descriptor: int) -> None:
+    """Everything written so far to its file system is on disk. Raises OSError."""
+    if _libc.syncfs(descriptor) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
 
 
 @contextlib.contextmanager

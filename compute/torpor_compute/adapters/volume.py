@@ -60,6 +60,8 @@ class FileVolume:
         self._compute = compute
         self._postgres_version = postgres_version
         self._epoch = Epoch(0)
+        self._filesystem: disk.Filesystem | None = None
+        """Set while the volume is ours."""
 
     async def make(self) -> bool:
         if self._seed is None:
@@ -74,17 +76,11 @@ class FileVolume:
         await asyncio.to_thread(self._check_ours)
 
     async def release(self, *, facts_exported: bool) -> None:
-        record = Record(self._epoch, self._compute, Hold.RELEASED, facts_exported)
-        await asyncio.to_thread(self._replace, ownership.file_name(self._epoch), record)
+        await asyncio.to_thread(self._release, facts_exported)
 
     async def flush(self) -> None:
-        try:
-            await asyncio.to_thread(disk.sync_filesystem, self._data)
-        except OSError as error:
-            raise DataDamaged(
-                f"{self._data}: what was written can't be brought to disk: {error.strerror}",
-                hint="look for errors of the disk in the kernel's log before the next start",
-            ) from None
+        assert self._filesystem is not None
+        await asyncio.to_thread(self._filesystem.flush)
 
     async def erase(self, epoch: Epoch, fenced_epoch: int | None) -> None:
         await asyncio.to_thread(self._erase, epoch, fenced_epoch)
@@ -96,12 +92,27 @@ class FileVolume:
 
     def _take(self, epoch: Epoch, fenced_epoch: int | None) -> Taken:
         self._refuse_unusable_data()
-        previous = self._take_records(epoch, fenced_epoch)
+        filesystem = disk.Filesystem(self._data)
+        try:
+            previous = self._take_records(epoch, fenced_epoch)
+        except BaseException:
+            filesystem.close()
+            raise
+        self._filesystem = filesystem
         return Taken(
             facts_are_stored=previous is not None and previous.facts_exported,
             generation=self._generation(),
             was_stopped_cleanly=readiness.was_stopped_cleanly(self._control_head()),
         )
+
+    def _release(self, facts_exported: bool) -> None:
+        if self._filesystem is not None:
+            self._filesystem.refuse_failed()
+        record = Record(self._epoch, self._compute, Hold.RELEASED, facts_exported)
+        self._replace(ownership.file_name(self._epoch), record)
+        if self._filesystem is not None:
+            self._filesystem.close()
+            self._filesystem = None
 
     def _erase(self, epoch: Epoch, fenced_epoch: int | None) -> None:
         if self._directory.exists():

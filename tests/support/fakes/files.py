@@ -30,6 +30,8 @@ class FakeVolume:
 
     def __init__(self, disk: Disk, compute: str, story: list[str]) -> None:
         self.take_fails: Failure | None = None
+        self.flush_fails: Failure | None = None
+        """For good, as the port says."""
         self.may_create = False
         self._disk = disk
         self._compute = ComputeId(compute)
@@ -77,6 +79,8 @@ class FakeVolume:
             raise StaleEpoch(f"epoch {self._epoch} is over: {newest.compute} has taken it")
 
     async def release(self, *, facts_exported: bool) -> None:
+        if self.flush_fails is not None:
+            raise self.flush_fails
         self._story.append("release" if facts_exported else "release without facts")
         released = Record(self._epoch, self._compute, Hold.RELEASED, facts_exported)
         records = self._disk.records
@@ -84,6 +88,8 @@ class FakeVolume:
 
     async def flush(self) -> None:
         self._story.append("flush")
+        if self.flush_fails is not None:
+            raise self.flush_fails
 
     async def note_applied(self, generation: int) -> None:
         self._story.append(f"applied {generation}")

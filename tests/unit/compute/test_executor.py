@@ -13,7 +13,7 @@ from support.fakes.compute import FakeCompute
 from support.fakes.files import BEFORE, Disk, FakeVolume
 from torpor_api import messages as m
 from torpor_api.facts import LoginFacts
-from torpor_api.failures import Conflict, NotFenced, NotFound, StartFailed, Unavailable
+from torpor_api.failures import Conflict, DataDamaged, NotFenced, NotFound, StartFailed, Unavailable
 from torpor_api.identity import ComputeId
 from torpor_api.resource import DatabaseSpec
 from torpor_compute.core.ownership import Hold
@@ -197,6 +197,32 @@ async def test_restarts_that_fail_come_to_an_end(
     assert not any(word.startswith("release") for word in world.story), "the record stays held"
     with pytest.raises(StartFailed, match="still broken"):
         await agent.role(m.AskRoleFacts(role="app"))
+
+
+async def test_on_a_disk_that_fails_nothing_is_started_again_or_given_back(
+    world: FakeCompute, told: list[m.Event]
+) -> None:
+    """Recovery would read what is in memory and not on disk."""
+    agent = agent_of(world, told)
+    await agent.start(claim())
+    world.volume.flush_fails = DataDamaged("an I/O error")
+    world.postgres.die("died")
+    await until_told(told, m.PostgresLost, 2)
+    assert [e.restarting for e in told if isinstance(e, m.PostgresLost)] == [True, False]
+    assert world.story.count("start") == 1 and agent.state().state == "failed"
+    await agent.end()
+    assert world.disk.records[-1].state is Hold.HELD
+
+
+async def test_a_stop_whose_flush_fails_gives_nothing_back(world: FakeCompute) -> None:
+    agent = agent_of(world, [])
+    await agent.start(claim())
+    world.volume.flush_fails = DataDamaged("an I/O error")
+    with pytest.raises(DataDamaged):
+        await agent.stop(m.StopCompute(epoch=1))
+    assert agent.state().state == "failed"
+    await agent.end()
+    assert world.disk.records[-1].state is Hold.HELD
 
 
 def alter_role(world: FakeCompute) -> LoginFacts:

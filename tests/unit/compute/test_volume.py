@@ -313,13 +313,23 @@ async def test_records_belong_to_the_agent_alone(directory: Path) -> None:
 async def test_flush_names_a_disk_that_fails(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(_: Path) -> None:
+    """For good: the kernel tells it once, and takes the pages that it has lost for clean."""
+
+    def failing(_: int) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    await volume(directory).flush()
-    monkeypatch.setattr(disk, "sync_filesystem", failing)
+    owner = volume(directory)
+    await owner.take(Epoch(1), None)
+    await owner.flush()
+    with monkeypatch.context() as failing_once:
+        failing_once.setattr(disk, "sync_filesystem", failing)
+        with pytest.raises(DataDamaged, match="Input/output error"):
+            await owner.flush()
     with pytest.raises(DataDamaged, match="Input/output error"):
-        await volume(directory).flush()
+        await owner.flush()
+    with pytest.raises(DataDamaged, match="Input/output error"):
+        await owner.release(facts_exported=False)
+    assert [record.state for record in records(directory)] == [Hold.HELD]
 
 
 async def test_a_taker_that_came_too_late_hides_nobody(
