@@ -281,6 +281,7 @@ def test_the_autoscaler_understands_its_arguments(values: Json) -> None:
     assert settings.tls in mounts_of(container)
     domain = [*values.get("domains", ()), "svc"][0]
     assert (settings.endpoint.host, settings.endpoint.port) == (f"*.{domain}", 5432)
+    assert settings.warm == 0, "how many wait where nobody comes is the WarmPool's own minimum"
 
 
 @EACH
