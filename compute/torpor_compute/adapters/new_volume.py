@@ -48,14 +48,27 @@ def make(volume: Path, seed: Seed, compute: ComputeId) -> bool:
 
 def erase(volume: Path) -> None:
     """Renamed first, so that half of one is never taken for a whole. Raises DataDamaged."""
-    remove_leftovers(volume)
+    finish_erasing(volume)
     with disk.writing_to(volume.parent):
-        volume.rename(volume.with_name(f"{volume.name}{_APART}{_ERASED}"))
+        volume.rename(_erased(volume))
         disk.sync_folder(volume.parent)
+    finish_erasing(volume)
+
+
+def finish_erasing(volume: Path) -> None:
+    """Of what was renamed nothing stays. Raises DataDamaged, naming why something does."""
     remove_leftovers(volume)
+    erased = _erased(volume)
+    if erased.exists():
+        with disk.writing_to(erased):
+            shutil.rmtree(erased)
 
 
 def remove_leftovers(volume: Path) -> None:
-    """What was begun or renamed, and not brought to its end."""
+    """What was begun or renamed, and not brought to its end; what can't be removed stays."""
     for path in volume.parent.glob(f"{volume.name}{_APART}*"):
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _erased(volume: Path) -> Path:
+    return volume.with_name(f"{volume.name}{_APART}{_ERASED}")

@@ -118,7 +118,7 @@ class FileVolume:
         if self._directory.exists():
             self._take_records(epoch, fenced_epoch)
             new_volume.erase(self._directory)
-        new_volume.remove_leftovers(self._directory)
+        new_volume.finish_erasing(self._directory)
 
     def _take_records(self, epoch: Epoch, fenced_epoch: int | None) -> Record | None:
         """The record that was the newest before ours."""

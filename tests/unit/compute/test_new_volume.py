@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from pathlib import Path
 
@@ -111,6 +112,27 @@ async def test_an_erasure_that_was_cut_short_is_brought_to_its_end(place: Path, 
     await agent(place, seed).make()
     place.rename(place.with_name("team.shop~erased"))
     await agent(place, None).erase(Epoch(2), None)
+    assert list(place.parent.iterdir()) == []
+
+
+async def test_erased_is_not_said_while_something_is_left(
+    place: Path, seed: Seed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its user id would be given to another database."""
+    unlink = os.unlink
+
+    def refusing(path: str | Path, *, dir_fd: int | None = None) -> None:
+        if path == "1259":
+            raise OSError(errno.EIO, "Input/output error")
+        unlink(path, dir_fd=dir_fd)
+
+    await agent(place, seed).make()
+    with monkeypatch.context() as failing_disk:
+        failing_disk.setattr(os, "unlink", refusing)
+        for _ in range(2):
+            with pytest.raises(DataDamaged, match=r"~erased .*Input/output error"):
+                await agent(place, None, "c2").erase(Epoch(1), None)
+    await agent(place, None, "c2").erase(Epoch(1), None)
     assert list(place.parent.iterdir()) == []
 
 
