@@ -203,6 +203,8 @@ class Database:
     is_gate_closed: bool = False
     has_stopped_listening: bool = False
     """Since the gates were closed: somebody has to be heard for again before they open."""
+    is_left_in_disorder: bool = False
+    """Some have stopped listening, and others may have had sessions that notified still."""
     nobody_listens: int | None = None
     """The revision of the proxies of which none had anybody to hear for, when it was left."""
 

@@ -23,8 +23,10 @@ ROUNDS_MAX = 2
 def stop(database: Database, run: Run) -> Plan[None]:
     """All gates are closed. Raises why a proxy can't."""
     revision = database.world.proxies.revision
-    database.has_stopped_listening, database.nobody_listens = True, None
+    database.has_stopped_listening = database.is_left_in_disorder = True
+    database.nobody_listens = None
     answers = yield from ask(AskProxies(StopListening(name=database.name, epoch=run.epoch)))
+    database.is_left_in_disorder = False
     told = [answer for answer in answers.values() if isinstance(answer, ListeningStopped)]
     if not any(answer.listens for answer in told):
         database.nobody_listens = revision
@@ -43,10 +45,12 @@ def let_in(database: Database, run: Run, *, is_fresh: bool) -> Plan[None]:
 def start(database: Database, *, is_fresh: bool = False) -> Plan[tuple[str, ...]]:
     """Those proxies of which it is sure that they listen before anybody attaches."""
     heard = yield from _everywhere(database)
-    database.has_stopped_listening, database.nobody_listens = False, None
+    is_sure = not database.is_left_in_disorder
+    database.has_stopped_listening = database.is_left_in_disorder = False
+    database.nobody_listens = None
     if not is_fresh and database.world.may_not_know_all_proxies(database.world.now):
-        return ()  # One that is not registered may let its sessions attach.
-    return tuple(sorted(heard))
+        is_sure = False  # One that is not registered may let its sessions attach.
+    return tuple(sorted(heard)) if is_sure else ()
 
 
 def _everywhere(database: Database) -> Plan[set[str]]:

@@ -177,8 +177,11 @@ def test_nobody_stops_listening_before_all_gates_are_closed() -> None:
     assert not story.all(m.StopListening) and not story.all(m.StartListening)
 
 
-@pytest.mark.parametrize("step", [m.StopListening, m.StopCompute])
-def test_whoever_has_stopped_listening_does_so_again_before_gates_open(step: type[Any]) -> None:
+@pytest.mark.parametrize(("step", "sure"), [(m.StopListening, ()), (m.StopCompute, PROXIES)])
+def test_whoever_has_stopped_listening_does_so_again_before_gates_open(
+    step: type[Any], sure: tuple[str, ...]
+) -> None:
+    """Where one has stopped and another one could not, that one's sessions may have notified."""
     story = awake()
     story.listens = True
     for proxy in PROXIES:
@@ -190,9 +193,9 @@ def test_whoever_has_stopped_listening_does_so_again_before_gates_open(step: typ
     story.until(step)
     story.fail(Busy("its gate is open again"))
     assert story.asks(m.StartListening)
-    assert story.until(m.OpenGate).listening == PROXIES
+    assert story.until(m.OpenGate).listening == sure
     story.rest()
-    assert (info(story).address, info(story).listening) == (address("c1"), PROXIES)
+    assert (info(story).address, info(story).listening) == (address("c1"), sure)
 
 
 def test_who_is_left_behind_may_notify_so_everybody_listens_on() -> None:
@@ -202,6 +205,22 @@ def test_who_is_left_behind_may_notify_so_everybody_listens_on() -> None:
     assert next(plan) == AskProxies(m.CloseGate(name="shop", epoch=1, hold_s=1.0, insists=True))
     with pytest.raises(StopIteration):
         plan.send({"p1": m.GateClosed(parked=1, left=1), "p2": m.GateClosed(parked=1)})
+
+
+def test_whoever_left_sessions_behind_may_have_notified_until_the_stop() -> None:
+    story = awake(agents=3)
+    story.listens = True
+    for proxy in PROXIES:
+        story.world.proxies.registered(proxy)
+        story.sample(proxy, idle_s=0.0)
+    story.world.pool.leaves("c1", 101.0)
+    story.fact(lambda it: facts.agent_leaves(it, "c1", is_news=True))
+    story.until(m.StopListening)
+    story.fail(Busy("its gate is open again"))
+    assert story.until(m.StopCompute).force
+    story.until(m.StartListening)
+    story.rest()
+    assert (info(story).address, info(story).listening) == (address("c2"), ())
 
 
 # --- the compute's connections are shared ------------------------------------------------------
