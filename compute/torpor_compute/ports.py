@@ -146,8 +146,11 @@ class Postgres(Protocol):
         """
         ...
 
-    def processes(self) -> frozenset[int]:
-        """The postmaster's living children; one that Postgres does not list is on its way in."""
+    def processes(self) -> Mapping[int, float]:
+        """The postmaster's living children, each with its age in seconds.
+
+        A young one that Postgres does not list may be on its way in.
+        """
         ...
 
     def memory_bytes(self) -> int:
@@ -163,6 +166,8 @@ class Clients:
     """One line for each, for a person."""
     processes: frozenset[int]
     """Every process that Postgres lists, its own helpers and the agent's backend included."""
+    entry_seconds_max: float
+    """After this a newcomer is listed or has been ended."""
 
 
 class Sql(Protocol):

@@ -82,8 +82,12 @@ class Stopping:
             facts = await self._sql.facts(self._superusers)
             processes = self._postgres.processes()
             found = await self._sql.clients()
-            unlisted = processes - found.processes
-            if found.described or unlisted:
+            newcomers = [
+                process
+                for process, age_s in processes.items()
+                if process not in found.processes and age_s < found.entry_seconds_max
+            ]
+            if found.described or newcomers:
                 return None, found.described or ("a client that is just connecting",)
             await self._sql.close()
             self._postgres.signal(Stop.SMART)

@@ -145,6 +145,19 @@ async def test_a_client_that_is_just_connecting_counts(agents: Agents) -> None:
     await agent.stop()
 
 
+async def test_a_helper_that_postgres_does_not_list_holds_up_no_stop(agents: Agents) -> None:
+    """Once it is too old to be a client that is still on its way in."""
+    agent, storage = await agents.agent(), agents.volume()
+    settings = "shared_preload_libraries = 'pg_prewarm'\nauthentication_timeout = 1s\n"
+    with (Path(storage.directory) / "data" / "postgresql.conf").open("a") as file:
+        file.write(settings)
+    await agent.start(storage)
+    with pytest.raises(Busy, match="just connecting"):
+        await agent.stop(grace_s=0)
+    await agent.stop(grace_s=WAIT_SECONDS_MAX / 2)
+    assert record(storage)["state"] == "released"
+
+
 async def test_no_session_is_cut_however_it_comes(agents: Agents) -> None:
     """Clients come and go while one stop after the other is tried, until one succeeds."""
     agent = await agents.agent()

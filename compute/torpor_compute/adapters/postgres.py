@@ -149,9 +149,9 @@ class PostgresProcess:
         finally:
             self._child.send(signal.SIGCONT)
 
-    def processes(self) -> frozenset[int]:
+    def processes(self) -> dict[int, float]:
         assert self._child is not None
-        return frozenset(proc.children_of(self._child.pid))
+        return {pid: proc.age_of(pid) for pid in proc.children_of(self._child.pid)}
 
     def memory_bytes(self) -> int:
         assert self._child is not None

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
+_START = 19
+"""The field ``starttime``, counted from the state on."""
+
 _PROC = Path("/proc")
+
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -24,6 +30,14 @@ def children_of(parent: int) -> list[int]:
 def state_of(pid: int) -> str:
     """One letter; ``X`` for a process that is not there."""
     return _stat(pid)[0]
+
+
+def age_of(pid: int) -> float:
+    """Seconds since its start, at most a tick too many; 0 for a process that is not there."""
+    started = _stat(pid)[_START:][:1]
+    if not started:
+        return 0.0
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(started[0]) / _TICKS_PER_SECOND
 
 
 def memory_of(pid: int) -> tuple[int, int]:

@@ -50,7 +50,9 @@ CLIENTS = """
 SELECT a.pid, a.backend_type, coalesce(a.usename, '') AS usename,
        coalesce(a.application_name, '') AS application_name,
        coalesce(a.state, 'connecting') AS state, coalesce(a.datname, '') AS datname,
-       '' AS command, a.usesysid IS NOT DISTINCT FROM 10 AS is_own
+       '' AS command, a.usesysid IS NOT DISTINCT FROM 10 AS is_own,
+       extract(epoch FROM current_setting('authentication_timeout')::interval)::float8
+         AS authentication_s
 FROM pg_stat_activity a
 """
 

@@ -51,6 +51,13 @@ ROLES_MAX = 10_000
 
 _RETRY_SECONDS = 0.01
 
+_ENTRY_STEPS = 2
+"""Before Postgres 18 lists a newcomer it waits for its first message, then for its login: each for
+``authentication_timeout`` at most."""
+
+_ENTRY_SPARE_SECONDS = 1.0
+"""From the start of a newcomer's process to its first timer."""
+
 _DATABASE = "postgres"
 """Not ``template1``: nobody could create a database while we are connected to that."""
 
@@ -147,6 +154,7 @@ class AdminSql:
                     if row["backend_type"] in CLIENT_KINDS and not row["is_own"]
                 ),
                 processes=frozenset(row["pid"] for row in rows),
+                entry_seconds_max=_ENTRY_STEPS * rows[0]["authentication_s"] + _ENTRY_SPARE_SECONDS,
             )
 
         return await self._ask(ask)

@@ -61,6 +61,11 @@ SHARED_BUFFERS_MIB_PER_CU_MAX = _MEMORY_MIB_PER_CU // 4
 CACHE_MIB_PER_CU = _MEMORY_MIB_PER_CU * 3 // 4
 """What the planner may expect to find cached."""
 
+AUTHENTICATION_SECONDS_MAX = 15
+"""For a newcomer to say who it is; Postgres's own default is a minute. They are proxies, who say it
+at once. Until this has passed since its start, a helper that Postgres does not list (that of
+pg_prewarm) could as well be a newcomer, and holds up a stop."""
+
 PARALLEL_WORKERS_MAX = 8
 """Postgres's own default of ``max_worker_processes``."""
 
@@ -160,6 +165,7 @@ def config_text(size: Size, data: str) -> str:
     """The file that a reload reads: ours first, so that the database's own settings outrank it."""
     lines = [f"# By the agent, for {size.cu.normalize():f} CU."]
     lines += [f"{name} = {_quoted(value)}" for name, value in reload_options(size).items()]
+    lines += [f"authentication_timeout = {AUTHENTICATION_SECONDS_MAX}s"]
     lines += [f"include {_quoted(f'{data}/postgresql.conf')}"]
     return "\n".join(lines) + "\n"
 

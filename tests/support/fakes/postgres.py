@@ -18,6 +18,8 @@ from torpor_compute.ports import Launch, StartTimes, Stop
 OWN = frozenset({1, 2})
 """Its helpers, and the agent's backend."""
 
+ENTRY_SECONDS_MAX = 30.0
+
 APP = RoleRow("app", None, True, False, True, None, -1)
 
 
@@ -58,6 +60,8 @@ class FakePostgres:
         self.is_stopping = False
         self.on_their_way: set[int] = set()
         """Processes that nobody lists yet."""
+        self.unlisted: set[int] = set()
+        """Helpers that are never listed."""
         self.clients: dict[int, str] = {}
         self._story = story
         self._end = asyncio.Event()
@@ -122,8 +126,9 @@ class FakePostgres:
             self._story.append("go on")
             self._may_enter.set()
 
-    def processes(self) -> frozenset[int]:
-        return OWN | self.clients.keys() | self.on_their_way
+    def processes(self) -> dict[int, float]:
+        young = self.clients.keys() | self.on_their_way
+        return dict.fromkeys(OWN | self.unlisted, 2 * ENTRY_SECONDS_MAX) | dict.fromkeys(young, 0.0)
 
     def memory_bytes(self) -> int:
         return 4096 * len(self.processes())

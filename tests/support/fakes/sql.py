@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from support.fakes.postgres import OWN, FakePostgres, Server
+from support.fakes.postgres import ENTRY_SECONDS_MAX, OWN, FakePostgres, Server
 from torpor_api.facts import Activity, LoginFacts, RoleFacts
 from torpor_api.failures import Failure, Unavailable
 from torpor_api.resource import DatabaseSpec, Role
@@ -54,7 +54,7 @@ class FakeSql:
         found = tuple(f"client backend {pid} of {user}" for pid, user in clients.items())
         if self._compute.clients_by_look:
             found = self._compute.clients_by_look.pop(0)
-        return Clients(described=found, processes=OWN | clients.keys())
+        return Clients(found, OWN | clients.keys(), ENTRY_SECONDS_MAX)
 
     async def make_match(self, spec: DatabaseSpec, verifiers: Mapping[str, str]) -> None:
         server = self._server()

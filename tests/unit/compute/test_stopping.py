@@ -44,6 +44,12 @@ async def test_somebody_is_on_the_way_in(world: FakeCompute) -> None:
     assert world.postgres.is_running and world.story == ["pause", "go on"]
 
 
+async def test_a_helper_that_is_never_listed_is_no_client(world: FakeCompute) -> None:
+    world.postgres.unlisted = {3}
+    await stopping(world).order(StopCompute(epoch=1, grace_s=0))
+    assert world.story == ["pause", "close", "smart", "go on"]
+
+
 async def test_somebody_leaves_in_time(world: FakeCompute) -> None:
     world.clients_by_look = [("app",), ("app",)]
     await stopping(world).order(StopCompute(epoch=1, grace_s=10))
