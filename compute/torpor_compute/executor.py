@@ -223,6 +223,7 @@ class Agent:
         return started
 
     async def _erase(self, request: EraseStorage) -> None:
+        self._tell(AgentLeaving(compute=self._compute, leaves_in_s=0.0))
         volume = self._volume_of(request.storage)
         try:
             await volume.erase(Epoch(request.epoch), request.fenced_epoch)

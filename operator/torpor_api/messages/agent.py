@@ -203,10 +203,10 @@ class PostgresBack(Event):
 
 
 class AgentLeaving(Event):
-    """Agent to autoscaler: it was told to end, and lets its Postgres go on for ``leaves_in_s``.
+    """Agent to autoscaler: nobody gets it any more.
 
-    Time for its sessions to move elsewhere; who has none takes no claim any more. After that it
-    ends whoever is still there, and stops.
+    It was told to end, and lets its Postgres go on for ``leaves_in_s``: time for its sessions to
+    move elsewhere, after which it ends whoever is still there, and stops. Or it erases a volume.
     """
 
     compute: str

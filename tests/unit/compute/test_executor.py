@@ -374,8 +374,11 @@ async def test_a_volume_that_may_be_made_is_made_first(agent: Agent, world: Fake
     assert started.steps[0].name == "new volume"
 
 
-async def test_an_erasure_is_a_claim_for_good(agent: Agent, world: FakeCompute) -> None:
+async def test_an_erasure_is_a_claim_for_good(
+    agent: Agent, world: FakeCompute, told: list[m.Event]
+) -> None:
     await agent.erase(ERASE)
+    assert told == [m.AgentLeaving(compute="c1", leaves_in_s=0.0)], "nobody else claims it"
     await agent.erase(ERASE)
     assert world.story == ["erase"] and not world.disk.is_there
     assert agent.state().state == "stopped"
