@@ -65,7 +65,7 @@ class Autoscaler:
             endpoint=settings.endpoint,
             now=clock.now(),
             tells_of_rest=isinstance(settings.cluster, OnKubernetes),
-            has_volumes=isinstance(settings.cluster, OnKubernetes),
+            pool=settings.cluster.pool if isinstance(settings.cluster, OnKubernetes) else "",
         )
         self._executor = Executor(self.world, cluster, agents, proxies, clock)
         self.fleet = Fleet(self.world, self._executor, agents, proxies)

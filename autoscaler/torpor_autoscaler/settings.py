@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torpor_api.failures import InvalidRequest
 from torpor_api.resource import Endpoint
+from torpor_api.values import WARM_MAX
 from torpor_channel.address import Address, TcpAddress, parse_address, parse_tcp
 
 WAKE_DEADLINE_S = 55.0
@@ -16,9 +17,6 @@ WAKE_DEADLINE_S = 55.0
 
 SUSPEND_DEADLINE_S = 60.0
 """For a person's wish: reports of all proxies, a checkpoint and a stop."""
-
-WARM_MAX = 1000
-
 
 KUBERNETES = "kubernetes"
 """In place of a socket's path: the cluster is that of an API server."""
@@ -34,7 +32,7 @@ class OnKubernetes:
     system_namespace: str
     """Where computes, warm pools and the system's Secrets are."""
     pool: str
-    """The name of the WarmPool whose computes are claimed."""
+    """The WarmPool in which ``warm`` agents wait. Those of others wait as these say themselves."""
     kubeconfig: Path | None
     """None: the ServiceAccount of the pod, or what kubectl would take."""
 

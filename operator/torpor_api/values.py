@@ -53,6 +53,9 @@ TIMESTAMP_CHARACTERS_MAX = 40
 
 CONDITIONS_MAX = 16
 
+WARM_MAX = 1000
+"""Computes of one pool that wait: a process or a pod each. More is a mistake, or several pools."""
+
 STATUS_LINE_CHARACTERS_MAX = 1024
 """Of a line for people in a status; clients choose what some of them repeat."""
 

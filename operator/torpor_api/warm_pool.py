@@ -21,12 +21,9 @@ from pydantic import (
 
 from torpor_api.brief import brief
 from torpor_api.resource import API_VERSION, Condition, Metadata
-from torpor_api.values import CONDITIONS_MAX, ApiModel, PostgresVersion, Size
+from torpor_api.values import CONDITIONS_MAX, WARM_MAX, ApiModel, PostgresVersion, Size
 
 WARM_POOL_KIND: Final = "WarmPool"
-
-WARM_MAX = 1000
-"""Of one pool: a pod each. More is a mistake, or several pools."""
 
 _QUANTITY = re.compile(r"[0-9]{1,12}(\.[0-9]{1,3})?(m|Ki|Mi|Gi|Ti|k|M|G|T)?", re.ASCII)
 QUANTITY_CHARACTERS_MAX = 18

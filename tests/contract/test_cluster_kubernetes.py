@@ -152,9 +152,9 @@ async def condition(world: World, name: str, type: str) -> dict[str, Any]:
 
 async def test_how_many_shall_wait_stands_in_the_pools_status(world: World) -> None:
     with pytest.raises(NotFound):
-        await world.ask(m.SetWarmPool(size=3))
+        await world.ask(m.SetWarmPool(size=3, pool="default"))
     await world.people.make_pool()
-    await world.ask(m.SetWarmPool(size=3))
+    await world.ask(m.SetWarmPool(size=3, pool="default"))
     assert await world.people.wanted() == 3
 
 

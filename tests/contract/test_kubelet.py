@@ -48,7 +48,7 @@ async def test_whatever_ends_a_compute_the_kubelet_says_so_and_then_it_is_gone(
     async with own_namespace(kube) as system:
         head = {"name": "shop", "namespace": system}
         await kube.create(SERVERLESS_DATABASE, {"metadata": head, "spec": {}})
-        cluster, heard = KubernetesCluster(kube, system_namespace=system, pool="none"), Heard()
+        cluster, heard = KubernetesCluster(kube, system_namespace=system), Heard()
         await cluster.start(heard)
         try:
             for name, script in (("deaf", DEAF), ("full", OUT_OF_MEMORY)):

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 from simulation.kube_port import FailingKube
-from simulation.town import Life, Town
+from simulation.town import SETTINGS, Life, Town
 from support.fake_kube.errors import ApiError
 from support.fake_kube.objects import Key, Objects
 from support.fakes.agent import FakeAgent
@@ -25,6 +26,7 @@ from torpor_api.phases import Phase
 from torpor_api.resource import ServerlessDatabase
 from torpor_autoscaler.adapters.kubernetes.cluster import KubernetesCluster
 from torpor_autoscaler.adapters.kubernetes.documents import known_from
+from torpor_autoscaler.settings import OnKubernetes
 from torpor_kube import kinds, names
 from torpor_kube.documents import metadata, name_of
 from torpor_kube.fencing import why_not_gone
@@ -189,9 +191,11 @@ class KubeCluster(FakeCluster):
 class KubeLife(Life):
     """Its adapter is the real one."""
 
+    settings = replace(SETTINGS, cluster=OnKubernetes(SYSTEM, POOL, None))
+
     def __init__(self, town: KubeTown) -> None:
         self._kube = FailingKube(town.kube.objects, town.network, town.random)
-        self._adapter = KubernetesCluster(self._kube, system_namespace=SYSTEM, pool=POOL)
+        self._adapter = KubernetesCluster(self._kube, system_namespace=SYSTEM)
         self._start: asyncio.Task[None] | None = None
         super().__init__(town)
 
@@ -221,6 +225,9 @@ class KubeLife(Life):
 
 class KubeTown(Town):
     """Everything there is, on Kubernetes."""
+
+    def _told_by_cluster(self, event: m.Event) -> None:
+        """What is so the adapter's watches tell, and nobody else."""
 
     def drain(self, agent: FakeAgent, leave_s: float) -> None:
         """Its pod is evicted; mostly: a kubelet whose node shuts down tells its agents alone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from random import Random
 from typing import Any
@@ -27,6 +28,8 @@ class Network:
         self.weather: Weather = CALM
         self._tasks: dict[asyncio.Task[Any], None] = {}
         self._last_arrival: dict[object, float] = {}
+        self._goes_on: dict[object, asyncio.Event] = {}
+        """Of each connection that holds a request up."""
 
     async def ask(
         self,
@@ -35,8 +38,14 @@ class Network:
         *,
         timeout_s: float,
         lost: asyncio.Event | None = None,
+        connection: object = None,
     ) -> Any:
-        """The answer, or Unavailable; ``lost`` ends the connection while it is under way."""
+        """The answer, or Unavailable; ``lost`` ends the connection while it is under way.
+
+        On one ``connection`` nothing overtakes what was asked before it.
+        """
+        if connection in self._goes_on:
+            self._goes_on[connection].set()
         dice, weather = self._random.random(), self.weather
         if dice < weather.lose_request:
             await self._hop()
@@ -45,7 +54,7 @@ class Network:
         loses_reply = dice < weather.lose_reply
         dice -= weather.lose_reply
         late_s = self._random.uniform(0, STALL_S_MAX) if 0 <= dice < weather.stall else 0.0
-        work = self.background(self._work(answer, request, late_s))
+        work = self.background(self._work(answer, request, late_s, connection))
         done = await self._first(work, lost, timeout_s)
         if loses_reply or not done:
             raise Unavailable("no answer (lose_reply)" if loses_reply else "no answer in time")
@@ -76,13 +85,26 @@ class Network:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _work(self, answer: Answer, request: m.Request[Any], late_s: float) -> Any:
+    async def _work(
+        self, answer: Answer, request: m.Request[Any], late_s: float, connection: object
+    ) -> Any:
         await self._hop()
-        await asyncio.sleep(late_s)
+        if connection is None or not late_s:
+            await asyncio.sleep(late_s)
+        else:
+            await self._held_up(connection, late_s)
         try:
             return await answer(request)
         except asyncio.CancelledError:
             raise Unavailable("whoever was asked has died") from None
+
+    async def _held_up(self, connection: object, late_s: float) -> None:
+        goes_on = self._goes_on.setdefault(connection, asyncio.Event())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(late_s):
+                await goes_on.wait()
+        if self._goes_on.get(connection) is goes_on:
+            del self._goes_on[connection]
 
     async def _first(
         self, work: asyncio.Task[Any], lost: asyncio.Event | None, timeout_s: float

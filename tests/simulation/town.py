@@ -50,13 +50,15 @@ class Clock:
 class Life:
     """One life of the autoscaler: what it has asked stays asked when it dies, it hears no more."""
 
+    settings = SETTINGS
+
     def __init__(self, town: Town) -> None:
         self._town = town
         self._network = town.network
         self.ended = asyncio.Event()
         self.registered: dict[str, FakeProxy] = {}
         self.autoscaler = Autoscaler(
-            SETTINGS, self, _AgentsPort(self), _ProxiesPort(self), town.clock
+            self.settings, self, _AgentsPort(self), _ProxiesPort(self), town.clock
         )
 
     def begin(self) -> None:
@@ -96,7 +98,9 @@ class Life:
         """What each answers, or why it does not."""
         asked = dict(self.registered)
         questions = [
-            self._network.ask(proxy.answer, request, timeout_s=timeout_s)
+            self._network.ask(
+                proxy.answer, request, timeout_s=timeout_s, connection=(self, "asks", proxy.name)
+            )
             for proxy in asked.values()
         ]
         answers = await asyncio.gather(*questions, return_exceptions=True)

@@ -83,7 +83,7 @@ async def own_namespace(kube: Kube) -> AsyncIterator[str]:
 @contextlib.asynccontextmanager
 async def answering(kube: Kube, system: str) -> AsyncIterator[Handlers]:
     """The adapter's answers, and people's for what is asked of them."""
-    cluster = KubernetesCluster(kube, system_namespace=system, pool="default")
+    cluster = KubernetesCluster(kube, system_namespace=system)
     people, heard = People(kube, system), Heard()
 
     async def answer(request: m.Request[Any]) -> m.Message:

@@ -75,7 +75,7 @@ async def opened() -> AsyncIterator[World]:
         fake = await ending.enter_async_context(FakeKube().serving())
         kube = await ending.enter_async_context(client(at(fake.url)))
         await kube.create(NAMESPACE, {"metadata": {"name": SYSTEM}})
-        cluster = KubernetesCluster(kube, system_namespace=SYSTEM, pool="default")
+        cluster = KubernetesCluster(kube, system_namespace=SYSTEM)
         ending.push_async_callback(cluster.close)
         heard = Heard()
         await cluster.start(heard)

@@ -175,7 +175,7 @@ def _has_reserved(database: Database) -> bool:
     if database.has_own_volume:
         return True
     version = database.resource.spec.postgres_version
-    return database.world.pool.reserve(database.name, version) is not None
+    return database.world.pool.reserve(database.name, version, pool=database.pool) is not None
 
 
 def _next_look(database: Database, run: Run, decision: Decision) -> float | None:

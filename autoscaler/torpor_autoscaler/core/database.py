@@ -252,6 +252,11 @@ class Database:
         return self.world.has_volumes and self.resource.spec.storage.mode == "dedicated"
 
     @property
+    def pool(self) -> str:
+        """Whose computes reach its volume; one machine has one pool, without a name."""
+        return self.resource.spec.pool if self.world.has_volumes else ""
+
+    @property
     def size(self) -> Size:
         """That a compute of it shall have."""
         spec = self.resource.spec

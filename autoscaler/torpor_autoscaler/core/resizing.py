@@ -115,7 +115,7 @@ def _reserve(database: Database, run: Run) -> AgentInfo | None:
     """A compute to move to; None: one is on its way, and nobody waits behind closed gates."""
     version = database.resource.spec.postgres_version
     avoided = _avoided_node(database, run)
-    return database.world.pool.reserve(database.name, version, not_on=avoided)
+    return database.world.pool.reserve(database.name, version, pool=database.pool, not_on=avoided)
 
 
 def _is_move_needed(database: Database, run: Run, sizing: Sizing) -> bool:
@@ -128,7 +128,8 @@ def _may_move(database: Database, run: Run, sizing: Sizing, now: float) -> bool:
         return False
     avoided = _avoided_node(database, run)
     version = database.resource.spec.postgres_version
-    return avoided is None or database.world.pool.has_free(version, not_on=avoided)
+    pool = database.world.pool
+    return avoided is None or pool.has_free(version, pool=database.pool, not_on=avoided)
 
 
 def _avoided_node(database: Database, run: Run) -> str | None:

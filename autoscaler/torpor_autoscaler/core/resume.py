@@ -125,6 +125,7 @@ def _take_agent(database: Database) -> Plan[AgentInfo | None]:
             agent = pool.take(
                 database.name,
                 database.resource.spec.postgres_version,
+                pool=database.pool,
                 with_own_volume=database.has_own_volume,
             )
         if agent is not None:

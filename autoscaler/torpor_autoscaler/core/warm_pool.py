@@ -2,30 +2,48 @@
 
 An agent that was taken once is never given out again, whatever came of it. How many wait is a fixed
 number here; this is the place where it will follow from how often databases wake.
+
+On a cluster there are several pools, each with a volume that only its own computes mount: a
+database gets none of another pool's. One machine has one pool, and it has no name.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import inf
 
 from torpor_api.messages import AgentInfo
+from torpor_api.values import WARM_MAX
 
 GONE_REMEMBERED_MAX = 10_000
 """News that is older than so many deaths of computes does not come any more."""
 
 
-class WarmPool:
-    """Every agent that the cluster has told of, and who was taken."""
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Of one pool: what the cluster should hear of again when it changes."""
 
-    def __init__(self, size: int) -> None:
+    size: int
+    """How many agents shall be warm."""
+    claimed: tuple[str, ...]
+    waiting: tuple[str, ...]
+
+
+class WarmPool:
+    """Every agent that the cluster has told of, of whichever pool, and who was taken."""
+
+    def __init__(self, size: int, pool: str = "") -> None:
+        """``size``: so many wait in this pool at all times; in others as many as they say."""
         self._size = size
+        self._pool = pool
+        self._pools = {pool}
         self._agents: dict[str, AgentInfo] = {}
         self._taken: set[str] = set()
         self._gone: dict[str, None] = {}
         """The latest that are gone: late news of them must not bring them back."""
-        self._waiting: dict[str, bool] = {}
-        """Databases, and whether each needs a compute with its own volume: those are made for it,
-        whatever is warm."""
+        self._waiting: dict[str, str | None] = {}
+        """Databases, and in which pool; None: for a compute with its own volume, which is made for
+        it, whatever is warm."""
         self._bound: dict[str, str] = {}
         self._reserved: dict[str, str] = {}
         """Kept for a database that may yet need none: not taken, and given to no other."""
@@ -33,16 +51,39 @@ class WarmPool:
         """Those that were told to end, and until when their Postgres goes on."""
         self._has_returned = False
         self.revision = 0
-        """Grows whenever the cluster should hear of ``size_wanted`` or ``claimed`` again."""
+        """Grows whenever a need may have changed."""
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """Those that were ever spoken of."""
+        return tuple(self._pools)
 
     @property
     def size_wanted(self) -> int:
-        """With a pool of 0 an agent is started only when somebody waits for one.
+        """In all pools."""
+        return sum(self.need(pool).size for pool in self._pools)
 
-        A reserved one is still warm, and none that others could have.
+    def need(self, pool: str) -> Need:
+        """With a size of 0 an agent is started only when somebody waits for one.
+
+        A reserved one is still warm, and none that others could have. On a cluster everybody who
+        waits gets one started at once. On one machine they would only keep each other from the
+        cores: one at a time, and the next when that is claimed.
         """
-        is_awaited = not all(self._waiting.values())
-        return max(self._size, 1 if is_awaited else 0) + len(self._reserved)
+        waiting = tuple(name for name, where in self._waiting.items() if where == pool)
+        started = len(waiting) if self._pool else min(len(waiting), 1)
+        reserved = sum(self._is_warm_in(pool, compute) for compute in self._reserved.values())
+        least = self._size if pool == self._pool else 0
+        return Need(
+            size=min(max(least, started) + reserved, WARM_MAX),
+            # A cluster's records say who is claimed.
+            claimed=() if self._pool else self.claimed,
+            waiting=waiting,
+        )
+
+    def _is_warm_in(self, pool: str, compute: str) -> bool:
+        agent = self._agents.get(compute)
+        return agent is not None and agent.pool == pool and not agent.database
 
     @property
     def waiting(self) -> tuple[str, ...]:
@@ -55,8 +96,14 @@ class WarmPool:
             self._bury(agent.compute)
         elif agent.compute not in self._gone:
             self._agents[agent.compute] = agent
+            self._note_pool(agent.pool)
             if agent.is_leaving:
                 self.leaves(agent.compute, inf)
+
+    def _note_pool(self, pool: str) -> None:
+        if pool and pool not in self._pools:
+            self._pools.add(pool)
+            self.revision += 1
 
     def leaves(self, compute: str, until: float) -> bool:
         """It was told to end, and nobody gets it any more; whether that is news."""
@@ -124,24 +171,29 @@ class WarmPool:
         return tuple(self._agents)
 
     def take(
-        self, database: str, postgres_version: str | None, *, with_own_volume: bool = False
+        self,
+        database: str,
+        postgres_version: str | None,
+        *,
+        pool: str = "",
+        with_own_volume: bool = False,
     ) -> AgentInfo | None:
         """The agent that has been warm for longest, for good; None: the database waits.
 
         One that was reserved for the database comes first. ``with_own_volume``: one that was made
         for this database alone.
         """
-        agent = self.reserve(database, postgres_version, with_own_volume=with_own_volume)
+        agent = self.reserve(database, postgres_version, pool=pool, with_own_volume=with_own_volume)
         if agent is not None:
             del self._reserved[database]
             self.bind(database, agent.compute)
         return agent
 
-    def has_free(self, postgres_version: str | None, *, not_on: str) -> bool:
+    def has_free(self, postgres_version: str | None, *, pool: str = "", not_on: str) -> bool:
         """Whether one is warm on another node."""
+        wanted = _Wanted(postgres_version, pool, "", not_on)
         return any(
-            self._is_free(compute) and _is_of(agent, postgres_version, "", not_on)
-            for compute, agent in self._agents.items()
+            self._is_free(compute) and wanted.fits(agent) for compute, agent in self._agents.items()
         )
 
     def reserve(
@@ -149,6 +201,7 @@ class WarmPool:
         database: str,
         postgres_version: str | None,
         *,
+        pool: str = "",
         with_own_volume: bool = False,
         not_on: str | None = None,
     ) -> AgentInfo | None:
@@ -157,20 +210,25 @@ class WarmPool:
         ``not_on``: a node that it must not be on.
         """
         owner = database if with_own_volume else ""
+        wanted = _Wanted(postgres_version, pool, owner, not_on)
         kept = self._agents.get(self._reserved.get(database, ""))
-        if kept is not None and _is_of(kept, postgres_version, owner, not_on):
+        if kept is not None and wanted.fits(kept):
             return kept
         self.release(database)
         for compute, agent in self._agents.items():
-            if self._is_free(compute) and _is_of(agent, postgres_version, owner, not_on):
+            if self._is_free(compute) and wanted.fits(agent):
                 self._reserved[database] = compute
                 self.revision += 1
                 self.stop_waiting(database)
                 return agent
-        if database not in self._waiting:
-            self._waiting[database] = with_own_volume
-            self.revision += 1
+        self._wait(database, None if with_own_volume else pool)
         return None
+
+    def _wait(self, database: str, pool: str | None) -> None:
+        if database not in self._waiting or self._waiting[database] != pool:
+            self._waiting[database] = pool
+            self._note_pool(pool or "")
+            self.revision += 1
 
     def has_reserved(self, database: str) -> bool:
         """Still: it may have been told to end, or be gone."""
@@ -197,7 +255,19 @@ class WarmPool:
             self.revision += 1
 
 
-def _is_of(agent: AgentInfo, postgres_version: str | None, owner: str, not_on: str | None) -> bool:
-    is_elsewhere = not_on is None or agent.node != not_on
-    is_right = agent.database == owner and postgres_version in (None, agent.postgres_version)
-    return is_right and is_elsewhere
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What an agent has to be like; ``owner``: made for this database alone."""
+
+    postgres_version: str | None
+    pool: str
+    owner: str
+    not_on: str | None
+
+    def fits(self, agent: AgentInfo) -> bool:
+        reaches_volume = agent.database == self.owner and bool(
+            self.owner or agent.pool == self.pool
+        )
+        is_elsewhere = self.not_on is None or agent.node != self.not_on
+        is_right = self.postgres_version in (None, agent.postgres_version)
+        return reaches_volume and is_elsewhere and is_right

@@ -23,18 +23,19 @@ class World:
         endpoint: Endpoint,
         now: float,
         tells_of_rest: bool = False,
-        has_volumes: bool = False,
+        pool: str = "",
     ) -> None:
+        """``pool``: in which ``warm`` agents wait; empty: there is but one, on one machine."""
         self.limits = limits
-        self.pool = WarmPool(warm)
+        self.pool = WarmPool(warm, pool)
         self.proxies = Proxies(limits.proxy_forget_s)
         self.endpoint = endpoint
         self.tells_of_rest = tells_of_rest
         """Whether a database that sleeps says in its record that it is ready, at each generation:
         where people and their tools wait for that (``kubectl wait --for=condition=Ready``)."""
-        self.has_volumes = has_volumes
-        """Whether a database may have a volume of its own, and needs a compute made for it then.
-        On one machine every compute reaches every folder."""
+        self.has_volumes = bool(pool)
+        """Whether computes mount volumes: their pool's, or a database's own, and then they are made
+        for it. On one machine every compute reaches every folder."""
         self.blind_until = now + limits.start_grace_s
         self.now = now
         """Seconds of the monotonic clock at the latest fact or outcome; the shell sets it."""

@@ -10,6 +10,7 @@ from pydantic import Field
 from torpor_api.facts import LoginFacts
 from torpor_api.messages.base import Done, Event, Message, Request
 from torpor_api.resource import DatabaseStatus, ServerlessDatabase
+from torpor_api.values import WARM_MAX
 
 # --- the resource store -----------------------------------------------------------------------
 
@@ -120,7 +121,9 @@ class AgentInfo(Message):
     size: AgentSize | None = None
     """None: nobody limits it (on one machine)."""
     database: str = ""
-    """The only one that it may serve: it has that database's own volume. Empty: any."""
+    """The only one that it may serve: it has that database's own volume. Empty: any of its pool."""
+    pool: str = ""
+    """Whose volume it has, so whose databases it may serve. Empty on one machine, which has one."""
     node: str = ""
     """Where it runs; empty: there is but one machine."""
     is_leaving: bool = False
@@ -154,12 +157,18 @@ class ResizeCompute(Request[Done]):
 
 
 class SetWarmPool(Request[Done]):
-    """How many agents shall serve nobody yet; claimed ones don't count."""
+    """How many agents of a pool shall serve nobody yet; claimed ones don't count.
+
+    NotFound where there is no such pool.
+    """
 
     reply: ClassVar = Done
-    size: Annotated[int, Field(ge=0, le=1000)]
+    size: Annotated[int, Field(ge=0, le=WARM_MAX)]
     claimed: tuple[str, ...] = ()
-    """Computes that are bound to a database: all others count as warm."""
+    """Computes that are bound to a database: all others count as warm. On Kubernetes the records
+    say so."""
+    pool: str = ""
+    """Empty: the only one, on one machine."""
 
 
 class ConfirmGone(Request[Done]):

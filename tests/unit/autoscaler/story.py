@@ -37,6 +37,9 @@ from torpor_autoscaler.core.world import World
 
 RequestT = TypeVar("RequestT", bound=m.Message)
 
+POOL = "default"
+"""Of computes where they mount volumes."""
+
 STEPS_MAX = 500
 """More actions than any story needs: the plan goes in circles."""
 
@@ -45,8 +48,10 @@ FACTS = LoginFacts(roles=(RoleFacts(name="app", verifier="v1"),))
 STORED_FACTS = LoginFacts(roles=(RoleFacts(name="app", verifier="v0"),))
 
 
-def agent(number: int) -> m.AgentInfo:
-    return m.AgentInfo(compute=f"c{number}", address=f"/run/c{number}.sock", postgres_version="18")
+def agent(number: int, pool: str = "") -> m.AgentInfo:
+    return m.AgentInfo(
+        compute=f"c{number}", address=f"/run/c{number}.sock", postgres_version="18", pool=pool
+    )
 
 
 def address(compute: str) -> m.ComputeAddress:
@@ -81,11 +86,11 @@ class Story:
             endpoint=endpoint,
             now=0.0,
             tells_of_rest=tells_of_rest,
-            has_volumes=has_volumes,
+            pool=POOL if has_volumes else "",
         )
         self.world.now = 100.0
         for number in range(1, agents + 1):
-            self.world.pool.learn(agent(number))
+            self.world.pool.learn(agent(number, POOL if has_volumes else ""))
         self.record = resource(status, **spec)
         self.asked: list[m.Message] = []
         """Every request so far, in order."""

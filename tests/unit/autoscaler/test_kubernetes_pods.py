@@ -9,6 +9,7 @@ from torpor_kube.names import (
     DATABASE_LABEL,
     DATABASE_NAMESPACE_LABEL,
     DEDICATED_LABEL,
+    POOL_LABEL,
     POSTGRES_VERSION_LABEL,
 )
 
@@ -26,9 +27,10 @@ def pod(ip: str = "10.0.0.7", ready: str = "True", **metadata: Any) -> dict[str,
 
 
 def test_an_agent_is_found_where_its_pod_is() -> None:
-    compute = compute_from(pod(labels={POSTGRES_VERSION_LABEL: "17"}))
+    compute = compute_from(pod(labels={POSTGRES_VERSION_LABEL: "17", POOL_LABEL: "fast"}))
     assert compute.info.address == "10.0.0.7:7433"
     assert (compute.info.compute, compute.info.postgres_version) == ("compute-default-x", "17")
+    assert compute.info.pool == "fast"
     assert compute.is_ready and not compute.info.is_leaving and not compute.is_gone
 
 

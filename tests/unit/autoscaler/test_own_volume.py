@@ -12,7 +12,7 @@ from torpor_autoscaler.core import facts, why
 from torpor_autoscaler.core.actions import Wait
 from unit.autoscaler.story import Story, agent
 
-DEDICATED = {"storage": {"mode": "dedicated"}}
+DEDICATED: dict[str, Any] = {"storage": {"mode": "dedicated"}}
 
 
 def asleep(status: DatabaseStatus | None = None, **more: Any) -> Story:
@@ -49,6 +49,16 @@ def test_a_wake_has_one_made_and_takes_no_warm_one() -> None:
     status = story.record.status
     assert (status.compute, status.epoch, status.awaits_compute) == ("c3", 1, False)
     assert story.answers()
+
+
+def test_nor_is_one_of_another_pool_for_a_database_of_this_one() -> None:
+    story = Story(has_volumes=True, pool="fast")
+    story.wake()
+    story.rest()
+    assert not story.all(m.StartCompute) and story.world.pool.need("fast").size == 1
+    story.world.pool.learn(agent(3, "fast"))
+    story.fact(lambda database: None).rest()
+    assert story.record.status.compute == "c3"
 
 
 def test_another_s_compute_is_not_for_it_nor_its_own_for_others() -> None:

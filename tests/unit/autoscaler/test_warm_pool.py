@@ -11,6 +11,16 @@ from torpor_autoscaler.core.warm_pool import WarmPool
 from unit.autoscaler.story import agent
 
 
+def of_cluster(**pools: int) -> WarmPool:
+    """So many computes of each; c1 is the oldest."""
+    made, number = WarmPool(1, "default"), 0
+    for name, count in pools.items():
+        for _ in range(count):
+            number += 1
+            made.learn(agent(number, name))
+    return made
+
+
 def pool(agents: int, size: int = 2) -> WarmPool:
     made = WarmPool(size)
     for number in range(1, agents + 1):
@@ -139,3 +149,33 @@ def test_another_postgres_than_was_reserved_may_be_needed() -> None:
     agents.reserve("a", "18")
     assert agents.take("a", "17") is None
     assert agents.take("b", "18") == agent(1)
+
+
+def test_a_compute_of_another_pool_has_not_the_volume() -> None:
+    agents = of_cluster(default=1, fast=2)
+    assert agents.has_free(None, pool="fast", not_on="n9")
+    assert agents.take("a", None, pool="fast") == agent(2, "fast")
+    assert agents.reserve("b", None, pool="fast") == agent(3, "fast")
+    assert agents.take("c", None, pool="fast") is None
+    assert not agents.has_free(None, pool="fast", not_on="n9")
+    assert agents.take("c", None, pool="default") == agent(1, "default")
+
+
+def test_each_pool_is_told_of_those_who_wait_in_it() -> None:
+    agents = of_cluster(default=0)
+    for name in ("a", "b", "c"):
+        agents.take(name, None, pool="fast")
+    assert set(agents.pools) == {"default", "fast"}
+    assert (agents.need("fast").size, agents.need("default").size) == (3, 1)
+    agents.learn(agent(1, "fast"))
+    agents.take("a", None, pool="fast")
+    assert (agents.need("fast").size, agents.need("default").size) == (2, 1)
+    assert agents.need("fast").claimed == ()  # The records say so.
+
+
+def test_no_more_are_wanted_than_a_pool_may_have() -> None:
+    agents = of_cluster(default=1)
+    assert agents.reserve("other", None, pool="default") is not None
+    for number in range(1100):
+        agents.take(f"d{number}", None, pool="default")
+    assert agents.need("default").size == 1000

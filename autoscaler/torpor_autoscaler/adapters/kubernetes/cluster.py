@@ -25,12 +25,11 @@ WATCH_S_MAX = 30.0
 
 
 class KubernetesCluster:
-    """One API server; computes, their pool and Secrets of the system are in one namespace."""
+    """One API server; computes, their pools and Secrets of the system are in one namespace."""
 
-    def __init__(self, kube: Kube, *, system_namespace: str, pool: str) -> None:
+    def __init__(self, kube: Kube, *, system_namespace: str) -> None:
         self._kube = kube
         self._system = system_namespace
-        self._pool = pool
         self._computes = Computes(kube, system_namespace)
         self._databases = Databases(kube, system_namespace)
         self._facts = FactsStore(kube, system_namespace)
@@ -95,8 +94,8 @@ class KubernetesCluster:
             case m.ResizeCompute(compute=compute, cu=cu):
                 await self._computes.resize(compute, cu)
                 return m.Done()
-            case m.SetWarmPool(size=size):
-                await self._set_warm_pool(size)
+            case m.SetWarmPool(size=size, pool=pool):
+                await self._set_warm_pool(pool, size)
                 return m.Done()
             case _:
                 raise InvalidRequest(f"{type(request).__name__} is no question to Kubernetes")
@@ -133,11 +132,11 @@ class KubernetesCluster:
         resource = readable(await self._databases.find(name))
         return m.LoginFactsReply(facts=await self._facts.fetch(resource))
 
-    async def _set_warm_pool(self, size: int) -> None:
+    async def _set_warm_pool(self, pool: str, size: int) -> None:
         await self._kube.apply(
             WARM_POOL,
             {
-                "metadata": {"name": self._pool, "namespace": self._system},
+                "metadata": {"name": pool, "namespace": self._system},
                 "status": {"wanted": size},
             },
             manager=names.AUTOSCALER_MANAGER,

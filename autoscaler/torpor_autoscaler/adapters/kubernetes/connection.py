@@ -14,7 +14,7 @@ from torpor_kube.server import ApiServer
 @contextlib.asynccontextmanager
 async def to(place: OnKubernetes) -> AsyncIterator[KubernetesCluster]:
     kube = ApiServer(chosen(place.kubeconfig))
-    cluster = KubernetesCluster(kube, system_namespace=place.system_namespace, pool=place.pool)
+    cluster = KubernetesCluster(kube, system_namespace=place.system_namespace)
     try:
         yield cluster
     finally:

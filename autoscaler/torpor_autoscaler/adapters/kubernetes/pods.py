@@ -14,6 +14,7 @@ from torpor_kube.names import (
     DATABASE_LABEL,
     DATABASE_NAMESPACE_LABEL,
     DEDICATED_LABEL,
+    POOL_LABEL,
     POSTGRES_VERSION_LABEL,
 )
 from torpor_kube.port import Document
@@ -37,6 +38,7 @@ class Compute:
     size: AgentSize | None = None
     database: str = ""
     """Whose own volume it has; empty: its pool's."""
+    pool: str = ""
 
     @property
     def is_gone(self) -> bool:
@@ -52,6 +54,7 @@ class Compute:
             is_leaving=self.is_leaving,
             size=self.size,
             database=self.database,
+            pool=self.pool,
             node=self.node,
         )
 
@@ -70,6 +73,7 @@ def compute_from(pod: Document) -> Compute:
         why_not_gone=why_not_gone(pod),
         size=size_of(pod),
         database=_owner(labels_of(pod)),
+        pool=labels_of(pod).get(POOL_LABEL, ""),
     )
 
 
