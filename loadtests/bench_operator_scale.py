@@ -96,7 +96,7 @@ def _namespaces() -> Iterator[None]:
     try:
         yield
     finally:
-        kube_parts.kubectl("delete", "namespace", DATABASES, SYSTEM, "--wait=false")
+        kube_parts.remove_namespaces()
 
 
 async def _with_kube(ask: Callable[[ApiServer], object]) -> object:
@@ -140,6 +140,7 @@ def _measured(asked: Asked, folder: Path, progress: Progress, count: int) -> lis
             progress.step("all are deleted")
             kube_parts.kubectl("delete", "sdb", "--all", f"--namespace={DATABASES}", "--wait=false")
             _gone(asked)
+            kube_parts.kubectl("delete", "warmpool", "--all", f"--namespace={SYSTEM}")
     return [
         _memory(HEADLINE, grown, few, count, json_bytes),
         _memory("of one that found them", found, none, count + WARM_UP_COUNT, json_bytes),

@@ -67,6 +67,16 @@ async def make_namespaces(kube: Kube) -> None:
     await kube.create(WARM_POOL, pool)
 
 
+def remove_namespaces() -> None:
+    """And what a measurement that failed has left in them, which no operator lets go any more."""
+    for kind, namespace in (("serverlessdatabases", DATABASES), ("warmpools", SYSTEM)):
+        where = f"--namespace={namespace}"
+        for name in kubectl("get", kind, where, "--output=name").split():
+            free = ("--type=merge", '--patch={"metadata":{"finalizers":null}}')
+            kubectl("patch", name, where, *free)
+    kubectl("delete", "namespace", DATABASES, SYSTEM, "--wait=false")
+
+
 @contextlib.contextmanager
 def process(name: str, *arguments: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """``python -m NAME``, told to end at the end of the block."""
