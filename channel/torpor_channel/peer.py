@@ -1,6 +1,7 @@
 """One connection of the control channel: both sides may ask and tell at any time.
 
-Answers may come in any order. When the connection is lost, every open question fails with
+Answers may come in any order. Whoever awaits one goes on before the next line is taken: what was
+told behind an answer is heard after it. When the connection is lost, every open question fails with
 Unavailable (its outcome is unknown) and ``closed`` is set. Nothing here reconnects: see
 :mod:`torpor_channel.client`.
 """
@@ -125,10 +126,12 @@ class Peer:
                 question = self._questions.get(id)
                 if question is not None and not question.done():
                     question.set_result(body)
+                    await _let_it_go_on()
             case wire.Fail(id, failure):
                 question = self._questions.get(id)
                 if question is not None and not question.done():
                     question.set_exception(failure)
+                    await _let_it_go_on()
             case wire.Unreadable(None, name, reason):
                 log.warning("event_unreadable", extra={"event": name, "reason": reason})
             case wire.Unreadable(int(id), name, reason):
@@ -178,3 +181,8 @@ class Peer:
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+
+
+async def _let_it_go_on() -> None:
+    """Whoever waits for a future that was just set has its turn before this returns."""
+    await asyncio.sleep(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import Any
 
@@ -54,6 +55,33 @@ async def test_answers_may_come_in_any_order(ends: Ends) -> None:
     assert not first.done()
     first_may_go.set()
     await first
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ['"answer":{"role":null}', '"failure":{"kind":"NotFound","message":"no","hint":""}'],
+)
+async def test_what_is_told_behind_an_answer_is_heard_after_it(ends: Ends, answer: str) -> None:
+    """A list, and then a change of what is in it: the other way round the change would be lost."""
+    heard: list[str] = []
+    has_heard = asyncio.Event()
+
+    async def hear(_: Peer, event: m.ResourceDeleted) -> None:
+        heard.append("event")
+        has_heard.set()
+
+    peer, (_, writer) = await ends.connect({m.ResourceDeleted: hear})
+
+    async def ask() -> None:
+        with contextlib.suppress(NotFound):
+            await peer.ask(ask_role("app"), timeout_s=SECONDS_MAX)
+        heard.append("answer")
+
+    asking = asyncio.create_task(ask())
+    await asyncio.sleep(0)
+    writer.write(f'{{"id":1,{answer}}}\n'.encode() + encode_tell(m.ResourceDeleted(name="shop")))
+    await asyncio.gather(asking, has_heard.wait())
+    assert heard == ["answer", "event"]
 
 
 @pytest.mark.parametrize("kind", sorted(Failure.by_kind))
