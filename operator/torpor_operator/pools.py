@@ -117,6 +117,7 @@ class Pools:
             pods=pods,
             named=named,
             unnamed_s=self._unnamed_s(pods, named),
+            ownerless=[one.name for one in pods if self._cache.is_ownerless(one)],
             awaiting=self._cache.awaiting_compute(name),
             erasers=1 if self._cache.erasers.get(name) else 0,
         )

@@ -102,8 +102,14 @@ class Cache:
         return concerned
 
     def named_computes(self) -> set[str]:
-        """Those that hold a database, or held it when they were lost."""
-        return {seen.compute for seen in self.databases.values() if seen.compute}
+        """Those that hold a database, or held it when they were lost; of one that was deleted, too,
+        where its data is kept: whoever takes it over has that compute fenced."""
+        of_databases = {seen.compute for seen in self.databases.values() if seen.compute}
+        return of_databases | {kept.compute for kept in self.retained.values() if kept.compute}
+
+    def is_ownerless(self, pod: SeenPod) -> bool:
+        """It was made for a database that is deleted."""
+        return pod.is_dedicated and pod.database not in self.databases
 
     def awaiting_compute(self, pool: str) -> set[Key]:
         """Databases of the pool with a volume of their own that somebody wants awake."""

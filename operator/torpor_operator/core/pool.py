@@ -48,6 +48,9 @@ class PoolFacts:
     """Computes that the status of some database names."""
     unnamed_s: Mapping[str, float] = field(default_factory=dict)
     """For how long a claimed pod has been seen without a database that names it."""
+    ownerless: Collection[str] = ()
+    """Computes that were made for a database which is deleted: nobody can claim them, and its
+    volume can't go before they do."""
     awaiting: Collection[Key] = ()
     """Databases with a volume of their own that wait for a compute."""
     erasers: int = 0
@@ -174,7 +177,8 @@ def _surplus(
 
 def _used(facts: PoolFacts, alive: list[SeenPod], namespace: str) -> Iterator[Action]:
     for pod in alive:
-        if _is_used(facts, pod) and facts.unnamed_s.get(pod.name, 0.0) >= USED_S_MAX:
+        is_late = facts.unnamed_s.get(pod.name, 0.0) >= USED_S_MAX
+        if _is_used(facts, pod) and (is_late or pod.name in facts.ownerless):
             yield Delete(POD, Key(namespace, pod.name), pod.version)
 
 
@@ -187,7 +191,7 @@ def _ended(facts: PoolFacts, failed: list[SeenPod], now: float, namespace: str) 
         yield from _removal(pod, namespace)
     for pod in facts.pods:
         is_kept = not _is_leaving(facts) and pod in failed and not pod.is_deleting
-        if _is_over(facts, pod, now) and not is_kept and _kept_s(pod, now) <= 0:
+        if _is_over(facts, pod, now) and not is_kept and _kept_s(facts, pod, now) <= 0:
             yield from _removal(pod, namespace)
 
 
@@ -214,16 +218,18 @@ def _forgotten_in_s(pod: SeenPod, now: float) -> float:
 def _kept(facts: PoolFacts, failed: list[SeenPod], now: float) -> list[SeenPod]:
     """Ended ones that stay for a while; the latest last."""
     over = [pod for pod in facts.pods if _is_over(facts, pod, now)]
-    kept = [pod for pod in over if pod in failed or _kept_s(pod, now) > 0]
+    kept = [pod for pod in over if pod in failed or _kept_s(facts, pod, now) > 0]
     return sorted(kept, key=lambda pod: pod.ended_at)
 
 
-def _kept_s(pod: SeenPod, now: float) -> float:
+def _kept_s(facts: PoolFacts, pod: SeenPod, now: float) -> float:
     """For how long it stays: who claims it by older news must find the word that it has ended.
 
     One that has never run was never ready, and nobody could have claimed it.
     """
-    return pod.ended_at + names.ENDED_POD_KEPT_S - now if pod.ended_at else 0.0
+    if not pod.ended_at or pod.name in facts.ownerless:
+        return 0.0
+    return pod.ended_at + names.ENDED_POD_KEPT_S - now
 
 
 def _release(pod: SeenPod, namespace: str) -> Patch:
@@ -239,9 +245,9 @@ def _again_in_s(
     moments = [pause_s for pause_s in (wait_s, *pauses) if pause_s]
     moments += [FAILED_KEPT_S - (now - (pod.ended_at or pod.created_at)) for pod in failed]
     moments += [
-        _kept_s(pod, now)
+        _kept_s(facts, pod, now)
         for pod in facts.pods
-        if pod not in failed and _is_over(facts, pod, now) and _kept_s(pod, now) > 0
+        if pod not in failed and _is_over(facts, pod, now) and _kept_s(facts, pod, now) > 0
     ]
     moments += [
         _forgotten_in_s(pod, now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from torpor_operator.core.naming import Key
 from torpor_operator.core.pods import PodSettings, compute_pod, template_hash
 from torpor_operator.core.pool import BURST_MAX, PAUSE_S_MIN, USED_S_MAX
 from torpor_operator.core.seen_pods import see_pod
-from unit.operators.test_pool import NOW, SHOP, deleted, plan, pod, pool
+from unit.operators.test_pool import NOW, SHOP, deleted, let_go, plan, pod, pool
 
 CLAIM = "torpor-data-default.shop"
 
@@ -133,6 +134,14 @@ def test_who_waits_no_longer_leaves_none_behind() -> None:
     assert deleted(plan(own("a"), unnamed_s={"a": USED_S_MAX})) == ["a"]
 
 
+def test_when_its_database_is_deleted_nothing_of_it_holds_the_volume_up() -> None:
+    ended, alive = own("a", has_ended=True, ended_at=NOW - 1.0), own("b")
+    assert let_go(plan(ended)) == deleted(plan(ended, alive)) == []
+    found = plan(ended, alive, ownerless=["a", "b"])
+    assert let_go(found) == ["a"] and sorted(deleted(found)) == ["a", "b"]
+    assert deleted(plan(alive, ownerless=["b"], named=("b",))) == []
+
+
 def test_one_that_fails_is_no_storm() -> None:
     failed = own("a", has_ended=True, ended_at=NOW - 1.0, failure="exit code 1")
     found = plan(failed, awaiting=[SHOP], wanted=1)
@@ -153,14 +162,31 @@ def test_its_pod_is_like_those_that_wait_but_for_the_volume() -> None:
     assert own_argv[: len(argv)] == argv
 
 
+def ended(world: World, made: Document) -> None:
+    """It has served, and its kubelet says that it is over."""
+    over = {
+        "containerID": "containerd://1",
+        "exitCode": 0,
+        "finishedAt": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    status = {"containerStatuses": [{"name": "compute", "state": {"terminated": over}}]}
+    key = (kinds.POD, SYSTEM, made["metadata"]["name"])
+    world.fake.objects.patch(key, {"status": status}, "status")
+
+
 # --- its end -------------------------------------------------------------------------------------
 
 
 async def test_deleted_with_its_data_its_claim_goes_and_no_agent_erases(world: World) -> None:
     await asleep(world, deletionPolicy="Delete")
+    world.say("shop", awaitsCompute=True)
+    await world.until("one is made", lambda: own_pods(world))
+    ended(world, own_pods(world)[0])
+    world.say("shop", awaitsCompute=False)
     world.delete(kinds.SERVERLESS_DATABASE, "shop")
     await world.until("it is gone", lambda: world.get(kinds.SERVERLESS_DATABASE, "shop") is None)
     assert claim(world) is None and not world.others.erased
+    await world.until("no pod holds it", lambda: not own_pods(world))
 
 
 async def test_one_that_was_never_awake_leaves_no_claim(world: World) -> None:
