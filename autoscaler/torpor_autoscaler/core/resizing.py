@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from torpor_api.failures import Failure, Unavailable
+from torpor_api.failures import Failure, Refused, Unavailable
 from torpor_api.messages import AgentInfo, FollowSize, ResizeCompute, Resized
 from torpor_api.sizes import Size, cpu_milli, memory_bytes, units_of
 from torpor_api.values import CU_MAX
@@ -88,8 +88,8 @@ def _hold_back(database: Database, run: Run, failure: Failure) -> None:
         retry_at=database.world.now + pause_s,
     )
     outcomes.note(database, "not_resized", failure.message)
-    if not failure.retryable:
-        outcomes.answer_resizes(database, failure)
+    if not failure.retryable and not isinstance(failure, Refused):
+        outcomes.answer_resizes(database, failure)  # A refusal is answered by :func:`take_up`.
 
 
 # --- by a switchover -----------------------------------------------------------------------------
@@ -135,7 +135,8 @@ def _may_move(database: Database, run: Run, sizing: Sizing, now: float) -> bool:
 def _avoided_node(database: Database, run: Run) -> str | None:
     """On which a fresh compute would be of no use."""
     sizing, agent = database.sizing_of(run), _agent(database, run)
-    is_full = agent.size is not None and agent.size.is_for_want_of_room
+    is_refused = isinstance(sizing.failure, Refused)
+    is_full = is_refused or (agent.size is not None and agent.size.is_for_want_of_room)
     return agent.node if is_full and _refusal(database, run, sizing) else None
 
 
@@ -224,10 +225,13 @@ def _has_size(database: Database, run: Run, size: Size) -> bool:
 
 
 def _refusal(database: Database, run: Run, sizing: Sizing) -> str:
-    """Of what was asked for last."""
+    """Of what was asked for last: the cluster's, which knows the node, or the kubelet's own."""
+    if _has_size(database, run, sizing.size):
+        return ""
+    if isinstance(sizing.failure, Refused):
+        return sizing.failure.message
     found = _agent(database, run).size
-    is_asked = sizing.asked_at is not None and not _has_size(database, run, sizing.size)
-    return found.refusal if found is not None and is_asked else ""
+    return found.refusal if found is not None and sizing.asked_at is not None else ""
 
 
 def _ask_again_at(database: Database, sizing: Sizing) -> float:

@@ -262,6 +262,19 @@ def test_a_machine_without_room_is_named_and_left_for_another() -> None:
     assert story.all(m.ResizeCompute)[-1].compute == "c3"
 
 
+def test_a_server_that_knows_that_the_node_has_no_room_says_the_same() -> None:
+    story = choose(in_use(maxCU=64), "32")
+    story.until(m.ResizeCompute)
+    story.fail(Refused("forbidden: node didn't have enough allocatable cpu")).rest()
+    (answer,) = story.resizes()
+    assert isinstance(answer, Unavailable) and "allocatable cpu" in answer.message
+    assert condition(story) == "NoRoom" and not story.all(m.CloseGate)
+    says(story, of_size(3, "1", node="n2"))
+    assert story.until(m.StartCompute).cu == 32
+    story.rest()
+    assert story.record.status.compute == "c3"
+
+
 def test_memory_that_is_in_use_is_left_behind_on_the_old_compute() -> None:
     story = in_use(maxCU=1)
     choose(story, "0.25").rest()
@@ -272,10 +285,10 @@ def test_memory_that_is_in_use_is_left_behind_on_the_old_compute() -> None:
 def test_a_question_that_failed_is_asked_again_and_said() -> None:
     story = choose(in_use(maxCU=4), "2")
     story.until(m.ResizeCompute)
-    story.fail(Refused("exceeded quota"))
+    story.fail(InvalidRequest("the pod can't be resized"))
     story.rest()
     (answer,) = story.resizes()
-    assert isinstance(answer, Refused) and condition(story) == "NotResized"
+    assert isinstance(answer, InvalidRequest) and condition(story) == "NotResized"
     story.asked.clear()
     story.at(103.0 + story.world.limits.resize_backoff_s_min)
     story.until(m.ResizeCompute)
