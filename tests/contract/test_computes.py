@@ -112,6 +112,7 @@ class TlsWorld:
         self.identity = Identity(authority.folder(folder / "proxy", PROXY))
         self.computes: Computes = NetworkComputes(self.identity)
         own = ServerTls(folder, self.identity.folder / "ca.crt")
+        own.write_key(None)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(own.certificate, own.key)
         self._context.load_verify_locations(own.ca)

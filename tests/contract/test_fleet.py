@@ -64,6 +64,9 @@ class Hearer:
     def removed(self, name: str) -> None:
         del self.known[name]
 
+    def told_anew(self, info: m.EndpointInfo) -> None:
+        self.told(info)
+
     def keep_only(self, names: Sequence[str]) -> None:
         self.known = {name: info for name, info in self.known.items() if name in names}
 

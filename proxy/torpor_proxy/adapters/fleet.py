@@ -36,6 +36,9 @@ class Told(Protocol):
     def removed(self, name: str) -> None:
         """A database is gone."""
 
+    def told_anew(self, info: m.EndpointInfo) -> None:
+        """A database as it is after a time in which nothing was heard of it."""
+
     def keep_only(self, names: Sequence[str]) -> None:
         """All that there are."""
 
@@ -93,7 +96,7 @@ class ChannelFleet:
             names = {info.name for info in answer.endpoints} | self._told_meanwhile
             for info in answer.endpoints:
                 if info.name not in self._told_meanwhile:
-                    hearer.told(info)
+                    hearer.told_anew(info)
                 if info.address is not None and info.name not in self._closed_meanwhile:
                     # Whoever closed its gate may have died; a gate that is closed has none.
                     hearer.open_gate(m.OpenGate(name=info.name, epoch=info.epoch))

@@ -182,8 +182,8 @@ def read(
     if failure := _failure(messages[:end]):
         return Captured(pins=failure)
     reading = _read(messages[:end], Reading(user.encode(), escapes_are_mixed=escapes_are_mixed))
-    reasons = [COMPUTED] * custom.is_computed + reading.reasons + list(catalog.pins.reasons)
-    return Captured(
+    reasons = [COMPUTED] * custom.is_computed + reading.reasons
+    found = Captured(
         held.held_of(reading.kept),
         Pins(tuple(reasons[:PINS_MAX])),
         tuple(reading.defaults),
@@ -194,6 +194,7 @@ def read(
         prepared=b"".join(reading.prepared),
         snapshot=reading.snapshot,
     )
+    return found.pinned_by(catalog.pins) if catalog.pins else found
 
 
 def read_temporary(messages: Messages) -> Pins:

@@ -26,6 +26,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "replication slot": "has temporary replication slot {}",
     "forbidden setting": "has set {}, which its role may not set by itself",
     "long statement": "has prepared statement {} whose text is too long to be kept",
+    "long setting": "has set {} to a value that is too long to be kept",
     "several statements": "has prepared statement {} in a text of several statements",
     "escapes": "has prepared statement {} with a backslash, under two meanings of backslashes",
 }
@@ -90,6 +91,7 @@ class Reading:
             return
         if source == _SESSION:
             self._keep(Kind.SETTING, name, value)
+            self._refuse_long(name, value)
             if is_allowed == b"\0":
                 self._pin("forbidden setting", name)
         elif context == _USER and source.endswith((b"database", b"user")):
@@ -105,7 +107,7 @@ class Reading:
         kind = Kind.PROTOCOL_STATEMENT if is_sql == b"\0" else Kind.SQL_STATEMENT
         self._keep(kind, name, text, types_of(parameters, results))
         self.prepared.append(prepared)
-        if len(text) >= TEXT_LENGTH_MAX and len(shown(text)) >= TEXT_LENGTH_MAX:
+        if len(text) >= TEXT_LENGTH_MAX:
             self._pin("long statement", name)
         if kind is Kind.SQL_STATEMENT and has_several_statements(text):
             self._pin("several statements", name)
@@ -125,7 +127,9 @@ class Reading:
 
     def _take_custom(self, columns: Columns) -> None:
         """Only names where it was the catalog that was asked."""
-        self._keep(Kind.CUSTOM, columns[0], *columns[1:2])
+        name, value = columns[:2]
+        self._keep(Kind.CUSTOM, name, value)
+        self._refuse_long(name, value)
 
     def _take_lock(self, columns: Columns) -> None:
         high, low, form = (int.from_bytes(column, "big") for column in columns)
@@ -137,6 +141,10 @@ class Reading:
 
     def _take_slot(self, columns: Columns) -> None:
         self._pin("replication slot", columns[0])
+
+    def _refuse_long(self, name: bytes, value: bytes) -> None:
+        if len(value) >= TEXT_LENGTH_MAX:
+            self._pin("long setting", name)
 
     def _take_pin(self, columns: Columns) -> None:
         what, name = shown(columns[0]), columns[1]

@@ -14,7 +14,8 @@ import re
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY NOT DEFERRABLE"
 
 TEXT_LENGTH_MAX = 256 << 10
-"""Of a prepared statement, in letters: a session with a longer one keeps its compute."""
+"""Of a prepared statement or the value of a setting: it is cut there, in letters. A session with
+one that has so many bytes keeps its compute."""
 
 # Only after the settings were read: they would be seen as the session's own.
 NO_TIMEOUTS = "SET LOCAL statement_timeout = 0", "SET LOCAL transaction_timeout = 0"
@@ -34,8 +35,8 @@ def _expanded(sql: str) -> str:
 
 # One pass: listing the settings is the most expensive part.
 SETTINGS = _expanded("""
-SELECT 's', «s.name», «s.setting», «s.reset_val», s.source, s.context,
- s.context == 'user' OR pg_catalog.has_parameter_privilege(SESSION_USER, s.name, 'SET')
+SELECT 's', «s.name», «pg_catalog.left(s.setting, TEXT_LENGTH_MAX)», «s.reset_val», s.source,
+ s.context, s.context == 'user' OR pg_catalog.has_parameter_privilege(SESSION_USER, s.name, 'SET')
 FROM pg_catalog.pg_show_all_settings() s
 WHERE s.name == 'idle_session_timeout' OR s.source == ANY (
  ARRAY['session', 'database', 'user', 'database user']::pg_catalog.text[])
@@ -54,7 +55,8 @@ SELECT 'o', «pg_catalog.current_setting('role')», «SESSION_USER::pg_catalog.t
 CHANNELS = _expanded("SELECT 'l', «c» FROM pg_catalog.pg_listening_channels() c")
 
 CUSTOM = _expanded("""
-SELECT 'c', h, «pg_catalog.current_setting(pg_catalog.convert_from(h, 'UTF8'), true)»
+SELECT 'c', h, «pg_catalog.left(
+ pg_catalog.current_setting(pg_catalog.convert_from(h, 'UTF8'), true), TEXT_LENGTH_MAX)»
  FROM pg_catalog.unnest($1::pg_catalog.bytea[]) h
 """)
 

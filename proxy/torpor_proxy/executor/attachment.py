@@ -97,6 +97,8 @@ class Attachment:
         ``heard``: takes what the server says on its own account meanwhile.
         """
         self._conversation = Conversation(self.stream, heard)
+        # It is held up while its client has not read an answer: what is asked now is another's.
+        self.stream.resume()
         if self._guard is not None:
             guard, self._guard = self._guard, None
             self._conversation.received(guard.take())

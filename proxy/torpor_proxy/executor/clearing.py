@@ -32,7 +32,7 @@ class Clearing:
         attached: Collection[Session],
         examining: Examining,
         reports: Callable[[], list[SessionReport]],
-        start: Callable[[Coroutine[None, None, None]], object],
+        start: Callable[[Coroutine[None, None, None]], asyncio.Task[None]],
         watch: Callable[[], None],
     ) -> None:
         """``reports``: who needs the compute. ``start``: a task of the endpoint's. ``watch``:

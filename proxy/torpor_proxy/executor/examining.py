@@ -21,9 +21,10 @@ class Examining:
         attached: Collection[Session],
         usage: Usage,
         listeners: Listeners,
-        start: Callable[[Coroutine[None, None, None]], object],
+        start: Callable[[Coroutine[None, None, None]], asyncio.Task[None]],
     ) -> None:
-        """``start``: a task of the endpoint's."""
+        """``start``: a task of the endpoint's. Whoever waits for sessions may go at any time, and
+        what was begun with them goes on."""
         self._attached = attached
         self._usage = usage
         self._listeners = listeners
@@ -42,7 +43,7 @@ class Examining:
     async def examine(self, sessions: Iterable[Session]) -> None:
         """Until all of them are."""
         async with self._turn:
-            await asyncio.gather(*(self._at_rest(s, s.capture) for s in sessions))
+            await self._all(self._at_rest(s, s.capture) for s in sessions)
 
     async def park(self, sessions: Iterable[Session]) -> None:
         """Until all have left their backends, or can't: those that listen by a cut."""
@@ -50,7 +51,12 @@ class Examining:
         def parking(session: Session) -> Callable[[], Coroutine[None, None, None]]:
             return lambda: session.park(insists=True)
 
-        await asyncio.gather(*(self._at_rest(s, parking(s)) for s in sessions))
+        await self._all(self._at_rest(s, parking(s)) for s in sessions)
+
+    async def _all(self, visits: Iterable[Coroutine[None, None, None]]) -> None:
+        begun = [self._start(visit) for visit in visits]
+        if begun:
+            await asyncio.wait(begun)
 
     async def _at_rest(
         self, session: Session, do: Callable[[], Coroutine[None, None, None]]

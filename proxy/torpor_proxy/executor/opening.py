@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torpor_api.facts import RoleFacts
 from torpor_proxy.core import login, scram, wire
-from torpor_proxy.core.refusals import Refusal, Refused
+from torpor_proxy.core.refusals import EndpointRemoved, Refusal, Refused
 from torpor_proxy.core.routing import Route, route
 from torpor_proxy.core.startup import CancelRequest, Startup
 from torpor_proxy.executor.cancels import Cancels
@@ -105,6 +105,9 @@ def _admit(
     databases: tuple[str, ...] | None,
 ) -> None:
     """Raises Refused where the right password is not enough."""
+    if door.registry.endpoints.get(wanted.endpoint) is not endpoint:
+        # Removed while its client was asked for the password: nobody would ever end the session.
+        raise Refused(EndpointRemoved(wanted.endpoint))
     sessions = endpoint.count_of(wanted.user) if role.connection_limit >= 0 else 0
     refusal = login.judge(wanted, role, databases, sessions) or door.registry.full()
     if refusal is not None:

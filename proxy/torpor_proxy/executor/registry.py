@@ -69,6 +69,14 @@ class Registry:
                 self._told_ids,
             )
 
+    def told_anew(self, info: EndpointInfo) -> None:
+        """As it is after a time in which nothing was heard: under its name there may be another
+        database by now, whose epochs begin anew."""
+        known = self.endpoints.get(info.name)
+        if known is not None and info.epoch < known.gate.epoch:
+            self.removed(info.name)
+        self.told(info)
+
     def removed(self, name: str) -> None:
         """A database is gone; its sessions are told."""
         endpoint = self.endpoints.pop(name, None)

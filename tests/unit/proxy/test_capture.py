@@ -179,6 +179,24 @@ def test_what_stands_in_for_a_statement_is_none_of_the_session_s() -> None:
     assert found.prepared == b"at 8 a.m"
 
 
+def test_a_long_setting_pins() -> None:
+    long = b"x" * TEXT_LENGTH_MAX
+    for told in (setting(b"search_path", long), row(b"c", b"app.x", long)):
+        (reason,) = read(told, DONE).pins.reasons
+        assert reason.endswith("to a value that is too long to be kept")
+
+
+def test_a_text_that_was_cut_pins_whatever_counts_as_a_letter() -> None:
+    """In a database that knows no encoding each byte is one."""
+    assert read(statement(b"s", "é".encode() * (TEXT_LENGTH_MAX // 2)), DONE).pins
+
+
+def test_a_catalog_that_can_not_be_read_for_now_pins_for_now() -> None:
+    error = messages_of(wire.report(Severity.ERROR, "57014", "canceling statement"))
+    catalog = capture.read_catalog([*error, (b"Z", b"E")])
+    assert capture.read([DONE], "app", NONE, catalog).pins.is_passing
+
+
 def test_reasons_are_bounded() -> None:
     assert len(read(*[row(b"u", b"a")] * 100, DONE).pins.reasons) == capture.PINS_MAX
 

@@ -40,6 +40,9 @@ class Hearer:
     def removed(self, name: str) -> None:
         self.names.remove(name)
 
+    def told_anew(self, info: m.EndpointInfo) -> None:
+        self.told(info)
+
     def keep_only(self, names: object) -> None: ...
 
     async def close_gate(self, asked: m.CloseGate) -> m.GateClosed:

@@ -143,3 +143,18 @@ async def test_a_message_whose_begin_has_come_before_a_visit_is_whole_behind_it(
     host.backend.sends(NOTIFICATION[3:] + NOTHING_FOUND)
     await asyncio.wait_for(capturing, 5)
     assert state(session) is State.ATTACHED and client.written == NOTIFICATION
+
+
+async def test_a_repair_does_not_wait_for_a_client_that_has_not_read_the_answer_before() -> None:
+    host = FakeHost()
+    session, client = await guarded(host)
+    client.sends(QUERY)
+    host.backend.sends(ANSWER)
+    client.fills(True)
+    assert host.backend.is_paused
+    client.sends(USE)
+    assert session.state is State.CAPTURING and not host.backend.is_paused
+    await answers(host, STANDING + READY)
+    await answers(host, TYPES + READY)
+    await turns(lambda: session.state is State.ATTACHED)
+    assert not session.known.broken

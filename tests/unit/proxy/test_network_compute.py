@@ -37,6 +37,7 @@ class World:
         self.identity = Identity(self.authority.folder(folder / "proxy", PROXY))
         self.computes = NetworkComputes(self.identity)
         self.tls = ServerTls(folder, self.identity.folder / "ca.crt")
+        self.tls.write_key(None)
         self.place = free_address()
 
     def address(self, *, direct_tls: bool, sha256: str | None = None) -> ComputeAddress:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, cast
 
 from support.fakes.session import FakeHost, new_session
+from torpor_api.messages import EndpointInfo
+from torpor_api.phases import Phase
 from torpor_proxy.core.born import KERNEL_PROCESS_ID_MAX
 from torpor_proxy.executor.registry import Registry
 from torpor_proxy.settings import Settings
@@ -27,3 +29,14 @@ async def test_sessions_that_are_born_parked_in_two_proxies_have_different_proce
     registries = [Registry(Settings(), cast("Any", None), cast("Any", None)) for _ in range(2)]
     first, second = (each._process_id(new_session(FakeHost())[0]) for each in registries)
     assert first != second and min(first, second) > KERNEL_PROCESS_ID_MAX
+
+
+async def test_a_name_whose_epochs_begin_anew_is_another_database() -> None:
+    registry = Registry(Settings(), cast("Any", None), cast("Any", None))
+    registry.told(EndpointInfo(name="shop", phase=Phase.SUSPENDED, epoch=7))
+    before = registry.endpoints["shop"]
+    registry.told_anew(EndpointInfo(name="shop", phase=Phase.SUSPENDED, epoch=7))
+    assert registry.endpoints["shop"] is before
+    registry.told_anew(EndpointInfo(name="shop", phase=Phase.SUSPENDED, epoch=1))
+    assert registry.endpoints["shop"] is not before
+    assert registry.endpoints["shop"].gate.epoch == 1

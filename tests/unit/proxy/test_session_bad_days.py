@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from support.fakes.session import (
@@ -20,8 +22,10 @@ from support.fakes.session import (
     turns,
 )
 from torpor_proxy.core import wire
+from torpor_proxy.executor.examining import Examining
 from torpor_proxy.executor.host import State
 from torpor_proxy.executor.listing import report_of
+from torpor_proxy.executor.usage import Usage
 
 # --- a client that reads late -----------------------------------------------------------
 
@@ -237,3 +241,19 @@ async def test_a_defect_in_a_visit_does_not_leave_the_client_waiting() -> None:
     await capturing
     assert state(session) is State.ENDED and error_of(client) == "08006"
     assert not host.backend.is_open
+
+
+async def test_who_was_waiting_for_a_capture_may_go_and_the_session_goes_on() -> None:
+    """A gate is closed over a link to the autoscaler, which may be lost at any time."""
+    host = FakeHost()
+    session, client = await attached(host)
+    examining = Examining({session}, Usage({session}), host.listeners, asyncio.create_task)
+    waiting = asyncio.create_task(examining.examine([session]))
+    await turns(lambda: host.backend.written.endswith(wire.SYNC))
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    host.backend.taken()
+    client.sends(QUERY)
+    host.backend.sends(NOTHING_FOUND)
+    await turns(lambda: session.state is State.ATTACHED)
+    assert host.backend.written == QUERY
