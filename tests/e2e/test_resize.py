@@ -13,6 +13,7 @@ from e2e.cluster import NAMESPACE
 from e2e.conftest import MakeDatabase
 from e2e.database import QUICK, Database
 from e2e.kubectl import Json, until
+from e2e.test_cli import named, torpor, torpor_json
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
@@ -94,6 +95,21 @@ def test_what_the_node_has_no_room_for_is_said_and_the_compute_goes_on(
         database.apply(maxCU=1)
         until(lambda: not _sized(database), "it has a size that can be")
         client.execute("select 1")
+
+
+def test_a_person_s_choice_holds_until_the_next_sleep(make_database: MakeDatabase) -> None:
+    database = make_database(maxCU=2)
+    with database.connect() as client:
+        client.execute("select 1")
+        until(lambda: database.status.get("currentCU") == 2, "the size is that of the spec")
+        resized = torpor_json("resize", named(database), "1")
+        assert resized == {"cu": "1", "pause_ms": None, "needs_restart": []}
+        assert _limits(database) == (CPU_PERIOD, 4 * GIB)
+        until(_shown(client, "effective_cache_size", "3GB"), "Postgres has read it")
+        assert (database.status["currentCU"], database.status["chosenCU"]) == (1, 1)
+        torpor("suspend", named(database))
+        database.falls_asleep()
+        assert "chosenCU" not in database.status
 
 
 def test_asleep_it_has_no_size(make_database: MakeDatabase) -> None:
