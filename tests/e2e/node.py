@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from e2e import kubectl
+from e2e.cluster import NAMESPACE
 from e2e.kubectl import Json, until
 
 AGENT = "torpor_compute"
@@ -62,6 +63,10 @@ def silent_kubelet() -> Iterator[None]:
     finally:
         os.kill(kubelet, signal.SIGCONT)
         until(is_ready, "the node is Ready again")
+        # While it was not, nothing on it counted as ready for clients.
+        for deployment in kubectl.listed("deployments", NAMESPACE):
+            name = deployment["metadata"]["name"]
+            kubectl.wait_for("deployment", name, NAMESPACE, "condition=Available")
 
 
 def _kubelets() -> list[int]:
