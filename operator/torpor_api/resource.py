@@ -290,6 +290,9 @@ class DatabaseStatus(ApiModel):
     observed_generation: int = 0
     """The generation of ``spec`` that roles and databases were last made to match; 0: none, below
     0: an older one, with other passwords."""
+    observed_offset: Annotated[int | None, Field(ge=0)] = None
+    """The ``storage.generationOffset`` by which the generations in this status are told; it grows
+    when passwords change. Not used on one machine."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=CONDITIONS_MAX)] = ()
     """Ready, and what it rests on; each type once."""
     last_resume: LastResume | None = None

@@ -8,13 +8,15 @@ from typing import cast
 
 import pytest
 
+from support.kube_people import provided
 from support.kube_world import SYSTEM, World, opened
 from torpor_api import messages as m
-from torpor_api.facts import LoginFacts
+from torpor_api.facts import LoginFacts, RoleFacts
 from torpor_api.failures import StaleEpoch, Unavailable
 from torpor_autoscaler.adapters.kubernetes.login_facts import FactsStore
 from torpor_autoscaler.adapters.kubernetes.secrets import facts_of
-from torpor_kube.kinds import SECRET, Kind
+from torpor_kube import names
+from torpor_kube.kinds import SECRET, SERVERLESS_DATABASE, Kind
 from torpor_kube.port import Document, Kube
 from torpor_kube.server import ApiServer
 
@@ -48,6 +50,23 @@ async def test_facts_of_an_older_epoch_come_too_late(world: World) -> None:
     await world.write(stored.resource, epoch=2, observed_generation=1)
     await world.until(lambda: world.heard.resources["shop"].status.epoch == 2)
     assert (await world.ask(m.FetchLoginFacts(name="shop"))).facts == newer
+
+
+async def test_a_password_that_changes_during_sleep_is_in_force_at_once(world: World) -> None:
+    stored = await world.apply()
+    exported = LoginFacts(roles=(RoleFacts(name="app", verifier="old"),))
+    await world.ask(m.StoreLoginFacts(name="shop", epoch=0, facts=exported))
+    await world.write(stored, observed_generation=1)
+    asked = m.FetchLoginFacts(name="shop")
+    assert (await world.ask(asked)).facts == exported
+    changed = provided(await world.document(), 1, generationOffset=1)
+    await world.kube.apply(
+        SERVERLESS_DATABASE, changed, manager=names.OPERATOR_MANAGER, subresource="status"
+    )
+    await world.until(lambda: world.heard.resources["shop"].metadata.generation == 2)
+    assert world.heard.resources["shop"].status.observed_generation == 1
+    (role,) = (await world.ask(asked)).facts.roles
+    assert role.verifier == "SCRAM-SHA-256$app"
 
 
 async def test_of_two_autoscalers_the_later_epochs_facts_stay(world: World) -> None:

@@ -46,6 +46,7 @@ _USUAL: dict[str, Any] = {
         ],
         "epoch": 0,
         "observedGeneration": 0,
+        "observedOffset": 0,
         "phase": "Suspended",
         "sessions": 0,
         "storage": {

@@ -197,6 +197,15 @@ def test_so_it_is_when_passwords_have_changed_since(applied: int, offset: int) -
     assert (written["observedGeneration"] > 0) == (applied > offset)
 
 
+def test_what_was_carried_out_before_a_password_changed_does_not_grow_with_it() -> None:
+    known = known_from(document(status={"storage": known_storage(1)}))
+    written = status_document(known, "41", shifted(STATUS, 1))["status"]
+    changed = known_from(document(status=written | {"storage": known_storage(2)})).resource
+    assert changed is not None and changed.metadata.generation == 5
+    assert changed.status.observed_generation == 4
+    assert changed.status.conditions[0].observed_generation == 4
+
+
 def known_storage(offset: int) -> dict[str, Any]:
     return {**PROVIDED, "generationOffset": offset}
 

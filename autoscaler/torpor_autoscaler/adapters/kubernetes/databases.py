@@ -96,7 +96,7 @@ class Databases:
     # --- asked -----------------------------------------------------------------------------
 
     async def get(self, name: str) -> Known:
-        """As the server has it now. Raises NotFound."""
+        """As the server has it now: from now on what is known of it. Raises NotFound."""
         if not is_endpoint_name(name):
             raise _not_found(name)
         own, namespace = split_endpoint_name(name)
@@ -104,7 +104,9 @@ class Databases:
             document = await self._kube.get(SERVERLESS_DATABASE, own, namespace)
         except NotFound:
             raise _not_found(name) from None
-        return self._kept(document)
+        known = self._kept(document)
+        self._learn(known)
+        return known
 
     async def find(self, name: str) -> Known:
         """As last heard; asked for where nothing was heard yet. Raises NotFound."""
@@ -135,11 +137,11 @@ class Databases:
         self._learn(written)
         return readable(written)
 
-    def _learn(self, written: Known) -> None:
+    def _learn(self, read: Known) -> None:
         """What the watch will say later; unless it has said something newer meanwhile."""
-        before = self._known.get(written.name)
-        if before is not None and before.uid == written.uid and _is_older(before, written):
-            self._known[written.name] = written
+        before = self._known.get(read.name)
+        if before is not None and before.uid == read.uid and _is_older(before, read):
+            self._known[read.name] = read
 
     # --- what can't be read ----------------------------------------------------------------
 
@@ -174,9 +176,9 @@ def readable(known: Known) -> ServerlessDatabase:
     return known.resource
 
 
-def _is_older(before: Known, written: Known) -> bool:
+def _is_older(before: Known, read: Known) -> bool:
     """Versions of one object compare as numbers."""
-    versions = (before.version, written.version)
+    versions = (before.version, read.version)
     return all(v.isdigit() for v in versions) and int(versions[0]) < int(versions[1])
 
 

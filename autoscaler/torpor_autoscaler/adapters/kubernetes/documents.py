@@ -5,7 +5,8 @@ Of a resource's status two write: the autoscaler what it decides, the operator w
 words for a change of its own, and server-side apply keeps the parts apart in the store.
 
 A generation in Torpor's words is the resource's own plus an offset that the operator keeps: over
-data that was kept it goes on where it ended, and a new password counts as a change.
+data that was kept it goes on where it ended, and a new password counts as a change. What a status
+has observed it has observed by the offset of its time, which therefore stands beside it.
 """
 
 from __future__ import annotations
@@ -173,7 +174,8 @@ def _our_part(document: Document) -> Document:
 def _with_offset(resource: ServerlessDatabase, offset: int) -> ServerlessDatabase:
     generation = resource.metadata.generation + offset
     named = resource.metadata.model_copy(update={"generation": generation})
-    status = shifted(resource.status, offset)
+    told_by = resource.status.observed_offset
+    status = shifted(resource.status, offset if told_by is None else told_by)
     return resource.model_copy(update={"metadata": named, "status": status})
 
 
@@ -198,8 +200,12 @@ def _with_generations(status: DatabaseStatus, moved: Callable[[int], int]) -> Da
         one.model_copy(update={"observed_generation": moved(one.observed_generation)})
         for one in status.conditions
     )
-    observed = moved(status.observed_generation)
-    return status.model_copy(update={"conditions": conditions, "observed_generation": observed})
+    moved_status = {
+        "conditions": conditions,
+        "observed_generation": moved(status.observed_generation),
+        "observed_offset": None,
+    }
+    return status.model_copy(update=moved_status)
 
 
 def status_document(known: Known, version: str, status: DatabaseStatus) -> Document:
@@ -208,6 +214,7 @@ def status_document(known: Known, version: str, status: DatabaseStatus) -> Docum
     own = unshifted(status, known.generation_offset).model_dump(
         mode="json", by_alias=True, exclude_none=True, exclude=set(FOREIGN_FIELDS)
     )
+    own["observedOffset"] = known.generation_offset
     own["conditions"] = [one for one in own["conditions"] if one["type"] in OUR_CONDITIONS]
     head = {"name": name, "namespace": namespace, "resourceVersion": version, "uid": known.uid}
     return {"metadata": {key: value for key, value in head.items() if value}, "status": own}
