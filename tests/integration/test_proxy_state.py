@@ -49,6 +49,19 @@ MOVED = {
         "3",
         "reset shop.cart; drop function sets()",
     ),
+    "custom setting of a function, quoted": (
+        "create function quotes() returns void language plpgsql as "
+        """$$ begin set"shop"."cart" = '3'; end $$; select quotes()""",
+        "show shop.cart",
+        "3",
+        "reset shop.cart; drop function quotes()",
+    ),
+    "a short statement_timeout": (
+        "set statement_timeout to 50",
+        "show statement_timeout",
+        "50ms",
+        "set statement_timeout to 0",
+    ),
     "prepared statement": ("prepare p as select 'é' as x", "execute p", "é", "deallocate p"),
     "role": ("set role other", "select current_user", "other", "reset role"),
     "role that is none": ("reset role", "show role", "none", "select 1"),

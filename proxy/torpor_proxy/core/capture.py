@@ -209,7 +209,10 @@ def read_catalog(messages: Messages) -> Catalog:
     if failure := _failure(messages):
         return Catalog(pins=failure)
     reading = _read(messages, Reading())
-    names = frozenset(shown(entry.name) for entry in held.held_of(reading.kept).entries())
+    # Of a source text, where a name may stand in quotes.
+    names = frozenset(
+        shown(entry.name).replace('"', "") for entry in held.held_of(reading.kept).entries()
+    )
     pins = Pins(tuple(reading.reasons[:PINS_MAX]))
     return Catalog(reading.snapshot, names, pins, reading.has_login_trigger)
 

@@ -25,6 +25,7 @@ def _expanded(sql: str) -> str:
     """``«x»`` is the text ``x`` as UTF-8, and ``==`` stands for the qualified operator."""
     sql = re.sub(r"«(.*?)»", r"pg_catalog.convert_to(\1, 'UTF8')", sql, flags=re.DOTALL)
     sql = sql.replace("==", "OPERATOR(pg_catalog.=)").replace("~~", "OPERATOR(pg_catalog.~~)")
+    sql = sql.replace("GAP", '(?:[[:space:]]+|(?="))')  # A quote needs no space before it.
     sql = sql.replace("TEXT_LENGTH_MAX", str(TEXT_LENGTH_MAX))
     return sql.replace("≠", "OPERATOR(pg_catalog.<>)").replace("≥", "OPERATOR(pg_catalog.>=)")
 
@@ -84,8 +85,8 @@ SELECT 'x', «'temporary object'», «pg_catalog.pg_describe_object(d.classid, d
 CATALOG = _expanded("""
 SELECT 'c', «pg_catalog.lower(m.found[1])», '', '' FROM pg_catalog.pg_proc p
  CROSS JOIN LATERAL pg_catalog.regexp_matches(p.prosrc,
-  '[[:<:]]set(?:_config[[:space:]]*[(][[:space:]]*''|[[:space:]]+(?:session[[:space:]]+|local'
-  '[[:space:]]+)?)([[:alnum:]_$]+[.][[:alnum:]_$.]+)', 'gi') AS m(found)
+  '[[:<:]]set(?:_config[[:space:]]*[(][[:space:]]*''|GAP(?:(?:session|local)GAP)?)'
+  '("?[[:alnum:]_$]+"?[.]["[:alnum:]_$.]+)', 'gi') AS m(found)
  WHERE p.oid ≥ 16384::pg_catalog.oid
 UNION ALL SELECT 'n', '', «pg_catalog.pg_current_snapshot()::pg_catalog.text», ''
 UNION ALL SELECT 'c', «pg_catalog.lower(n.name)», '', '' FROM pg_catalog.pg_proc p

@@ -22,8 +22,18 @@ OVERLAP_BYTES = 256
 """Kept of a text that goes on in the next bytes: two names of 63 bytes, quotes and the keywords."""
 
 _WORD = rb'(?:"[^"]+"|[\w$\x80-\xff]+)'
+_GAP = rb'(?:\s+|(?="))'
+"""A quote needs no space before it."""
 _SET = re.compile(
-    rb"\b(?:re)?set(?=\s+(?:session\s+|local\s+)?(" + _WORD + rb"(?:\s*\.\s*" + _WORD + rb")*))"
+    rb"\b(?:re)?set(?="
+    + _GAP
+    + rb"(?:(?:session|local)"
+    + _GAP
+    + rb")?("
+    + _WORD
+    + rb"(?:\s*\.\s*"
+    + _WORD
+    + rb")*))"
 )
 """What follows is only looked at: behind a comment that ends with ``set`` it is the next SET."""
 _TEXT_TYPE = rb"(?:pg_catalog\s*\.\s*)?(?:text|varchar|character\s+varying)"
@@ -39,12 +49,14 @@ _NOT_ITS_OWN = re.compile(rb"\b(?:create|prepare|execute)\b")
 
 _COMPUTED_SET = re.compile(rb"""['$]\s*set\b""")
 _ESCAPED = re.compile(
-    rb"\bset\s+(?:session\s+|local\s+)?(?:" + _WORD + rb'\s*\.\s*)*u&\s*"',
+    rb"\bset" + _GAP + rb"(?:(?:session|local)" + _GAP + rb")?(?:" + _WORD + rb'\s*\.\s*)*u&\s*"',
 )
 """A name with escapes, which are not read here."""
 
-_COMMENT = re.compile(rb"--[^\r\n]*|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/")
-"""One that has no other inside."""
+_LINE, _BLOCK = rb"--[^\r\n]*", rb"/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/"
+_COMMENTS = [re.compile(kind) for kind in (_LINE + b"|" + _BLOCK, _LINE, _BLOCK)]
+"""Those that have no other inside. Each kind alone as well: what looks like one of the other kind
+may stand in a literal, and end behind it."""
 
 _NESTING_MAX = 8
 """Of comments; deeper ones count as a computed name."""
@@ -133,22 +145,29 @@ class _Found:
         )
 
 
+_NOTHING = _Found(frozenset(), False, frozenset())
 _TOO_NESTED = _Found(frozenset(), True, frozenset())
 
 
 def _scan(folded: bytes) -> _Found:
     found = _scan_text(folded)
-    plain, nesting = folded, 0
-    while b"--" in plain or b"/*" in plain:
-        # What looks like a comment may stand in a literal: the text is read with it and without.
-        plain, count = _COMMENT.subn(b" ", plain)
+    if b"--" in folded or b"/*" in folded:
+        for comment in _COMMENTS:
+            found |= _scan_without(comment, folded)
+    return found
+
+
+def _scan_without(comment: re.Pattern[bytes], folded: bytes) -> _Found:
+    """What looks like a comment may stand in a literal: the text is read with it and without."""
+    found, plain, nesting = _NOTHING, folded, 0
+    while True:
+        plain, count = comment.subn(b" ", plain)
         nesting += 1
         found |= _scan_text(plain)
         if nesting > _NESTING_MAX:
             return found | _TOO_NESTED
         if not count:
-            break
-    return found
+            return found
 
 
 def _scan_text(folded: bytes) -> _Found:

@@ -1,10 +1,10 @@
 """Puts the state of a parked session on a fresh backend. Pure.
 
 One write, in one transaction: settings, statements, channels, role. What the restoring itself needs
-(no timeout, texts in UTF-8) is set with ``SET LOCAL`` after the session's own values, so that
-COMMIT leaves those. A statement that can't be prepared again fails that transaction; then each gets
-one of its own, and for those that still fail something else stands in: see
-:mod:`torpor_proxy.core.broken`.
+(no timeout, texts in UTF-8) is set with ``SET LOCAL`` before all of it, and the session's own
+values of those settings behind all of it, so that COMMIT leaves them. A statement that can't be
+prepared again fails that transaction; then each gets one of its own, and for those that still fail
+something else stands in: see :mod:`torpor_proxy.core.broken`.
 
 ``PREPARE`` goes by the extended protocol and never by a simple query: its text is all that its
 client sent in one message, and a simple query would run the rest of it again.
@@ -39,6 +39,8 @@ class RestoreFailed(Exception):
 
     def __init__(self, body: bytes) -> None:
         self.fields = wire.report_fields(body)
+        self.is_passing = self.fields.get("C") == "57014"
+        """By a timeout, of its role's or of its own: another time it may be fast enough."""
         super().__init__(self.fields.get("M", ""))
 
 
@@ -87,10 +89,11 @@ class Restore:
         """Statement by statement."""
         statements = in_order(self.held.of(*STATEMENTS))
         others = [entry for entry in self.held.entries() if entry.kind not in STATEMENTS]
-        parts = [*self._transaction([e for e in others if e.kind in words.SET])]
+        first = [e for e in others if e.kind in words.SET and not words.is_set_last(e)]
+        parts = [*self._transaction(first)]
         for number, entry in enumerate(statements):
             parts += self._transaction([entry], label=str(number))
-        rest = [e for e in others if e.kind not in words.SET]
+        rest = [e for e in others if e not in first]
         return script([*parts, *self._transaction(rest, is_last=True), *self._last()])
 
     def read_careful(self, said: Script, messages: Messages) -> None:
@@ -115,12 +118,12 @@ class Restore:
         self, entries: Sequence[Entry], *, label: str = "statements", is_last: bool = False
     ) -> Parts:
         settings = [entry for entry in entries if entry.kind in words.SET]
+        last = [entry for entry in settings if words.is_set_last(entry)]
+        first = [entry for entry in settings if not words.is_set_last(entry)]
         statements = in_order(entry for entry in entries if entry.kind in STATEMENTS)
         yield "begin", words.BEGIN
-        if settings:
-            yield "encoding", words.encoding_of(self.encoding)
-            yield from (("settings", call) for call in words.set_all(settings))
         yield "locals", words.locals_(self.encoding)
+        yield from (("settings", call) for call in words.set_all(first))
         if statements or is_last:
             data = b"".join(map(words.prepare, statements))
             if statements:
@@ -133,6 +136,7 @@ class Restore:
             if listen := words.listen(entries, self.cut):
                 yield "listen", listen
             yield from (("role", call) for call in words.set_roles(entries))
+            yield from (("settings", call) for call in words.set_all(last))
         yield "commit", words.COMMIT
 
     def _last(self) -> Parts:

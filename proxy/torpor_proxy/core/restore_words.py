@@ -23,11 +23,15 @@ LOCK_WAIT_MS_MAX = 10
 statement is used, and whoever holds it may wait for this very client. So the statement counts as
 broken, and is waited for at its next use."""
 
-_LOCALS = (
-    "SET LOCAL statement_timeout = 0; SET LOCAL transaction_timeout = 0; "
-    "SET LOCAL lock_timeout = 0; SET LOCAL synchronous_commit = off; "
-    "SET LOCAL client_encoding = {}"
-)
+_LOCALS = {
+    "statement_timeout": "0",
+    "transaction_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "lock_timeout": "0",
+    "synchronous_commit": "off",
+}
+"""Beside the encoding."""
+_SET_LAST = {name.encode() for name in (*_LOCALS, "client_encoding")}
 _SET_CONFIG = 2078
 """The object id of ``set_config(name, value, is_local)``, the same in every release."""
 
@@ -94,14 +98,16 @@ IMPATIENT, IMPATIENT_ASIDE = extended(_IMPATIENT), aside(_IMPATIENT)
 PATIENT = extended("SET LOCAL lock_timeout = 0")
 
 
-def encoding_of(encoding: str) -> bytes:
-    """In which texts are sent from here on, up to the end of the transaction."""
-    return wire.query(f"SET LOCAL client_encoding = {encoding}")
-
-
 def locals_(encoding: str) -> bytes:
     """What the restoring itself needs, and what ends with its transaction."""
-    return wire.query(_LOCALS.format(encoding))
+    needed = {**_LOCALS, "client_encoding": encoding}
+    return wire.query("; ".join(f"SET LOCAL {name} = {value}" for name, value in needed.items()))
+
+
+def is_set_last(setting: Entry) -> bool:
+    """Whether the restoring has a value of its own for it, which would be gone: a session with a
+    ``statement_timeout`` of a millisecond would not come back."""
+    return setting.name in _SET_LAST
 
 
 def locals_at_use(encoding: str) -> bytes:
@@ -118,12 +124,12 @@ def _local_encoding(encoding: str) -> bytes:
 
 
 def set_all(settings: Sequence[Entry]) -> Iterator[bytes]:
-    """Each has an answer of its own. Texts are in one encoding up to the last of them.
+    """Each has an answer of its own.
 
     As calls of a function, for which a fresh backend has nothing to parse or to plan: a third of
     the time of a query. A SET would have to be spelled, each kind of setting in its own way.
     """
-    for entry in sorted(settings, key=lambda entry: entry.name == b"client_encoding"):
+    for entry in settings:
         yield _set_config(entry.name, entry.value)
 
 

@@ -69,6 +69,7 @@ class Clearing:
         ``insists``, whoever is left then keeps its backend, and listeners theirs: they hear it."""
         self.is_patient = True
         self._watch()
+        again_at: dict[Session, float] = {}
         try:
             while there := list(self._attached):
                 pinned = [s for s in there if s.is_pinned and not s.known.pins.is_passing]
@@ -79,7 +80,10 @@ class Clearing:
                     raise Busy(reasons_of(pinned or there))
                 self._moved.clear()
                 for session in there:
-                    self._start(session.park(insists=True))
+                    if session not in pinned and monotonic() >= again_at.get(session, 0.0):
+                        if session.is_pinned:  # For now: to be asked is a move of it as well.
+                            again_at[session] = monotonic() + CLEAR_AGAIN_SECONDS
+                        self._start(session.park(insists=True))
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._moved.wait(), CLEAR_AGAIN_SECONDS)
         finally:

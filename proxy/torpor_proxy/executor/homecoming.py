@@ -25,7 +25,7 @@ from torpor_proxy.ports import Stream
 log = logging.getLogger(__name__)
 
 ARRIVE_AGAIN_SECONDS = 0.05
-"""After a compute was lost while a session was put back on it."""
+"""After a session could not be put back for now."""
 
 
 class ReturningSession(RelayedSession, Protocol):
@@ -94,12 +94,14 @@ async def _arrive(session: ReturningSession) -> bool:
     session.attachment = attachment
     try:
         reported = await _put_back(session, attachment)
-    except visit.FAILED as error:
+    except (*visit.FAILED, RestoreFailed) as error:
+        if isinstance(error, RestoreFailed) and not error.is_passing:
+            raise
         session.warn("attach_failed", error)
         session.hearing.stay()
         session.attachment = None
         attachment.hang_up()
-        # The compute was lost in between; nothing of the client has passed.
+        # The compute was lost in between, or a timeout was short; nothing of the client has passed.
         await asyncio.sleep(ARRIVE_AGAIN_SECONDS)
         return False
     session.attach(attachment, reported, arrival)

@@ -90,6 +90,19 @@ def test_what_sets_none(sql: str) -> None:
     assert seen(sql) == custom_settings.NONE
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        'set"app"."user_id" = 1',
+        'set session"app"."user_id" = 1',
+        "select '--'; set /* c */ app.user_id = 1",
+        "select '/*'; set -- c\n app.user_id = 1 -- */",
+    ],
+)
+def test_it_is_found_however_it_is_spelled(sql: str) -> None:
+    assert "app.user_id" in seen(sql).names
+
+
 def test_names_add_up() -> None:
     assert seen("set a.b = 1", "select 1", "set c.d = 1").names == {"a.b", "c.d"}
 

@@ -153,8 +153,8 @@ async def test_a_repair_does_not_wait_for_a_client_that_has_not_read_the_answer_
     client.fills(True)
     assert host.backend.is_paused
     client.sends(USE)
-    assert session.state is State.CAPTURING and not host.backend.is_paused
+    assert state(session) is State.CAPTURING and not host.backend.is_paused
     await answers(host, STANDING + READY)
     await answers(host, TYPES + READY)
-    await turns(lambda: session.state is State.ATTACHED)
+    await turns(lambda: state(session) is State.ATTACHED)
     assert not session.known.broken

@@ -219,14 +219,25 @@ def test_an_unnamed_statement_that_works_the_second_time_is_not_broken() -> None
     assert wanted.broken == {}
 
 
-def test_what_a_session_reads_its_texts_in_comes_behind_all_of_them() -> None:
-    rows = [columns(b"s", name, b"v", b"") for name in (b"application_name", b"client_encoding")]
-    held = held_of([*rows, columns(b"c", b"app.tenant", "é".encode(), b"")])
-    script = Restore(held).first()
-    calls = [body for kind, body in wire.split(script.data)[0] if kind == b"F"]
-    assert [b"client_encoding" in body for body in calls] == [False, False, True]
-    assert script.parts[:5] == ("begin", "encoding", "settings", "settings", "settings")
-    assert texts(script.data)[1] == "SET LOCAL client_encoding = UTF8"
+@pytest.mark.parametrize("name", [b"client_encoding", b"statement_timeout", b"lock_timeout"])
+def test_what_the_restoring_needs_itself_is_the_session_s_own_at_the_very_end(name: bytes) -> None:
+    """As its own a statement_timeout of a millisecond would end it in the middle."""
+    rows = [columns(b"s", each, b"v", b"") for each in (name, b"work_mem")]
+    held = held_of([*rows, statement(b"table t"), columns(b"r", b"", b"boss", b"")])
+    for script in (Restore(held).first(), Restore(held).careful()):
+        said = [body for kind, body in wire.split(script.data)[0] if kind in (b"F", b"Q", b"P")]
+        places = [
+            next(at for at, body in enumerate(said) if word in body)
+            for word in (b"SET LOCAL statement_timeout = 0", b"work_mem", b"table t", b"boss")
+        ]
+        assert places == sorted(places)
+        assert name in said[-2] and said[-1] == b"COMMIT\0"
+        assert script.parts[-2:] == ("settings", "commit")
+
+
+def test_a_restore_that_a_timeout_has_ended_is_worth_another_attempt() -> None:
+    assert RestoreFailed(b"C57014\0Mcanceling statement\0\0").is_passing
+    assert not RestoreFailed(b"C42501\0Mpermission denied\0\0").is_passing
 
 
 def test_a_setting_that_can_not_be_put_back_ends_the_session_with_its_own_error() -> None:
