@@ -151,7 +151,7 @@ async def test_a_repair_does_not_wait_for_a_client_that_has_not_read_the_answer_
     client.sends(QUERY)
     host.backend.sends(ANSWER)
     client.fills(True)
-    assert host.backend.is_paused
+    await turns(lambda: host.backend.is_paused)
     client.sends(USE)
     assert state(session) is State.CAPTURING and not host.backend.is_paused
     await answers(host, STANDING + READY)
