@@ -16,8 +16,11 @@ from support.fake_kube.forwarding import Forwarding
 from support.fake_kube.objects import KINDS, Key, Objects
 from support.fake_kube.selecting import is_selected
 from support.fake_kube.watches import Feed
-from torpor_kube.kinds import Kind
+from torpor_kube.kinds import SERVERLESS_DATABASE, WARM_POOL, Kind
 from torpor_kube.port import ALL_SENT, ChangeType, Document, PatchForm
+
+CUSTOM = (SERVERLESS_DATABASE, WARM_POOL)
+"""Kinds of which a server knows no key of a list."""
 
 APPLY = "application/apply-patch+yaml"
 
@@ -136,6 +139,8 @@ class FakeKube:
                 manager = request.query["fieldManager"]
                 return web.json_response(objects.apply(key, document, manager, subresource))
             case "PATCH" if request.content_type == PatchForm.STRATEGIC.value:
+                if key[0] in CUSTOM:
+                    raise ApiError(415, "UnsupportedMediaType", "for the server's own kinds only")
                 # Lists of maps are merged by their keys, as in an apply that owns nothing.
                 document = await request.json()
                 return web.json_response(objects.merge(key, document, subresource))
