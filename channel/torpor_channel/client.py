@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
@@ -24,7 +25,19 @@ ReplyT = TypeVar("ReplyT", bound=Message)
 RECONNECT_SECONDS = 0.05
 """Between two attempts: a restarted component is found again before a person notices."""
 
+RECONNECT_SECONDS_MAX = 2.0
+"""Somebody answers, and it does not come to a greeting: the pause doubles up to this, and is
+scattered, so that many who fail at one component do not come all at once."""
+
 CONNECT_SECONDS_MAX = 5.0
+
+
+class NobodyAnswers(Unavailable):
+    """There is no listener at the address, or no way to it."""
+
+
+class NotTrusted(Unavailable):
+    """Who listens there is another than the certificate should name, or speaks another protocol."""
 
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -33,7 +46,15 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 async def dial(
     address: Address, handlers: Handlers | None = None, trust: Trust | None = None
 ) -> Peer:
-    """One connection; ``trust``: over a network. Raises Unavailable where nobody listens."""
+    """One connection; ``trust``: over a network. Raises NobodyAnswers, NotTrusted."""
+    try:
+        return await _dial(address, handlers, trust)
+    except NotTrusted as failure:
+        log.warning("stranger_answers", extra={"address": str(address), "reason": failure.message})
+        raise
+
+
+async def _dial(address: Address, handlers: Handlers | None, trust: Trust | None) -> Peer:
     try:
         async with asyncio.timeout(CONNECT_SECONDS_MAX):
             if isinstance(address, TcpAddress):
@@ -41,10 +62,9 @@ async def dial(
             else:
                 reader, writer = await asyncio.open_unix_connection(address, limit=LINE_BYTES_MAX)
     except ssl.SSLError as error:
-        log.warning("stranger_answers", extra={"address": str(address), "reason": str(error)})
-        raise Unavailable(f"{address} is not to be trusted: {error}") from None
+        raise NotTrusted(f"{address} is not to be trusted: {error}") from None
     except (OSError, TimeoutError) as error:
-        raise Unavailable(f"nobody answers at {address}: {error or 'timeout'}") from None
+        raise NobodyAnswers(f"nobody answers at {address}: {error or 'timeout'}") from None
     return Peer(reader, writer, handlers or {})
 
 
@@ -104,6 +124,9 @@ class Link:
         self._peer: Peer | None = None
         self._is_up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._pause_s = RECONNECT_SECONDS
+        self._reason = ""
+        """Why the last attempt failed."""
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._keep_connected())
@@ -146,17 +169,28 @@ class Link:
         while True:
             try:
                 await self._connect_once()
+            except NobodyAnswers as failure:
+                self._pause_s = RECONNECT_SECONDS
+                self._failed(logging.DEBUG, failure.message)
             except Exception as error:
-                log.debug("link_down", extra={"address": str(self._address), "reason": str(error)})
-            await asyncio.sleep(RECONNECT_SECONDS)
+                self._pause_s = min(2 * self._pause_s, RECONNECT_SECONDS_MAX)
+                self._failed(logging.WARNING, str(error))
+            await asyncio.sleep(self._pause_s * random.uniform(0.5, 1.0))
+
+    def _failed(self, level: int, reason: str) -> None:
+        if reason != self._reason:
+            log.log(level, "link_down", extra={"address": str(self._address), "reason": reason})
+        self._reason = reason
 
     async def _connect_once(self) -> None:
-        async with dialled(self._address, self._handlers, self._trust) as peer:
+        peer = await _dial(self._address, self._handlers, self._trust)
+        try:
             await self._greet(peer)
+            self._pause_s, self._reason = RECONNECT_SECONDS, ""
             self._peer = peer
             self._is_up.set()
-            try:
-                await peer.closed.wait()
-            finally:
-                self._peer = None
-                self._is_up.clear()
+            await peer.closed.wait()
+        finally:
+            self._peer = None
+            self._is_up.clear()
+            await peer.close()

@@ -91,9 +91,11 @@ class Peer:
     async def close(self) -> None:
         """Hang up and wait until everything of this connection has ended."""
         self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        # A task that was cancelled before its first step has ended nothing itself.
-        await self._end()
+        try:
+            await asyncio.gather(self._task, return_exceptions=True)
+        finally:
+            # A task that was cancelled before its first step has ended nothing itself.
+            await self._end()
 
     def _send(self, line: bytes) -> None:
         if self.closed.is_set() or self._writer.transport.is_closing():

@@ -12,6 +12,7 @@ import pytest
 
 from torpor_api import messages as m
 from torpor_api.failures import Unavailable
+from torpor_channel import client
 from torpor_channel.client import Link, dial, dialled
 from torpor_channel.peer import Handlers, Peer
 from torpor_channel.server import Server
@@ -151,6 +152,31 @@ async def test_a_failed_greeting_is_tried_again(path: Path) -> None:
         await link.ask(ASK, timeout_s=SECONDS_MAX)
         assert tries == 3
         await link.close()
+
+
+async def test_where_no_greeting_succeeds_the_pauses_grow_and_one_line_says_why(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(client, "RECONNECT_SECONDS", 0.001)
+    monkeypatch.setattr(client, "RECONNECT_SECONDS_MAX", 60.0)
+    clock = asyncio.get_running_loop().time
+    greeted_at: list[float] = []
+    has_tried = asyncio.Event()
+
+    async def greet(_: Peer) -> None:
+        greeted_at.append(clock())
+        if len(greeted_at) == 9:
+            has_tried.set()
+        raise Unavailable("not you")
+
+    async with serving(path, {}):
+        link = Link(path, {}, greet)
+        link.start()
+        async with asyncio.timeout(SECONDS_MAX):
+            await has_tried.wait()
+        await link.close()
+    assert greeted_at[8] - greeted_at[7] >= 0.001 * 2**8 / 2
+    assert [record.message for record in caplog.records] == ["link_down"]
 
 
 async def test_without_a_server_a_link_says_so_in_time(path: Path) -> None:
