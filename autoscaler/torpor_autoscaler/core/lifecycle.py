@@ -19,7 +19,7 @@ from torpor_autoscaler.core.actions import Action, Plan, Wait, ask
 from torpor_autoscaler.core.awake import fetch_facts, stay_awake, store_facts
 from torpor_autoscaler.core.database import AT_REST, Database
 from torpor_autoscaler.core.limits import backoff_s
-from torpor_autoscaler.core.resume import resume
+from torpor_autoscaler.core.resume import give_back, resume
 from torpor_autoscaler.core.settle import pause, settle
 from torpor_autoscaler.core.suspend import lay_down
 from torpor_autoscaler.core.writing import write
@@ -76,6 +76,8 @@ def _step(database: Database) -> Plan[None]:
         yield from _resume_in_time(database, now)
     elif phase not in AT_REST or database.wishes:
         yield from _lay_down(database)
+    elif database.reserved is not None:
+        yield from give_back(database)
     elif status.is_rest_untold(database):
         yield from write(database, phase, database.status.epoch, database.status.compute)
     else:

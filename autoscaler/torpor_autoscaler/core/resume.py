@@ -37,7 +37,7 @@ from torpor_autoscaler.core.actions import (
 from torpor_autoscaler.core.chain import Stopwatch
 from torpor_autoscaler.core.database import Database, HeldBack, OpenResume, Run
 from torpor_autoscaler.core.settle import LOOK_AGAIN_S, UNDECIDED, fence, pause, serves
-from torpor_autoscaler.core.writing import write
+from torpor_autoscaler.core.writing import read, write
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +140,21 @@ def _take_agent(database: Database) -> Plan[AgentInfo | None]:
     pool.stop_waiting(database.name)
     database.awaits_compute = False
     return None
+
+
+def give_back(database: Database) -> Plan[None]:
+    """Nobody wants it awake any more, and of its last claim nobody knows what came of it.
+
+    Unless the record names the compute, no other database should go without it.
+    """
+    agent = database.reserved
+    assert agent is not None
+    yield from read(database)
+    if database.wants_compute:
+        return
+    database.reserved = None
+    if database.status.compute != agent.compute:
+        database.world.pool.give_back(database.name, agent.compute)
 
 
 def _have_one_made(database: Database) -> Plan[None]:

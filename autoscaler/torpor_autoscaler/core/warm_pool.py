@@ -146,6 +146,16 @@ class WarmPool:
         if self._bound.pop(database, None) is not None:
             self.revision += 1
 
+    def give_back(self, database: str, compute: str) -> None:
+        """It was taken for a claim that never came to be, and nobody has asked it anything.
+
+        On a cluster it is warm again. One machine has heard that it was claimed, and ends it.
+        """
+        self.unbind(database)
+        if self._pool:
+            self._taken.discard(compute)
+            self._has_returned = True
+
     def database_of(self, compute: str) -> str | None:
         """Whom the compute serves, or was meant to serve."""
         return next((name for name, bound in self._bound.items() if bound == compute), None)

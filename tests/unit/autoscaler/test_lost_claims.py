@@ -1,0 +1,26 @@
+"""A claim of which nobody has heard what came of it, and whom nobody waits for any more."""
+
+from __future__ import annotations
+
+import pytest
+
+from torpor_api import messages as m
+from torpor_api.failures import Unavailable
+from torpor_api.phases import Phase
+from torpor_autoscaler.core import facts
+from unit.autoscaler.story import POOL, Story
+
+
+@pytest.mark.parametrize("has_arrived", [False, True])
+def test_a_compute_of_a_claim_that_came_to_nothing_is_had_by_the_next(has_arrived: bool) -> None:
+    story = Story(agents=1, has_volumes=True)
+    waiter = story.wake()
+    story.until(m.WriteStatus, phase=Phase.RESUMING)
+    away = Unavailable("the API server is away")
+    story.do_and_fail(away) if has_arrived else story.fail(away)
+    story.fail(away)  # Nor does it say what has become of it.
+    story.fact(facts.leave, waiter)
+    story.let_time_pass(lambda: False)
+    taken = story.world.pool.take("other", None, pool=POOL)
+    assert (taken is None) == has_arrived
+    assert (story.phase(), story.database.reserved) == (Phase.SUSPENDED, None)
