@@ -47,8 +47,14 @@ class Peer:
     """The other side of one connection."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handlers: Handlers
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        handlers: Handlers,
+        name: str | None = None,
     ) -> None:
+        """``name``: of the component, as its certificate says; None for one on this machine."""
+        self.name = name
         self._reader = reader
         self._writer = writer
         self._handlers = handlers

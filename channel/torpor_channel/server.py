@@ -75,7 +75,7 @@ class Server:
         async def accept(
             reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: str
         ) -> None:
-            await self._serve(Peer(reader, writer, by_name[name]))
+            await self._serve(Peer(reader, writer, by_name[name], name))
 
         self._tls_listener = TlsListener(self._admission, accept)
         self._tls_listener.listen(address)

@@ -35,13 +35,16 @@ from torpor_compute.executor import Agent
 class Listeners:
     """Who is told what happens to Postgres: whoever has asked about the compute as a whole.
 
-    A proxy asks about roles only, and hears of a compute's fate from the autoscaler.
+    On a network only the autoscaler: what is told has verifiers in it. A proxy asks about roles
+    only, and hears of a compute's fate from the autoscaler.
     """
 
     def __init__(self) -> None:
         self._peers: set[Peer] = set()
 
     def add(self, peer: Peer) -> None:
+        if peer.name not in (None, AUTOSCALER):
+            return
         self._peers = {known for known in self._peers if not known.closed.is_set()} | {peer}
 
     def tell(self, event: Event) -> None:

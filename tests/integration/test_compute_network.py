@@ -19,7 +19,9 @@ from support.network_agents import NetworkAgents, address_of, agents_on_network
 from support.postgres import USER_ID, postmaster_of
 from torpor_api import messages as m
 from torpor_api.failures import DataDamaged, Unavailable
-from torpor_channel.tls import PROXY
+from torpor_channel.client import dialled
+from torpor_channel.peer import Peer
+from torpor_channel.tls import COMPUTE, OPERATOR, PROXY, Identity, Trust
 
 CAPABILITIES = ("chown", "dac_override", "fowner", "kill", "setgid", "setuid")
 """What an agent in a pod needs: to lay out data for other user ids, and to run and end a Postgres
@@ -114,6 +116,24 @@ async def until_stopping(agent: AgentProcess) -> None:
     async with asyncio.timeout(WAIT_SECONDS_MAX):
         while await agent.state() != "stopping":
             pass
+
+
+async def test_only_the_autoscaler_is_told_what_happens(agents: NetworkAgents) -> None:
+    """Who may ask about a compute is not told of its roles, whose verifiers are secrets."""
+    agent, heard = await agents.agent("--leave-seconds", "60"), list[m.Event]()
+
+    async def hear(_: Peer, event: m.AgentLeaving) -> None:
+        heard.append(event)
+
+    await agent.state()
+    operator = Trust(Identity(agents.files_of(OPERATOR)), COMPUTE)
+    async with dialled(agent.address, {m.AgentLeaving: hear}, operator) as peer:
+        await peer.ask(m.AskAgentState(), timeout_s=WAIT_SECONDS_MAX)
+        assert await agent.ended() == 0
+        assert isinstance(await agent.hears(), m.AgentLeaving)
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            await peer.closed.wait()
+    assert heard == []
 
 
 async def test_the_time_to_move_has_an_end(agents: NetworkAgents) -> None:
