@@ -152,7 +152,14 @@ class Peer:
                 raise InvalidRequest(f"{type(request).__name__} is not for this component")
             reply = await handler(self, request)
             assert isinstance(reply, request.reply), f"{type(request).__name__}: {reply!r}"
-            self._send(wire.encode_answer(id, reply))
+            line = wire.encode_answer(id, reply)
+            if len(line) > wire.LINE_BYTES_MAX:
+                # The other side would take it for a broken connection, and ask again on a new one.
+                raise InvalidRequest(
+                    f"the answer to {type(request).__name__} is {len(line)} bytes long; "
+                    f"at most {wire.LINE_BYTES_MAX} go over the control channel"
+                )
+            self._send(line)
         except Failure as failure:
             self._send(wire.encode_fail(id, failure))
         except Exception:

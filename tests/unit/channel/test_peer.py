@@ -11,6 +11,7 @@ import pytest
 
 from support.ends import Ends
 from torpor_api import messages as m
+from torpor_api.facts import RoleFacts
 from torpor_api.failures import Failure, InvalidRequest, NotFound, Unavailable
 from torpor_channel import peer as peer_module
 from torpor_channel.peer import Handlers, Peer
@@ -106,6 +107,20 @@ async def test_a_defect_is_shown_to_nobody_and_ends_nothing(ends: Ends) -> None:
     assert isinstance(failure, Unavailable)
     assert failure.message == "internal error; see the log"
     await other.ask(ask_role("good"), timeout_s=SECONDS_MAX)
+
+
+async def test_an_answer_that_is_too_long_fails_by_name_and_the_connection_lives(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def long_or_not(_: Peer, asked: m.AskRoleFacts) -> m.RoleFactsReply:
+        return m.RoleFactsReply(role=RoleFacts(name=asked.role))
+
+    monkeypatch.setattr(peer_module.wire, "LINE_BYTES_MAX", 1000)
+    _, other = await ends.pair({m.AskRoleFacts: long_or_not})
+    failure = await refused_by(other, ask_role("x" * 1000))
+    assert isinstance(failure, InvalidRequest)
+    assert "the answer to AskRoleFacts is 11" in failure.message and "1000" in failure.message
+    await other.ask(ask_role("short"), timeout_s=SECONDS_MAX)
 
 
 async def test_a_request_that_nobody_handles_is_refused(ends: Ends) -> None:
