@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import logging
 from collections.abc import Callable
+
+log = logging.getLogger(__name__)
 
 
 class Deadlines:
@@ -56,7 +59,10 @@ class Deadlines:
             due.append(name)
             self._drop_replaced()
         for name in due:
-            self._reached(name)
+            try:
+                self._reached(name)
+            except Exception:  # A defect, and no reason for the others to miss their moment.
+                log.exception("deadline_defect", extra={"database": name})
         self._arm()
 
     def _drop_replaced(self) -> None:

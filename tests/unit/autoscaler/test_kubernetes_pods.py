@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import Any, cast
 
+from support.kube_people import ENDED
+from torpor_autoscaler.adapters.kubernetes.computes import Computes
 from torpor_autoscaler.adapters.kubernetes.pods import compute_from
+from torpor_kube.kinds import POD, Kind
 from torpor_kube.names import (
     DATABASE_LABEL,
     DATABASE_NAMESPACE_LABEL,
@@ -12,6 +16,7 @@ from torpor_kube.names import (
     POOL_LABEL,
     POSTGRES_VERSION_LABEL,
 )
+from torpor_kube.port import Kube
 
 
 def pod(ip: str = "10.0.0.7", ready: str = "True", **metadata: Any) -> dict[str, Any]:
@@ -60,3 +65,27 @@ def test_what_is_not_there_yet_is_not_assumed() -> None:
 def test_one_that_is_deleted_is_told_as_leaving() -> None:
     leaving = compute_from(pod(deletionTimestamp="2027-01-01T00:00:00Z"))
     assert leaving.info.is_leaving and not leaving.info.is_gone
+
+
+class QuickNode:
+    """Its kubelet says that the pod has ended while somebody asks for the node."""
+
+    def __init__(self) -> None:
+        self.computes = Computes(cast(Kube, self), "torpor-system")
+
+    async def get(self, kind: Kind, name: str, namespace: str = "") -> dict[str, Any]:
+        found = pod(ip="", ready="False")
+        if kind is not POD:
+            found["status"] = ENDED
+            self.computes.changed(compute_from(found))
+            return {"metadata": {"name": name}}
+        return found
+
+    async def delete(self, *_: Any, **__: Any) -> None:
+        """It is gone already: no more is heard of it."""
+
+
+async def test_a_word_that_has_come_is_not_waited_for() -> None:
+    node = QuickNode()
+    async with asyncio.timeout(5.0):
+        await node.computes.make_gone("compute-default-x", "shop", "")

@@ -24,3 +24,14 @@ def test_a_compute_of_a_claim_that_came_to_nothing_is_had_by_the_next(has_arrive
     taken = story.world.pool.take("other", None, pool=POOL)
     assert (taken is None) == has_arrived
     assert (story.phase(), story.database.reserved) == (Phase.SUSPENDED, None)
+
+
+def test_a_write_that_fails_is_told_by_what_failed() -> None:
+    story = Story()
+    story.wake()
+    story.until(m.WriteStatus, phase=Phase.RESUMING)
+    for _ in range(5):
+        story.fail(Unavailable("the webhook says no")).until(m.GetResource)
+        story.answer()
+    assert story.database.blocked_by is not None
+    assert story.database.blocked_by.message == "the webhook says no"

@@ -101,6 +101,24 @@ def test_settings() -> None:
     assert found.endpoint == Endpoint(host="::1", port=5432)
 
 
+async def test_a_defect_makes_nobody_else_miss_his_moment() -> None:
+    reached: list[str] = []
+
+    def reach(name: str) -> None:
+        reached.append(name)
+        if name == "bad":
+            raise RuntimeError("a defect")
+
+    deadlines = Deadlines(time.monotonic, reach)
+    now = time.monotonic()
+    for name, moment in (("bad", now), ("good", now), ("later", now + 0.01)):
+        deadlines.set(name, moment)
+    async with asyncio.timeout(5.0):
+        while len(reached) < 3:
+            await asyncio.sleep(0.005)
+    assert reached == ["bad", "good", "later"]
+
+
 @pytest.mark.parametrize(
     ("advertised", "database", "host"),
     [

@@ -147,6 +147,8 @@ class Computes:
 
     async def _end_and_wait(self, pod: Compute, database: str) -> None:
         has_ended = self._awaited.setdefault(pod.name, asyncio.Event())
+        if pod.name in self._pods:
+            self._end_waiting(self._pods[pod.name])  # The word may have come since it was read.
         try:
             await self._end(pod)
             async with asyncio.timeout(FENCE_WAIT_S):
