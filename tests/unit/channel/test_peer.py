@@ -14,6 +14,7 @@ from torpor_api import messages as m
 from torpor_api.facts import RoleFacts
 from torpor_api.failures import Failure, InvalidRequest, NotFound, Unavailable
 from torpor_channel import peer as peer_module
+from torpor_channel import wire
 from torpor_channel.peer import Handlers, Peer
 from torpor_channel.wire import encode_tell
 
@@ -115,7 +116,7 @@ async def test_an_answer_that_is_too_long_fails_by_name_and_the_connection_lives
     async def long_or_not(_: Peer, asked: m.AskRoleFacts) -> m.RoleFactsReply:
         return m.RoleFactsReply(role=RoleFacts(name=asked.role))
 
-    monkeypatch.setattr(peer_module.wire, "LINE_BYTES_MAX", 1000)
+    monkeypatch.setattr(wire, "LINE_BYTES_MAX", 1000)
     _, other = await ends.pair({m.AskRoleFacts: long_or_not})
     failure = await refused_by(other, ask_role("x" * 1000))
     assert isinstance(failure, InvalidRequest)
