@@ -45,6 +45,7 @@ class TlsListener:
         self._opening: dict[asyncio.Task[None], None] = {}
         """Handshakes, in the order of their beginning."""
         self._open: set[asyncio.Task[None]] = set()
+        """Everybody, until the end of its connection."""
 
     def listen(self, address: TcpAddress) -> None:
         """Raises Refused where the address can't be used."""
@@ -85,10 +86,16 @@ class TlsListener:
                 await asyncio.sleep(ACCEPT_RETRY_SECONDS)
                 continue
             if len(self._opening) >= HANDSHAKES_MAX:
-                next(iter(self._opening)).cancel()
+                oldest = next(iter(self._opening))
+                # Out of the way now: it ends later, and the next newcomer ends the next one.
+                del self._opening[oldest]
+                oldest.cancel()
             task = asyncio.create_task(self._serve(connection))
             self._opening[task] = None
+            self._open.add(task)
             task.add_done_callback(partial(self._forget, connection))
+            # Where newcomers stand in line, accepting does not pause, and nobody else had a turn.
+            await asyncio.sleep(0)
 
     def _forget(self, connection: socket.socket, task: asyncio.Task[None]) -> None:
         self._opening.pop(task, None)
@@ -104,7 +111,6 @@ class TlsListener:
         self._opening.pop(task, None)
         if opened is None:
             return
-        self._open.add(task)
         reader, writer = opened
         name = common_name(writer.get_extra_info("peercert"))
         if writer.get_extra_info("ssl_object").selected_alpn_protocol() != ALPN:

@@ -206,6 +206,23 @@ async def test_who_says_nothing_is_in_nobodys_way(
             each.close()
 
 
+async def test_of_a_herd_that_says_nothing_only_so_many_stay(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them stand in line before the first is let in."""
+    monkeypatch.setattr(tls_listener, "HANDSHAKE_SECONDS_MAX", 10 * SECONDS_MAX)
+    monkeypatch.setattr(tls_listener, "HANDSHAKES_MAX", 3)
+    async with world.listening(), asyncio.timeout(SECONDS_MAX):
+        address = (world.address.host, world.address.port)
+        silent = [socket.create_connection(address) for _ in range(9)]
+        for each in silent[:6]:
+            each.setblocking(False)
+            with contextlib.suppress(ConnectionError):
+                assert await asyncio.get_running_loop().sock_recv(each, 1) == b""
+        for each in silent:
+            each.close()
+
+
 async def test_who_is_slow_with_the_handshake_is_hung_up_on(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
