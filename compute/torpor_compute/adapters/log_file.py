@@ -11,7 +11,8 @@ from pathlib import Path
 from torpor_compute.adapters import guarded
 
 LOG_BYTES_MAX = 16 << 20
-"""A log that is larger is moved aside, and one old one is kept: at most twice this much."""
+"""A log that is larger is moved aside, and one old one is kept: twice this much,
+and what Postgres says between two looks at it."""
 
 LAST_LINES = 8
 _LAST_BYTES = 4096
