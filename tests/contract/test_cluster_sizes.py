@@ -1,4 +1,4 @@
-"""A compute's size on Kubernetes: what is asked of the API server, and what is told to the fleet."""
+"""A compute's size on Kubernetes: what the API server is asked, and what the fleet is told."""
 
 from __future__ import annotations
 
