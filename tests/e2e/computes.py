@@ -7,6 +7,7 @@ import json
 from e2e import kubectl
 from e2e.cluster import NAMESPACE
 from e2e.database import Database
+from e2e.installation import warm_computes
 from e2e.kubectl import Json, until
 
 
@@ -17,18 +18,7 @@ def pod_of(database: Database) -> Json:
 
 def somebody_is_warm() -> None:
     """Waits: what comes next is not to depend on how fast the pool is filled."""
-    until(lambda: bool(warm()), "a compute is warm")
-
-
-def warm() -> list[str]:
-    """Ready computes that serve nobody."""
-    chosen = "app.kubernetes.io/component=compute,!torpor.dev/database"
-    return [
-        pod["metadata"]["name"]
-        for pod in kubectl.listed("pods", NAMESPACE, chosen)
-        if "deletionTimestamp" not in pod["metadata"]
-        if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"]["conditions"])
-    ]
+    until(lambda: bool(warm_computes()), "a compute is warm")
 
 
 def evict(pod: Json) -> None:

@@ -49,13 +49,35 @@ def torpor(image_tag: str) -> Iterator[Installation]:
         yield installation
 
 
+@pytest.fixture(scope="session")
+def leaving(torpor: Installation) -> Iterator[list[str]]:
+    """Namespaces of tests that are over. Each takes ten seconds, for which no other test waits; in
+    the end all must be gone, with every database that was in them."""
+    names: list[str] = []
+    yield names
+    are_gone(names)
+
+
 @pytest.fixture
-def namespace(torpor: Installation) -> Iterator[str]:
+def namespace(leaving: list[str]) -> Iterator[str]:
     """Removed with all that is in it, after a test that passed or failed."""
     name = fresh_name("e2e")
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     yield name
-    kubectl.kubectl("delete", "namespace", name, timeout_s=kubectl.WAIT_SECONDS_MAX)
+    kubectl.kubectl("delete", "namespace", name, "--wait=false")
+    leaving.append(name)
+
+
+@pytest.fixture
+def calm(leaving: list[str]) -> None:
+    """For a test of what the warm pool does: nothing of an earlier one is erased beside it."""
+    are_gone(leaving)
+
+
+def are_gone(namespaces: list[str]) -> None:
+    for name in namespaces:
+        kubectl.wait_for("namespace", name, "", "delete")
+    namespaces.clear()
 
 
 @pytest.fixture

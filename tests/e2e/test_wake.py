@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from time import monotonic
 
-from e2e import kubectl
-from e2e.cluster import NAMESPACE
 from e2e.conftest import MakeDatabase
 from e2e.database import QUICK, Database
+from e2e.installation import warm_computes
 from e2e.kubectl import until
 
 WARM_SECONDS_MAX = 5.0
 """Ten times what it takes on a machine that is busy with nothing else."""
 
 
-def test_a_wake_takes_a_warm_compute_which_is_replaced(make_database: MakeDatabase) -> None:
+def test_a_wake_takes_a_warm_compute_which_is_replaced(
+    make_database: MakeDatabase, calm: None
+) -> None:
     database = make_database(idleTimeout=QUICK)
-    until(lambda: len(_warm()) > 0, "the pool is warm")
-    warm = set(_warm())
+    until(lambda: len(warm_computes()) > 0, "the pool is warm")
+    warm = set(warm_computes())
     with database.connect() as client:
         began = monotonic()
         client.execute("select 1")
@@ -25,7 +26,7 @@ def test_a_wake_takes_a_warm_compute_which_is_replaced(make_database: MakeDataba
     (pod,) = database.pods
     assert pod["metadata"]["name"] in warm
     assert took_s < WARM_SECONDS_MAX
-    until(lambda: bool(set(_warm()) - warm), "another one waits in its place")
+    until(lambda: bool(set(warm_computes()) - warm), "another one waits in its place")
 
 
 def test_the_resource_tells_where_the_time_of_a_wake_went(make_database: MakeDatabase) -> None:
@@ -38,13 +39,3 @@ def test_the_resource_tells_where_the_time_of_a_wake_went(make_database: MakeDat
 
 def _steps(database: Database) -> set[str]:
     return {step["name"] for step in database.status["lastResume"]["steps"]}
-
-
-def _warm() -> list[str]:
-    """Ready computes that serve nobody."""
-    chosen = "app.kubernetes.io/component=compute,!torpor.dev/database"
-    return [
-        pod["metadata"]["name"]
-        for pod in kubectl.listed("pods", NAMESPACE, chosen)
-        if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"]["conditions"])
-    ]
