@@ -17,7 +17,7 @@ from torpor_autoscaler.core.actions import (
     AnswerWakes,
     Note,
 )
-from torpor_autoscaler.core.database import Database, HeldBack, Trouble
+from torpor_autoscaler.core.database import Database, HeldBack, OpenResume, Trouble
 from torpor_autoscaler.core.limits import backoff_s
 
 
@@ -129,19 +129,24 @@ def end_switchover(database: Database, compute: str, steps: tuple[Step, ...]) ->
     answer_switchover(database, answer)
 
 
+def open_resume(database: Database, resume: OpenResume) -> None:
+    """Who looks sees its chain from now on, as far as it is known."""
+    database.open_resume = resume
+    database.last_resume = _last_resume(resume, resume.chain)
+
+
 def close_resume(database: Database, rest: Chain) -> None:
     """The chain of the latest resume is as whole as it will be."""
     resume = database.open_resume
     if resume is None:
         return
     database.open_resume = None
-    whole = chain.completed(resume.chain, rest)
-    database.last_resume = LastResume(
-        steps=whole.steps,
-        total_ms=whole.total_ms,
-        at=timestamp(resume.at_wall_s),
-        cause=resume.cause,
-    )
+    database.last_resume = _last_resume(resume, chain.completed(resume.chain, rest))
+
+
+def _last_resume(resume: OpenResume, known: Chain) -> LastResume:
+    at = timestamp(resume.at_wall_s)
+    return LastResume(steps=known.steps, total_ms=known.total_ms, at=at, cause=resume.cause)
 
 
 def timestamp(wall_s: float) -> str:

@@ -252,6 +252,6 @@ def _answer(database: Database, watch: Stopwatch, cause: str) -> None:
         outcomes.end_switchover(database, database.run.agent.compute, watch.chain.steps)
     else:
         until = world.now + world.limits.resume_seen_s_max
-        database.open_resume = OpenResume(watch.chain, cause, world.wall_s, until)
+        outcomes.open_resume(database, OpenResume(watch.chain, cause, world.wall_s, until))
         outcomes.note(database, "awake", cause)
     outcomes.answer_awake(database)

@@ -159,6 +159,15 @@ def test_the_chain_is_what_the_first_waiter_saw() -> None:
     assert sum(step.ms for step in answer.steps) == pytest.approx(35.0)
 
 
+def test_what_is_known_of_the_chain_is_written_with_the_phase() -> None:
+    """Whoever woke it by hand sends no rest of it, and looks at once."""
+    story = Story()
+    story.wake()
+    written = story.until(m.WriteStatus, phase=Phase.ACTIVE)
+    chain = written.status.last_resume
+    assert chain is not None and chain.cause == "session 1"
+
+
 def test_without_a_warm_agent_it_waits_for_the_next() -> None:
     story = Story(agents=0)
     story.wake()
