@@ -50,7 +50,7 @@ images: $(READY) ## Build the container images (TAG=0.1.0; LOAD=1 brings them to
 
 e2e: $(READY) ## Every promise (or ARGS=tests/e2e/test_….py) on a real cluster: KUBECONFIG's, or one it starts
 	@$(BIN)/python tools/helm.py >/dev/null || echo 'e2e: goes on without helm' >&2
-	@$(BIN)/pytest $(if $(findstring tests/e2e/,$(ARGS)),,tests/e2e) $(ARGS)
+	@PYTHONPATH=tests:tools $(BIN)/python -m e2e $(ARGS)
 
 format: $(READY) ## Put the code in its shape and mend what can be mended
 	@$(BIN)/ruff check --quiet --fix $(SOURCES) || true

@@ -31,7 +31,14 @@ TOOL_VARIABLE = "TORPOR_CLUSTER_TOOL"
 TOOL = os.environ.get(TOOL_VARIABLE) or shutil.which("cluster")
 """Read when this is imported: no test sees a setting of its user."""
 
-TAG = os.environ.get("TORPOR_IMAGE_TAG")
+TAG_VARIABLE = "TORPOR_IMAGE_TAG"
+
+TAG = os.environ.get(TAG_VARIABLE)
+
+INSTALLED_VARIABLE = "TORPOR_E2E_INSTALLED"
+
+IS_INSTALLED = INSTALLED_VARIABLE in os.environ
+"""Once, by who has started these tests: workers that run side by side would do it at once."""
 
 KUBECONFIG = os.environ.get("KUBECONFIG")
 
@@ -65,10 +72,10 @@ class Image:
 
 def use_cluster() -> None:
     """Whatever runs kubectl from now on uses it."""
-    if not shutil.which("kubectl"):
-        raise NothingToTestOn("no kubectl is on the PATH")
     if KUBECONFIG is None:
         os.environ["KUBECONFIG"] = _started()
+    if not shutil.which("kubectl"):
+        raise NothingToTestOn("no kubectl is on the PATH")
     try:
         kubectl("get", "--raw", "/readyz")
     except AssertionError as failed:
@@ -76,6 +83,7 @@ def use_cluster() -> None:
 
 
 def _started() -> str:
+    """The path of its kubeconfig. A tool may bring its own kubectl: in ``bin``, beside that."""
     if TOOL is None:
         raise NothingToTestOn(
             f"no cluster: set KUBECONFIG, or {TOOL_VARIABLE} to a program that starts one"
@@ -83,7 +91,9 @@ def _started() -> str:
     if os.geteuid() != 0:
         raise NothingToTestOn(f"{TOOL} needs root to start a cluster: or set KUBECONFIG")
     done = _run(TOOL, "up", timeout_s=CLUSTER_SECONDS_MAX)
-    return done.stdout.strip().splitlines()[-1]
+    kubeconfig = done.stdout.strip().splitlines()[-1]
+    os.environ["PATH"] += f":{Path(kubeconfig).parent / 'bin'}"
+    return kubeconfig
 
 
 def use_images() -> str:

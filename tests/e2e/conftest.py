@@ -42,7 +42,8 @@ def image_tag() -> str:
 @pytest.fixture(scope="session")
 def torpor(image_tag: str) -> Iterator[Installation]:
     try:
-        cluster.install(image_tag)
+        if not cluster.IS_INSTALLED:
+            cluster.install(image_tag)
     except cluster.NothingToTestOn as lack:
         pytest.skip(str(lack))
     with reached() as installation:

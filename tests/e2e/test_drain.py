@@ -46,6 +46,7 @@ def test_a_pod_that_is_deleted_with_grace_is_the_same(database: Database) -> Non
     assert database.status["lastSwitchover"]["epoch"] == database.epoch
 
 
+@pytest.mark.alone
 def test_a_drain_waits_for_a_transaction_which_holds_nobody_else_up(database: Database) -> None:
     with held_by_psycopg(database) as client, database.connect() as busy:
         busy.execute("create table kept (n int)")

@@ -15,6 +15,8 @@ from e2e.database import QUICK, Database
 from e2e.installation import end, warm_computes
 from e2e.kubectl import WAIT_SECONDS_MAX, until
 
+pytestmark = pytest.mark.alone
+
 
 def test_without_an_operator_sessions_and_wakes_go_on(
     database: Database, make_database: MakeDatabase

@@ -25,7 +25,7 @@ OUT_OF_SERVICE = "node.kubernetes.io/out-of-service=nodeshutdown:NoSchedule"
 LONELY_SECONDS = 3.0
 """For which it is looked whether anybody takes over who must not."""
 
-pytestmark = pytest.mark.timeout(400, func_only=True)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(400, func_only=True)]
 """A node counts as not Ready about a minute after its kubelet's last word."""
 
 

@@ -13,6 +13,8 @@ from e2e.database import Database
 from e2e.installation import pods
 from e2e.kubectl import until
 
+pytestmark = pytest.mark.alone
+
 DRAIN = ("rollout", "restart", "deployment/torpor-proxy", "--namespace", NAMESPACE)
 
 

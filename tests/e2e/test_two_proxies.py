@@ -19,6 +19,8 @@ from e2e.database import QUICK, Database
 from e2e.installation import POSTGRES_PORT, pods
 from e2e.kubectl import COMMAND_SECONDS_MAX, WAIT_SECONDS_MAX, until
 
+pytestmark = pytest.mark.alone
+
 CANCELS = 8
 """Of which the Service sends each anywhere: that none reaches the other proxy is 1 in 256."""
 

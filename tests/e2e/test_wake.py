@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from time import monotonic
 
+import pytest
+
+from e2e import kubectl
+from e2e.cluster import NAMESPACE
 from e2e.conftest import MakeDatabase
 from e2e.database import QUICK, Database
 from e2e.installation import warm_computes
 from e2e.kubectl import until
+
+pytestmark = pytest.mark.alone
 
 WARM_SECONDS_MAX = 5.0
 """Ten times what it takes on a machine that is busy with nothing else."""
@@ -27,6 +33,17 @@ def test_a_wake_takes_a_warm_compute_which_is_replaced(
     assert pod["metadata"]["name"] in warm
     assert took_s < WARM_SECONDS_MAX
     until(lambda: bool(set(warm_computes()) - warm), "another one waits in its place")
+
+
+def test_without_a_warm_compute_it_waits_for_one(make_database: MakeDatabase, calm: None) -> None:
+    database = make_database()
+    warm = warm_computes()
+    for compute in warm:
+        kubectl.delete("pod", compute, NAMESPACE, "--wait=false")
+    with database.connect() as client:
+        client.execute("select 1")
+    (pod,) = database.pods
+    assert pod["metadata"]["name"] not in warm
 
 
 def test_the_resource_tells_where_the_time_of_a_wake_went(make_database: MakeDatabase) -> None:

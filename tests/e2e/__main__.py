@@ -1,0 +1,65 @@
+"""Every promise, on a real cluster: what tests share is made first, and then they run.
+
+    python -m e2e [PYTEST-OPTION | tests/e2e/test_….py]...
+
+Most tests have nothing to do with each other and run side by side. Those marked ``alone`` end,
+hold up or use what all others need: one after the other, when the others are done.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+
+from e2e import cluster
+
+SIDE_BY_SIDE = os.environ.get("WORKERS") or "3"
+"""Tests that run at once: they mostly wait, and two processors are enough for three."""
+
+FOLDER = "tests/e2e"
+
+Made = TypeVar("Made")
+
+
+def main(arguments: list[str]) -> int:
+    """The worst of pytest's exit codes; 0 where there is nothing to test on, which is said."""
+    chosen = arguments if any(FOLDER in word for word in arguments) else [FOLDER, *arguments]
+    try:
+        _told("a cluster", cluster.use_cluster)
+        tag = _told("images", cluster.use_images)
+        _told("Torpor on it", lambda: cluster.install(tag))
+    except cluster.NothingToTestOn as lack:
+        print(f"e2e: NOTHING IS TESTED: {lack}", flush=True)
+        return 0
+    os.environ |= {cluster.TAG_VARIABLE: tag, cluster.INSTALLED_VARIABLE: "yes"}
+    several = ("-n", SIDE_BY_SIDE, "--dist", "loadfile")
+    codes = [
+        _run("side by side", *several, "-m", "not alone", *chosen),
+        _run("one after the other", "-m", "alone", *chosen),
+    ]
+    # None of the chosen tests may be of the one kind, or of the other.
+    nothing = int(pytest.ExitCode.NO_TESTS_COLLECTED)
+    return max((code for code in codes if code != nothing), default=nothing)
+
+
+def _told(what: str, make: Callable[[], Made]) -> Made:
+    began = time.monotonic()
+    made = make()
+    print(f"e2e: {what}, after {time.monotonic() - began:.0f} s", flush=True)
+    return made
+
+
+def _run(how: str, *options: str) -> int:
+    print(f"e2e: tests, {how}", flush=True)
+    done = subprocess.run([sys.executable, "-m", "pytest", *options], check=False)
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
