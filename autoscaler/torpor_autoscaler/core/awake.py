@@ -147,15 +147,27 @@ def _log_if_new(database: Database, decision: Decision) -> None:
 
 
 def _grant_wish(database: Database, run: Run, decision: Decision) -> Plan[None]:
-    """A person's wish need not wait for time; for reports of sessions it does."""
+    """A person's wish need not wait for time; for reports of sessions it does. No session of which
+    only an older report speaks is held against him: he may just have ended it."""
     against = decision.against(Weight.IN_USE, Weight.KEPT)
-    if against:
+    if against and not _are_reports_due(database):
         lines = "; ".join(reason.line for reason in against)
         outcomes.answer_suspends(database, Busy(f"{database.name}: {lines}"))
-    elif decision.against(Weight.UNKNOWN):
+    elif against or decision.against(Weight.UNKNOWN):
         yield from ask(Wait(_next_look(database, run, decision)))
     else:
         yield from suspend(database, run)
+
+
+def _are_reports_due(database: Database) -> bool:
+    """Whether a proxy with sessions has said nothing since the first of the wishes."""
+    wished_at, now = min(database.wishes.values()), database.world.now
+    views = database.world.proxies.views(database.name, now)
+    return any(
+        view.sampled_at is not None and view.sampled_at < wished_at
+        for view in views
+        if view.sample is not None and view.forget_at is None
+    )
 
 
 def _switch_over_or_wait(database: Database, run: Run, decision: Decision) -> Plan[None]:

@@ -265,6 +265,21 @@ def test_a_wish_is_refused_with_the_session_and_its_state() -> None:
     assert story.phase() is Phase.ACTIVE
 
 
+@pytest.mark.parametrize("is_still_there", [True, False])
+def test_a_report_from_before_the_wish_is_not_held_against_it(is_still_there: bool) -> None:
+    """Whoever ends his session and suspends at once is not told of that very session."""
+    pinned = m.SessionReport(
+        session=17, user="app", application="", client="::1", reason="holds a cursor", since_s=1.0
+    )
+    story = awake()
+    story.at(101.0).sample(pinned=(pinned,)).at(101.5)
+    wish(story)
+    assert isinstance(story.rest(), Wait) and not story.refusals()
+    story.at(102.0).sample(pinned=(pinned,) if is_still_there else ()).rest()
+    (refusal,) = story.refusals()
+    assert isinstance(refusal, Busy) if is_still_there else refusal is None
+
+
 def test_a_wish_that_the_gate_refuses_is_answered_with_its_reason() -> None:
     story = awake()
     story.at(101.0).sample(idle_s=1.0)
