@@ -17,35 +17,49 @@ from typing import TypeVar
 
 import pytest
 
-from e2e import cluster
+from e2e import cluster, kubectl
 
 SIDE_BY_SIDE = os.environ.get("WORKERS") or "3"
 """Tests that run at once: they mostly wait, and two processors are enough for three."""
 
 FOLDER = "tests/e2e"
 
+CUSTOM_RESOURCES = cluster.ROOT / "manifests/crds"
+
+IS_REAL = "real or kubelet"
+"""In the names of those cases of a contract that need a cluster."""
+
 Made = TypeVar("Made")
 
 
 def main(arguments: list[str]) -> int:
     """The worst of pytest's exit codes; 0 where there is nothing to test on, which is said."""
-    chosen = arguments if any(FOLDER in word for word in arguments) else [FOLDER, *arguments]
+    is_whole = not any(FOLDER in word for word in arguments)
+    chosen = [FOLDER, *arguments] if is_whole else arguments
     try:
         _told("a cluster", cluster.use_cluster)
         tag = _told("images", cluster.use_images)
+        codes = [_contracts()] if is_whole else []
         _told("Torpor on it", lambda: cluster.install(tag))
     except cluster.NothingToTestOn as lack:
         print(f"e2e: NOTHING IS TESTED: {lack}", flush=True)
         return 0
     os.environ |= {cluster.TAG_VARIABLE: tag, cluster.INSTALLED_VARIABLE: "yes"}
     several = ("-n", SIDE_BY_SIDE, "--dist", "loadfile")
-    codes = [
-        _run("side by side", *several, "-m", "not alone", *chosen),
-        _run("one after the other", "-m", "alone", *chosen),
+    codes += [
+        _run("tests, side by side", *several, "-m", "not alone", *chosen),
+        _run("tests, one after the other", "-m", "alone", *chosen),
     ]
     # None of the chosen tests may be of the one kind, or of the other.
     nothing = int(pytest.ExitCode.NO_TESTS_COLLECTED)
     return max((code for code in codes if code != nothing), default=nothing)
+
+
+def _contracts() -> int:
+    """Before anybody is installed who would answer as well."""
+    kubectl.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(CUSTOM_RESOURCES))
+    files = [f"tests/contract/test_{part}.py" for part in ("cluster", "kube_api", "kubelet")]
+    return _run("the contracts of the ports, on the real API server", *files, "-k", IS_REAL)
 
 
 def _told(what: str, make: Callable[[], Made]) -> Made:
@@ -56,7 +70,7 @@ def _told(what: str, make: Callable[[], Made]) -> Made:
 
 
 def _run(how: str, *options: str) -> int:
-    print(f"e2e: tests, {how}", flush=True)
+    print(f"e2e: {how}", flush=True)
     done = subprocess.run([sys.executable, "-m", "pytest", *options], check=False)
     return done.returncode
 

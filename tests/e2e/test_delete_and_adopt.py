@@ -84,7 +84,13 @@ def test_whoever_deletes_one_that_is_kept_awake_need_not_change_it_first(
 
 
 def damage(database: Database) -> None:
-    """As a bad disk might."""
-    until(lambda: bool(warm_computes()), "a compute has the volume")
+    """As a bad disk might. Any compute of the pool has the volume."""
     file = f"{database.status['storage']['directory']}/data/PG_VERSION"
-    kubectl.kubectl("exec", warm_computes()[0], "--namespace", NAMESPACE, "--", "rm", file)
+
+    def is_removed() -> bool:
+        for compute in warm_computes()[:1]:
+            kubectl.kubectl("exec", compute, "--namespace", NAMESPACE, "--", "rm", file)
+            return True
+        return False
+
+    until(is_removed, "a compute has the volume")
