@@ -69,7 +69,8 @@ class Stream(Protocol):
         """Send, in order; buffered where the other side is slow (see ``Sink.writable``)."""
 
     def write_eof(self) -> None:
-        """Nothing more will be written; what was is sent first."""
+        """Nothing more will be written; what was is sent first. What the other side still says is
+        heard."""
 
     def pause(self) -> None:
         """Bring nothing more until ``resume``; the other side is held up by TCP itself."""

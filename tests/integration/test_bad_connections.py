@@ -235,3 +235,11 @@ def test_a_half_open_session_that_sleeps_wakes_nobody(up_for_strangers: Up) -> N
         port = vanish(client)
         until(lambda: port not in kept(up_for_strangers), "it is found")
         assert database.is_asleep and database.epoch == epoch
+
+
+def test_a_client_that_has_ended_its_side_gets_its_answers(place: Database) -> None:
+    with logged_in(place) as client:
+        client.send(query(f"select pg_sleep(0.2), repeat('x', {5 << 20})"))
+        client.socket.shutdown(socket.SHUT_WR)
+        assert [kind for kind, _ in client.until(b"Z")] == [b"T", b"D", b"C", b"Z"]
+        assert client.rest() == b""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from support.connections import Recorder
 from support.network_agents import address_of
 from support.network_town import NetworkTown, opened_network_town
 from support.postgres import postmaster_of
+from support.wire_client import query
 from torpor_api import messages as m
 from torpor_api.failures import Unavailable
 from torpor_channel.client import dialled
@@ -70,6 +72,23 @@ async def test_a_query_is_cancelled(town: NetworkTown) -> None:
         with pytest.raises(psycopg.errors.QueryCanceled):
             await sleeping
         assert await one(client, "select 'goes on'") == "goes on"
+
+
+async def test_a_client_that_has_ended_its_side_gets_its_answers(town: NetworkTown) -> None:
+    async with await town.connect() as client:
+        with socket.socket(fileno=os.dup(client.fileno())) as raw:
+            await asyncio.to_thread(hears_all_behind_its_end, raw)
+
+
+def hears_all_behind_its_end(raw: socket.socket) -> None:
+    raw.settimeout(WAIT_SECONDS_MAX)
+    raw.sendall(query(f"select pg_sleep(0.2), repeat('x', {5 << 20})"))
+    raw.shutdown(socket.SHUT_WR)
+    said = b""
+    while data := raw.recv(1 << 20):
+        said += data
+    kinds = b"".join(kind for kind, _ in wire.split(said)[0])
+    assert kinds == b"TDCZ" and len(said) > 5 << 20
 
 
 async def test_much_passes_both_ways(town: NetworkTown) -> None:

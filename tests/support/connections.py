@@ -71,20 +71,20 @@ Both = tuple[Stream, Other]
 
 
 async def over_tcp(_: Path) -> Both:
-    ours, theirs = _small(_tcp_sockets())
-    return await _plain(ours), Other(theirs, *await asyncio.open_connection(sock=theirs))
+    ours, theirs = small_sockets()
+    return await plain_stream(ours), Other(theirs, *await asyncio.open_connection(sock=theirs))
 
 
 async def over_unix(_: Path) -> Both:
-    ours, theirs = _small(socket.socketpair())
-    return await _plain(ours), Other(theirs, *await asyncio.open_unix_connection(sock=theirs))
+    ours, theirs = small_sockets(is_unix=True)
+    return await plain_stream(ours), Other(theirs, *await asyncio.open_unix_connection(sock=theirs))
 
 
 async def over_tls(folder: Path) -> Both:
     """The folder is for its certificate."""
     made = tls.ensure(folder, "localhost", dt.datetime.now(dt.UTC))
-    ours, theirs = _small(_tcp_sockets())
-    below = await _plain(ours)
+    ours, theirs = small_sockets()
+    below = await plain_stream(ours)
     below.pause()
     stream = Certificate(made.certificate, made.key).new_stream()
     context = ssl.create_default_context(cafile=str(made.ca))
@@ -99,8 +99,8 @@ async def over_tls(folder: Path) -> Both:
 async def over_tls_as_client(folder: Path) -> Both:
     """As to a Postgres. The folder is for its certificate."""
     made = tls.ensure(folder, "localhost", dt.datetime.now(dt.UTC))
-    ours, theirs = _small(_tcp_sockets())
-    below = await _plain(ours)
+    ours, theirs = small_sockets()
+    below = await plain_stream(ours)
     below.pause()
     context = ssl.create_default_context(cafile=str(made.ca))
     context.check_hostname = False
@@ -127,7 +127,9 @@ def _tcp_sockets() -> tuple[socket.socket, socket.socket]:
         return listening.accept()[0], dialled
 
 
-def _small(both: tuple[socket.socket, socket.socket]) -> tuple[socket.socket, socket.socket]:
+def small_sockets(*, is_unix: bool = False) -> tuple[socket.socket, socket.socket]:
+    """Two that are connected, with little room in the kernel between them."""
+    both = socket.socketpair() if is_unix else _tcp_sockets()
     for each in both:
         each.setblocking(False)
         each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
@@ -135,7 +137,7 @@ def _small(both: tuple[socket.socket, socket.socket]) -> tuple[socket.socket, so
     return both
 
 
-async def _plain(ours: socket.socket) -> PlainStream:
+async def plain_stream(ours: socket.socket) -> PlainStream:
     loop = asyncio.get_running_loop()
     return (await loop.connect_accepted_socket(PlainStream, ours))[1]
 

@@ -52,17 +52,5 @@ class TlsServerStream(Leaving, TlsStream):
                 self.abort()
 
     def _say_goodbye(self, transport: asyncio.Transport) -> None:
-        with contextlib.suppress(ssl.SSLError):
-            self._ssl.unwrap()
-        self._flush()
-        try:
-            transport.write_eof()
-        except OSError:
-            # The other side has reset the connection, which the loop is yet to notice.
-            transport.abort()
+        self.write_eof()
         self.resume()
-
-    def _unwritten(self) -> None:
-        # What is written after the goodbye is for nobody, and no reason to hang up before it.
-        if not self._is_leaving:
-            super()._unwritten()

@@ -34,7 +34,15 @@ def remember_server_name(
 class TlsStream(Connection):
     """TLS over the connection of a plain stream."""
 
-    __slots__ = ("_end_point", "_handshake", "_has_ended", "_incoming", "_outgoing", "_ssl")
+    __slots__ = (
+        "_end_point",
+        "_handshake",
+        "_has_ended",
+        "_has_said_end",
+        "_incoming",
+        "_outgoing",
+        "_ssl",
+    )
 
     def __init__(
         self, context: ssl.SSLContext, *, server_side: bool = True, end_point: bytes = b""
@@ -47,6 +55,7 @@ class TlsStream(Connection):
         self._ssl = cast(NamedSslObject, made)
         self._handshake: asyncio.Future[None] | None = None
         self._has_ended = False
+        self._has_said_end = False
 
     # --- as a stream ------------------------------------------------------------------
 
@@ -81,22 +90,35 @@ class TlsStream(Connection):
 
     def write(self, data: bytes) -> None:
         # After a close nothing can be encrypted any more, which must not abort what is being sent.
-        if self._transport is not None and not self._transport.is_closing():
+        if self.is_open and not self._has_said_end:
             rest = memoryview(data)
             try:
                 while rest:
                     rest = rest[self._ssl.write(rest) :]
             except ssl.SSLError:
-                self._unwritten()
+                self.abort()  # It can't be encrypted any more.
                 return
             self._flush()
 
-    def _unwritten(self) -> None:
-        """What was to be written can't be encrypted any more."""
-        self.abort()
-
     def write_eof(self) -> None:
-        self.close()
+        if self._transport is None or self._transport.is_closing() or self._has_said_end:
+            return
+        self._say_end()
+        try:
+            self._transport.write_eof()
+        except OSError:
+            # The other side has reset the connection, which the loop is yet to notice.
+            self._transport.abort()
+
+    def _say_end(self) -> None:
+        """In TLS's own words; what the other side still says is heard."""
+        # OpenSSL looks at once for the other side's end, and takes anything else for an error.
+        unread = self._incoming.read()
+        with contextlib.suppress(ssl.SSLError):
+            self._ssl.unwrap()
+        self._incoming.write(unread)
+        self._flush()
+        self._has_said_end = True
 
     def resume(self) -> None:
         was_paused = self._is_paused
@@ -106,11 +128,10 @@ class TlsStream(Connection):
             asyncio.get_running_loop().call_soon(self.data_received, b"")
 
     def close(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            # Says that nothing more comes; the client's own last word is not waited for.
-            with contextlib.suppress(ssl.SSLError):
-                self._ssl.unwrap()
-            self._flush()
+        is_open = self._transport is not None and not self._transport.is_closing()
+        if is_open and not self._has_said_end:
+            # The other side's own last word is not waited for.
+            self._say_end()
         super().close()
 
     # --- as asyncio's protocol --------------------------------------------------------
@@ -163,5 +184,5 @@ class TlsStream(Connection):
             self.abort()
 
     def _flush(self) -> None:
-        if self._outgoing.pending and self._transport is not None:
+        if self._outgoing.pending and self._transport is not None and not self._has_said_end:
             self._transport.write(self._outgoing.read())

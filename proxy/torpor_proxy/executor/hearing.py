@@ -46,7 +46,9 @@ class Hearing:
 
     def captured(self, found: Captured) -> Captured:
         """What was found, with what forbids to hand over what it listens for."""
-        self._channels = found.held.channels
+        if not found.pins.is_passing or found.held.channels:
+            # Where nothing could be read it listens as before.
+            self._channels = found.held.channels
         if not self._channels or not self._host.is_limited(self._session.route.user):
             return found
         channel = self._channels[0].decode(errors="replace")

@@ -139,8 +139,11 @@ class Listener:
         """It hears for itself, or has ended."""
         for group in (self.members, self._unheard, self._at_rest, self._doubted, self._awaiting):
             group.discard(member)
-        for channel in member.channels:
-            self._by_name.get(self._names.get(channel, b""), set()).discard(member)
+        for name in [self._names.get(channel, b"") for channel in member.channels]:
+            heard_by = self._by_name.get(name, set())
+            heard_by.discard(member)
+            if not heard_by:
+                self._by_name.pop(name, None)
         self.needed_at = monotonic()
 
     # --- the connection ---------------------------------------------------------------

@@ -10,10 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.fakes.notifying import ListeningHost, Notifier, NotifyingStream
-from support.fakes.session import QUERY, FakeStream, new_session, state, turns
+from support.fakes.session import (
+    QUERY,
+    FakeHost,
+    FakeStream,
+    attached,
+    new_session,
+    state,
+    turns,
+)
 from torpor_proxy.core import wire
+from torpor_proxy.core.capture import Captured, Pins
 from torpor_proxy.core.cut import notification_of
-from torpor_proxy.core.held import CUT_CHANNEL
+from torpor_proxy.core.held import CUT_CHANNEL, Kind, held_of, row_of
 from torpor_proxy.executor.host import State
 from torpor_proxy.executor.session import Session
 
@@ -345,3 +354,13 @@ async def test_a_connection_limit_keeps_it_on_its_backend() -> None:
     await client.park()
     await client.finish()
     assert client.session.is_pinned and "connection limit" in client.session.reason
+
+
+async def test_a_question_that_failed_says_nothing_of_what_it_listens_for() -> None:
+    session, _ = await attached(FakeHost())
+    session.captured(Captured(held_of([row_of(Kind.CHANNEL, b"news")])))
+    assert session.listens
+    session.captured(Captured(pins=Pins(("its state could not be read",), is_passing=True)))
+    assert session.listens and session.is_pinned
+    session.captured(Captured())
+    assert not session.listens
