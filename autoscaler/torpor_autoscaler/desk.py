@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from torpor_api import messages as m
 from torpor_api.chain import Chain
 from torpor_api.failures import Busy, Failure, Unavailable
 from torpor_autoscaler.core import facts, sessions, used, why
+from torpor_autoscaler.core.database import Database
 from torpor_autoscaler.core.world import World
-from torpor_autoscaler.executor import Executor
+from torpor_autoscaler.executor import Entry, Executor
 from torpor_autoscaler.fleet import Fleet
 from torpor_autoscaler.ports import Proxies
+
+AnswerT = TypeVar("AnswerT")
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +87,10 @@ class Desk:
         self._executor.tick()
         self._world.proxies.registered(proxy)
         self._fleet.poke_awake()  # From now on it shares their connections.
-        return m.Endpoints(endpoints=self._fleet.endpoints())
+        return self._fleet.endpoints()
+
+    def more_endpoints(self, after: str) -> m.Endpoints:
+        return self._fleet.endpoints(after)
 
     def proxy_hung_up(self, proxy: str) -> None:
         self._world.proxies.hung_up(proxy, self._executor.tick())
@@ -111,21 +116,19 @@ class Desk:
             self._executor.poke(entry)
 
     async def wake(self, asked: m.Wake) -> m.Awake:
-        entry = self._fleet.entry(asked.name)
-        async with self._question(entry.answer_wake) as (id, answer):
-            now = self._executor.tick()
+        entry, deadline_s = self._fleet.entry(asked.name), self._wake_deadline_s
+
+        def ask(id: int, now: float) -> None:
             facts.wake(entry.database, id, asked.cause, asked.lost_epoch, now)
-            self._executor.poke(entry)
-            try:
-                async with asyncio.timeout(self._wake_deadline_s):
-                    awake: m.Awake = await answer
-                    return awake
-            except TimeoutError:
-                raise why.unanswered(entry.database, self._wake_deadline_s) from None
-            finally:
-                self._executor.tick()
-                facts.leave(entry.database, id)
-                self._executor.poke(entry)
+
+        return await self._answer(
+            entry,
+            entry.answer_wake,
+            ask,
+            facts.leave,
+            deadline_s=deadline_s,
+            late=lambda _: why.unanswered(entry.database, deadline_s),
+        )
 
     async def cancel(self, asked: m.CancelQuery) -> m.Cancelled:
         answers = await self._proxies.ask_each(asked, timeout_s=CANCEL_S_MAX)
@@ -143,17 +146,19 @@ class Desk:
 
     async def suspend(self, name: str) -> None:
         entry = self._fleet.entry(name)
-        async with self._question(entry.answer_suspend) as (id, answer):
-            facts.wish_asleep(entry.database, id, self._executor.tick())
-            self._executor.poke(entry)
-            try:
-                async with asyncio.timeout(self._suspend_deadline_s):
-                    await answer
-            except TimeoutError:
-                lines = "; ".join(why.lines(entry.database, self._executor.tick()))
-                raise Busy(f"{name} did not fall asleep in time: {lines}") from None
-            finally:
-                facts.withdraw(entry.database, id)
+
+        def late(now: float) -> Failure:
+            lines = "; ".join(why.lines(entry.database, now))
+            return Busy(f"{name} did not fall asleep in time: {lines}")
+
+        await self._answer(
+            entry,
+            entry.answer_suspend,
+            lambda asker, now: facts.wish_asleep(entry.database, asker, now),
+            facts.withdraw,
+            deadline_s=self._suspend_deadline_s,
+            late=late,
+        )
 
     async def known(self, name: str, generation: int) -> None:
         try:
@@ -166,35 +171,25 @@ class Desk:
 
     async def switchover(self, asked: m.Switchover) -> m.SwitchedOver:
         entry, deadline_s = self._fleet.entry(asked.name), asked.patience_s + SWITCHOVER_S_MAX
-        async with self._question(entry.answer_switchover) as (id, answer):
-            self._executor.tick()
-            facts.ask_switchover(entry.database, id, asked.patience_s)
-            self._executor.poke(entry)
-            try:
-                async with asyncio.timeout(deadline_s):
-                    moved: m.SwitchedOver = await answer
-                    return moved
-            except TimeoutError:
-                raise why.unmoved(entry.database, deadline_s) from None
-            finally:
-                self._executor.tick()
-                facts.withdraw_switchover(entry.database, id)
+        return await self._answer(
+            entry,
+            entry.answer_switchover,
+            lambda asker, _: facts.ask_switchover(entry.database, asker, asked.patience_s),
+            facts.withdraw_switchover,
+            deadline_s=deadline_s,
+            late=lambda _: why.unmoved(entry.database, deadline_s),
+        )
 
     async def resize(self, asked: m.Resize) -> m.Resized:
         entry = self._fleet.entry(asked.name)
-        async with self._question(entry.answer_resize) as (id, answer):
-            self._executor.tick()
-            facts.choose_size(entry.database, id, asked.cu)
-            self._executor.poke(entry)
-            try:
-                async with asyncio.timeout(RESIZE_S_MAX):
-                    resized: m.Resized = await answer
-                    return resized
-            except TimeoutError:
-                raise why.unsized(entry.database, RESIZE_S_MAX) from None
-            finally:
-                self._executor.tick()
-                facts.withdraw_resize(entry.database, id)
+        return await self._answer(
+            entry,
+            entry.answer_resize,
+            lambda asker, _: facts.choose_size(entry.database, asker, asked.cu),
+            facts.withdraw_resize,
+            deadline_s=RESIZE_S_MAX,
+            late=lambda _: why.unsized(entry.database, RESIZE_S_MAX),
+        )
 
     async def sessions(self, asked: m.Sessions) -> m.SessionList:
         self._fleet.entry(asked.name)
@@ -215,16 +210,31 @@ class Desk:
         request = m.ListSessions(name=name, limit=limit)
         return await self._proxies.ask_each(request, timeout_s=SESSIONS_S_MAX)
 
-    @asynccontextmanager
-    async def _question(
-        self, questions: dict[int, asyncio.Future[Any]]
-    ) -> AsyncIterator[tuple[int, asyncio.Future[Any]]]:
+    async def _answer(
+        self,
+        entry: Entry,
+        answers: dict[int, asyncio.Future[AnswerT]],
+        ask: Callable[[int, float], None],
+        withdraw: Callable[[Database, int], None],
+        *,
+        deadline_s: float,
+        late: Callable[[float], Failure],
+    ) -> AnswerT:
+        """The database's answer to what ``ask`` tells it; raises ``late`` at the deadline."""
         id = next(self._ids)
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[AnswerT] = asyncio.get_running_loop().create_future()
         # An answer that comes in the moment in which its asker hangs up is nobody's loss.
         answer.add_done_callback(lambda done: done.cancelled() or done.exception())
-        questions[id] = answer
+        answers[id] = answer
         try:
-            yield id, answer
+            ask(id, self._executor.tick())
+            self._executor.poke(entry)
+            async with asyncio.timeout(deadline_s):
+                return await answer
+        except TimeoutError:
+            raise late(self._executor.tick()) from None
         finally:
-            del questions[id]
+            del answers[id]
+            self._executor.tick()
+            withdraw(entry.database, id)
+            self._executor.poke(entry)

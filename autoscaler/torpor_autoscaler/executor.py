@@ -8,8 +8,9 @@ is begun in the moment in which it was decided, so none is ever older than the s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, assert_never
 
 from torpor_api import messages as m
@@ -102,8 +103,9 @@ class Executor:
         """Let the database live."""
         self.tick()
         self._entries[entry.database.name] = entry
-        entry.lifecycle = Lifecycle(entry.database)
-        self._act(entry, entry.lifecycle.action)
+        with self._guarded(entry):
+            entry.lifecycle = Lifecycle(entry.database)
+            self._act(entry, entry.lifecycle.action)
 
     def end(self, entry: Entry, failure: Failure) -> None:
         """The resource is gone: nothing more happens, and whoever waits is told why."""
@@ -131,10 +133,11 @@ class Executor:
         """Facts of the database have changed. One that is gone has no plan any more."""
         if self._entries.get(entry.database.name) is not entry:
             return
-        self._carry_out_effects(entry)
-        lifecycle = entry.lifecycle
-        if entry.task is None and lifecycle is not None and isinstance(lifecycle.action, Wait):
-            self._go_on(entry, None)
+        with self._guarded(entry):
+            self._carry_out_effects(entry)
+            lifecycle = entry.lifecycle
+            if entry.task is None and lifecycle is not None and isinstance(lifecycle.action, Wait):
+                self._go_on(entry, None)
 
     def _reached(self, name: str) -> None:
         self.tick()
@@ -142,12 +145,7 @@ class Executor:
 
     def _go_on(self, entry: Entry, outcome: object) -> None:
         assert entry.lifecycle is not None
-        try:
-            action = entry.lifecycle.proceed(outcome)
-        except Exception:
-            self._start_over(entry)
-            return
-        self._act(entry, action)
+        self._act(entry, entry.lifecycle.proceed(outcome))
 
     def _act(self, entry: Entry, action: Action[Any]) -> None:
         self._carry_out_effects(entry)
@@ -170,7 +168,8 @@ class Executor:
             outcome = Unavailable(f"internal error: {defect!r}")
         entry.task = None
         self.tick()
-        self._go_on(entry, outcome)
+        with self._guarded(entry):
+            self._go_on(entry, outcome)
 
     async def _outcome(self, action: Action[Any]) -> object:
         match action:
@@ -233,9 +232,19 @@ class Executor:
         entry.told = endpoint
         self._proxies.tell(m.EndpointChanged(endpoint=endpoint))
 
+    @contextlib.contextmanager
+    def _guarded(self, entry: Entry) -> Iterator[None]:
+        """A defect of one database: it begins again as after a restart, no other is touched."""
+        try:
+            yield
+        except Exception:
+            log.exception("plan_defect", extra={"database": entry.database.name})
+            self._start_over(entry)
+
     def _start_over(self, entry: Entry) -> None:
-        """A defect in a plan: its database begins again as after a restart, no other is touched."""
-        log.exception("plan_defect", extra={"database": entry.database.name})
+        if entry.task is not None:
+            entry.task.cancel()
+            entry.task = None
         _answer_everybody(entry, Unavailable("internal error; see the log of the autoscaler"))
         entry.database = Database(entry.database.resource, entry.database.facts, self._world)
         entry.lifecycle = None

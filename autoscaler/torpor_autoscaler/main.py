@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from torpor_api.failures import Failure
 from torpor_api.logs import log_as_json
 from torpor_autoscaler import settings as settings_of
 from torpor_autoscaler.adapters.agents import ChannelAgents
@@ -171,8 +172,14 @@ def main(argv: Sequence[str]) -> int:
     settings = settings_of.from_arguments(argv)
     log_as_json()
     raise_open_files_limit()
-    with asyncio.Runner(loop_factory=loop_factory(os.environ)) as runner:
-        runner.run(run(settings))
+    try:
+        with asyncio.Runner(loop_factory=loop_factory(os.environ)) as runner:
+            runner.run(run(settings))
+    except Failure as failure:
+        # Whoever started the process starts it again; the log says what it waits for.
+        reason = {"kind": failure.kind, "reason": failure.message, "hint": failure.hint}
+        log.error("not_started", extra=reason)
+        return 1
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torpor_api.failures import Conflict, Failure, StaleEpoch, Unavailable
+from torpor_api.failures import Conflict, Failure
 from torpor_api.messages import GetResource, WriteStatus
 from torpor_api.phases import Phase, may_follow
 from torpor_api.resource import DatabaseStatus
@@ -20,27 +20,27 @@ Identity = tuple[Phase, int, str | None]
 def write(database: Database, phase: Phase, epoch: int, compute: str | None) -> Plan[None]:
     """Store this phase, epoch and compute.
 
-    Raises Conflict where somebody else has changed these in between, or keeps on writing, and
-    Unavailable where the outcome is unknown: then the state that is read next time decides.
+    Raises Conflict where somebody else has changed these in between, or keeps on writing. Another
+    failure is raised as it is, once the record has been read: it may have been written after all.
     """
     before, wanted = _identity(database.status), (phase, epoch, compute)
     assert phase == before[0] or may_follow(before[0], phase), f"{before[0]} to {phase}"
-    last: Failure | None = None
+    lost: Conflict | None = None
     for _ in range(TRIES_MAX):
         try:
             yield from _write_once(database, phase, epoch, compute)
             return
-        except (Conflict, StaleEpoch, Unavailable) as failure:
-            last = failure
+        except Failure as failure:
             yield from read(database)
             found = _identity(database.status)
             if found == wanted and before != wanted:
-                return  # An earlier try had reached the record.
+                return  # This try or an earlier one had reached the record.
             if found != before:
                 raise Conflict(f"{database.name}: somebody else made it {found}") from failure
-    if isinstance(last, Unavailable):
-        raise last  # Nobody else wrote: what it says is what is wrong.
-    raise Conflict(f"{database.name}: lost {TRIES_MAX} races for its record") from last
+            if not isinstance(failure, Conflict):
+                raise  # To ask at once again is no help; whoever called knows when to.
+            lost = failure
+    raise Conflict(f"{database.name}: lost {TRIES_MAX} races for its record") from lost
 
 
 def read(database: Database) -> Plan[None]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from torpor_api import messages as m
-from torpor_api.failures import Unavailable
+from torpor_api.failures import Conflict, Failure, InvalidRequest, Unavailable
 from torpor_api.phases import Phase
 from torpor_autoscaler.core import facts
+from torpor_autoscaler.core.writing import TRIES_MAX
 from unit.autoscaler.story import POOL, Story
 
 
@@ -26,12 +27,30 @@ def test_a_compute_of_a_claim_that_came_to_nothing_is_had_by_the_next(has_arrive
     assert (story.phase(), story.database.reserved) == (Phase.SUSPENDED, None)
 
 
-def test_a_write_that_fails_is_told_by_what_failed() -> None:
+@pytest.mark.parametrize("failure", [Unavailable("the webhook says no"), InvalidRequest("422")])
+def test_a_write_that_fails_is_told_by_what_failed_and_asked_for_after_a_pause(
+    failure: Failure,
+) -> None:
     story = Story()
     story.wake()
     story.until(m.WriteStatus, phase=Phase.RESUMING)
-    for _ in range(5):
-        story.fail(Unavailable("the webhook says no")).until(m.GetResource)
+    story.asked.clear()
+    story.fail(failure).until(m.GetResource)
+    story.answer()
+    assert story.names() == ["GetResource"] and story.rest().until is not None
+    assert story.database.blocked_by is failure
+    story.let_time_pass(lambda: story.phase() is Phase.ACTIVE)
+    assert story.record.status.epoch == 1
+
+
+def test_a_race_is_run_again_at_once_and_not_for_ever() -> None:
+    story = Story()
+    story.wake()
+    story.until(m.WriteStatus, phase=Phase.RESUMING)
+    for _ in range(TRIES_MAX):
+        assert story.asks(m.WriteStatus)
+        story.touch().fail(Conflict("written in between")).until(m.GetResource)
         story.answer()
+    assert story.rest().until is not None
     assert story.database.blocked_by is not None
-    assert story.database.blocked_by.message == "the webhook says no"
+    assert story.database.blocked_by.message == "shop: lost 5 races for its record"
