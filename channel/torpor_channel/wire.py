@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from torpor_api.brief import in_one_line
-from torpor_api.failures import Failure, failure_of
+from torpor_api.failures import Failure, Holder, failure_of
 from torpor_api.messages import Event, Message, Request
 
 LINE_BYTES_MAX = 16 << 20
@@ -74,7 +74,13 @@ def encode_answer(id: int, reply: Message) -> bytes:
 
 
 def encode_fail(id: int, failure: Failure) -> bytes:
-    body = {"kind": failure.kind, "message": failure.message, "hint": failure.hint}
+    body: dict[str, Any] = {
+        "kind": failure.kind,
+        "message": failure.message,
+        "hint": failure.hint,
+    }
+    if failure.holder is not None:
+        body["holder"] = {"epoch": failure.holder.epoch, "compute": failure.holder.compute}
     return (json.dumps({"id": id, "failure": body}) + "\n").encode()
 
 
@@ -100,12 +106,14 @@ def _decode(fields: dict[str, Any]) -> Line:
     if "tell" in fields:
         return _tell(str(fields["tell"]), fields["body"])
     if "failure" in fields:
-        failure = fields["failure"]
-        return Fail(
-            _id(fields),
-            failure_of(str(failure["kind"]), str(failure["message"]), str(failure.get("hint", ""))),
-        )
+        return Fail(_id(fields), _failure(fields["failure"]))
     return Answer(_id(fields), dict(fields["answer"]))
+
+
+def _failure(told: dict[str, Any]) -> Failure:
+    found = told.get("holder")
+    holder = None if found is None else Holder(int(found["epoch"]), str(found["compute"]))
+    return failure_of(str(told["kind"]), str(told["message"]), str(told.get("hint", "")), holder)
 
 
 def _ask(id: int, name: str, body: Any) -> Ask | Unreadable:

@@ -226,7 +226,7 @@ class Agent:
         self._tell(AgentLeaving(compute=self._compute, leaves_in_s=0.0))
         volume = self._volume_of(request.storage)
         try:
-            await volume.erase(Epoch(request.epoch), request.fenced_epoch)
+            await volume.erase(Epoch(request.epoch), request.fenced)
         except BaseException:
             self._happens(Happening.REFUSED)
             raise

@@ -39,10 +39,11 @@ class Volume(Protocol):
         """Make it where it is missing and may be made; whether it was. Raises StorageFull."""
         ...
 
-    async def take(self, epoch: Epoch, fenced_epoch: int | None) -> Taken:
+    async def take(self, epoch: Epoch, fenced: Collection[str]) -> Taken:
         """Make the volume ours under ``epoch``, or change nothing.
 
-        Raises NotFenced, StaleEpoch, Conflict, DataDamaged, StorageFull.
+        ``fenced``: computes that are confirmed dead. Raises NotFenced and StaleEpoch, which name
+        the volume's holder, Conflict, DataDamaged, StorageFull.
         """
         ...
 
@@ -64,7 +65,7 @@ class Volume(Protocol):
         """
         ...
 
-    async def erase(self, epoch: Epoch, fenced_epoch: int | None) -> None:
+    async def erase(self, epoch: Epoch, fenced: Collection[str]) -> None:
         """Take it as for a start, then remove it; nothing happens where it is not there.
 
         Raises as ``take`` does, but data that can't be used is no reason to keep it.

@@ -41,7 +41,7 @@ class Starting:
         """Make the volume ours; when this raises, it is not and nothing has been started."""
         if await self.volume.make():
             self._chain.took("new volume", AGENT)
-        taken = await self.volume.take(Epoch(self._wanted.epoch), self._wanted.fenced_epoch)
+        taken = await self.volume.take(Epoch(self._wanted.epoch), self._wanted.fenced)
         self._chain.took("ownership record", AGENT)
         return taken
 

@@ -7,7 +7,17 @@ client may see is only what a class here (or the proxy's own classes) puts into 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Whom a volume's newest ownership record names, as found by whoever was refused."""
+
+    epoch: int
+    compute: str
+    """Empty: it has released the volume."""
 
 
 class Failure(Exception):
@@ -19,10 +29,12 @@ class Failure(Exception):
 
     by_kind: ClassVar[dict[str, type[Failure]]] = {}
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", holder: Holder | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.holder = holder
+        """Where a volume's own record was in the way (NotFenced, StaleEpoch)."""
 
     def __init_subclass__(cls) -> None:
         cls.kind = cls.__name__
@@ -108,6 +120,8 @@ class Refused(Failure):
     sqlstate = "55000"
 
 
-def failure_of(kind: str, message: str, hint: str = "") -> Failure:
+def failure_of(kind: str, message: str, hint: str = "", holder: Holder | None = None) -> Failure:
     """The failure that another component named; an unknown kind becomes :class:`Unavailable`."""
-    return Failure.by_kind.get(kind, Unavailable)(message, hint)
+    failure = Failure.by_kind.get(kind, Unavailable)(message, hint)
+    failure.holder = holder
+    return failure

@@ -19,6 +19,7 @@ from torpor_api.identity import DEFAULT_NAMESPACE, DatabaseName, endpoint_name
 from torpor_api.phases import Phase
 from torpor_api.values import (
     CONDITIONS_MAX,
+    FENCED_MAX,
     ApiModel,
     Cidr,
     ComputeUnits,
@@ -285,6 +286,9 @@ class DatabaseStatus(ApiModel):
     """The fencing token: grows by one at every claim."""
     compute: str | None = None
     """The id of the compute that holds the database, or that held it when it was lost."""
+    fenced: Annotated[tuple[str, ...], Field(max_length=FENCED_MAX)] = ()
+    """Computes that were lost and are confirmed gone, since the last start that succeeded: the
+    volume may still name one of them as its holder."""
     endpoint: Endpoint | None = None
     """Where clients connect."""
     observed_generation: int = 0

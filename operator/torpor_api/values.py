@@ -53,6 +53,8 @@ TIMESTAMP_CHARACTERS_MAX = 40
 
 CONDITIONS_MAX = 16
 
+FENCED_MAX = 32
+"""Lost computes of one database that its status remembers."""
 WARM_MAX = 1000
 """Computes of one pool that wait: a process or a pod each. More is a mistake, or several pools."""
 

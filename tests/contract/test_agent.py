@@ -250,7 +250,11 @@ async def test_a_volume_that_is_held_waits_for_the_fencer(world: World) -> None:
     await world.kill(first)
     with pytest.raises(NotFenced):
         await ask(await world.agent(), start_compute(storage, 3))
-    wanted = start_compute(storage, 4, fenced_epoch=3)
+    holder = (await ask(second, m.AskAgentState())).compute
+    with pytest.raises(NotFenced) as refused:
+        await ask(await world.agent(), start_compute(storage, 4, fenced=(holder,)))
+    assert refused.value.holder is not None and refused.value.holder.epoch == 1
+    wanted = start_compute(storage, 5, fenced=(holder, refused.value.holder.compute))
     started: m.Started = await ask(await world.agent(), wanted)
     assert started.was_recovery and started.facts is not None
 

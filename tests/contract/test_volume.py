@@ -11,7 +11,7 @@ from typing import Protocol
 import pytest
 
 from support.fakes.files import Disk, FakeVolume
-from torpor_api.failures import DataDamaged, Failure, NotFenced, StaleEpoch
+from torpor_api.failures import DataDamaged, Failure, Holder, NotFenced, StaleEpoch
 from torpor_api.identity import ComputeId, Epoch
 from torpor_compute.adapters.volume import FileVolume
 from torpor_compute.ports import Taken, Volume
@@ -63,8 +63,8 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
     return WORLDS[request.param](tmp_path)
 
 
-async def take(volume: Volume, epoch: int, fenced_epoch: int | None = None) -> Taken:
-    return await volume.take(Epoch(epoch), fenced_epoch)
+async def take(volume: Volume, epoch: int, *fenced: str) -> Taken:
+    return await volume.take(Epoch(epoch), fenced)
 
 
 async def test_of_a_new_one_nothing_is_known(world: World) -> None:
@@ -88,19 +88,19 @@ async def test_what_was_released_is_taken_by_the_next(world: World, facts_export
 async def test_what_is_held_is_not_taken(world: World) -> None:
     first, second = world.agent("c1"), world.agent("c2")
     await take(first, 5)
-    for fenced_epoch in (None, 4):
-        with pytest.raises(NotFenced, match="c1"):
-            await take(second, 6, fenced_epoch)
+    for fenced in ((), ("c2", "c3")):
+        with pytest.raises(NotFenced, match="c1") as refused:
+            await take(second, 6, *fenced)
+        assert refused.value.holder == Holder(5, "c1")
     await first.check_ours()
     await first.release(facts_exported=True)
     assert (await take(second, 6)).facts_are_stored
 
 
-@pytest.mark.parametrize("fenced_epoch", [5, 9])
-async def test_the_fencer_s_word_lets_it_be_taken(world: World, fenced_epoch: int) -> None:
+async def test_the_fencer_s_word_of_its_holder_lets_it_be_taken(world: World) -> None:
     first, second = world.agent("c1"), world.agent("c2")
     await take(first, 5)
-    assert not (await take(second, 6, fenced_epoch)).facts_are_stored
+    assert not (await take(second, 6, "c3", "c1")).facts_are_stored
     with pytest.raises(StaleEpoch):
         await first.check_ours()
 
@@ -111,7 +111,7 @@ async def test_an_epoch_that_is_over_is_refused(world: World, epoch: int) -> Non
     await take(first, 5)
     for _ in range(2):
         with pytest.raises(StaleEpoch):
-            await take(world.agent("c2"), epoch, 9)
+            await take(world.agent("c2"), epoch, "c1")
         await first.release(facts_exported=True)
     await first.check_ours()
 

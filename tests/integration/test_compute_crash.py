@@ -214,7 +214,7 @@ async def test_a_killed_agent_leaves_nothing_and_the_fencer_s_word_is_needed(
     second = await agents.agent()
     with pytest.raises(NotFenced, match="compute c0 holds the volume under epoch 1"):
         await second.start(storage, 2)
-    started = await second.start(storage, 2, fenced_epoch=1)
+    started = await second.start(storage, 2, fenced=("c0",))
     assert started.was_recovery and started.facts is not None
     log = (Path(storage.directory) / "log" / "postgres.log").read_text()
     assert "automatic recovery in progress" in log
@@ -245,7 +245,7 @@ async def test_an_agent_killed_in_the_claim(agents: Agents, delay_ms: int) -> No
     await asyncio.gather(starting, return_exceptions=True)
     await agents.nothing_left()
     second = await agents.agent()
-    await second.start(storage, 2, fenced_epoch=1)
+    await second.start(storage, 2, fenced=("c0",))
     await second.stop(2)
 
 
@@ -259,4 +259,4 @@ async def test_an_ordinary_user_s_postgres_is_brought_back_too() -> None:
         assert isinstance(await agent.hears(), m.PostgresBack)
         agent.kill()
         await agents.nothing_left()
-        await (await agents.agent()).start(storage, 2, fenced_epoch=1)
+        await (await agents.agent()).start(storage, 2, fenced=("c0",))

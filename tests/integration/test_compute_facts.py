@@ -109,7 +109,7 @@ async def test_the_facts_after_a_kill_of_everything_are_those_of_the_last_commit
     agent.kill()
     await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes), "all gone")
     # The same generation: what the spec said of the role is not said again.
-    again = await (await agents.agent()).start(storage, 2, fenced_epoch=1, roles=ROLES)
+    again = await (await agents.agent()).start(storage, 2, fenced=("c0",), roles=ROLES)
     assert again.was_recovery
     assert role_in(again.facts, "app") == RoleFacts(name="app", verifier=NEW_VERIFIER)
 

@@ -83,7 +83,7 @@ async def test_a_corrupt_record_needs_a_person(agents: Agents, content: str) -> 
     path = Path(storage.directory) / "ownership" / "0000000004.json"
     path.write_text(content)
     with pytest.raises(DataDamaged, match=r"0000000004\.json is not an ownership record") as found:
-        await agent.start(storage, 5, fenced_epoch=4)
+        await agent.start(storage, 5, fenced=("c0",))
     assert "remove the file" in found.value.hint
     assert await agent.state() == "refused" and not processes_on(Path(storage.directory))
     path.unlink()
@@ -171,7 +171,7 @@ async def test_a_full_disk_is_named_and_nothing_is_lost(small_disk: Path, pages_
         assert not processes_on(Path(storage.directory))
         filler.unlink()
         again = await agents.agent()
-        await again.start(storage, 3, fenced_epoch=2)
+        await again.start(storage, 3, fenced=("c1",))
         session = await again.connect()
         assert await session.fetchval("SELECT x FROM t") == 42
         await session.close()

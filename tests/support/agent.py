@@ -211,7 +211,7 @@ def start_compute(
     epoch: int = 1,
     *,
     generation: int = 1,
-    fenced_epoch: int | None = None,
+    fenced: tuple[str, ...] = (),
     database: str = "shop",
     **spec: Any,
 ) -> m.StartCompute:
@@ -220,7 +220,7 @@ def start_compute(
         database=database,
         epoch=epoch,
         storage=storage,
-        fenced_epoch=fenced_epoch,
+        fenced=fenced,
         spec=parsed,
         generation=generation,
         verifiers={role.name: VERIFIER for role in parsed.roles},

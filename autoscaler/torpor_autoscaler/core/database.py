@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from torpor_api.chain import Chain, Step
 from torpor_api.facts import Activity, LoginFacts
-from torpor_api.failures import Failure
+from torpor_api.failures import Failure, Holder
 from torpor_api.messages import AgentInfo, ComputeAddress, StoragePlace
 from torpor_api.phases import Phase
 from torpor_api.resource import (
@@ -53,6 +53,15 @@ class Run:
     def down(self, now: float, ask_again_s: float) -> Run:
         """The same, while its Postgres is being started again."""
         return replace(self, down_since=now, ask_again_at=now + ask_again_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why a compute has to be asked whether it still serves."""
+
+    reason: str
+    is_shared: bool = False
+    """A proxy could not reach its Postgres: no answer to us is not for our own network then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,14 +177,19 @@ class Database:
     idle_turns: int = 0
     """Steps of the plan since its last action; a plan that only turns has a defect."""
 
-    gone_epoch: int = 0
-    """No compute of this epoch or of an earlier one can write any more."""
+    fenced: tuple[str, ...] = field(init=False)
+    """Computes that are confirmed gone, oldest first: the volume may still name one of them as its
+    holder, until the next start succeeds."""
+    holder: Holder | None = None
+    """Whom the volume itself named, who is not known to be gone, and of whom the record does not
+    speak: that one was lost, or restored from an older state."""
+    seen_epoch: int = 0
+    """The newest that the volume is known to have seen: a claim goes above it."""
     released_epoch: int = 0
     """The compute of this epoch has stopped cleanly."""
     is_condemned: bool = False
     """The outcome of its start or stop is unknown: it is confirmed gone and never serves again."""
-    doubt: str = ""
-    """Why the compute has to be asked whether it still serves."""
+    doubt: Doubt | None = None
     must_return: bool = False
     """The compute was lost under sessions; they get another one."""
 
@@ -226,6 +240,7 @@ class Database:
     """When the record of the awake database was last written."""
 
     def __post_init__(self) -> None:
+        self.fenced = self.status.fenced
         self.observed_generation = self.status.observed_generation
         self.last_resume = self.status.last_resume
         self.last_switchover = self.status.last_switchover
@@ -278,9 +293,18 @@ class Database:
     @property
     def is_unsettled(self) -> bool:
         """The record speaks of a compute, and we don't know what that does."""
-        status = self.status
-        is_held = status.compute is not None and self.gone_epoch < status.epoch
-        return self.run is None and status.phase not in AT_REST and is_held
+        is_held = self.status.compute in self.unfenced
+        return self.run is None and self.status.phase not in AT_REST and is_held
+
+    @property
+    def unfenced(self) -> tuple[str, ...]:
+        """Whoever may write still, as far as is known: its end is confirmed before any claim."""
+        status, found = self.status, list[str]()
+        if status.compute is not None and self.released_epoch < status.epoch:
+            found.append(status.compute)
+        if self.holder is not None and self.holder.compute not in found:
+            found.append(self.holder.compute)
+        return tuple(compute for compute in found if compute not in self.fenced)
 
     @property
     def phase(self) -> Phase:
@@ -303,6 +327,10 @@ class Database:
     def is_open(self) -> bool:
         """Sessions may attach to it."""
         return self.is_up and self.run is not None and self.run.is_open and not self.is_gate_closed
+
+    def put_in_doubt(self, reason: str, *, is_shared: bool = False) -> None:
+        was_shared = self.doubt is not None and self.doubt.is_shared
+        self.doubt = Doubt(reason, is_shared or was_shared)
 
     def is_served_by(self, run: Run) -> bool:
         """Still, though perhaps its Postgres has crashed meanwhile or is at another address."""

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from torpor_api.chain import Chain
 from torpor_api.facts import Activity, LoginFacts
-from torpor_api.failures import Busy, Failure, InvalidRequest, Refused, Unavailable
+from torpor_api.failures import Busy, Failure, Holder, InvalidRequest, Refused, Unavailable
 from torpor_api.messages import PostgresBack, PostgresLost
 from torpor_api.quantities import parse_cu
 from torpor_api.resource import ServerlessDatabase
@@ -25,12 +25,18 @@ def wake(database: Database, id: int, cause: str, lost_epoch: int, now: float) -
         return
     database.waiters[id] = Waiter(cause, now)
     run = database.run
-    if run is not None and lost_epoch == run.epoch and run.is_up:
-        database.doubt = f"a proxy could not reach compute {run.agent.compute}"
+    serves = run.is_up if run is not None else database.is_unsettled
+    if serves and lost_epoch == database.status.epoch:
+        words = f"a proxy could not reach compute {database.status.compute}"
+        database.put_in_doubt(words, is_shared=True)
     if database.is_resting(now) and database.trouble is not None:
         outcomes.answer_wakes(database, database.trouble.failure)
-    elif database.is_open and not database.is_suspending and not database.doubt:
+    elif database.is_open and not database.is_suspending and not _is_doubt_shared(database):
         outcomes.answer_awake(database)
+
+
+def _is_doubt_shared(database: Database) -> bool:
+    return database.doubt is not None and database.doubt.is_shared
 
 
 def leave(database: Database, id: int) -> None:
@@ -131,14 +137,17 @@ def observe(database: Database, resource: ServerlessDatabase) -> None:
     if run is not None and (status.epoch > run.epoch or status.phase in AT_REST):
         # Somebody else has claimed the database or stopped it: our compute is not its owner.
         outcomes.note(database, "run_superseded", f"{status.phase}, epoch {status.epoch}")
+        if status.epoch < run.epoch:
+            # Restored from an older state: nobody else has it, and our compute holds the volume.
+            database.holder = Holder(run.epoch, run.agent.compute)
         database.facts_are_exact = False
         outcomes.end_run(database)
 
 
 def agent_gone(database: Database, compute: str, now: float) -> None:
     """Confirmed: nothing of the compute is left."""
-    if database.status.compute == compute:
-        database.gone_epoch = max(database.gone_epoch, database.status.epoch)
+    if compute in database.unfenced:
+        outcomes.confirm_gone(database, compute)
     if database.run is not None and database.run.agent.compute == compute:
         outcomes.lose(database, f"compute {compute} is gone", now)
 
@@ -152,7 +161,7 @@ def agent_leaves(database: Database, compute: str, *, is_news: bool) -> None:
 def agent_unheard(database: Database, compute: str) -> None:
     """The connection to the agent is lost; that alone says nothing of its Postgres."""
     if database.run is not None and database.run.agent.compute == compute:
-        database.doubt = f"the connection to compute {compute} was lost"
+        database.put_in_doubt(f"the connection to compute {compute} was lost")
 
 
 def postgres_lost(database: Database, event: PostgresLost, now: float) -> None:

@@ -9,6 +9,7 @@ from torpor_api.facts import LoginFacts
 from torpor_api.failures import Busy, Failure, Unavailable
 from torpor_api.messages import Awake, Resized, SwitchedOver
 from torpor_api.resource import LastResume, LastSwitchover
+from torpor_api.values import FENCED_MAX
 from torpor_autoscaler.core import chain, endpoints
 from torpor_autoscaler.core.actions import (
     AnswerResizes,
@@ -48,13 +49,30 @@ def lose(database: Database, reason: str, now: float) -> None:
     end_run(database)
 
 
+def confirm_gone(database: Database, compute: str) -> None:
+    """Nothing of it writes any more. Of many the first is kept: the last that served for certain,
+    which the volume names unless a start of one of the latest has failed in its midst."""
+    first, *later = (*database.fenced, compute)
+    database.fenced = (first, *later[-(FENCED_MAX - 1) :])
+    if database.holder is not None and database.holder.compute == compute:
+        database.holder = None
+    note(database, "confirmed_gone", compute)
+
+
+def own_volume(database: Database) -> None:
+    """A compute of the record's epoch has the volume: who had it before matters no more."""
+    database.fenced, database.holder = (), None
+    database.seen_epoch = max(database.seen_epoch, database.status.epoch)
+
+
 def end_run(database: Database) -> None:
     """No compute serves the database any more, as far as we are concerned."""
     close_resume(database, Chain())
     if database.switching is not None and database.switching.left_at is None:
         answer_switchover(database, Busy(f"{database.name} was stopped before it could be moved"))
     database.run = database.inside = None
-    database.doubt = ""
+    database.doubt = None
+    database.world.silences.ended(database.name)
     database.is_gate_closed = False
     database.is_suspending = False
 

@@ -10,7 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from torpor_api.failures import DataDamaged, Failure, NotFenced, NoWarmCompute, Unavailable
+from torpor_api.failures import (
+    DataDamaged,
+    Failure,
+    Holder,
+    NotFenced,
+    NoWarmCompute,
+    StaleEpoch,
+    Unavailable,
+)
 from torpor_api.messages import (
     AgentInfo,
     AskAgentState,
@@ -69,7 +77,7 @@ def resume(database: Database) -> Plan[None]:
     if agent is None:
         return
     watch.lap("wait for a warm compute", database.world.now)
-    yield from write(database, Phase.RESUMING, database.status.epoch + 1, agent.compute)
+    yield from _claim(database, agent)
     watch.lap("claim", database.world.now)
     started = yield from _start(database, agent, prepared)
     if started is not None:
@@ -167,13 +175,21 @@ def _have_one_made(database: Database) -> Plan[None]:
         yield from write(database, status.phase, status.epoch, status.compute)
 
 
+def _claim(database: Database, agent: AgentInfo) -> Plan[None]:
+    """Under an epoch that neither the record nor, as far as is known, the volume has seen."""
+    # Objects that were restored from an older state may run again under their old names.
+    database.fenced = tuple(one for one in database.fenced if one != agent.compute)
+    epoch = max(database.status.epoch, database.seen_epoch) + 1
+    yield from write(database, Phase.RESUMING, epoch, agent.compute)
+
+
 def _start(database: Database, agent: AgentInfo, prepared: Prepared) -> Plan[Started | None]:
     """None when it failed: the compute is used up, and confirmed gone before the next attempt."""
     request = StartCompute(
         database=database.name,
         epoch=database.status.epoch,
         storage=prepared.place,
-        fenced_epoch=database.gone_epoch or None,
+        fenced=database.fenced,
         spec=prepared.resource.spec,
         generation=prepared.resource.metadata.generation,
         verifiers=prepared.verifiers,
@@ -186,15 +202,32 @@ def _start(database: Database, agent: AgentInfo, prepared: Prepared) -> Plan[Sta
     )
     try:
         started = yield from _started(database, agent, request)
-    except NotFenced:
+    except (NotFenced, StaleEpoch) as refused:
         database.is_condemned = True
-        raise  # No fault of the database: the fencer is asked for as long as somebody waits.
+        yield from _believe_volume(database, refused.holder)
+        raise refused  # No fault of the database: it goes on for as long as somebody waits.
     except Failure as failure:
         database.is_condemned = True
         is_final = not failure.retryable
         outcomes.fail_start(database, failure, database.world.now, is_final=is_final)
         return None
     return started
+
+
+def _believe_volume(database: Database, found: Holder | None) -> Plan[None]:
+    """The volume is right where the record is not: the next claim goes above what it has seen, when
+    whom it names is gone. Unless somebody else has claimed the database since we did."""
+    if found is None:
+        return
+    if found.epoch >= database.status.epoch:
+        yield from read(database)
+        if found.epoch <= database.status.epoch:
+            return
+    database.seen_epoch = max(database.seen_epoch, found.epoch)
+    database.facts_are_exact = False  # Those that we know may be as old as the record was.
+    if found.compute:
+        database.holder = found
+    outcomes.note(database, "volume_knows_more", f"epoch {found.epoch}", found.compute)
 
 
 def _started(database: Database, agent: AgentInfo, request: StartCompute) -> Plan[Started]:
@@ -235,6 +268,7 @@ def _awake(database: Database, agent: AgentInfo, prepared: Prepared, started: St
     database.observed_generation = prepared.resource.metadata.generation
     database.trouble = database.blocked_by = database.spec_failure = None
     database.must_return = False
+    outcomes.own_volume(database)
     database.held_back = database.move_held_back = HeldBack()
     # From now on there is a volume: one that is missing was lost, and is not to be made anew.
     database.place = prepared.place.model_copy(update={"may_create": False})

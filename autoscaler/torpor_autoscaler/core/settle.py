@@ -34,24 +34,39 @@ def settle(database: Database) -> Plan[None]:
         if state is not None and serves(database, state):
             _adopt(database, agent, state)
             return
+        if not _speaks_of(database, agent):
+            return
+    database.doubt = None
     yield from fence(database)
 
 
+def _speaks_of(database: Database, agent: AgentInfo) -> bool:
+    """Whether the record still names this compute, which nobody has confirmed to be gone."""
+    return database.is_unsettled and database.status.compute == agent.compute
+
+
 def fence(database: Database) -> Plan[None]:
-    """Make sure that the holder of the record's epoch is dead. Raises NotFenced, Unavailable."""
-    status = database.status
-    if database.gone_epoch < status.epoch and status.compute is not None:
-        request = ConfirmGone(compute=status.compute, database=database.name)
+    """Make sure that whom the record or the volume names is dead. Raises NotFenced, Unavailable."""
+    for compute in database.unfenced:
         try:
-            yield from ask(AskCluster(request))
+            yield from ask(AskCluster(ConfirmGone(compute=compute, database=database.name)))
         except NotFenced as failure:
+            failure = _in_context(database, compute, failure)
             yield from _say_what_is_missing(database, failure)
-            raise
-        database.gone_epoch = max(database.gone_epoch, status.epoch)
-        outcomes.note(database, "confirmed_gone", status.compute)
+            raise failure from None
+        outcomes.confirm_gone(database, compute)
     if isinstance(database.blocked_by, NotFenced):
         database.blocked_by = None
     database.is_condemned = False
+
+
+def _in_context(database: Database, compute: str, failure: NotFenced) -> NotFenced:
+    """With the reason why it is asked for, where the record does not name it."""
+    holder = database.holder
+    if holder is None or holder.compute != compute:
+        return failure
+    words = f"the volume is held by compute {compute}, under epoch {holder.epoch}"
+    return NotFenced(f"{words}, of which the status knows nothing: {failure.message}", failure.hint)
 
 
 def _say_what_is_missing(database: Database, failure: NotFenced) -> Plan[None]:
@@ -66,18 +81,29 @@ def _say_what_is_missing(database: Database, failure: NotFenced) -> Plan[None]:
 
 
 def verify(database: Database, run: Run) -> Plan[None]:
-    """Ask a compute that is in doubt. It serves, or it is lost; NotAsked: the doubt stays."""
-    why, database.doubt = database.doubt, ""
+    """Ask a compute that is in doubt. It serves, or it is lost, or the doubt stays.
+
+    As long as an agent has only not answered, its Postgres serves as far as we know.
+    """
+    doubt = database.doubt
+    assert doubt is not None
+    if _is_asked_later(database):
+        if database.waiters and database.is_open:
+            outcomes.answer_awake(database)
+        yield from _until_asked_again(database)
+        return
     try:
-        state = yield from ask(AskAgent(run.agent, AskAgentState()))
+        state = yield from _ask_state(database, run.agent)
+    except Unanswered:
+        return
     except NotAsked:
-        if database.run is run:
-            database.doubt = why
         raise
     except Failure as failure:
         if database.run is run:
-            outcomes.lose(database, f"{why}; {failure.message}", database.world.now)
+            outcomes.lose(database, f"{doubt.reason}; {failure.message}", database.world.now)
         return
+    if database.doubt is doubt:
+        database.doubt = None  # Else something was heard meanwhile that the answer may not know.
     if database.run is not run:
         return
     if serves(database, state):
@@ -86,7 +112,7 @@ def verify(database: Database, run: Run) -> Plan[None]:
         database.facts_are_exact = False
         database.run = run.down(database.world.now, database.world.limits.restart_s_max)
     elif state.state not in UNDECIDED:
-        outcomes.lose(database, f"{why}; it is {state.state}", database.world.now)
+        outcomes.lose(database, f"{doubt.reason}; it is {state.state}", database.world.now)
 
 
 def serves(database: Database, state: AgentState) -> bool:
@@ -102,19 +128,37 @@ def serves(database: Database, state: AgentState) -> bool:
 def _final_state(database: Database, agent: AgentInfo) -> Plan[AgentState | None]:
     """What the agent says once it is neither starting nor stopping; None: nothing of use."""
     deadline = database.world.now + database.world.limits.start_s_max
-    while True:
+    while _speaks_of(database, agent):
         try:
-            state = yield from ask(AskAgent(agent, AskAgentState()))
+            state = yield from _ask_state(database, agent)
+        except Unanswered as failure:
+            database.blocked_by = failure
+            yield from _until_asked_again(database)
+            continue
         except NotAsked:
             raise  # No reason to have a compute ended that may be sound.
         except Failure as failure:
-            outcomes.note(database, "agent_silent", agent.compute, failure.message)
+            outcomes.note(database, "agent_given_up", agent.compute, failure.message)
             return None
-        if state.state not in UNDECIDED or not database.is_unsettled:
+        if state.state not in UNDECIDED:
             return state
         if database.world.now >= deadline:
             return None
         yield from pause(database, LOOK_AGAIN_S)
+    return None
+
+
+class Unanswered(Unavailable):
+    """That alone is no reason to have a compute ended: it is asked again."""
+
+
+def _ask_state(database: Database, agent: AgentInfo) -> Plan[AgentState]:
+    """How a compute is. Raises NotAsked, Unanswered, or what it is to be given up for."""
+    silences, is_last = database.world.silences, _is_silent_for_too_long(database, agent)
+    try:
+        if is_last:
+            yield from read(database)  # Where the cluster hears us either, it is not for us.
+        state = yield from ask(AskAgent(agent, AskAgentState()))
 
 
 def pause(database: Database, pause_s: float) -> Plan[None]:
@@ -133,6 +177,7 @@ def _adopt(database: Database, agent: AgentInfo, state: AgentState) -> None:
         database.run = replace(database.run, is_open=before.is_open, listening=before.listening)
     database.blocked_by = None
     database.must_return = False
+    outcomes.own_volume(database)
     database.world.pool.bind(database.name, agent.compute)
     if not was_serving:
         database.used_at = database.world.now

@@ -30,6 +30,7 @@ def rendered(database: Database, phase: Phase, epoch: int, compute: str | None) 
         phase=phase,
         epoch=epoch,
         compute=compute,
+        fenced=database.fenced,
         endpoint=database.world.endpoint_of(database.name),
         observed_generation=database.observed_generation,
         conditions=_conditions(database, phase),

@@ -61,7 +61,7 @@ def lay_down(database: Database) -> Plan[None]:
     words = f"{database.name} was put to sleep: its next compute has the size of its spec"
     outcomes.answer_resizes(database, Busy(words))
     if database.status.phase is not Phase.SUSPENDED:
-        is_released = database.released_epoch == status.epoch
+        is_released = database.released_epoch >= status.epoch
         compute = None if is_released else status.compute
         yield from write(database, Phase.SUSPENDED, status.epoch, compute)
         outcomes.note(database, "suspended")
@@ -120,7 +120,7 @@ def open_gates(database: Database, run: Run, why: Failure) -> Plan[None]:
     database.is_gate_closed = database.is_suspending = False
     database.blocked_by = None
     if database.run is not None and not isinstance(why, Busy):
-        database.doubt = f"its compute was not stopped: {why.message}"
+        database.put_in_doubt(f"its compute was not stopped: {why.message}")
 
 
 def _open(database: Database, run: Run) -> Plan[None]:
@@ -191,7 +191,7 @@ def _is_stopping(database: Database, run: Run) -> Plan[bool]:
 
 def released(database: Database, run: Run, stopped: Stopped) -> None:
     """Its compute has given the data back, and has said who may log in."""
-    database.released_epoch = database.gone_epoch = run.epoch
+    database.released_epoch = run.epoch
     database.is_condemned = database.must_return = False
     outcomes.learn(database, stopped.facts, are_exact=True)
     database.has_unstored_facts = True  # Known or not: a suspend is complete when they are kept.

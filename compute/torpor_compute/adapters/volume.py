@@ -27,6 +27,7 @@ import asyncio
 import contextlib
 import errno
 import os
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 
@@ -69,8 +70,8 @@ class FileVolume:
         make = partial(new_volume.make, self._directory, self._seed, self._compute)
         return await asyncio.to_thread(make)
 
-    async def take(self, epoch: Epoch, fenced_epoch: int | None) -> Taken:
-        return await asyncio.to_thread(self._take, epoch, fenced_epoch)
+    async def take(self, epoch: Epoch, fenced: Collection[str]) -> Taken:
+        return await asyncio.to_thread(self._take, epoch, fenced)
 
     async def check_ours(self) -> None:
         await asyncio.to_thread(self._check_ours)
@@ -82,19 +83,19 @@ class FileVolume:
         assert self._filesystem is not None
         await asyncio.to_thread(self._filesystem.flush)
 
-    async def erase(self, epoch: Epoch, fenced_epoch: int | None) -> None:
-        await asyncio.to_thread(self._erase, epoch, fenced_epoch)
+    async def erase(self, epoch: Epoch, fenced: Collection[str]) -> None:
+        await asyncio.to_thread(self._erase, epoch, fenced)
 
     async def note_applied(self, generation: int) -> None:
         path = self._records / _GENERATION_FILE
         with disk.writing_to(self._records):
             await asyncio.to_thread(disk.replace_synced, path, f"{generation}\n")
 
-    def _take(self, epoch: Epoch, fenced_epoch: int | None) -> Taken:
+    def _take(self, epoch: Epoch, fenced: Collection[str]) -> Taken:
         self._refuse_unusable_data()
         filesystem = disk.Filesystem(self._data)
         try:
-            previous = self._take_records(epoch, fenced_epoch)
+            previous = self._take_records(epoch, fenced)
         except BaseException:
             filesystem.close()
             raise
@@ -114,21 +115,21 @@ class FileVolume:
             self._filesystem.close()
             self._filesystem = None
 
-    def _erase(self, epoch: Epoch, fenced_epoch: int | None) -> None:
+    def _erase(self, epoch: Epoch, fenced: Collection[str]) -> None:
         if self._directory.exists():
-            self._take_records(epoch, fenced_epoch)
+            self._take_records(epoch, fenced)
             new_volume.erase(self._directory)
         new_volume.finish_erasing(self._directory)
 
-    def _take_records(self, epoch: Epoch, fenced_epoch: int | None) -> Record | None:
+    def _take_records(self, epoch: Epoch, fenced: Collection[str]) -> Record | None:
         """The record that was the newest before ours."""
-        previous = self._judge(epoch, fenced_epoch)
+        previous = self._judge(epoch, fenced)
         with disk.writing_to(self._records):
             self._create(Record(epoch, self._compute, Hold.HELD))
         self._epoch = epoch
         try:
             # Somebody may have taken another epoch since we judged.
-            self._judge_again(epoch, fenced_epoch)
+            self._judge_again(epoch, fenced)
             disk.sync_folder(self._records)
         except BaseException:
             # Nothing of ours has run: whoever comes next needs no fencer because of us. Taken back
@@ -138,26 +139,25 @@ class FileVolume:
         self._prune()
         return previous
 
-    def _judge(self, epoch: Epoch, fenced_epoch: int | None) -> Record | None:
-        epochs = self._epochs()
-        ownership.refuse_later(epochs[-1] if epochs else None, epoch)
-        previous = self._newest_before(epoch)
-        ownership.refuse_held(previous, fenced_epoch)
+    def _judge(self, epoch: Epoch, fenced: Collection[str]) -> Record | None:
+        previous = self._newest()
+        ownership.refuse_later(previous, epoch)
+        ownership.refuse_held(previous, fenced)
         return previous
 
-    def _judge_again(self, epoch: Epoch, fenced_epoch: int | None) -> None:
+    def _judge_again(self, epoch: Epoch, fenced: Collection[str]) -> None:
         epochs = self._epochs()
         if epochs[-1] != epoch:
             raise StaleEpoch(f"epoch {epoch} is over: epoch {epochs[-1]} was taken meanwhile")
-        ownership.refuse_held(self._newest_before(epoch), fenced_epoch)
+        ownership.refuse_held(self._newest(before=epoch), fenced)
 
-    def _newest_before(self, epoch: Epoch) -> Record | None:
+    def _newest(self, before: Epoch | None = None) -> Record | None:
         """A taker that came too late may take its own record back while we look."""
-        while earlier := [each for each in self._epochs() if each < epoch]:
+        while there := [each for each in self._epochs() if before is None or each < before]:
             try:
-                return self._read(earlier[-1])
+                return self._read(there[-1])
             except DataDamaged:
-                if earlier[-1] in self._epochs():
+                if there[-1] in self._epochs():
                     raise
         return None
 
@@ -175,8 +175,7 @@ class FileVolume:
             os.link(hidden, path)
         except (FileExistsError, FileNotFoundError):
             # Somebody has taken this epoch, or a later one and swept ours away.
-            epochs = self._epochs()
-            ownership.refuse_later(epochs[-1] if epochs else None, record.epoch)
+            ownership.refuse_later(self._newest(), record.epoch)
             raise
         finally:
             hidden.unlink(missing_ok=True)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from torpor_api.failures import DataDamaged, NotFenced, StaleEpoch
+from torpor_api.failures import DataDamaged, Holder, NotFenced, StaleEpoch
 from torpor_api.identity import ComputeId, Epoch
 
 RECORDS_KEPT = 5
@@ -92,26 +92,35 @@ def damaged(source: str, fault: str) -> DataDamaged:
     )
 
 
-def refuse_later(newest: Epoch | None, epoch: Epoch) -> None:
-    """Raises where the volume has seen this epoch or a later one."""
-    if newest is not None and newest >= epoch:
+def refuse_later(newest: Record | None, epoch: Epoch) -> None:
+    """Raises StaleEpoch where the volume has seen this epoch or a later one."""
+    if newest is not None and newest.epoch >= epoch:
         raise StaleEpoch(
-            f"epoch {epoch} is over: the volume has been taken under epoch {newest}",
+            f"epoch {epoch} is over: the volume has been taken under epoch {newest.epoch}",
             hint="claim the database anew, under a higher epoch",
+            holder=_holder(newest),
         )
 
 
-def refuse_held(previous: Record | None, fenced_epoch: int | None) -> None:
-    """Raises NotFenced while the holder before us is not known to be dead."""
-    if previous is None or previous.state is Hold.RELEASED:
-        return
-    if fenced_epoch is not None and fenced_epoch >= previous.epoch:
+def refuse_held(previous: Record | None, fenced: Collection[str]) -> None:
+    """Raises NotFenced while the very holder before us is not known to be dead.
+
+    A number would not do: where the database's record was lost or restored from an older state,
+    whoever claims knows nothing of the holder that the volume names.
+    """
+    if previous is None or previous.state is Hold.RELEASED or previous.compute in fenced:
         return
     raise NotFenced(
         f"compute {previous.compute} holds the volume under epoch {previous.epoch} "
         "and is not confirmed dead",
         hint="it goes on as soon as the fencer has confirmed that",
+        holder=_holder(previous),
     )
+
+
+def _holder(record: Record) -> Holder:
+    is_held = record.state is Hold.HELD
+    return Holder(record.epoch, record.compute if is_held else "")
 
 
 def to_prune(names: Iterable[str], epoch: Epoch) -> list[str]:

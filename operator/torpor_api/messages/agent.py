@@ -50,15 +50,16 @@ class StartCompute(Request[Started]):
     """Claim this agent for a database, for good, take the volume and start Postgres.
 
     Asked again with the same database and epoch it answers the same; with others: Conflict.
-    NotFenced where the previous record is held and its epoch is not in ``fenced_epoch``.
+    NotFenced where the previous record is held by a compute that is not among the ``fenced``,
+    StaleEpoch where the volume has seen this epoch or a later one; both name its ``holder``.
     """
 
     reply: ClassVar = Started
     database: str
     epoch: int
     storage: StoragePlace
-    fenced_epoch: int | None = None
-    """The newest epoch whose holder the fencer has confirmed dead."""
+    fenced: tuple[str, ...] = ()
+    """Computes that the fencer has confirmed dead."""
     spec: DatabaseSpec
     generation: int
     verifiers: dict[str, str] = {}
@@ -134,7 +135,7 @@ class EraseStorage(Request[Done]):
     epoch: int
     """Higher than any under which the database was claimed."""
     storage: StoragePlace
-    fenced_epoch: int | None = None
+    fenced: tuple[str, ...] = ()
     """As in StartCompute."""
 
 

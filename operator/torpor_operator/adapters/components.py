@@ -40,7 +40,7 @@ class Components:
         wish = EraseStorage(
             database=order.database.endpoint,
             epoch=order.epoch,
-            fenced_epoch=order.fenced_epoch,
+            fenced=order.fenced,
             storage=StoragePlace(directory=order.directory, user_id=order.user_id),
         )
         await self._ask(TcpAddress(pod.ip, AGENT_PORT), COMPUTE, wish, ERASE_S_MAX)

@@ -67,8 +67,8 @@ class Erase:
     epoch: int
     directory: str
     user_id: int
-    fenced_epoch: int | None = None
-    """Whose holder was confirmed to be gone without having released the volume."""
+    fenced: tuple[str, ...] = ()
+    """Computes that were confirmed gone without having released the volume."""
 
 
 class Weight(StrEnum):

@@ -55,9 +55,7 @@ def plan_deletion(
             yield Delete(VOLUME_CLAIM, Key(system_namespace, own_claim))
             yield Tell(document, Weight.NORMAL, "Erased", f"the volume {own_claim} is deleted")
         elif kept is not None:
-            # Asleep with a compute named: it was lost, and its end is confirmed.
-            fenced = kept.epoch if kept.compute else None
-            yield Erase(key, kept.pool, kept.epoch + 1, kept.directory, kept.user_id, fenced)
+            yield Erase(key, kept.pool, kept.epoch + 1, kept.directory, kept.user_id, kept.fenced)
             note = f"the data in {kept.directory} of {kept.claim} is erased"
             yield Tell(document, Weight.NORMAL, "Erased", note)
         facts = names.login_facts_secret(key.namespace, key.name)
@@ -96,5 +94,6 @@ def _kept(resource: ServerlessDatabase) -> Retained | None:
         claim=status.storage.claim,
         epoch=status.epoch,
         compute=status.compute or "",
+        fenced=status.fenced,
         generation=resource.metadata.generation + status.storage.generation_offset,
     )

@@ -31,13 +31,16 @@ class Retained:
     generation: int
     compute: str = ""
     """Which was lost with the volume in its hands: whoever wakes the next one has it fenced."""
+    fenced: tuple[str, ...] = ()
+    """Those that were lost before it, and are confirmed gone."""
 
     def as_status(self) -> dict[str, Any]:
         """Of a resource that takes it over, before it is provided for: what a claim goes on from.
 
         Where the data is comes last (``status.storage``): from then on it is served.
         """
-        return {"epoch": self.epoch, **({"compute": self.compute} if self.compute else {})}
+        lost = {"compute": self.compute, "fenced": list(self.fenced)}
+        return {"epoch": self.epoch, **{word: found for word, found in lost.items() if found}}
 
 
 def as_config_map(database: Key, kept: Retained, system_namespace: str) -> Document:
@@ -58,6 +61,7 @@ def as_config_map(database: Key, kept: Retained, system_namespace: str) -> Docum
             "epoch": str(kept.epoch),
             "generation": str(kept.generation),
             **({"compute": kept.compute} if kept.compute else {}),
+            **({"fenced": ",".join(kept.fenced)} if kept.fenced else {}),
         },
     }
 
@@ -78,6 +82,7 @@ def see_retained(document: Document) -> tuple[Key, Retained | None]:
             epoch=int(data["epoch"]),
             generation=int(data["generation"]),
             compute=data.get("compute", ""),
+            fenced=tuple(filter(None, data.get("fenced", "").split(","))),
         )
     except (KeyError, ValueError):
         kept = None

@@ -235,7 +235,7 @@ class FakeAgent:
         if not self.claims:
             volume = self._volume_of(request.storage)
             if volume.records:
-                volume.take(request.epoch, self.compute, request.fenced_epoch)
+                volume.take(request.epoch, self.compute, request.fenced)
                 volume.erase()
             self.claims.append(key)
             self.state = "stopped"
@@ -247,7 +247,7 @@ class FakeAgent:
             if volume.is_damaged:
                 raise DataDamaged(f"{request.database}: the ownership record can't be read")
             was_clean = not volume.records or volume.records[-1].is_released
-            volume.take(request.epoch, self.compute, request.fenced_epoch)
+            volume.take(request.epoch, self.compute, request.fenced)
             self.volume = volume
             await asyncio.sleep(self.pace.start_s)
             if self.fail_next_start is not None:

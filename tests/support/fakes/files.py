@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from torpor_api.failures import DataDamaged, Failure, StaleEpoch
@@ -45,29 +46,29 @@ class FakeVolume:
         self._disk.is_there, self._disk.records = True, []
         return True
 
-    async def erase(self, epoch: Epoch, fenced_epoch: int | None) -> None:
+    async def erase(self, epoch: Epoch, fenced: Collection[str]) -> None:
         if self._disk.is_there:
-            self._take_record(epoch, fenced_epoch)
+            self._take_record(epoch, fenced)
         self._story.append("erase")
         self._disk.is_there = False
 
-    async def take(self, epoch: Epoch, fenced_epoch: int | None) -> Taken:
+    async def take(self, epoch: Epoch, fenced: Collection[str]) -> Taken:
         self._story.append("take")
         if self.take_fails is not None:
             raise self.take_fails
         if not self._disk.is_there:
             raise DataDamaged("the data directory is missing")
-        previous = self._take_record(epoch, fenced_epoch)
+        previous = self._take_record(epoch, fenced)
         return Taken(
             facts_are_stored=previous is not None and previous.facts_exported,
             generation=self._disk.generation,
             was_stopped_cleanly=self._disk.is_clean,
         )
 
-    def _take_record(self, epoch: Epoch, fenced_epoch: int | None) -> Record | None:
+    def _take_record(self, epoch: Epoch, fenced: Collection[str]) -> Record | None:
         previous = self._disk.records[-1] if self._disk.records else None
-        ownership.refuse_later(previous.epoch if previous is not None else None, epoch)
-        ownership.refuse_held(previous, fenced_epoch)
+        ownership.refuse_later(previous, epoch)
+        ownership.refuse_held(previous, fenced)
         self._disk.records.append(Record(epoch, self._compute, Hold.HELD))
         self._epoch = epoch
         return previous

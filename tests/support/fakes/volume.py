@@ -6,10 +6,11 @@ at once the later commit overwrites the earlier one's, and the loss shows.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from torpor_api.facts import LoginFacts
-from torpor_api.failures import NotFenced, StaleEpoch
+from torpor_api.failures import Holder, NotFenced, StaleEpoch
 
 
 @dataclass
@@ -17,6 +18,10 @@ class Record:
     epoch: int
     compute: str
     is_released: bool = False
+
+    @property
+    def holder(self) -> Holder:
+        return Holder(self.epoch, "" if self.is_released else self.compute)
 
 
 @dataclass
@@ -34,13 +39,14 @@ class Volume:
     """Who may log in, as its roles are now; None before the first start."""
     is_damaged: bool = False
 
-    def take(self, epoch: int, compute: str, fenced_epoch: int | None) -> None:
+    def take(self, epoch: int, compute: str, fenced: Collection[str]) -> None:
         """Create the record of the new epoch. Raises NotFenced or StaleEpoch."""
         last = self.records[-1] if self.records else None
         if last is not None and last.epoch >= epoch:
-            raise StaleEpoch(f"epoch {epoch} after {last.epoch}")
-        if last is not None and not last.is_released and last.epoch > (fenced_epoch or 0):
-            raise NotFenced(f"epoch {last.epoch} is held by {last.compute}")
+            raise StaleEpoch(f"epoch {epoch} after {last.epoch}", holder=last.holder)
+        if last is not None and not last.is_released and last.compute not in fenced:
+            words = f"epoch {last.epoch} is held by {last.compute}"
+            raise NotFenced(words, holder=last.holder)
         self.records.append(Record(epoch, compute))
 
     def erase(self) -> None:

@@ -42,7 +42,7 @@ def test_a_lost_compute_with_sessions_is_replaced_at_once() -> None:
     story.asked.clear()
     story.fact(facts.agent_gone, "c1", 101.0)
     start = story.until(m.StartCompute)
-    assert (start.epoch, start.fenced_epoch) == (2, 1)
+    assert (start.epoch, start.fenced) == (2, ("c1",))
     (claim,) = story.all(m.WriteStatus)
     assert (claim.status.phase, claim.status.compute) == (Phase.RESUMING, "c2")
     assert claim.status.why_awake == ()
@@ -56,7 +56,7 @@ def test_a_lost_compute_without_sessions_is_laid_down_and_fenced_at_the_next_sta
     status = story.record.status
     assert (status.phase, status.epoch, status.compute) == (Phase.SUSPENDED, 1, "c1")
     story.wake()
-    assert story.until(m.StartCompute).fenced_epoch == 1
+    assert story.until(m.StartCompute).fenced == ("c1",)
 
 
 def test_one_that_is_kept_awake_returns_by_itself() -> None:

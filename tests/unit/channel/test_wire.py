@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torpor_api import messages as m
 from torpor_api.chain import Step
 from torpor_api.facts import LoginFacts, RoleFacts
-from torpor_api.failures import Failure, InvalidRequest
+from torpor_api.failures import Failure, Holder, InvalidRequest
 from torpor_api.manifest import parse_resource
 from torpor_api.phases import Phase
 from torpor_api.resource import DatabaseSpec, DatabaseStatus
@@ -60,11 +60,12 @@ def test_an_answer_is_the_same_on_the_other_side() -> None:
 
 @pytest.mark.parametrize("kind", sorted(Failure.by_kind))
 def test_a_failure_is_the_same_on_the_other_side(kind: str) -> None:
-    sent = Failure.by_kind[kind]('says "no"\nand more', hint="€")
+    sent = Failure.by_kind[kind]('says "no"\nand more', hint="€", holder=Holder(7, "c1"))
     received = wire.decode(wire.encode_fail(7, sent))
     assert isinstance(received, wire.Fail) and received.id == 7
     assert type(received.failure) is type(sent)
     assert (received.failure.message, received.failure.hint) == (sent.message, sent.hint)
+    assert received.failure.holder == sent.holder
 
 
 @given(st.text(), st.text())

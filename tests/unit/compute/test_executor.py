@@ -341,5 +341,5 @@ async def test_an_erasure_that_was_refused_may_be_asked_for_again(
     with pytest.raises(NotFenced):
         await agent.erase(ERASE)
     assert agent.state().state == "refused" and world.disk.is_there
-    await agent.erase(ERASE.model_copy(update={"fenced_epoch": 0}))
+    await agent.erase(ERASE.model_copy(update={"fenced": ("before",)}))
     assert not world.disk.is_there

@@ -42,7 +42,7 @@ def agent(place: Path, seed: Seed | None, compute: str = "c1") -> FileVolume:
 async def test_what_is_missing_is_made_and_taken(place: Path, seed: Seed) -> None:
     volume = agent(place, seed)
     assert await volume.make()
-    await volume.take(Epoch(1), None)
+    await volume.take(Epoch(1), [])
     assert sorted(each.name for each in place.iterdir()) == ["data", "ownership"]
     assert (place / "data").stat().st_mode & 0o777 == 0o700
     assert not await agent(place, seed, "c2").make()
@@ -52,14 +52,14 @@ async def test_without_leave_nothing_is_made(place: Path) -> None:
     volume = agent(place, None)
     assert not await volume.make()
     with pytest.raises(DataDamaged, match="is missing or empty"):
-        await volume.take(Epoch(1), None)
+        await volume.take(Epoch(1), [])
 
 
 async def test_what_is_there_is_left_as_it_is(place: Path, seed: Seed) -> None:
     (place / "ownership").mkdir(parents=True)
     assert not await agent(place, seed).make()
     with pytest.raises(DataDamaged):
-        await agent(place, seed).take(Epoch(1), None)
+        await agent(place, seed).take(Epoch(1), [])
 
 
 async def test_of_many_that_make_it_one_does(place: Path, seed: Seed) -> None:
@@ -104,14 +104,14 @@ async def test_leftovers_of_the_killed_are_swept_and_others_are_not(
 async def test_erased_is_gone_and_gone_is_erased(place: Path, seed: Seed) -> None:
     await agent(place, seed).make()
     for compute in ("c2", "c3"):
-        await agent(place, None, compute).erase(Epoch(1), None)
+        await agent(place, None, compute).erase(Epoch(1), [])
         assert list(place.parent.iterdir()) == []
 
 
 async def test_an_erasure_that_was_cut_short_is_brought_to_its_end(place: Path, seed: Seed) -> None:
     await agent(place, seed).make()
     place.rename(place.with_name("team.shop~erased"))
-    await agent(place, None).erase(Epoch(2), None)
+    await agent(place, None).erase(Epoch(2), [])
     assert list(place.parent.iterdir()) == []
 
 
@@ -131,26 +131,26 @@ async def test_erased_is_not_said_while_something_is_left(
         failing_disk.setattr(os, "unlink", refusing)
         for _ in range(2):
             with pytest.raises(DataDamaged, match=r"~erased .*Input/output error"):
-                await agent(place, None, "c2").erase(Epoch(1), None)
-    await agent(place, None, "c2").erase(Epoch(1), None)
+                await agent(place, None, "c2").erase(Epoch(1), [])
+    await agent(place, None, "c2").erase(Epoch(1), [])
     assert list(place.parent.iterdir()) == []
 
 
 async def test_data_that_cant_be_used_is_erased_all_the_same(place: Path, seed: Seed) -> None:
     await agent(place, seed).make()
     (place / "data" / "PG_VERSION").unlink()
-    await agent(place, None).erase(Epoch(1), None)
+    await agent(place, None).erase(Epoch(1), [])
     assert not place.exists()
 
 
 async def test_what_somebody_holds_is_not_erased(place: Path, seed: Seed) -> None:
     holder = agent(place, seed)
     await holder.make()
-    await holder.take(Epoch(3), None)
+    await holder.take(Epoch(3), [])
     with pytest.raises(NotFenced):
-        await agent(place, None, "c2").erase(Epoch(4), None)
+        await agent(place, None, "c2").erase(Epoch(4), [])
     with pytest.raises(StaleEpoch):
-        await agent(place, None, "c2").erase(Epoch(3), 3)
+        await agent(place, None, "c2").erase(Epoch(3), [])
     await holder.check_ours()
-    await agent(place, None, "c2").erase(Epoch(5), 3)
+    await agent(place, None, "c2").erase(Epoch(5), ["c1"])
     assert not place.exists()

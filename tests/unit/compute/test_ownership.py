@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torpor_api.failures import DataDamaged, NotFenced, StaleEpoch
+from torpor_api.failures import DataDamaged, Holder, NotFenced, StaleEpoch
 from torpor_api.identity import ComputeId, Epoch
 from torpor_compute.core import ownership
 from torpor_compute.core.ownership import Hold, Record
@@ -73,29 +73,32 @@ def test_a_file_name_is_found_again(epoch: int) -> None:
 
 @pytest.mark.parametrize(("newest", "epoch"), [(5, 5), (6, 5), (10, 1)])
 def test_an_epoch_that_is_not_higher_is_stale(newest: int, epoch: int) -> None:
-    with pytest.raises(StaleEpoch, match=f"epoch {epoch} is over.*epoch {newest}"):
-        ownership.refuse_later(Epoch(newest), Epoch(epoch))
+    for state, holder in ((Hold.HELD, "c1"), (Hold.RELEASED, "")):
+        with pytest.raises(StaleEpoch, match=f"epoch {epoch} is over.*epoch {newest}") as refused:
+            ownership.refuse_later(record(newest, state), Epoch(epoch))
+        assert refused.value.holder == Holder(newest, holder)
 
 
-@pytest.mark.parametrize("newest", [None, Epoch(4)])
-def test_a_higher_epoch_may_go_on(newest: Epoch | None) -> None:
+@pytest.mark.parametrize("newest", [None, record(4, Hold.HELD)])
+def test_a_higher_epoch_may_go_on(newest: Record | None) -> None:
     ownership.refuse_later(newest, Epoch(5))
 
 
-@pytest.mark.parametrize("fenced", [None, 3])
-def test_a_held_record_needs_the_fencer(fenced: int | None) -> None:
-    with pytest.raises(NotFenced, match="compute c1 holds the volume under epoch 4"):
+@pytest.mark.parametrize("fenced", [[], ["c0", "c2"]])
+def test_a_held_record_needs_the_fencer_s_word_of_its_own_holder(fenced: list[str]) -> None:
+    words = "compute c1 holds the volume under epoch 4"
+    with pytest.raises(NotFenced, match=words) as refused:
         ownership.refuse_held(record(4, Hold.HELD), fenced)
+    assert refused.value.holder == Holder(4, "c1")
 
 
-@pytest.mark.parametrize("fenced", [4, 5])
-def test_a_fenced_holder_does_not_hinder(fenced: int) -> None:
-    ownership.refuse_held(record(4, Hold.HELD), fenced)
+def test_a_fenced_holder_does_not_hinder() -> None:
+    ownership.refuse_held(record(4, Hold.HELD), ["c0", "c1"])
 
 
 def test_nobody_hinders_on_a_new_or_released_volume() -> None:
-    ownership.refuse_held(None, None)
-    ownership.refuse_held(record(4, Hold.RELEASED), None)
+    ownership.refuse_held(None, [])
+    ownership.refuse_held(record(4, Hold.RELEASED), [])
 
 
 @given(st.sets(st.integers(1, 1000).map(Epoch)))

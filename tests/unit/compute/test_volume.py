@@ -8,6 +8,7 @@ import os
 import struct
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -49,11 +50,11 @@ def crash_after(name):
 async def main():
     taker = FileVolume(volume, "crashing", "18")
     if sys.argv[3] == "release":
-        await taker.take(1, None)
+        await taker.take(1, [])
     for name in ("fsync", "link", "unlink", "rename"):
         crash_after(name)
     if sys.argv[3] == "take":
-        await taker.take(1, None)
+        await taker.take(1, [])
     else:
         await taker.release(facts_exported=True)
 
@@ -102,8 +103,8 @@ async def test_a_crash_in_a_take(directory: Path, step: int, after_it: str, is_h
     assert held == ([(1, "crashing", Hold.HELD)] if is_held else [])
     if is_held:
         with pytest.raises(NotFenced, match="compute crashing"):
-            await volume(directory).take(Epoch(2), None)
-    await volume(directory).take(Epoch(2), 1 if is_held else None)
+            await volume(directory).take(Epoch(2), [])
+    await volume(directory).take(Epoch(2), ["crashing"])
     assert hidden(directory) == []
 
 
@@ -113,7 +114,7 @@ async def test_a_crash_in_a_take(directory: Path, step: int, after_it: str, is_h
 async def test_a_crash_in_a_release(directory: Path, step: int, state: Hold) -> None:
     assert crash(directory, step, "release")
     assert [r.state for r in records(directory)] == [state]
-    await volume(directory).take(Epoch(2), None if state is Hold.RELEASED else 1)
+    await volume(directory).take(Epoch(2), ["crashing"])
     assert hidden(directory) == []
 
 
@@ -125,7 +126,7 @@ def test_every_step_has_its_crash(directory: Path, doing: str, steps: int) -> No
 async def test_a_released_volume_is_taken_and_released_again(directory: Path) -> None:
     for epoch in (1, 2, 7):
         ours = volume(directory, f"c{epoch}")
-        taken = await ours.take(Epoch(epoch), None)
+        taken = await ours.take(Epoch(epoch), [])
         assert taken.facts_are_stored == (epoch > 1)
         await ours.check_ours()
         await ours.release(facts_exported=True)
@@ -134,40 +135,40 @@ async def test_a_released_volume_is_taken_and_released_again(directory: Path) ->
 
 async def test_facts_that_nobody_got_are_not_stored(directory: Path) -> None:
     first = volume(directory)
-    await first.take(Epoch(1), None)
+    await first.take(Epoch(1), [])
     await first.release(facts_exported=False)
-    assert (await volume(directory).take(Epoch(2), None)).facts_are_stored is False
+    assert (await volume(directory).take(Epoch(2), [])).facts_are_stored is False
 
 
 async def test_a_held_volume_waits_for_the_fencer(directory: Path) -> None:
-    await volume(directory, "dead").take(Epoch(3), None)
+    await volume(directory, "dead").take(Epoch(3), [])
     with pytest.raises(NotFenced, match="compute dead holds the volume under epoch 3"):
-        await volume(directory).take(Epoch(4), 2)
+        await volume(directory).take(Epoch(4), ["late"])
     assert [r.epoch for r in records(directory)] == [3]
-    await volume(directory).take(Epoch(4), 3)
+    await volume(directory).take(Epoch(4), ["late", "dead"])
 
 
 async def test_who_was_refused_may_try_the_same_epoch_again(directory: Path) -> None:
-    await volume(directory, "dead").take(Epoch(1), None)
+    await volume(directory, "dead").take(Epoch(1), [])
     second = volume(directory)
     with pytest.raises(NotFenced):
-        await second.take(Epoch(2), None)
-    await second.take(Epoch(2), 1)
+        await second.take(Epoch(2), [])
+    await second.take(Epoch(2), ["dead"])
 
 
 @pytest.mark.parametrize("epoch", [1, 2])
 async def test_an_epoch_that_is_over_is_stale(directory: Path, epoch: int) -> None:
     ours = volume(directory)
-    await ours.take(Epoch(2), None)
+    await ours.take(Epoch(2), [])
     await ours.release(facts_exported=True)
     with pytest.raises(StaleEpoch):
-        await volume(directory).take(Epoch(epoch), 2)
+        await volume(directory).take(Epoch(epoch), [])
 
 
 async def test_of_many_takers_of_one_epoch_one_wins(directory: Path) -> None:
     takers = [volume(directory, f"c{number}") for number in range(16)]
     outcomes = await asyncio.gather(
-        *(taker.take(Epoch(1), None) for taker in takers), return_exceptions=True
+        *(taker.take(Epoch(1), []) for taker in takers), return_exceptions=True
     )
     losers = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     assert len(losers) == 15 and all(isinstance(loser, StaleEpoch | NotFenced) for loser in losers)
@@ -190,14 +191,14 @@ async def test_takers_of_two_epochs_that_judged_before_either_took(
 
     monkeypatch.setattr(os, "link", link_too_late)
     with pytest.raises(StaleEpoch if other > late else NotFenced):
-        await volume(directory).take(late, None)
+        await volume(directory).take(late, [])
     assert [record.epoch for record in records(directory)] == [other]
 
 
 async def test_a_later_owner_forbids_a_restart(directory: Path) -> None:
     first = volume(directory)
-    await first.take(Epoch(1), None)
-    await volume(directory, "c2").take(Epoch(2), 1)
+    await first.take(Epoch(1), [])
+    await volume(directory, "c2").take(Epoch(2), ["c1"])
     with pytest.raises(StaleEpoch, match="compute c2"):
         await first.check_ours()
 
@@ -206,27 +207,27 @@ async def test_a_later_owner_forbids_a_restart(directory: Path) -> None:
 async def test_a_corrupt_record_lets_nobody_start(directory: Path, content: bytes) -> None:
     (directory / "ownership" / "0000000004.json").write_bytes(content)
     with pytest.raises(DataDamaged, match=r"0000000004\.json") as refused:
-        await volume(directory).take(Epoch(5), 4)
+        await volume(directory).take(Epoch(5), ["c1"])
     assert "remove the file" in refused.value.hint
 
 
 async def test_a_record_that_can_not_be_read_lets_nobody_start(directory: Path) -> None:
     (directory / "ownership" / "0000000004.json").mkdir()
     with pytest.raises(DataDamaged, match="can't be read"):
-        await volume(directory).take(Epoch(5), None)
+        await volume(directory).take(Epoch(5), [])
 
 
 async def test_a_missing_folder_of_records_is_named(directory: Path) -> None:
     (directory / "ownership").rmdir()
     with pytest.raises(DataDamaged, match="ownership can't be read"):
-        await volume(directory).take(Epoch(1), None)
+        await volume(directory).take(Epoch(1), [])
 
 
 @pytest.mark.parametrize("missing", ["data/PG_VERSION", "data", "."])
 async def test_missing_data_is_named_and_nothing_is_taken(directory: Path, missing: str) -> None:
     (directory / missing).resolve().rename(directory.parent / f"lost-{directory.name}")
     with pytest.raises(DataDamaged, match="data is missing or empty"):
-        await volume(directory).take(Epoch(1), None)
+        await volume(directory).take(Epoch(1), [])
     assert missing == "." or records(directory) == []
 
 
@@ -238,7 +239,7 @@ async def test_a_full_disk_is_named_and_leaves_nothing(
 
     monkeypatch.setattr(os, "link", full)
     with pytest.raises(StorageFull, match="no room on the file system"):
-        await volume(directory).take(Epoch(1), None)
+        await volume(directory).take(Epoch(1), [])
     assert os.listdir(directory / "ownership") == []
 
 
@@ -250,13 +251,13 @@ async def test_a_volume_that_can_not_be_written_to_is_named(
 
     monkeypatch.setattr(os, "link", read_only)
     with pytest.raises(DataDamaged, match="ownership can't be written to: Read-only"):
-        await volume(directory).take(Epoch(1), None)
+        await volume(directory).take(Epoch(1), [])
 
 
 async def test_data_of_another_release_is_left_alone(directory: Path) -> None:
     (directory / "data" / "PG_VERSION").write_text("17\n")
     with pytest.raises(InvalidRequest, match="is of Postgres 17, this compute runs 18"):
-        await volume(directory).take(Epoch(1), None)
+        await volume(directory).take(Epoch(1), [])
     assert records(directory) == []
 
 
@@ -277,7 +278,7 @@ async def test_what_is_no_version_is_never_told(
     else:
         file.write_text(content)
     with pytest.raises(DataDamaged) as refused:
-        await volume(directory).take(Epoch(1), None)
+        await volume(directory).take(Epoch(1), [])
     assert "secret" not in refused.value.message and "1800" not in refused.value.message
     assert records(directory) == []
 
@@ -286,26 +287,26 @@ async def test_a_link_in_the_place_of_pg_control_is_no_clean_stop(directory: Pat
     elsewhere = directory / "pg_control"
     elsewhere.write_bytes(struct.pack("=QIIi", 1, 1, 1, 1))
     (directory / "data" / "global" / "pg_control").symlink_to(elsewhere)
-    assert not (await volume(directory).take(Epoch(1), None)).was_stopped_cleanly
+    assert not (await volume(directory).take(Epoch(1), [])).was_stopped_cleanly
 
 
 async def test_the_applied_generation_is_kept(directory: Path) -> None:
     ours = volume(directory)
-    assert (await ours.take(Epoch(1), None)).generation == 0
+    assert (await ours.take(Epoch(1), [])).generation == 0
     await ours.note_applied(7)
-    assert (await volume(directory).take(Epoch(2), 1)).generation == 7
+    assert (await volume(directory).take(Epoch(2), ["c1"])).generation == 7
     (directory / "ownership" / "generation").write_text("seven")
-    assert (await volume(directory).take(Epoch(3), 2)).generation == 0
+    assert (await volume(directory).take(Epoch(3), ["c1"])).generation == 0
 
 
 async def test_old_records_are_removed(directory: Path) -> None:
     for epoch in range(1, 10):
-        await volume(directory).take(Epoch(epoch), epoch - 1)
+        await volume(directory).take(Epoch(epoch), ["c1"])
     assert [r.epoch for r in records(directory)] == [5, 6, 7, 8, 9]
 
 
 async def test_records_belong_to_the_agent_alone(directory: Path) -> None:
-    await volume(directory).take(Epoch(1), None)
+    await volume(directory).take(Epoch(1), [])
     mode = (directory / "ownership" / "0000000001.json").stat().st_mode
     assert mode & 0o777 == 0o600
 
@@ -319,7 +320,7 @@ async def test_flush_names_a_disk_that_fails(
         raise OSError(errno.EIO, "Input/output error")
 
     owner = volume(directory)
-    await owner.take(Epoch(1), None)
+    await owner.take(Epoch(1), [])
     await owner.flush()
     with monkeypatch.context() as failing_once:
         failing_once.setattr(disk, "sync_filesystem", failing)
@@ -339,14 +340,14 @@ async def test_a_taker_that_came_too_late_hides_nobody(
     holder, late = volume(directory, "c1"), volume(directory, "c3")
     judge = late._judge
 
-    def judge_too_early(epoch: Epoch, fenced_epoch: int | None) -> Record | None:
-        previous = judge(epoch, fenced_epoch)
-        holder._take(Epoch(1), None)
+    def judge_too_early(epoch: Epoch, fenced: Collection[str]) -> Record | None:
+        previous = judge(epoch, fenced)
+        holder._take(Epoch(1), [])
         return previous
 
     monkeypatch.setattr(late, "_judge", judge_too_early)
     with pytest.raises(NotFenced, match="c1"):
-        await late.take(Epoch(3), None)
+        await late.take(Epoch(3), [])
     with pytest.raises(NotFenced, match="c1"):
-        await volume(directory, "c5").take(Epoch(5), None)
+        await volume(directory, "c5").take(Epoch(5), [])
     await holder.check_ours()

@@ -266,7 +266,7 @@ async def test_of_two_that_are_at_it_together_the_first_word_counts(world: World
 
 async def test_one_whose_compute_was_lost_can_be_deleted(world: World) -> None:
     await awake(world, deletionPolicy="Delete")
-    world.say("shop", phase="Suspended", compute="c1")
+    world.say("shop", phase="Suspended", compute="c1", fenced=["c0", "c1"])
     world.delete(kinds.SERVERLESS_DATABASE, "shop")
     await world.until("a pod is made for it", lambda: world.pods())
     pod = world.pods()[0]["metadata"]["name"]
@@ -274,4 +274,18 @@ async def test_one_whose_compute_was_lost_can_be_deleted(world: World) -> None:
     world.fake.objects.patch((kinds.POD, SYSTEM, pod), {"status": status}, "status")
     await world.until("it is gone", lambda: is_gone(world))
     assert world.others.suspended == []
-    assert world.others.erased[0][1].fenced_epoch == 7
+    assert world.others.erased[0][1].fenced == ("c0", "c1")
+
+
+async def test_whoever_takes_over_kept_data_knows_which_computes_were_lost(world: World) -> None:
+    await awake(world)
+    world.say("shop", phase="Suspended", compute="c1", fenced=["c0", "c1"])
+    world.delete(kinds.SERVERLESS_DATABASE, "shop")
+    await world.until("it is gone", lambda: is_gone(world))
+    world.make("shop")
+    await world.until(
+        "it is provided for", lambda: "storage" in (world.database("shop").get("status") or {})
+    )
+    status = world.database("shop")["status"]
+    assert (status["epoch"], status["compute"]) == (7, "c1")
+    assert status["fenced"] == ["c0", "c1"]
