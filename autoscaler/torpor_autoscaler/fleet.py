@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Iterator
 from math import inf
 
 from torpor_api import messages as m
@@ -11,7 +12,7 @@ from torpor_api.facts import Activity, LoginFacts
 from torpor_api.failures import NotFound
 from torpor_api.phases import Phase
 from torpor_api.resource import ServerlessDatabase
-from torpor_autoscaler.core import endpoints, facts
+from torpor_autoscaler.core import endpoints, facts, letting_go
 from torpor_autoscaler.core.database import Database
 from torpor_autoscaler.core.world import World
 from torpor_autoscaler.executor import Entry, Executor
@@ -27,6 +28,8 @@ class Fleet:
         self._agents = agents
         self._proxies = proxies
         self._entries: dict[str, Entry] = {}
+        self._names: list[str] = []
+        """Of all entries, in order."""
         self._awake: dict[str, Entry] = {}
         self._unknown: set[str] = set()
         """Databases whose login facts have not been read yet."""
@@ -46,12 +49,10 @@ class Fleet:
     def find(self, name: str | None) -> Entry | None:
         return None if name is None else self._entries.get(name)
 
-    def endpoints(self) -> tuple[m.EndpointInfo, ...]:
-        """For a newcomer: what the others know, and of closed gates that they are closed."""
-        for entry in self._entries.values():
-            if entry.told is not None and entry.database.is_gate_closed:
-                entry.told = endpoints.info(entry.database)
-        return tuple(e.told for e in self._entries.values() if e.told is not None)
+    def endpoints(self, after: str = "") -> m.Endpoints:
+        """For a newcomer, those behind that name, a page of them: what the others know, and of
+        closed gates that they are closed."""
+        return endpoints.page(self._told_behind(after))
 
     async def told(self, name: str, generation: int) -> None:
         """Until proxies were told of the database as it is at this generation."""
@@ -70,6 +71,11 @@ class Fleet:
     def phases(self) -> Iterable[Phase]:
         """Of each database."""
         return [entry.database.phase for entry in self._entries.values()]
+
+    def let_go(self, computes: Iterable[str]) -> tuple[str, ...]:
+        """Those of which nobody will ask any more whether they have ended."""
+        databases = (entry.database for entry in self._entries.values())
+        return letting_go.let_go(computes, databases, self._world, self._executor.tick())
 
     def awake(self) -> tuple[Entry, ...]:
         """Those that a compute serves."""
@@ -101,6 +107,7 @@ class Fleet:
         if entry is None:
             self._add(resource)
             return
+        self._spend(resource)
         self._executor.tick()
         facts.observe(entry.database, resource)
         self._executor.poke(entry)
@@ -112,8 +119,10 @@ class Fleet:
             return
         self._awake.pop(name, None)
         self._unknown.discard(name)
+        del self._names[bisect_left(self._names, name)]
         self._world.pool.unbind(name)
         self._world.pool.stop_waiting(name)
+        self._world.silences.ended(name)
         self._executor.end(entry, NotFound(f"database {name!r} was deleted"))
         self._serve_waiting()
         self._proxies.tell(m.EndpointRemoved(name=name))
@@ -143,6 +152,7 @@ class Fleet:
                 self._executor.poke(user)  # Its compute may have another size.
         else:
             self._agents.forget(agent.compute)
+            self._world.silences.heard(now)
             if user is not None:
                 facts.agent_gone(user.database, agent.compute, now)
                 self._executor.poke(user)
@@ -164,6 +174,7 @@ class Fleet:
         entry = self.find(event.database)
         if entry is None:
             return
+        facts.heard(entry.database, now)
         match event:
             case m.PostgresLost():
                 facts.postgres_lost(entry.database, event, now)
@@ -183,7 +194,9 @@ class Fleet:
         self._serve_waiting()
 
     def looked_inside(self, entry: Entry, epoch: int, activity: Activity) -> None:
-        facts.looked_inside(entry.database, epoch, activity, self._executor.tick())
+        now = self._executor.tick()
+        facts.heard(entry.database, now)
+        facts.looked_inside(entry.database, epoch, activity, now)
         self._executor.poke(entry)
 
     def _serve_waiting(self) -> None:
@@ -196,6 +209,7 @@ class Fleet:
     def _add(self, resource: ServerlessDatabase) -> None:
         entry = Entry(Database(resource, LoginFacts(), self._world))
         self._entries[resource.name] = entry
+        insort(self._names, resource.name)
         self._unknown.add(resource.name)
         self._spend(resource)
         status = resource.status
@@ -205,7 +219,7 @@ class Fleet:
 
     def _spend(self, resource: ServerlessDatabase) -> None:
         if resource.status.compute is not None:
-            self._world.pool.spend(resource.status.compute)
+            self._world.pool.spend(resource.status.compute, resource.name)
 
     def stepped(self, entry: Entry) -> None:
         """A database has taken a step: what is kept here of it may have changed."""
@@ -220,6 +234,13 @@ class Fleet:
         if self._world.pool.collect_returned():
             self._serve_waiting()
         self._stir()
+
+    def _told_behind(self, after: str) -> Iterator[tuple[str, m.EndpointInfo | None]]:
+        for index in range(bisect_right(self._names, after), len(self._names)):
+            entry = self._entries[self._names[index]]
+            if entry.told is not None and entry.database.is_gate_closed:
+                entry.told = endpoints.info(entry.database)
+            yield entry.database.name, entry.told
 
     def _is_told(self, entry: Entry | None, generation: int) -> bool:
         return entry is not None and endpoints.is_up_to_date(entry.database, entry.told, generation)

@@ -16,6 +16,7 @@ from torpor_api.messages import (
     AgentInfo,
     AgentLeaving,
     AskLastUse,
+    AskLetGo,
     Awake,
     Cancelled,
     CancelQuery,
@@ -24,6 +25,7 @@ from torpor_api.messages import (
     Event,
     HaveHeard,
     LastUse,
+    LetGo,
     LoginFactsChanged,
     Message,
     OpenGate,
@@ -127,7 +129,11 @@ class ProxyDesk(Protocol):
     async def all_known(self) -> None:
         """Until the login facts of every database are known."""
 
-    def proxy_registered(self, proxy: str) -> Endpoints: ...
+    def proxy_registered(self, proxy: str) -> Endpoints:
+        """The first page of all databases; from this call on it is told what changes."""
+
+    def more_endpoints(self, after: str) -> Endpoints:
+        """The page behind that name."""
 
     def proxy_hung_up(self, proxy: str) -> None: ...
 
@@ -146,7 +152,7 @@ class ProxyDesk(Protocol):
 
 
 class PeopleDesk(Protocol):
-    """What a person asks; a person's wake is a proxy's."""
+    """What a person asks, or the operator; a person's wake is a proxy's."""
 
     async def suspend(self, name: str) -> None:
         """Raises Busy or Refused with the reason."""
@@ -165,3 +171,5 @@ class PeopleDesk(Protocol):
         """Of all proxies that answer in time; the others are named."""
 
     async def why(self, name: str) -> WhyReply: ...
+
+    def let_go(self, asked: AskLetGo) -> LetGo: ...

@@ -115,7 +115,6 @@ class Hearer:
     def __init__(self, registry: Registry) -> None:
         self.told = registry.told
         self.removed = registry.removed
-        self.told_anew = registry.told_anew
         self.keep_only = registry.keep_only
         self.cancel = registry.cancel
         self._registry = registry

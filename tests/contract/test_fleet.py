@@ -22,6 +22,7 @@ from torpor_api.facts import RoleFacts
 from torpor_api.failures import DataDamaged, NotFound, Unavailable
 from torpor_api.phases import Phase
 from torpor_api.resource import Keepalives
+from torpor_autoscaler.core import endpoints
 from torpor_channel.address import Address
 from torpor_channel.admission import Admission
 from torpor_channel.peer import Handlers, Peer
@@ -63,9 +64,6 @@ class Hearer:
 
     def removed(self, name: str) -> None:
         del self.known[name]
-
-    def told_anew(self, info: m.EndpointInfo) -> None:
-        self.told(info)
 
     def keep_only(self, names: Sequence[str]) -> None:
         self.known = {name: info for name, info in self.known.items() if name in names}
@@ -274,6 +272,25 @@ async def test_what_has_changed_while_nobody_told_it_is_known_from_the_next(worl
     apply(world.town, "other")
     await world.town.start_autoscaler()
     await until(world, "all is known", lambda: set(world.hearer.known) == {"other"})
+
+
+async def test_a_list_that_does_not_go_into_a_page_comes_whole(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next autoscaler's; databases are on pages of one or two each."""
+    names = {"shop", *(f"shop-{number}" for number in range(20))}
+    for name in names - {"shop"}:
+        apply(world.town, name)
+    await until(world, "all are heard of", lambda: set(world.hearer.known) == names)
+    size = len(world.hearer.known["shop-19"].model_dump_json())
+    monkeypatch.setattr(endpoints, "PAGE_BYTES_MAX", 2 * size)
+    await world.town.stop_autoscaler()
+    world.town.cluster.delete("shop-7")
+    apply(world.town, "other")
+    await world.town.start_autoscaler()
+    names = (names - {"shop-7"}) | {"other"}
+    await until(world, "all is known", lambda: set(world.hearer.known) == names)
+    assert (await wake(world)).endpoint.uid == world.hearer.known["shop"].uid != ""
 
 
 # --- roles, asked of agents --------------------------------------------------------------------

@@ -119,16 +119,23 @@ class Life:
 
     async def answer_proxy(self, proxy: FakeProxy, request: m.Request[Any]) -> Any:
         desk = self.autoscaler.desk
-        if not isinstance(request, m.RegisterProxy):
-            assert isinstance(request, m.Wake)
+        if isinstance(request, m.Wake):
             return await self._wake(request)
+        if isinstance(request, m.MoreEndpoints):
+            return self._page(proxy, desk.more_endpoints(request.after))
+        assert isinstance(request, m.RegisterProxy)
         await desk.all_known()
         if self._town.proxies.get(proxy.name) is not proxy:
             raise Unavailable("the proxy has died, and its connection with it")
         self.registered[proxy.name] = proxy
-        for endpoint in desk.proxy_registered(proxy.name).endpoints:
-            self._tell(proxy, m.EndpointChanged(endpoint=endpoint))  # Nothing may overtake it.
-        return m.Endpoints()
+        return self._page(proxy, desk.proxy_registered(proxy.name))
+
+    def _page(self, proxy: FakeProxy, page: m.Endpoints) -> m.Endpoints:
+        """Told as events, which nothing may overtake; the answer has the names alone."""
+        for endpoint in page.endpoints:
+            self._tell(proxy, m.EndpointChanged(endpoint=endpoint))
+        names = tuple(endpoint.name for endpoint in page.endpoints)
+        return page.model_copy(update={"endpoints": (), "unknown": names + page.unknown})
 
     async def _wake(self, request: m.Wake) -> m.Awake:
         asked_at = self._town.clock.now()

@@ -17,9 +17,11 @@ from torpor_channel.tls import CLIENT, OPERATOR, PROXY, Identity
 
 _Messages = frozenset[type[m.Message]]
 
+_Handlers = dict[type[m.Message], Callable[[Peer, Any], Awaitable[Any]]]
+
 _OF_PROXIES: _Messages = frozenset(
     {
-        *(m.RegisterProxy, m.Wake, m.ProxySample, m.ResumeSeen),
+        *(m.RegisterProxy, m.MoreEndpoints, m.Wake, m.ProxySample, m.ResumeSeen),
         *(m.CancelQuery, m.AskLastUse, m.Switchover),
     }
 )
@@ -29,7 +31,9 @@ _OF_PEOPLE: _Messages = frozenset(
     {m.Wake, m.Suspend, m.AwaitKnown, m.Switchover, m.Resize, m.Sessions, m.Why}
 )
 
-RIGHTS: Rights = {PROXY: _OF_PROXIES, OPERATOR: _OF_PEOPLE, CLIENT: _OF_PEOPLE}
+_OF_OPERATOR: _Messages = _OF_PEOPLE | {m.AskLetGo}
+
+RIGHTS: Rights = {PROXY: _OF_PROXIES, OPERATOR: _OF_OPERATOR, CLIENT: _OF_PEOPLE}
 """Who may ask what, on a network."""
 
 
@@ -49,7 +53,7 @@ class Listener:
         self._proxies = proxies
         self._watches: set[asyncio.Task[None]] = set()
         admission = None if identity is None else Admission(identity, RIGHTS)
-        self._server = Server(self._handlers(), admission)
+        self._server = Server(self._of_proxies() | self._of_people(), admission)
 
     async def listen(self, address: Address) -> None:
         await self._server.listen(address)
@@ -60,11 +64,15 @@ class Listener:
             watch.cancel()
         await asyncio.gather(*self._watches, return_exceptions=True)
 
-    def _handlers(self) -> dict[type[m.Message], Callable[[Peer, Any], Awaitable[Any]]]:
-        desk, people = self._desk, self._people
+    def _of_proxies(self) -> _Handlers:
+        desk = self._desk
 
         async def wake(_: Peer, asked: m.Wake) -> m.Awake:
             return await desk.wake(asked)
+
+        async def more(_: Peer, asked: m.MoreEndpoints) -> m.Endpoints:
+            # As in _register: nothing may be awaited.
+            return desk.more_endpoints(asked.after)
 
         async def sampled(_: Peer, event: m.ProxySample) -> None:
             desk.proxy_sampled(event)
@@ -77,6 +85,19 @@ class Listener:
 
         async def last_use(_: Peer, asked: m.AskLastUse) -> m.LastUse:
             return await desk.last_use(asked)
+
+        return {
+            m.RegisterProxy: self._register,
+            m.MoreEndpoints: more,
+            m.Wake: wake,
+            m.ProxySample: sampled,
+            m.ResumeSeen: seen,
+            m.CancelQuery: cancel,
+            m.AskLastUse: last_use,
+        }
+
+    def _of_people(self) -> _Handlers:
+        people = self._people
 
         async def suspend(_: Peer, asked: m.Suspend) -> m.Done:
             await people.suspend(asked.name)
@@ -98,19 +119,17 @@ class Listener:
         async def why(_: Peer, asked: m.Why) -> m.WhyReply:
             return await people.why(asked.name)
 
+        async def let_go(_: Peer, asked: m.AskLetGo) -> m.LetGo:
+            return people.let_go(asked)
+
         return {
-            m.RegisterProxy: self._register,
-            m.Wake: wake,
-            m.ProxySample: sampled,
-            m.ResumeSeen: seen,
-            m.CancelQuery: cancel,
-            m.AskLastUse: last_use,
             m.Suspend: suspend,
             m.AwaitKnown: known,
             m.Switchover: switchover,
             m.Resize: resize,
             m.Sessions: sessions,
             m.Why: why,
+            m.AskLetGo: let_go,
         }
 
     async def _register(self, peer: Peer, asked: m.RegisterProxy) -> m.Endpoints:

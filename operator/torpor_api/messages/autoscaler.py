@@ -19,6 +19,8 @@ class EndpointInfo(Message):
     """What a proxy knows of a database."""
 
     name: str
+    uid: str = ""
+    """Of its resource: with another one it is another database under that name."""
     phase: Phase
     epoch: int = 0
     address: ComputeAddress | None = None
@@ -42,14 +44,31 @@ class EndpointInfo(Message):
 
 
 class Endpoints(Message):
+    """A page of all endpoints, in the order of their names; each as it is when the page is told."""
+
     endpoints: tuple[EndpointInfo, ...] = ()
+    unknown: tuple[str, ...] = ()
+    """Databases among them that there are, too, and of which no more can be said yet."""
+    has_more: bool = False
+    """Whether there are any behind the last of all these: MoreEndpoints asks for them."""
 
 
 class RegisterProxy(Request[Endpoints]):
-    """First word of a proxy: answers with all endpoints, then tells EndpointChanged, -Removed."""
+    """First word of a proxy: answered with the first page of all endpoints.
+
+    From then on EndpointChanged and -Removed are told, of those of later pages, too.
+    """
 
     reply: ClassVar = Endpoints
     proxy: str
+
+
+class MoreEndpoints(Request[Endpoints]):
+    """The next page, for a proxy that has taken in the last one. Has no effect."""
+
+    reply: ClassVar = Endpoints
+    after: str
+    """The last name of that page."""
 
 
 class EndpointChanged(Event):

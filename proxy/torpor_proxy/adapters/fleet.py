@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Sequence
+from typing import Protocol, TypeVar
 
 from torpor_api import messages as m
 from torpor_api.facts import RoleFacts
+from torpor_api.failures import NotFound
 from torpor_channel.address import Address, parse_address
 from torpor_channel.client import Link, dial
 from torpor_channel.peer import ConnectionLost, Handlers, Peer
 from torpor_channel.tls import AUTOSCALER, COMPUTE, Identity, Trust
 
+ReplyT = TypeVar("ReplyT", bound=m.Message)
+
 REGISTER_SECONDS_MAX = 30.0
-"""With 10,000 endpoints the answer is some megabytes."""
+"""For the first page of endpoints: an autoscaler that has just started knows them only when it has
+read who may log in where."""
+
+PAGE_SECONDS_MAX = 10.0
+"""For each further one, of a mebibyte."""
 
 SWITCHOVER_SECONDS_MAX = 90.0
 """For what follows once the sessions are parked; the autoscaler gives up before."""
@@ -31,13 +38,10 @@ class Told(Protocol):
     """Takes what the autoscaler says."""
 
     def told(self, info: m.EndpointInfo) -> None:
-        """A database is new or has changed."""
+        """A database is new or has changed, or there is another one under its name."""
 
     def removed(self, name: str) -> None:
         """A database is gone."""
-
-    def told_anew(self, info: m.EndpointInfo) -> None:
-        """A database as it is after a time in which nothing was heard of it."""
 
     def keep_only(self, names: Sequence[str]) -> None:
         """All that there are."""
@@ -82,37 +86,50 @@ class ChannelFleet:
         self._address = address
         self._identity = identity
         self._agents: dict[str, Peer] = {}
-        self._told_meanwhile: set[str] = set()
+        self._there: set[str] = set()
+        """Databases heard of since the connection was made: once all are listed, there are no
+        others."""
         self._closed_meanwhile: set[str] = set()
+        self._is_listed = asyncio.Event()
 
     def start(self, hearer: Told) -> None:
         """From now on the autoscaler is listened to."""
 
         async def register(peer: Peer) -> None:
-            self._told_meanwhile, self._closed_meanwhile = set(), set()
+            self._there, self._closed_meanwhile = set(), set()
+            self._is_listed.clear()
             request = m.RegisterProxy(proxy=self.name)
-            answer = await peer.ask(request, timeout_s=REGISTER_SECONDS_MAX)
-            # What was told since then is newer than the answer.
-            names = {info.name for info in answer.endpoints} | self._told_meanwhile
-            for info in answer.endpoints:
-                if info.name not in self._told_meanwhile:
-                    hearer.told_anew(info)
-                if info.address is not None and info.name not in self._closed_meanwhile:
-                    # Whoever closed its gate may have died; a gate that is closed has none.
-                    hearer.open_gate(m.OpenGate(name=info.name, epoch=info.epoch))
-            hearer.keep_only(tuple(names))
+            page = await peer.ask(request, timeout_s=REGISTER_SECONDS_MAX)
+            while last := self._take_in(hearer, page):
+                page = await peer.ask(m.MoreEndpoints(after=last), timeout_s=PAGE_SECONDS_MAX)
+            hearer.keep_only(tuple(self._there))
+            self._is_listed.set()
 
-        handlers = {**self._events(hearer), **self._gates(hearer), **_questions(hearer)}
+        handlers = {**self._events(hearer), **self._gates(hearer), **self._questions(hearer)}
         self._link = Link(self._address, handlers, register, self._trust(AUTOSCALER))
         self._link.start()
 
+    def _take_in(self, hearer: Told, page: m.Endpoints) -> str:
+        """The name behind which the next page begins; empty: there is none.
+
+        Answers and events come in the order in which they were told, so the last word counts.
+        """
+        names = [*(info.name for info in page.endpoints), *page.unknown]
+        self._there.update(names)
+        for info in page.endpoints:
+            hearer.told(info)
+            if info.address is not None and info.name not in self._closed_meanwhile:
+                # Whoever closed its gate may have died; a gate that is closed has none.
+                hearer.open_gate(m.OpenGate(name=info.name, epoch=info.epoch))
+        return max(names, default="") if page.has_more else ""
+
     def _events(self, hearer: Told) -> Handlers:
         async def changed(_: Peer, event: m.EndpointChanged) -> None:
-            self._told_meanwhile.add(event.endpoint.name)
+            self._there.add(event.endpoint.name)
             hearer.told(event.endpoint)
 
         async def removed(_: Peer, event: m.EndpointRemoved) -> None:
-            self._told_meanwhile.add(event.name)
+            self._there.discard(event.name)
             hearer.removed(event.name)
 
         async def used_elsewhere(_: Peer, event: m.UsedElsewhere) -> None:
@@ -128,14 +145,15 @@ class ChannelFleet:
     def _gates(self, hearer: Told) -> Handlers:
         async def close_gate(_: Peer, asked: m.CloseGate) -> m.GateClosed:
             self._closed_meanwhile.add(asked.name)
-            return await hearer.close_gate(asked)
+            return await self._of_listed(hearer.close_gate(asked), m.GateClosed(parked=0))
 
         async def open_gate(_: Peer, asked: m.OpenGate) -> m.Done:
             hearer.open_gate(asked)
             return m.Done()
 
         async def stop_listening(_: Peer, asked: m.StopListening) -> m.ListeningStopped:
-            return await hearer.stop_listening(asked)
+            nobody = m.ListeningStopped(listens=False)
+            return await self._of_listed(hearer.stop_listening(asked), nobody)
 
         async def start_listening(_: Peer, asked: m.StartListening) -> m.Done:
             await hearer.start_listening(asked)
@@ -146,6 +164,40 @@ class ChannelFleet:
             m.OpenGate: open_gate,
             m.StopListening: stop_listening,
             m.StartListening: start_listening,
+        }
+
+    async def _of_listed(self, answer: Awaitable[ReplyT], of_nobody: ReplyT) -> ReplyT:
+        """``of_nobody``: of a database that a proxy which has just begun has not heard of yet, and
+        has no session of. It will hear of it as it is then, its gate closed or not."""
+        try:
+            return await answer
+        except NotFound:
+            if self._is_listed.is_set():
+                raise
+            return of_nobody
+
+    def _questions(self, hearer: Told) -> Handlers:
+        async def last_use(_: Peer, asked: m.AskLastUse) -> m.LastUse:
+            return hearer.last_use(asked)
+
+        async def list_sessions(_: Peer, asked: m.ListSessions) -> m.SessionList:
+            return hearer.list_sessions(asked)
+
+        async def cancel(_: Peer, asked: m.CancelQuery) -> m.Cancelled:
+            secret = bytes.fromhex(asked.secret)
+            return m.Cancelled(is_known=await hearer.cancel(asked.process_id, secret))
+
+        async def have_heard(_: Peer, asked: m.HaveHeard) -> m.Done:
+            # What was told before it has been heard before it; what there was before that, once
+            # all of it is listed.
+            await self._is_listed.wait()
+            return m.Done()
+
+        return {
+            m.AskLastUse: last_use,
+            m.ListSessions: list_sessions,
+            m.CancelQuery: cancel,
+            m.HaveHeard: have_heard,
         }
 
     async def ready(self, *, timeout_s: float) -> None:
@@ -225,25 +277,3 @@ class ChannelFleet:
             if (unused := self._agents.pop(key, None)) is not None:
                 await unused.close()
         return peer
-
-
-def _questions(hearer: Told) -> Handlers:
-    async def last_use(_: Peer, asked: m.AskLastUse) -> m.LastUse:
-        return hearer.last_use(asked)
-
-    async def list_sessions(_: Peer, asked: m.ListSessions) -> m.SessionList:
-        return hearer.list_sessions(asked)
-
-    async def cancel(_: Peer, asked: m.CancelQuery) -> m.Cancelled:
-        secret = bytes.fromhex(asked.secret)
-        return m.Cancelled(is_known=await hearer.cancel(asked.process_id, secret))
-
-    async def have_heard(_: Peer, asked: m.HaveHeard) -> m.Done:
-        return m.Done()  # What was told before it has been heard before it.
-
-    return {
-        m.AskLastUse: last_use,
-        m.ListSessions: list_sessions,
-        m.CancelQuery: cancel,
-        m.HaveHeard: have_heard,
-    }

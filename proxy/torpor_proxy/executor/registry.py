@@ -53,8 +53,12 @@ class Registry:
     # --- endpoints --------------------------------------------------------------------
 
     def told(self, info: EndpointInfo) -> None:
-        """A database is new or has changed."""
+        """A database is new or has changed; or its name has gone over to another one, whose epochs
+        and passwords have nothing to do with those of the one before."""
         known = self.endpoints.get(info.name)
+        if known is not None and known.info.uid != info.uid:
+            self.removed(info.name)
+            known = None
         if known is not None:
             known.told(info)
         else:
@@ -68,14 +72,6 @@ class Registry:
                 self._chaos,
                 self._told_ids,
             )
-
-    def told_anew(self, info: EndpointInfo) -> None:
-        """As it is after a time in which nothing was heard: under its name there may be another
-        database by now, whose epochs begin anew."""
-        known = self.endpoints.get(info.name)
-        if known is not None and info.epoch < known.gate.epoch:
-            self.removed(info.name)
-        self.told(info)
 
     def removed(self, name: str) -> None:
         """A database is gone; its sessions are told."""

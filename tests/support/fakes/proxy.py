@@ -64,6 +64,7 @@ class FakeProxy:
     def __init__(self, name: str, now: Callable[[], float]) -> None:
         self.name = name
         self.gates: dict[str, FakeGate] = {}
+        self._is_listed = False
         self.told = 0
         """How often it has been told of a change."""
         self.used_elsewhere: list[m.UsedElsewhere] = []
@@ -78,9 +79,17 @@ class FakeProxy:
     # --- what the autoscaler says ----------------------------------------------------------
 
     async def register(self) -> None:
-        answer: m.Endpoints = await self.ask(m.RegisterProxy(proxy=self.name))
-        for endpoint in answer.endpoints:
+        self._is_listed = False
+        page: m.Endpoints = await self.ask(m.RegisterProxy(proxy=self.name))
+        while last := self._take_in(page):
+            page = await self.ask(m.MoreEndpoints(after=last))
+        self._is_listed = True
+
+    def _take_in(self, page: m.Endpoints) -> str:
+        for endpoint in page.endpoints:
             self._told(endpoint)
+        names = [*(endpoint.name for endpoint in page.endpoints), *page.unknown]
+        return max(names) if page.has_more else ""
 
     async def answer(self, request: m.Request[Any]) -> m.Message:
         match request:
@@ -149,6 +158,8 @@ class FakeProxy:
 
     async def _close_gate(self, request: m.CloseGate) -> m.GateClosed:
         gate = self.gates.get(request.name)
+        if gate is None and not self._is_listed:
+            return m.GateClosed(parked=0)  # It has not heard of it yet, and has no session of it.
         if gate is None:
             raise NotFound(f"no endpoint {request.name!r}")
         if request.epoch < gate.info.epoch:
@@ -184,6 +195,8 @@ class FakeProxy:
             await asyncio.sleep(LOOK_S)
 
     def _stop_listening(self, request: m.StopListening) -> m.ListeningStopped:
+        if request.name not in self.gates and not self._is_listed:
+            return m.ListeningStopped(listens=False)
         gate = self._gate(request.name)
         is_attached = any(session.is_attached for session in gate.sessions)
         if request.epoch != gate.info.epoch or not self._is_closed(gate) or is_attached:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from torpor_api import messages as m
 from torpor_api.facts import RoleFacts
-from torpor_api.failures import Busy, StartFailed, Unavailable
+from torpor_api.failures import Busy, NotFound, StartFailed, Unavailable
 from torpor_api.phases import Phase
 from torpor_channel.peer import Peer
 from torpor_channel.server import Server
@@ -32,6 +32,8 @@ class Hearer:
 
     def __init__(self) -> None:
         self.names: list[str] = []
+        self.listed: list[set[str]] = []
+        """What there is, each time all of it is known."""
         self.opened: list[m.OpenGate] = []
 
     def told(self, info: m.EndpointInfo) -> None:
@@ -40,13 +42,13 @@ class Hearer:
     def removed(self, name: str) -> None:
         self.names.remove(name)
 
-    def told_anew(self, info: m.EndpointInfo) -> None:
-        self.told(info)
-
-    def keep_only(self, names: object) -> None: ...
+    def keep_only(self, names: Sequence[str]) -> None:
+        self.listed.append(set(names))
 
     async def close_gate(self, asked: m.CloseGate) -> m.GateClosed:
-        return m.GateClosed(parked=0)
+        if asked.name not in self.names:
+            raise NotFound(f"no endpoint {asked.name!r}")
+        return m.GateClosed(parked=1)
 
     def open_gate(self, asked: m.OpenGate) -> None:
         self.opened.append(asked)
@@ -80,6 +82,10 @@ class Autoscaler:
         """In one breath with the answer to a registration."""
         self.closes_first: tuple[m.CloseGate, ...] = ()
         """Before that answer."""
+        self.pages: dict[str, m.Endpoints] = {}
+        """Behind the first one, by the name that each is asked for with."""
+        self.before_page: Callable[[Peer], Awaitable[None]] | None = None
+        self.peer: Peer | None = None
 
     async def wake(self, peer: Peer, request: m.Wake) -> m.Awake:
         self.asked += 1
@@ -99,11 +105,17 @@ class Autoscaler:
         return m.SwitchedOver(epoch=2, pause_ms=80.0)
 
     async def register(self, peer: Peer, request: m.RegisterProxy) -> m.Endpoints:
+        self.peer = peer
         for asked in self.closes_first:
             await peer.ask(asked, timeout_s=10)
         # A task that is made here writes after the answer and before anybody can have read it.
         self.after = asyncio.create_task(self._goes_on(peer))
-        return m.Endpoints(endpoints=self.endpoints)
+        return m.Endpoints(endpoints=self.endpoints, has_more=bool(self.pages))
+
+    async def more(self, peer: Peer, request: m.MoreEndpoints) -> m.Endpoints:
+        if self.before_page is not None:
+            await self.before_page(peer)
+        return self.pages[request.after]
 
     async def _goes_on(self, peer: Peer) -> None:
         for info in self.tells_at_once:
@@ -118,6 +130,7 @@ async def autoscaler(tmp_path: Path) -> AsyncIterator[Autoscaler]:
             m.Wake: made.wake,
             m.Switchover: made.switch_over,
             m.RegisterProxy: made.register,
+            m.MoreEndpoints: made.more,
         }
     )
     await server.listen(tmp_path / "a.sock")
@@ -177,6 +190,81 @@ async def test_a_gate_that_the_next_autoscaler_has_closed_itself_stays_closed(
     await fleet.ready(timeout_s=10)
     await fleet.close()
     assert hearer.names == ["serving"] and not hearer.opened
+
+
+def asleep(name: str) -> m.EndpointInfo:
+    return m.EndpointInfo(name=name, phase=Phase.SUSPENDED)
+
+
+async def test_what_is_gone_is_known_only_with_the_last_page(
+    autoscaler: Autoscaler, tmp_path: Path
+) -> None:
+    """Of what changes meanwhile the last word counts, whatever page it is on."""
+    hearer, fleet = Hearer(), ChannelFleet(tmp_path / "a.sock", "proxy")
+    autoscaler.endpoints = (asleep("a"), asleep("b"))
+    autoscaler.pages = {
+        "b": m.Endpoints(endpoints=(asleep("c"),), unknown=("d",), has_more=True),
+        "d": m.Endpoints(endpoints=(asleep("e"),)),
+    }
+    listed_before_pages: list[int] = []
+
+    async def meanwhile(peer: Peer) -> None:
+        listed_before_pages.append(len(hearer.listed))
+        if len(listed_before_pages) == 1:
+            peer.tell(m.EndpointChanged(endpoint=asleep("z")))
+            peer.tell(m.EndpointRemoved(name="a"))
+
+    autoscaler.before_page = meanwhile
+    fleet.start(hearer)
+    await fleet.ready(timeout_s=10)
+    await fleet.close()
+    assert listed_before_pages == [0, 0]
+    assert hearer.listed == [{"b", "c", "d", "e", "z"}]
+    assert hearer.names == ["b", "z", "c", "e"]
+
+
+async def test_a_gate_closes_although_its_database_is_on_a_later_page(
+    autoscaler: Autoscaler, tmp_path: Path
+) -> None:
+    """Whoever has not heard of it has no session of it, and holds up nobody's suspend."""
+    hearer, fleet = Hearer(), ChannelFleet(tmp_path / "a.sock", "proxy")
+    autoscaler.pages = {"shop": m.Endpoints(endpoints=(SERVING,))}
+    answers: list[m.GateClosed] = []
+
+    async def meanwhile(peer: Peer) -> None:
+        asked = m.CloseGate(name="serving", epoch=7, hold_s=60.0)
+        answers.append(await peer.ask(asked, timeout_s=10))
+
+    autoscaler.before_page = meanwhile
+    fleet.start(hearer)
+    await fleet.ready(timeout_s=10)
+    assert answers == [m.GateClosed(parked=0)]
+    with pytest.raises(NotFound, match="ghost"):
+        assert autoscaler.peer is not None
+        await autoscaler.peer.ask(m.CloseGate(name="ghost", epoch=1, hold_s=1.0), timeout_s=10)
+    await fleet.close()
+
+
+async def test_nothing_was_heard_before_all_pages_were(
+    autoscaler: Autoscaler, tmp_path: Path
+) -> None:
+    hearer, fleet = Hearer(), ChannelFleet(tmp_path / "a.sock", "proxy")
+    autoscaler.pages = {"shop": m.Endpoints(endpoints=(SERVING,))}
+    may_go_on = asyncio.Event()
+    heard: list[asyncio.Task[m.Done]] = []
+
+    async def meanwhile(peer: Peer) -> None:
+        heard.append(asyncio.create_task(peer.ask(m.HaveHeard(), timeout_s=10)))
+        await peer.ask(m.ListSessions(name="shop"), timeout_s=10)
+        assert not heard[0].done()
+        may_go_on.set()
+
+    autoscaler.before_page = meanwhile
+    fleet.start(hearer)
+    await may_go_on.wait()
+    await heard[0]
+    assert hearer.names == ["shop", "serving"]
+    await fleet.close()
 
 
 async def test_a_reason_is_not_asked_again(fleet: ChannelFleet, autoscaler: Autoscaler) -> None:

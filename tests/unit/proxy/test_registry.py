@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import pytest
+
 from support.fakes.session import FakeHost, new_session
 from torpor_api.messages import EndpointInfo
 from torpor_api.phases import Phase
@@ -31,12 +33,25 @@ async def test_sessions_that_are_born_parked_in_two_proxies_have_different_proce
     assert first != second and min(first, second) > KERNEL_PROCESS_ID_MAX
 
 
-async def test_a_name_whose_epochs_begin_anew_is_another_database() -> None:
+def asleep(uid: str, epoch: int) -> EndpointInfo:
+    return EndpointInfo(name="shop", uid=uid, phase=Phase.SUSPENDED, epoch=epoch)
+
+
+@pytest.mark.parametrize("epoch", [1, 7, 8])
+async def test_another_uid_under_the_name_is_another_database(epoch: int) -> None:
+    """Its epochs begin anew, or go on where its data was kept: they say nothing."""
     registry = Registry(Settings(), cast("Any", None), cast("Any", None))
-    registry.told(EndpointInfo(name="shop", phase=Phase.SUSPENDED, epoch=7))
+    registry.told(asleep("first", 7))
     before = registry.endpoints["shop"]
-    registry.told_anew(EndpointInfo(name="shop", phase=Phase.SUSPENDED, epoch=7))
-    assert registry.endpoints["shop"] is before
-    registry.told_anew(EndpointInfo(name="shop", phase=Phase.SUSPENDED, epoch=1))
+    registry.told(asleep("second", epoch))
     assert registry.endpoints["shop"] is not before
-    assert registry.endpoints["shop"].gate.epoch == 1
+    assert registry.endpoints["shop"].gate.epoch == epoch
+
+
+async def test_a_lower_epoch_of_the_same_uid_changes_nothing() -> None:
+    """Somebody has read an older record; the database lives."""
+    registry = Registry(Settings(), cast("Any", None), cast("Any", None))
+    registry.told(asleep("first", 7))
+    before = registry.endpoints["shop"]
+    registry.told(asleep("first", 1))
+    assert registry.endpoints["shop"] is before and before.gate.epoch == 7
