@@ -108,8 +108,7 @@ class Database:
             dbname=found["database"],
             sslrootcert=str(self.torpor.ca),
             autocommit=True,
-            connect_timeout=int(WAIT_SECONDS_MAX),
-            **{"sslmode": "verify-ca"} | more,
+            **{"sslmode": "verify-ca", "connect_timeout": int(WAIT_SECONDS_MAX)} | more,
         )
 
     async def connect_asyncpg(self, **more: Any) -> asyncpg.Connection[Any]:

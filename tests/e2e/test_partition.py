@@ -1,22 +1,29 @@
-"""A compute that nobody can hear: it goes on, and nobody takes over before somebody may.
+"""Computes that nobody can hear: they go on, and nobody takes over before somebody may.
 
-Its pod is cut off from everything and its kubelet is silent, as when a node has lost its network.
+Their pods are cut off from everything and their kubelet is silent, as when a node has lost its
+network. Three databases are held by clients meanwhile, and each gets another compute by another
+word: a person's, the node's that is out of service, and in the end the kubelet's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+import json
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from e2e import kubectl, node
-from e2e.computes import end_of, has_moved, pod_of, somebody_is_warm
+from e2e.cluster import NAMESPACE
+from e2e.computes import end_of, has_moved, pod_of
+from e2e.conftest import MakeDatabase
 from e2e.database import KIND, Database
 from e2e.held import Sync, held_by_asyncpg, held_by_psycopg, is_held, is_held_by_asyncpg
+from e2e.installation import warm_computes
 from e2e.kubectl import Json, until
 
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service=nodeshutdown:NoSchedule"
@@ -25,39 +32,91 @@ OUT_OF_SERVICE = "node.kubernetes.io/out-of-service=nodeshutdown:NoSchedule"
 LONELY_SECONDS = 3.0
 """For which it is looked whether anybody takes over who must not."""
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(400, func_only=True)]
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(500, func_only=True)]
 """A node counts as not Ready about a minute after its kubelet's last word."""
 
 
-@contextlib.contextmanager
-def island(database: Database) -> Iterator[Json]:
-    """Its compute, cut off, until the end of the block; there the status says what is missing."""
+@dataclass
+class Lost:
+    """A database whose compute nobody hears, and a client of it who waits for an answer."""
+
+    database: Database
+    client: Sync
+    pod: Json
+    epoch: int
+    waiting: Future[list[Any]]
+
+    def is_not_fenced(self) -> bool:
+        found = _ready(self.database)
+        return found["reason"] == "NotFenced" and "no kubelet has said" in found["message"]
+
+    async def nobody_has_taken_over(self) -> None:
+        assert not self.waiting.done()
+        status = await asyncio.to_thread(lambda: self.database.status)
+        assert status["compute"] == self.pod["metadata"]["name"]
+        assert status["epoch"] == self.epoch
+        assert _ready(self.database)["status"] == "False"
+        assert not end_of(self.pod)
+
+    async def is_served(self, *answer: tuple[int]) -> None:
+        """By another compute; what the old one has committed counts."""
+        assert await asyncio.to_thread(self.waiting.result, kubectl.WAIT_SECONDS_MAX) == [*answer]
+        await asyncio.to_thread(has_moved, self.database, self.pod)
+        assert self.database.epoch == self.epoch + 1
+
+
+async def test_nobody_takes_over_before_somebody_may(
+    make_database: MakeDatabase, calm: None
+) -> None:
     node.needs_to_be_here()
-    somebody_is_warm()
-    before = pod_of(database)
-    with node.silent_kubelet(), node.cut_off(before):
-        until(lambda: _ready(database)["reason"] == "NotFenced", "the status says why it waits")
-        yield before
+    databases = [make_database() for _ in range(3)]
+    async with contextlib.AsyncExitStack() as stack:
+        threads = stack.enter_context(ThreadPoolExecutor(len(databases)))
+        clients = [await stack.enter_async_context(held(database)) for database in databases]
+        stack.enter_context(several_warm(len(databases)))
+        before = [pod_of(database) for database in databases]
+        with contextlib.ExitStack() as island:
+            island.enter_context(node.silent_kubelet())
+            for pod in before:
+                island.enter_context(node.cut_off(pod))
+            lost = [
+                Lost(database, client, pod, database.epoch, threads.submit(_kept, client))
+                for database, client, pod in zip(databases, clients, before, strict=True)
+            ]
+            for one in lost:
+                await asyncio.to_thread(until, one.is_not_fenced, "the status says why it waits")
+            await asyncio.sleep(LONELY_SECONDS)
+            for one in lost:
+                await one.nobody_has_taken_over()
+            await a_persons_word_releases(lost[0])
+            await a_node_out_of_service_releases(lost[1])
+            await lost[2].nobody_has_taken_over()
+            # This one is alive, and what it commits meanwhile counts.
+            app = lost[2].database.binding["database"]
+            node.psql_within(lost[2].pod, app, "insert into kept values (2)")
+        await lost[2].is_served((1,), (2,))
+        assert end_of(lost[2].pod) and not node.processes_of(lost[2].pod)
 
 
-def _ready(database: Database) -> Json:
-    (found,) = [one for one in database.status["conditions"] if one["type"] == "Ready"]
-    return dict(found)
+async def a_persons_word_releases(one: Lost) -> None:
+    node.kill(one.pod)
+    await one.nobody_has_taken_over()
+    word = f"torpor.dev/gone-compute={one.pod['metadata']['name']}"
+    kubectl.kubectl("annotate", KIND, one.database.name, "-n", one.database.namespace, word)
+    await one.is_served((1,))
+    assert not end_of(one.pod)
 
 
-@contextlib.contextmanager
-def asking(client: Sync) -> Iterator[Callable[[str], Future[list[Any]]]]:
-    """Makes somebody who waits for an answer."""
-    with ThreadPoolExecutor(1) as threads:
-        yield lambda statement: threads.submit(lambda: client.execute(statement).fetchall())
-
-
-async def nobody_takes_over(database: Database, before: Json, waiting: Future[list[Any]]) -> None:
-    await asyncio.sleep(LONELY_SECONDS)
-    assert not waiting.done()
-    assert database.status["compute"] == before["metadata"]["name"]
-    assert _ready(database)["status"] == "False"
-    assert not end_of(before)
+async def a_node_out_of_service_releases(one: Lost) -> None:
+    node.kill(one.pod)
+    await asyncio.to_thread(until, lambda: not node.is_ready(), "the node is not Ready")
+    await one.nobody_has_taken_over()
+    kubectl.kubectl("taint", "nodes", node.name(), OUT_OF_SERVICE)
+    try:
+        await one.is_served((1,))
+    finally:
+        kubectl.kubectl("taint", "nodes", node.name(), f"{OUT_OF_SERVICE}-")
+    assert not end_of(one.pod)
 
 
 @contextlib.asynccontextmanager
@@ -72,51 +131,28 @@ async def held(database: Database) -> AsyncIterator[Sync]:
             await is_held_by_asyncpg(other, statement)
 
 
-async def test_nobody_takes_over_before_the_kubelet_has_said_that_it_ended(
-    database: Database,
-) -> None:
-    async with held(database) as client:
-        epoch, app = database.epoch, database.binding["database"]
-        with asking(client) as ask:
-            with island(database) as before:
-                # The compute is alive, and what it commits meanwhile counts.
-                node.psql_within(before, app, "insert into kept values (2)")
-                waiting = ask("select n from kept order by n")
-                await nobody_takes_over(database, before, waiting)
-                assert "no kubelet has said that it ended" in _ready(database)["message"]
-                assert database.epoch == epoch
-            assert await asyncio.to_thread(waiting.result) == [(1,), (2,)]
-        assert end_of(before) and not node.processes_of(before)
-        assert database.epoch == epoch + 1
+def _kept(client: Sync) -> list[Any]:
+    return client.execute("select n from kept order by n").fetchall()
 
 
-async def test_a_persons_word_on_the_resource_releases_it(database: Database) -> None:
-    async with held(database) as client:
-        epoch = database.epoch
-        with asking(client) as ask, island(database) as before:
-            node.kill(before)
-            waiting = ask("select n from kept")
-            await nobody_takes_over(database, before, waiting)
-            word = f"torpor.dev/gone-compute={before['metadata']['name']}"
-            kubectl.kubectl("annotate", KIND, database.name, "-n", database.namespace, word)
-            assert await asyncio.to_thread(waiting.result) == [(1,)]
-            assert not end_of(before)
-        assert database.epoch == epoch + 1
+def _ready(database: Database) -> Json:
+    (found,) = [one for one in database.status["conditions"] if one["type"] == "Ready"]
+    return dict(found)
 
 
-async def test_a_node_that_is_out_of_service_and_silent_releases_it(database: Database) -> None:
-    async with held(database) as client:
-        epoch = database.epoch
-        with asking(client) as ask, island(database) as before:
-            node.kill(before)
-            until(lambda: not node.is_ready(), "the node is not Ready")
-            waiting = ask("select n from kept")
-            await nobody_takes_over(database, before, waiting)
-            kubectl.kubectl("taint", "nodes", node.name(), OUT_OF_SERVICE)
-            try:
-                assert await asyncio.to_thread(waiting.result) == [(1,)]
-            finally:
-                kubectl.kubectl("taint", "nodes", node.name(), f"{OUT_OF_SERVICE}-")
-            assert not end_of(before)
-        assert database.epoch == epoch + 1
-        has_moved(database, before)
+@contextlib.contextmanager
+def several_warm(count: int) -> Iterator[None]:
+    """No pod starts while the kubelet is silent."""
+    size = kubectl.get("warmpool", "default", NAMESPACE)["spec"]["size"]
+    _size_pool({**size, "min": count})
+    try:
+        until(lambda: len(warm_computes()) >= count, f"{count} computes are warm")
+        yield
+    finally:
+        _size_pool(size)
+
+
+def _size_pool(size: Json) -> None:
+    patch = json.dumps({"spec": {"size": size}})
+    options = ("--namespace", NAMESPACE, "--type=merge", f"--patch={patch}")
+    kubectl.kubectl("patch", "warmpool", "default", *options)
