@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from torpor_api import messages as m
 from torpor_api.failures import Failure, Unavailable
-from torpor_autoscaler.core.actions import NotAsked
+from torpor_autoscaler.core.actions import NotAsked, Replaced
 from torpor_autoscaler.ports import AgentEvent, AgentFacts
 from torpor_channel.address import parse_address
 from torpor_channel.client import dial
@@ -123,7 +123,7 @@ class ChannelAgents:
 
 
 async def _introduced(peer: Peer, agent: m.AgentInfo) -> m.AgentState:
-    """What it says of itself. Raises Unavailable where the address is another compute's by now.
+    """What it says of itself. Raises Replaced where the address is another compute's by now.
 
     On a network an address passes to the next pod. A database that started there would run in a
     compute that nobody looks for when it has to be fenced.
@@ -131,7 +131,7 @@ async def _introduced(peer: Peer, agent: m.AgentInfo) -> m.AgentState:
     state = await peer.ask(m.AskAgentState(), timeout_s=INTRODUCTION_S_MAX)
     if state.compute != agent.compute:
         log.warning("another_compute", extra={"compute": agent.compute, "found": state.compute})
-        raise Unavailable(f"at {agent.address} is {state.compute}, not {agent.compute}")
+        raise Replaced(f"at {agent.address} is {state.compute}, not {agent.compute}")
     return state
 
 

@@ -36,6 +36,10 @@ class NotAsked(Unavailable):
     """
 
 
+class Replaced(Unavailable):
+    """At its address is another compute: nothing of the one that was to be asked is there."""
+
+
 class Action(Generic[ResultT]):
     """Something to carry out; ``ResultT`` is what comes of it when it succeeds."""
 

@@ -22,7 +22,7 @@ from torpor_autoscaler.core.writing import write
 def stay_awake(database: Database, run: Run) -> Plan[None]:
     """One step; called again as long as there is a run."""
     now, limits = database.world.now, database.world.limits
-    if database.doubt:
+    if database.doubt is not None:
         yield from verify(database, run)
     elif run.down_since is not None and now >= run.down_since + limits.start_s_max:
         outcomes.lose(database, "Postgres did not come back", now)
@@ -53,7 +53,7 @@ def _ask_after(database: Database, run: Run, now: float) -> Plan[None]:
     """A crashed Postgres may need long for its recovery; its agent knows whether it goes on."""
     waiting = replace(run, ask_again_at=now + database.world.limits.restart_s_max)
     database.run = waiting
-    database.doubt = "Postgres has not come back yet"
+    database.put_in_doubt("Postgres has not come back yet")
     yield from verify(database, waiting)
 
 

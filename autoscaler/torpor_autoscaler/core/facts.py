@@ -164,6 +164,12 @@ def agent_unheard(database: Database, compute: str) -> None:
         database.put_in_doubt(f"the connection to compute {compute} was lost")
 
 
+def heard(database: Database, now: float) -> None:
+    """Its agent has said something by itself."""
+    database.world.silences.heard(now)
+    database.world.silences.ended(database.name)
+
+
 def postgres_lost(database: Database, event: PostgresLost, now: float) -> None:
     if database.run is None or event.epoch != database.run.epoch:
         return

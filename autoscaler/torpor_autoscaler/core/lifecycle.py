@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from torpor_api.failures import Failure
+from torpor_api.failures import Failure, Unavailable
 from torpor_api.phases import Phase
 from torpor_autoscaler.core import outcomes, status
-from torpor_autoscaler.core.actions import Action, Plan, Wait, ask
+from torpor_autoscaler.core.actions import Action, AskAgent, Plan, Wait, ask
 from torpor_autoscaler.core.awake import fetch_facts, stay_awake, store_facts
 from torpor_autoscaler.core.database import AT_REST, Database
 from torpor_autoscaler.core.limits import backoff_s
@@ -41,6 +41,8 @@ class Lifecycle:
     def proceed(self, outcome: object) -> Action[Any]:
         """The next action, after the result or the Failure of the last one."""
         self.database.idle_turns = 0
+        if isinstance(self.action, AskAgent) and not isinstance(outcome, Unavailable):
+            self.database.world.silences.heard(self.database.world.now)
         if isinstance(outcome, Failure):
             self.action = self._plan.throw(outcome)
         else:

@@ -19,6 +19,9 @@ class Limits:
     start_grace_s: float = 5.0
     """After the autoscaler's start: proxies reconnect within 50 ms, and whoever has not reported
     yet may have busy sessions."""
+    former_claims_s: float = 75.0
+    """After the autoscaler's start: for as long may a claim that the one before it has sent still
+    come to be. The API server gives a request up after 60 s, and it may be under way a while."""
     suspend_backoff_s_min: float = 1.0
     suspend_backoff_s_max: float = 60.0
     """After a suspend that was forbidden late: each try costs a checkpoint."""
@@ -33,6 +36,12 @@ class Limits:
     retry_s_min: float = 0.1
     retry_s_max: float = 5.0
     """Between two questions to a cluster that does not answer, or to a fencer that says no."""
+    silence_s_max: float = 30.0
+    """How long an agent may give no answer before its compute is ended for it, while no proxy has
+    sessions attached there: longer than a network is away that is being mended, and an agent that
+    has died is not waited for, because whoever started it says so."""
+    silent_max: int = 3
+    """When more than so many fall silent and no agent is heard, it is we who hear nobody."""
     start_s_max: float = 3700.0
     """How long an agent may be starting or stopping. Recovery replays all that was written since
     the last checkpoint; the agent gives up by itself after an hour, and says why."""

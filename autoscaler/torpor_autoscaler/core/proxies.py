@@ -95,6 +95,21 @@ class Proxies:
             for name, proxy in self._proxies.items()
         )
 
+    def attached_at(self, database: str, epoch: int) -> float:
+        """When one last reported sessions that are attached to that compute of the database."""
+        samples = (
+            (proxy.sampled_at, proxy.samples.get(database)) for proxy in self._proxies.values()
+        )
+        return max(
+            (
+                at
+                for at, sample in samples
+                if at is not None and sample is not None and sample.attached
+                if sample.epoch == epoch
+            ),
+            default=float("-inf"),
+        )
+
     def sessions(self, database: str, now: float) -> int:
         """How many sessions of the database the latest samples speak of."""
         views = self.views(database, now)

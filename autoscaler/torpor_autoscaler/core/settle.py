@@ -11,9 +11,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from torpor_api.failures import Failure, NotFenced
-from torpor_api.messages import AgentInfo, AgentState, AskAgentState, ConfirmGone
+from torpor_api.messages import AgentInfo, AgentState, ConfirmGone
 from torpor_autoscaler.core import outcomes
-from torpor_autoscaler.core.actions import AskAgent, AskCluster, NotAsked, Plan, Wait, ask
+from torpor_autoscaler.core.actions import AskCluster, NotAsked, Plan, Wait, ask
+from torpor_autoscaler.core.asking import Unanswered, ask_state, is_asked_later, until_asked_again
 from torpor_autoscaler.core.database import Database, Run
 from torpor_autoscaler.core.status import rendered
 from torpor_autoscaler.core.writing import write
@@ -87,13 +88,13 @@ def verify(database: Database, run: Run) -> Plan[None]:
     """
     doubt = database.doubt
     assert doubt is not None
-    if _is_asked_later(database):
+    if is_asked_later(database):
         if database.waiters and database.is_open:
             outcomes.answer_awake(database)
-        yield from _until_asked_again(database)
+        yield from until_asked_again(database)
         return
     try:
-        state = yield from _ask_state(database, run.agent)
+        state = yield from ask_state(database, run.agent)
     except Unanswered:
         return
     except NotAsked:
@@ -130,10 +131,10 @@ def _final_state(database: Database, agent: AgentInfo) -> Plan[AgentState | None
     deadline = database.world.now + database.world.limits.start_s_max
     while _speaks_of(database, agent):
         try:
-            state = yield from _ask_state(database, agent)
+            state = yield from ask_state(database, agent)
         except Unanswered as failure:
             database.blocked_by = failure
-            yield from _until_asked_again(database)
+            yield from until_asked_again(database)
             continue
         except NotAsked:
             raise  # No reason to have a compute ended that may be sound.
@@ -146,19 +147,6 @@ def _final_state(database: Database, agent: AgentInfo) -> Plan[AgentState | None
             return None
         yield from pause(database, LOOK_AGAIN_S)
     return None
-
-
-class Unanswered(Unavailable):
-    """That alone is no reason to have a compute ended: it is asked again."""
-
-
-def _ask_state(database: Database, agent: AgentInfo) -> Plan[AgentState]:
-    """How a compute is. Raises NotAsked, Unanswered, or what it is to be given up for."""
-    silences, is_last = database.world.silences, _is_silent_for_too_long(database, agent)
-    try:
-        if is_last:
-            yield from read(database)  # Where the cluster hears us either, it is not for us.
-        state = yield from ask(AskAgent(agent, AskAgentState()))
 
 
 def pause(database: Database, pause_s: float) -> Plan[None]:

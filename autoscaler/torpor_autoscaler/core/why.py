@@ -73,8 +73,8 @@ def unsized(database: Database, waited_s: float) -> Failure:
 
 def _awake(database: Database, now: float) -> tuple[str, ...]:
     found = [reason.line for reason in database.decide(now).reasons]
-    if database.doubt:
-        found.insert(0, f"in doubt: {database.doubt}")
+    if database.doubt is not None:
+        found.insert(0, f"in doubt: {database.doubt.reason}{_silence(database, now)}")
     if database.run is not None and leaving.is_leaving(database, database.run):
         found.insert(0, leaving.WORDS)
     if database.run is not None and not database.run.is_up:
@@ -84,6 +84,14 @@ def _awake(database: Database, now: float) -> tuple[str, ...]:
     if database.spec_failure is not None:
         found.append(f"the spec could not be applied: {database.spec_failure.message}")
     return tuple(found)
+
+
+def _silence(database: Database, now: float) -> str:
+    silence = database.world.silences.of(database.name)
+    if silence is None:
+        return ""
+    others = "; neither do others" if database.world.silences.is_deaf else ""
+    return f"; it has not answered for {reasons.duration(now - silence.since)}{others}"
 
 
 def _failures(database: Database) -> list[Failure]:

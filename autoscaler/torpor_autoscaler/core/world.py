@@ -6,6 +6,7 @@ from torpor_api.identity import split_endpoint_name
 from torpor_api.resource import Endpoint
 from torpor_autoscaler.core.limits import Limits
 from torpor_autoscaler.core.proxies import Proxies
+from torpor_autoscaler.core.silence import Silences
 from torpor_autoscaler.core.warm_pool import WarmPool
 
 ANY_DATABASE = "*"
@@ -29,6 +30,7 @@ class World:
         self.limits = limits
         self.pool = WarmPool(warm, pool)
         self.proxies = Proxies(limits.proxy_forget_s)
+        self.silences = Silences(limits)
         self.endpoint = endpoint
         self.tells_of_rest = tells_of_rest
         """Whether a database that sleeps says in its record that it is ready, at each generation:
@@ -37,6 +39,7 @@ class World:
         """Whether computes mount volumes: their pool's, or a database's own, and then they are made
         for it. On one machine every compute reaches every folder."""
         self.blind_until = now + limits.start_grace_s
+        self.former_claims_until = now + limits.former_claims_s
         self.now = now
         """Seconds of the monotonic clock at the latest fact or outcome; the shell sets it."""
         self.wall_s = 0.0

@@ -13,7 +13,7 @@ from torpor_api.failures import Failure, NotFenced, StartFailed, Unavailable
 from torpor_api.phases import Phase
 from torpor_api.resource import DatabaseStatus
 from torpor_autoscaler.core import endpoints, facts, why
-from torpor_autoscaler.core.actions import Wait
+from torpor_autoscaler.core.actions import Replaced, Wait
 from torpor_autoscaler.core.limits import Limits
 from unit.autoscaler.story import FACTS, Story, address, agent, awake, running
 
@@ -32,6 +32,13 @@ def found(phase: Phase, state: m.AgentState | None, **spec: Any) -> Story:
     if state is not None:
         story.states["c1"] = state
     return story
+
+
+def unreachable(story: Story) -> None:
+    """For a proxy, which is not there to wait for what comes of it, and for us."""
+    waiter = story.wake(lost_epoch=1)
+    story.fail(Unavailable("no route"))
+    story.fact(facts.leave, waiter)
 
 
 # --- loss ----------------------------------------------------------------------------------------
@@ -77,7 +84,16 @@ def test_a_lost_connection_alone_changes_nothing() -> None:
     assert story.database.run is not None and not story.all(m.ConfirmGone)
 
 
-@pytest.mark.parametrize("outcome", [Unavailable("nobody answers"), NOBODY])
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Replaced("at c1.sock is c9, not c1"),
+        NOBODY,
+        running("c1", 7),
+        running("c1", 1, database="other"),
+        NOBODY.model_copy(update={"state": "failed"}),
+    ],
+)
 def test_an_agent_that_does_not_serve_is_fenced(outcome: object) -> None:
     story = awake().sample()
     story.fact(facts.agent_unheard, "c1").answer(outcome)
@@ -89,7 +105,7 @@ def test_an_agent_that_does_not_serve_is_fenced(outcome: object) -> None:
 
 def test_a_compute_of_which_nobody_knows_whether_it_is_gone_is_not_replaced() -> None:
     story = awake().sample()
-    story.fact(facts.agent_unheard, "c1").fail(Unavailable("no route"))
+    unreachable(story)
     for _ in range(20):
         story.until(m.ConfirmGone)
         story.fail(NotFenced("node n1 is unreachable"))
@@ -105,7 +121,7 @@ def test_a_compute_of_which_nobody_knows_whether_it_is_gone_is_not_replaced() ->
 def test_the_record_says_once_what_is_missing_and_no_longer_than_it_is() -> None:
     story = awake().sample()
     story.written.clear()
-    story.fact(facts.agent_unheard, "c1").fail(Unavailable("no route"))
+    unreachable(story)
     for _ in range(5):
         story.until(m.ConfirmGone)
         wait = story.fail(NotFenced("nobody says that c1 has ended", "taint n1")).rest()
@@ -123,7 +139,7 @@ def test_the_record_says_once_what_is_missing_and_no_longer_than_it_is() -> None
 
 def test_a_record_that_can_not_be_written_does_not_keep_the_fencer_from_being_asked() -> None:
     story = awake().sample()
-    story.fact(facts.agent_unheard, "c1").fail(Unavailable("no route"))
+    unreachable(story)
     story.until(m.ConfirmGone)
     story.fail(NotFenced("nobody says that c1 has ended")).until(m.WriteStatus)
     story.fail(Unavailable("the API server is away")).until(m.GetResource)
