@@ -82,7 +82,6 @@ def test_helm_has_nothing_to_say_against_it(values: Json) -> None:
         ({"proxy": {"service": {"type": "ExternalName"}}}, "type"),
         ({"proxy": {"settings": {"sessions_max": 0}}}, "sessions_max"),
         ({"image": {"tag": "a b"}}, "tag"),
-        ({"networkPolicy": {"apiServer": {"ports": []}}}, "ports"),
         ({"operator": {"replicas": "two"}}, "replicas"),
     ],
 )
@@ -167,23 +166,6 @@ def test_the_role_for_people_is_small_and_nobodys() -> None:
     assert named == [["torpor-client-tls"]]
     bound = {one["roleRef"]["name"] for one in of_kind("RoleBinding", objects).values()}
     assert "torpor-people" not in bound
-
-
-def test_policies_deny_what_they_do_not_name() -> None:
-    policies = of_kind("NetworkPolicy", rendered())
-    everybody = policies["torpor-default-deny"]["spec"]
-    assert everybody["policyTypes"] == ["Ingress", "Egress"]
-    assert not {"ingress", "egress"} & everybody.keys()
-    compute = policies["torpor-compute"]["spec"]
-    assert compute["egress"] == []
-    assert policies["torpor-operator"]["spec"]["ingress"] == []
-    allowed = {
-        (peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"], port["port"])
-        for rule in compute["ingress"]
-        for peer in rule["from"]
-        for port in rule["ports"]
-    }
-    assert allowed == {("proxy", 5432), ("proxy", 7433), ("autoscaler", 7433), ("operator", 7433)}
 
 
 @pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["plain", "all"])
