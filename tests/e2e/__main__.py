@@ -33,7 +33,7 @@ Made = TypeVar("Made")
 
 
 def main(arguments: list[str]) -> int:
-    """The worst of pytest's exit codes; 0 where there is nothing to test on, which is said."""
+    """The worst of pytest's exit codes; 1 where there is nothing to test on."""
     is_whole = not any(FOLDER in word for word in arguments)
     chosen = [FOLDER, *arguments] if is_whole else arguments
     try:
@@ -42,8 +42,8 @@ def main(arguments: list[str]) -> int:
         codes = [_contracts()] if is_whole else []
         _told("Torpor on it", lambda: cluster.install(tag))
     except cluster.NothingToTestOn as lack:
-        print(f"e2e: NOTHING IS TESTED: {lack}", flush=True)
-        return 0
+        print(f"e2e: NOTHING IS TESTED: {lack}", file=sys.stderr)
+        return 1
     os.environ |= {cluster.TAG_VARIABLE: tag, cluster.INSTALLED_VARIABLE: "yes"}
     several = ("-n", SIDE_BY_SIDE, "--dist", "loadfile")
     codes += [
