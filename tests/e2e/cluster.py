@@ -1,9 +1,9 @@
 """The cluster that the tests use, and Torpor on it.
 
 - The cluster is that of KUBECONFIG; where that is not set, the one that a tool starts: the program
-  that TORPOR_CLUSTER_TOOL names, or one called ``cluster`` on the PATH. ``TOOL up`` starts it (or
-  finds it running) and prints the kubeconfig's path; ``TOOL image TAG FOLDER [OPTION...]`` builds
-  an image and brings it to the node.
+  that TORPOR_CLUSTER_TOOL names, one called ``cluster`` on the PATH, or that beside the checkout.
+  ``TOOL up`` starts it (or finds it running) and prints the kubeconfig's path; ``TOOL image TAG
+  FOLDER [OPTION...]`` builds an image and brings it to the node.
 - The images are built from this checkout, once for each content of it; TORPOR_IMAGE_TAG names some
   that the cluster can already get.
 - Torpor is installed by its Helm chart and stays, so that the next run begins at once.
