@@ -9,7 +9,7 @@ import pytest
 
 from support.states import ROLES, a_shared_database, logged_in_as
 from support.up import Database, Up, a_database, running_up, until
-from support.wire_client import Reported, logged_in, rows_of
+from support.wire_client import Reported, WireClient, logged_in, rows_of
 from torpor_proxy.core import wire
 
 
@@ -103,6 +103,52 @@ def test_names_that_are_no_identifiers(shared: Database) -> None:
         client.query(f'prepare "{quoted}" as select 1')
         shared.fall_asleep()
         assert client.query(f'execute "{quoted}"') == [(b"1",)]
+
+
+# --- where its client's own timeout is shorter than the question ------------------------------
+
+HURRIED_SLEEPS = 5
+
+
+def patiently(client: WireClient, sql: str) -> list[tuple[bytes | None, ...]]:
+    """The client's own statements are in a hurry too."""
+    while True:
+        try:
+            return client.query(sql)
+        except Reported as error:
+            assert error.fields["C"] == "57014", error
+
+
+def test_a_timeout_of_a_millisecond_keeps_nobody_awake(shared: Database) -> None:
+    with logged_in(shared) as client:
+        client.query("set statement_timeout to 1")
+        for _ in range(HURRIED_SLEEPS):
+            patiently(client, "select 1")
+            shared.fall_asleep()
+        assert patiently(client, "show statement_timeout") == [(b"1ms",)]
+        patiently(client, "reset statement_timeout")
+        assert client.query("show statement_timeout") == [(b"0",)]
+        shared.fall_asleep()
+        assert client.query("show statement_timeout") == [(b"0",)]
+
+
+def test_a_role_s_timeout_of_a_millisecond_keeps_nobody_awake(shared: Database) -> None:
+    with logged_in_as(shared, "boss") as boss:
+        boss.query("alter role app set statement_timeout to 1")
+        try:
+            with logged_in(shared) as client:
+                patiently(client, "select 1")
+                boss.query("alter role app set statement_timeout to 2")
+                for _ in range(2):
+                    shared.fall_asleep()
+                    assert patiently(client, "show statement_timeout") == [(b"1ms",)]
+                patiently(client, "set statement_timeout to 0")
+                shared.fall_asleep()
+                assert client.query("show statement_timeout") == [(b"0",)]
+                client.query("reset statement_timeout")
+                assert patiently(client, "show statement_timeout") == [(b"1ms",)]
+        finally:
+            boss.query("alter role app reset statement_timeout")
 
 
 # --- where the question meets something in its way -------------------------------------------

@@ -19,6 +19,9 @@ from torpor_proxy.core.held import NOTHING_HELD, Held
 
 STATEMENT = "_torpor_c"
 
+_CANCELLED = "57014"
+"""SQLSTATE of a statement whose time is over, or that somebody has cancelled."""
+
 PINS_MAX = 20
 """Told about one session; more would be read by nobody."""
 
@@ -63,6 +66,8 @@ class Captured:
     """When each of the statements that are held was prepared, in their order."""
     snapshot: bytes = b""
     """Of the cluster: where it is the same, nothing was written in between."""
+    was_cut_short: bool = False
+    """Nothing is known: a timeout of the session's own was over before, or it was cancelled."""
 
     def pinned_by_lock(self) -> Captured:
         """What its statements return could not be found out for now."""
@@ -90,11 +95,22 @@ class Catalog:
 UNKNOWN = Catalog()
 
 
-def question(custom: CustomSettings, catalog: Catalog, *, asks_unnamed: bool = False) -> bytes:
-    """To be written to the backend of a session at a safe point."""
+def question(
+    custom: CustomSettings,
+    catalog: Catalog,
+    *,
+    asks_unnamed: bool = False,
+    is_hurried: bool = False,
+) -> bytes:
+    """To be written to the backend of a session at a safe point.
+
+    ``is_hurried``: its own timeouts are set away first, for one whose timeout was over before. What
+    they were is known less exactly then.
+    """
     unnamed = wire.describe_statement("") + wire.SYNC if asks_unnamed else b""
     names = custom.names | catalog.names
-    return _BEGIN + (_of_custom(names) if names else b"") + _END + unnamed
+    begin = _BEGIN_HURRIED if is_hurried else _BEGIN
+    return begin + (_of_custom(names) if names else b"") + _END + unnamed
 
 
 def answers(*, asks_unnamed: bool = False) -> int:
@@ -129,8 +145,7 @@ def _statement(sql: str, parameters: Iterable[bytes] = ()) -> bytes:
 
 
 def _whole(sql: str) -> bytes:
-    parts = [capture_sql.BEGIN, *capture_sql.NO_TIMEOUTS, sql, "COMMIT"]
-    return b"".join(map(_statement, parts)) + wire.SYNC
+    return _all(capture_sql.BEGIN, *capture_sql.NO_TIMEOUTS, sql, "COMMIT") + wire.SYNC
 
 
 def _of_custom(names: Iterable[str]) -> bytes:
@@ -138,28 +153,14 @@ def _of_custom(names: Iterable[str]) -> bytes:
     return _statement(capture_sql.CUSTOM, (array,))
 
 
-_BEGIN = b"".join(
-    map(
-        _statement,
-        (
-            capture_sql.BEGIN,
-            capture_sql.SETTINGS,
-            *capture_sql.NO_TIMEOUTS,
-            capture_sql.STATEMENTS,
-            capture_sql.CHANNELS,
-            capture_sql.SESSION,
-        ),
-    )
-)
-_END = (
-    b"".join(
-        map(
-            _statement,
-            (capture_sql.LOCKS, capture_sql.CURSORS, capture_sql.SLOTS, "COMMIT"),
-        )
-    )
-    + wire.SYNC
-)
+def _all(*texts: str) -> bytes:
+    return b"".join(map(_statement, texts))
+
+
+_SESSION = capture_sql.STATEMENTS, capture_sql.CHANNELS, capture_sql.SESSION
+_BEGIN = _all(capture_sql.BEGIN, capture_sql.SETTINGS, *capture_sql.NO_TIMEOUTS, *_SESSION)
+_BEGIN_HURRIED = _all(capture_sql.BEGIN, *capture_sql.HURRIED, capture_sql.SETTINGS, *_SESSION)
+_END = _all(capture_sql.LOCKS, capture_sql.CURSORS, capture_sql.SLOTS, "COMMIT") + wire.SYNC
 
 
 Messages = list[tuple[bytes, bytes]]
@@ -172,16 +173,18 @@ def read(
     catalog: Catalog,
     *,
     escapes_are_mixed: bool = False,
+    is_hurried: bool = False,
 ) -> Captured:
     """What the answer says. A question that failed pins, with Postgres's words.
 
     ``escapes_are_mixed``: ``standard_conforming_strings`` was changed in this session, so that a
-    statement's text may have been read under the other value.
+    statement's text may have been read under the other value. ``is_hurried``: the question was.
     """
     end = messages.index((b"Z", b"I")) if (b"Z", b"I") in messages else len(messages)
     if failure := _failure(messages[:end]):
-        return Captured(pins=failure)
-    reading = _read(messages[:end], Reading(user.encode(), escapes_are_mixed=escapes_are_mixed))
+        return Captured(pins=failure, was_cut_short=_is_cut_short(messages[:end]))
+    reading = Reading(user.encode(), escapes_are_mixed=escapes_are_mixed, is_hurried=is_hurried)
+    _read(messages[:end], reading)
     reasons = [COMPUTED] * custom.is_computed + reading.reasons
     found = Captured(
         held.held_of(reading.kept),
@@ -226,6 +229,11 @@ def _read(messages: Messages, reading: Reading) -> Reading:
 
 def _says_whether_unnamed(messages: Messages) -> bool | None:
     return all(kind != b"E" for kind, _ in messages) if messages else None
+
+
+def _is_cut_short(messages: Messages) -> bool:
+    errors = [wire.report_fields(body) for kind, body in messages if kind == b"E"]
+    return bool(errors) and errors[0].get("C") == _CANCELLED
 
 
 def _failure(messages: Messages) -> Pins | None:

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 from torpor_proxy.core import wire
 from torpor_proxy.core.aside import OWN_PREFIX
 from torpor_proxy.core.broken import MARK
-from torpor_proxy.core.capture_sql import TEXT_LENGTH_MAX
+from torpor_proxy.core.capture_sql import TEXT_LENGTH_MAX, TIMEOUTS
 from torpor_proxy.core.held import Kind, row_of
 from torpor_proxy.core.statement_types import types_of
 
@@ -45,13 +45,17 @@ _SESSION, _USER = b"session", b"user"
 """The source of a setting that the session made, and the context of one that anybody may make."""
 
 _NO_SCHEMA = bytes(4)
+_NO_TIMEOUT = b"0"
 
 
 class Reading:
     """``user``: whose login it is; ``escapes_are_mixed``: ``standard_conforming_strings`` was
-    changed in this session, so that a text may have been read under the other value."""
+    changed in this session, so that a text may have been read under the other value;
+    ``is_hurried``: the rows of HURRIED come first."""
 
-    def __init__(self, user: bytes = b"", *, escapes_are_mixed: bool = False) -> None:
+    def __init__(
+        self, user: bytes = b"", *, escapes_are_mixed: bool = False, is_hurried: bool = False
+    ) -> None:
         self.kept: list[bytes] = []
         self.reasons: list[str] = []
         self.defaults: list[tuple[str, str]] = []
@@ -63,6 +67,8 @@ class Reading:
         self.has_temporary_schema = False
         self._user = user
         self._escapes_are_mixed = escapes_are_mixed
+        self._timeouts: dict[bytes, bytes] = {}
+        self._timeouts_to_come = [name.encode() for name in TIMEOUTS] if is_hurried else []
         self._takers: Mapping[bytes, Callable[[Columns], None]] = {
             b"s": self._take_setting,
             b"p": self._take_statement,
@@ -79,6 +85,9 @@ class Reading:
     def take(self, body: bytes) -> None:
         """Of one DataRow."""
         kind, *columns = wire.row(body)
+        if self._timeouts_to_come:
+            self._timeouts[self._timeouts_to_come.pop(0)] = kind or b""
+            return
         present = [b"" if column is None else column for column in columns]
         if kind != b"c" or columns[-1] is not None:
             self._takers[kind or b""](present)
@@ -89,12 +98,23 @@ class Reading:
             self.idle_session_timeout_s = int(value) / 1000
         if name in _OF_TRANSACTIONS or name.startswith(_OF_CONNECTIONS):
             return
+        if name in self._timeouts:
+            self._take_timeout(name, self._timeouts[name], reset)
+            return
         if source == _SESSION:
             self._keep(Kind.SETTING, name, value)
             self._refuse_long(name, value)
             if is_allowed == b"\0":
                 self._pin("forbidden setting", name)
         elif context == _USER and source.endswith((b"database", b"user")):
+            self.defaults.append((shown(name), shown(reset)))
+
+    def _take_timeout(self, name: bytes, value: bytes, reset: bytes) -> None:
+        """One that was set away before its row was read, which does not say whose it was: it counts
+        as the session's, and what RESET goes to as its role's."""
+        if value != _NO_TIMEOUT or reset != _NO_TIMEOUT:
+            self._keep(Kind.SETTING, name, value)
+        if reset != _NO_TIMEOUT:
             self.defaults.append((shown(name), shown(reset)))
 
     def _take_statement(self, columns: Columns) -> None:

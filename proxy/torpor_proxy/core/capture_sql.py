@@ -17,8 +17,14 @@ TEXT_LENGTH_MAX = 256 << 10
 """Of a prepared statement or the value of a setting: it is cut there, in letters. A session with
 one that has so many bytes keeps its compute."""
 
+TIMEOUTS = "statement_timeout", "transaction_timeout"
+
 # Only after the settings were read: they would be seen as the session's own.
-NO_TIMEOUTS = "SET LOCAL statement_timeout = 0", "SET LOCAL transaction_timeout = 0"
+NO_TIMEOUTS = tuple(f"SET LOCAL {name} = 0" for name in TIMEOUTS)
+
+HURRIED = tuple(words for name in TIMEOUTS for words in (f"SHOW {name}", f"SET LOCAL {name} = 0"))
+"""Before the settings, where reading them takes longer than the session's own timeout allows. What
+each timeout was is one row of one column."""
 
 
 def _expanded(sql: str) -> str:

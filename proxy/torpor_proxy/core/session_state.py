@@ -45,6 +45,9 @@ class SessionState:
     escapes_are_mixed: bool = False
     """``standard_conforming_strings`` was changed: a kept text may mean something else now."""
 
+    is_hurried: bool = False
+    """A timeout of its own was over before its state was read: that is set away first."""
+
     broken: dict[bytes, Broken] | None = None
     """Prepared statements that could not be put back: others stand in for them."""
 

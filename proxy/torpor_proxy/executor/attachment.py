@@ -107,14 +107,23 @@ class Attachment:
         self, identity: Identity, catalogs: Catalogs, patience_s: float, cancel: Cancel
     ) -> Captured:
         """What the session would lose. Raises one of ``visit.FAILED``; no other harm is done."""
-        user = identity.route.user
-        work = visit.read_state(self._visit, user, self._state, catalogs, self._encoding)
-        return await self._patiently(work, identity, patience_s, cancel)
+
+        def read() -> Coroutine[None, None, tuple[Captured, bool]]:
+            user = identity.route.user
+            work = visit.read_state(self._visit, user, self._state, catalogs, self._encoding)
+            return self._patiently(work, identity, patience_s, cancel)
+
+        found, was_cancelled = await read()
+        if found.was_cut_short and not was_cancelled and not self._state.is_hurried:
+            self._state.is_hurried = True
+            found, _ = await read()
+        return found
 
     async def leave(self, mark: str, identity: Identity, patience_s: float, cancel: Cancel) -> str:
         """Send the mark to whoever listens; or why it was not. Raises one of ``visit.FAILED``."""
         work = visit.leave(self._visit, mark)
-        return await self._patiently(work, identity, patience_s, cancel)
+        words, _ = await self._patiently(work, identity, patience_s, cancel)
+        return words
 
     async def remain(self) -> None:
         """After ``leave``: the session stays. Raises one of ``visit.FAILED``."""
@@ -131,11 +140,12 @@ class Attachment:
         identity: Identity,
         patience_s: float,
         cancel: Cancel,
-    ) -> Found:
+    ) -> tuple[Found, bool]:
+        """With whether it took so long that it was cancelled."""
         cancels: list[asyncio.Future[None]] = []
         impatience = asyncio.create_task(self._cancel_late(identity, patience_s, cancel, cancels))
         try:
-            return await work
+            return await work, bool(cancels)
         finally:
             impatience.cancel()
             if cancels:

@@ -104,14 +104,19 @@ async def _read_all(
 async def _ask(
     conversation: Conversation, user: str, state: SessionState, catalog: Catalog
 ) -> Captured:
+    hurried = state.is_hurried
     unnamed = state.exchange.unnamed
     is_asked = unnamed and not results.fetches(unnamed[wire.HEAD_BYTES + 1 :])
     asks_unnamed = bool(is_asked) and not state.exchange.unnamed_is_sure
-    question = capture.question(state.custom, catalog, asks_unnamed=asks_unnamed)
+    question = capture.question(
+        state.custom, catalog, asks_unnamed=asks_unnamed, is_hurried=hurried
+    )
     readies = capture.answers(asks_unnamed=asks_unnamed)
     messages = await _asked(conversation, question, readies)
     mixed = state.escapes_are_mixed
-    found = capture.read(messages, user, state.custom, catalog, escapes_are_mixed=mixed)
+    found = capture.read(
+        messages, user, state.custom, catalog, escapes_are_mixed=mixed, is_hurried=hurried
+    )
     if not found.has_temporary_schema:
         return found
     there = await _asked(conversation, capture.temporary_question())

@@ -210,6 +210,27 @@ async def test_a_question_that_takes_too_long_is_cancelled_and_pins() -> None:
     assert client.kinds() == b"CZ"
 
 
+OVER = wire.report(Severity.ERROR, "57014", "too slow") + wire.ready_for_query(b"E")
+
+
+async def test_a_question_that_its_own_timeout_cuts_short_is_asked_once_more_without() -> None:
+    host = FakeHost()
+    session, _ = await attached(host)
+    capturing = await asked(host, session)
+    questions = []
+    for answer in (OVER, ANSWER, OVER):
+        host.backend.sends(answer)
+        await turns(lambda: host.backend.written.endswith(wire.SYNC))
+        questions.append(host.backend.written)
+        host.backend.taken()
+    withdrawn, hurried, withdrawn_again = questions
+    assert withdrawn == withdrawn_again == capture.withdrawal()
+    assert b"SHOW statement_timeout" in hurried
+    host.backend.sends(ANSWER)
+    await capturing
+    assert "too slow" in session.reason and session.known.pins.is_passing
+
+
 async def test_what_could_not_be_read_is_tried_again_later() -> None:
     host = FakeHost()
     session, _ = await attached(host)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.captures import row, session, statement
+from support.captures import row, session, setting, statement
 from torpor_proxy.core import capture, wire
 from torpor_proxy.core.aside import TRANSACTION
 from torpor_proxy.core.broken import Broken
@@ -63,6 +63,30 @@ async def test_the_catalog_is_asked_where_nobody_knows_that_of_now() -> None:
     found = await visit.read_state(backend, "app", SessionState(), catalogs, "UTF8")  # type: ignore[arg-type]
     assert backend.questions[1] == capture.catalog_question()
     assert "login event trigger t" in found.pins.reasons[0]
+
+
+async def test_a_timeout_that_is_set_away_is_the_session_s() -> None:
+    catalogs = Catalogs(Catalog(b"1:1:"))
+    timeouts = [row(b"5ms"), row(b"0")]
+    set_away = [
+        setting(name, b"0", reset=b"0") for name in (b"statement_timeout", b"transaction_timeout")
+    ]
+    backend = Backend(catalogs, catalogs.of_now, [*timeouts, *set_away, session(), DONE])
+    state = SessionState(is_hurried=True)
+    found = await visit.read_state(backend, "app", state, catalogs, "UTF8")  # type: ignore[arg-type]
+    assert [(e.name, e.value) for e in found.held.entries()] == [(b"statement_timeout", b"5ms")]
+    assert not found.pins and not found.defaults
+
+
+async def test_a_default_that_was_set_away_is_what_reset_goes_to() -> None:
+    catalogs = Catalogs(Catalog(b"1:1:"))
+    set_away = setting(b"statement_timeout", b"0", reset=b"5")
+    answer: Messages = [row(b"0"), row(b"0"), set_away, session(), DONE]
+    backend = Backend(catalogs, catalogs.of_now, answer)
+    state = SessionState(is_hurried=True)
+    found = await visit.read_state(backend, "app", state, catalogs, "UTF8")  # type: ignore[arg-type]
+    assert [entry.value for entry in found.held.entries()] == [b"0"]
+    assert found.defaults == (("statement_timeout", "5"),)
 
 
 def test_the_questions_end_where_the_answers_do() -> None:
