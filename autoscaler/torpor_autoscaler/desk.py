@@ -160,6 +160,9 @@ class Desk:
             late=late,
         )
 
+    def let_go(self, asked: m.AskLetGo) -> m.LetGo:
+        return m.LetGo(computes=self._fleet.let_go(asked.computes))
+
     async def known(self, name: str, generation: int) -> None:
         try:
             async with asyncio.timeout(TOLD_S_MAX):

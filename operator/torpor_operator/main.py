@@ -77,8 +77,9 @@ class Operator:
             kube, clock, settings.namespace, self._server_leaf, settings.tls_folder
         )
         databases = Databases(kube, self.cache, executor, clock, self._house)
+        pod_settings = _pod_settings(settings)
         pools = Pools(
-            kube, self.cache, executor, clock, _pod_settings(settings), self._all_databases
+            kube, self.cache, executor, autoscaler, clock, pod_settings, self._all_databases
         )
         self.leading = Leading(
             self.cache,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import logging
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from math import inf
 
-from torpor_api.failures import NotFound
+from torpor_api.failures import Failure, NotFound
 from torpor_kube.documents import metadata, name_of, version_of
 from torpor_kube.kinds import POD, VOLUME_CLAIM, WARM_POOL
 from torpor_kube.port import Document, Kube
@@ -18,8 +20,17 @@ from torpor_operator.core.pool import PoolFacts, PoolPlan, may_be_let_go, plan_p
 from torpor_operator.core.pool_status import pool_claim, pool_status
 from torpor_operator.core.seen_pods import SeenPod, see_pod
 from torpor_operator.executor import Executor, Stale
-from torpor_operator.ports import Clock
+from torpor_operator.ports import Autoscaler, Clock
 from torpor_operator.times import api_time
+
+log = logging.getLogger(__name__)
+
+STILL_NEEDED_S = 2.0
+"""Between two questions about an ended compute that the autoscaler still needs."""
+
+UNANSWERED_S = 15.0
+"""Before the next one to an autoscaler that does not answer: warm computes are not to wait for it
+each time."""
 
 SUFFIX_BYTES = 5
 """Eight characters of base32: a compute's id is never used again."""
@@ -33,6 +44,7 @@ class Pools:
         kube: Kube,
         cache: Cache,
         executor: Executor,
+        autoscaler: Autoscaler,
         clock: Clock,
         settings: PodSettings,
         databases: Callable[[], AsyncIterator[Document]],
@@ -41,11 +53,16 @@ class Pools:
         self._kube = kube
         self._cache = cache
         self._executor = executor
+        self._autoscaler = autoscaler
         self._clock = clock
         self._settings = settings
         self._databases = databases
         self._random_bytes = random_bytes
         self._unnamed_since: dict[str, float] = {}
+        self._let_go: set[str] = set()
+        """Of the pods that are there."""
+        self._ask_at = -inf
+        """When the autoscaler may be asked about ended ones again."""
 
     async def look(self, key: Key) -> float | None:
         """Seconds after which to look again though nothing has changed; None: no need."""
@@ -67,8 +84,24 @@ class Pools:
             await self._start(document, database)
         await self._say(document, plan)
         if may_be_let_go(facts):
-            await self._let_go(document)
-        return plan.again_in_s
+            await self._release(document)
+        if not plan.to_ask:
+            return plan.again_in_s
+        return min(plan.again_in_s or inf, await self._ask_about(plan.to_ask))
+
+    async def _ask_about(self, ended: Sequence[str]) -> float:
+        """Seconds after which to look again; at once, where some are let go."""
+        if self._clock.now() < self._ask_at:
+            return self._ask_at - self._clock.now()
+        try:
+            found = await self._autoscaler.let_go(ended)
+        except Failure as failure:
+            fields = {"computes": len(ended), "reason": failure.message}
+            log.info("ended_computes_not_asked_about", extra=fields)
+            self._ask_at = self._clock.now() + UNANSWERED_S
+            return UNANSWERED_S
+        self._let_go = (self._let_go | set(found)) & set(self._cache.pods)
+        return 0.0 if found else STILL_NEEDED_S
 
     async def _is_there(self, document: Document) -> bool:
         """Nobody may have heard of its end, and computes for a pool that is gone would come and go
@@ -118,6 +151,7 @@ class Pools:
             named=named,
             unnamed_s=self._unnamed_s(pods, named),
             ownerless=[one.name for one in pods if self._cache.is_ownerless(one)],
+            let_go=self._let_go,
             awaiting=self._cache.awaiting_compute(name),
             erasers=1 if self._cache.erasers.get(name) else 0,
         )
@@ -147,7 +181,7 @@ class Pools:
         if status is not None:
             await self._executor.carry_out(Apply(WARM_POOL, status, "status"))
 
-    async def _let_go(self, document: Document) -> None:
+    async def _release(self, document: Document) -> None:
         finalizers = metadata(document).get("finalizers") or []
         others = [finalizer for finalizer in finalizers if finalizer != POOL_FINALIZER]
         if others != finalizers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from torpor_operator.core.actions import Erase
@@ -15,6 +16,9 @@ class Autoscaler(Protocol):
     async def suspend(self, database: Key) -> None:
         """Put it to sleep now. Raises Busy or Refused with the reason, Unavailable where the
         outcome is unknown; asked of one that sleeps it does nothing."""
+
+    async def let_go(self, computes: Sequence[str]) -> Collection[str]:
+        """Those of these ended computes that nobody will claim any more. Raises Unavailable."""
 
 
 class Agents(Protocol):

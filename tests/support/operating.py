@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from support.fake_kube.server import FakeKube
-from torpor_api.failures import Failure
+from torpor_api.failures import Failure, Unavailable
 from torpor_channel.address import TcpAddress
 from torpor_kube import kinds
 from torpor_kube.kinds import Kind
@@ -42,12 +42,21 @@ class Others:
     erased: list[tuple[str, Erase]] = field(default_factory=list)
     refusal: Failure | None = None
     on_suspend: Callable[[Key], None] = lambda key: None
+    let_go_of: set[str] | None = field(default_factory=set)
+    """Ended computes that nobody will claim; None: the autoscaler does not answer."""
+    asked_about: list[tuple[str, ...]] = field(default_factory=list)
 
     async def suspend(self, database: Key) -> None:
         self.suspended.append(database)
         if self.refusal is not None:
             raise self.refusal
         self.on_suspend(database)
+
+    async def let_go(self, computes: Sequence[str]) -> Collection[str]:
+        self.asked_about.append(tuple(computes))
+        if self.let_go_of is None:
+            raise Unavailable("no autoscaler answers")
+        return self.let_go_of.intersection(computes)
 
     async def erase(self, pod: SeenPod, order: Erase) -> None:
         self.erased.append((pod.name, order))

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
+from typing import Any
 
 from torpor_api.messages import AgentInfo
 from torpor_api.values import WARM_MAX
 
-GONE_REMEMBERED_MAX = 10_000
-"""News that is older than so many deaths of computes does not come any more."""
+REMEMBERED_MAX = 10_000
+"""News that is older than so many deaths of computes does not come any more; nor does word of a
+claim that so many came after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,9 @@ class WarmPool:
         self._taken: set[str] = set()
         self._gone: dict[str, None] = {}
         """The latest that are gone: late news of them must not bring them back."""
+        self._claiming: dict[str, set[str]] = {}
+        """For whom computes were taken, where no record has been seen to say so: these claims may
+        be under way, or be stored without our having heard of it. The latest."""
         self._waiting: dict[str, str | None] = {}
         """Databases, and in which pool; None: for a compute with its own volume, which is made for
         it, whatever is warm."""
@@ -122,8 +127,11 @@ class WarmPool:
         self.forget(compute)
         self._taken.discard(compute)
         self._gone[compute] = None
-        if len(self._gone) > GONE_REMEMBERED_MAX:
-            del self._gone[next(iter(self._gone))]
+        _keep_latest(self._gone)
+
+    def is_over(self, compute: str) -> bool:
+        """It is gone, so that nobody gets it any more, and no claim of it may be under way."""
+        return compute in self._gone and compute not in self._claiming
 
     @property
     def claimed(self) -> tuple[str, ...]:
@@ -136,9 +144,14 @@ class WarmPool:
         self._bound[database] = compute
         self.revision += 1
 
-    def spend(self, compute: str) -> None:
-        """It has served, or may have: never to be given out."""
-        self._taken.add(compute)
+    def spend(self, compute: str, database: str) -> None:
+        """A record says that it serves the database, or has: never to be given out."""
+        claiming = self._claiming.get(compute, set())
+        claiming.discard(database)
+        if not claiming:
+            self._claiming.pop(compute, None)
+        if compute not in self._gone:
+            self._taken.add(compute)
 
     def unbind(self, database: str) -> None:
         """No compute serves the database; the one that did is of no more use."""
@@ -197,6 +210,8 @@ class WarmPool:
         if agent is not None:
             del self._reserved[database]
             self.bind(database, agent.compute)
+            self._claiming.setdefault(agent.compute, set()).add(database)
+            _keep_latest(self._claiming)
         return agent
 
     def has_free(self, postgres_version: str | None, *, pool: str = "", not_on: str) -> bool:
@@ -263,6 +278,11 @@ class WarmPool:
         if database in self._waiting:
             del self._waiting[database]
             self.revision += 1
+
+
+def _keep_latest(remembered: dict[str, Any]) -> None:
+    if len(remembered) > REMEMBERED_MAX:
+        del remembered[next(iter(remembered))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Asked of the autoscaler by people: sleep, reasons, sessions, moves."""
+"""Asked of the autoscaler by people and by the operator: sleep, reasons, sessions, moves."""
 
 from __future__ import annotations
 
@@ -101,3 +101,24 @@ class Why(Request[WhyReply]):
 
     reply: ClassVar = WhyReply
     name: str
+
+
+LET_GO_MAX = 1000
+"""Computes of one question; there are as many ended ones while a node of large ones is drained."""
+
+
+class LetGo(Message):
+    """For good: these are not claimed any more, whatever becomes of the autoscaler."""
+
+    computes: tuple[str, ...] = ()
+
+
+class AskLetGo(Request[LetGo]):
+    """Of which of these computes, whose end is confirmed, the word of that end is not needed.
+
+    Answered with those that no database's record names, nor any claim under way, and that nobody
+    will claim any more. Others may be asked about again.
+    """
+
+    reply: ClassVar = LetGo
+    computes: Annotated[tuple[str, ...], Field(max_length=LET_GO_MAX)]

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from torpor_api.failures import Unavailable
-from torpor_api.messages import EraseStorage, Message, Request, StoragePlace, Suspend
+from torpor_api.messages import (
+    AskLetGo,
+    EraseStorage,
+    Message,
+    Request,
+    StoragePlace,
+    Suspend,
+)
+from torpor_api.messages.people import LET_GO_MAX
 from torpor_channel.address import TcpAddress
 from torpor_channel.client import dialled
 from torpor_channel.tls import AUTOSCALER, COMPUTE, Identity, Trust
@@ -17,6 +26,9 @@ from torpor_operator.core.seen_pods import SeenPod
 
 SUSPEND_S_MAX = 75.0
 """More than the autoscaler's own deadline, so that its reason is heard."""
+
+LET_GO_S_MAX = 2.0
+"""The autoscaler only looks it up; and the pool's other business waits."""
 
 ERASE_S_MAX = 300.0
 """Many files on a slow network volume."""
@@ -35,6 +47,11 @@ class Components:
     async def suspend(self, database: Key) -> None:
         wish = Suspend(name=database.endpoint)
         await self._ask(self._autoscaler, AUTOSCALER, wish, SUSPEND_S_MAX)
+
+    async def let_go(self, computes: Sequence[str]) -> Collection[str]:
+        question = AskLetGo(computes=tuple(computes[:LET_GO_MAX]))
+        told = await self._ask(self._autoscaler, AUTOSCALER, question, LET_GO_S_MAX)
+        return told.computes
 
     async def erase(self, pod: SeenPod, order: Erase) -> None:
         wish = EraseStorage(

@@ -53,6 +53,8 @@ class PoolFacts:
     volume can't go before they do."""
     awaiting: Collection[Key] = ()
     """Databases with a volume of their own that wait for a compute."""
+    let_go: Collection[str] = ()
+    """Computes that nobody will claim any more, by the autoscaler's word."""
     erasers: int = 0
     """Agents that are needed to erase data, beyond those that wait for databases."""
 
@@ -65,6 +67,9 @@ class PoolPlan:
     start_own: tuple[Key, ...] = ()
     """Databases for which one is to be started with their own volume."""
     actions: tuple[Action, ...] = ()
+    to_ask: tuple[str, ...] = ()
+    """Ended computes that are kept only for whoever claims them by older news: the autoscaler knows
+    whether anybody will. The first to end comes first."""
     again_in_s: float | None = None
     wanted: int = 0
     warm: int = 0
@@ -92,6 +97,7 @@ def plan_pool(facts: PoolFacts, now: float, namespace: str) -> PoolPlan:
             *_used(facts, alive, namespace),
             *_ended(facts, failed, now, namespace),
         ),
+        to_ask=_to_ask(facts, failed, now),
         again_in_s=_again_in_s(facts, alive, failed, wait_s if missing else 0.0, now),
         wanted=wanted,
         warm=sum(pod.is_ready for pod in unclaimed),
@@ -189,10 +195,22 @@ def _is_used(facts: PoolFacts, pod: SeenPod) -> bool:
 def _ended(facts: PoolFacts, failed: list[SeenPod], now: float, namespace: str) -> Iterator[Action]:
     for pod in _kept(facts, failed, now)[:-ENDED_MAX]:
         yield from _removal(pod, namespace)
-    for pod in facts.pods:
-        is_kept = not _is_leaving(facts) and pod in failed and not pod.is_deleting
-        if _is_over(facts, pod, now) and not is_kept and _kept_s(facts, pod, now) <= 0:
+    for pod in _removable(facts, failed, now):
+        if _kept_s(facts, pod, now) <= 0:
             yield from _removal(pod, namespace)
+
+
+def _removable(facts: PoolFacts, failed: list[SeenPod], now: float) -> Iterator[SeenPod]:
+    """Those that are over, and that nobody wants to look at."""
+    for pod in facts.pods:
+        is_shown = not _is_leaving(facts) and pod in failed and not pod.is_deleting
+        if _is_over(facts, pod, now) and not is_shown:
+            yield pod
+
+
+def _to_ask(facts: PoolFacts, failed: list[SeenPod], now: float) -> tuple[str, ...]:
+    kept = [pod for pod in _removable(facts, failed, now) if _kept_s(facts, pod, now) > 0]
+    return tuple(pod.name for pod in sorted(kept, key=lambda pod: pod.ended_at))
 
 
 def _removal(pod: SeenPod, namespace: str) -> Iterator[Action]:
@@ -227,7 +245,7 @@ def _kept_s(facts: PoolFacts, pod: SeenPod, now: float) -> float:
 
     One that has never run was never ready, and nobody could have claimed it.
     """
-    if not pod.ended_at or pod.name in facts.ownerless:
+    if not pod.ended_at or pod.name in facts.ownerless or pod.name in facts.let_go:
         return 0.0
     return pod.ended_at + names.ENDED_POD_KEPT_S - now
 

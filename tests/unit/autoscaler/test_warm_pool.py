@@ -46,7 +46,7 @@ def test_no_agent_is_given_out_twice_even_if_its_database_lets_it_go() -> None:
 
 def test_one_that_served_before_our_start_is_never_given_out() -> None:
     agents = pool(2)
-    agents.spend("c1")
+    agents.spend("c1", "a")
     agents.bind("b", "c2")
     assert agents.take("a", None) is None
 
@@ -63,7 +63,7 @@ def test_one_that_is_gone_does_not_come_back_with_late_news() -> None:
 
 
 def test_the_dead_are_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(warm_pool, "GONE_REMEMBERED_MAX", 3)
+    monkeypatch.setattr(warm_pool, "REMEMBERED_MAX", 3)
     agents = pool(0)
     for number in range(10):
         agents.learn(agent(number).model_copy(update={"is_gone": True}))

@@ -28,6 +28,9 @@ FENCE_GRACE_S = 5
 """For an agent that is sound and only out of our reach: enough for a checkpoint that is nearly
 done, which saves the next start a recovery; then the kubelet kills it."""
 
+ENDED_REMEMBERED_MAX = 10_000
+"""Names; a claim that was sent before its compute ended comes no later than so many other ends."""
+
 FENCE_WAIT_S = 20.0
 """For the kubelet's word after that. Then whoever asked hears why, and asks again."""
 
@@ -42,6 +45,8 @@ class Computes:
         self._pods: dict[str, Compute] = {}
         self._told: set[str] = set()
         """Those that the fleet knows: they were ready once, or a database names them."""
+        self._ended: dict[str, None] = {}
+        """The latest whose kubelet has said so: that stays true when their pods are gone."""
         self._awaited: dict[str, asyncio.Event] = {}
         """Set at the kubelet's word that the compute has ended."""
         self._labelling: set[asyncio.Task[None]] = set()
@@ -64,12 +69,15 @@ class Computes:
     def listed(self, all: Iterable[Compute]) -> None:
         self._pods = {pod.name: pod for pod in all}
         self._told &= set(self._pods)
+        for pod in self._pods.values():
+            self._note_end(pod)
         self._tell_all()
         for pod in self._pods.values():
             self._end_waiting(pod)
 
     def changed(self, one: Compute) -> None:
         self._pods[one.name] = one
+        self._note_end(one)
         if self._is_told(one):
             self._tell(one)
         self._end_waiting(one)
@@ -77,6 +85,7 @@ class Computes:
     def deleted(self, one: Compute) -> None:
         """An object that vanished before its end was confirmed: nobody knows whether it runs."""
         self._pods.pop(one.name, None)
+        self._note_end(one)
         self._end_waiting(one)
         if one.name not in self._told:
             return
@@ -86,9 +95,18 @@ class Computes:
         if not one.is_gone:
             self._tell_all()
 
+    def _note_end(self, pod: Compute) -> None:
+        # Objects that were restored from an older state may run again under their old names.
+        self._ended.pop(pod.name, None)
+        if pod.is_gone:
+            self._ended[pod.name] = None
+            if len(self._ended) > ENDED_REMEMBERED_MAX:
+                del self._ended[next(iter(self._ended))]
+
     def _is_told(self, pod: Compute) -> bool:
-        """One that is being deleted as well: a database that it serves has to move."""
-        return pod.name in self._told or (pod.is_ready and bool(pod.address) and not pod.is_gone)
+        """One that is being deleted as well: a database that it serves has to move. And one that
+        has ended, so that no older news of it is believed and its pod may be let go."""
+        return pod.name in self._told or pod.is_gone or (pod.is_ready and bool(pod.address))
 
     def _tell(self, pod: Compute) -> None:
         assert self._fleet is not None
@@ -115,7 +133,7 @@ class Computes:
         try:
             pod = compute_from(await self._kube.get(POD, compute, self._system))
         except NotFound:
-            if sworn != compute:
+            if compute not in self._ended and sworn != compute:
                 raise _vanished(compute, database) from None
             return
         if pod.is_gone:
