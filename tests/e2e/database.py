@@ -99,6 +99,7 @@ class Database:
         as the kubelet has brought it to the proxies, which takes a minute.
         """
         found = self.binding
+        options: Json = {"sslmode": "verify-ca", "connect_timeout": int(WAIT_SECONDS_MAX)}
         return psycopg.connect(
             host=found["host"],
             hostaddr=self.torpor.host,
@@ -108,7 +109,7 @@ class Database:
             dbname=found["database"],
             sslrootcert=str(self.torpor.ca),
             autocommit=True,
-            **{"sslmode": "verify-ca", "connect_timeout": int(WAIT_SECONDS_MAX)} | more,
+            **options | more,
         )
 
     async def connect_asyncpg(self, **more: Any) -> asyncpg.Connection[Any]:
