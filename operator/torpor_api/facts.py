@@ -31,12 +31,20 @@ class RoleFacts(Fact):
     connection_limit: int = -1
 
 
+FACTS_BYTES_MAX = 768 << 10
+"""Of a database's login facts as JSON: some 3,000 roles with a password. A Kubernetes Secret holds
+1 MiB, and every proxy has the facts of all databases in memory."""
+
+
 class LoginFacts(Fact):
     """Everything that the proxy must know to judge a login while the database sleeps."""
 
     roles: Annotated[tuple[RoleFacts, ...], Field(max_length=10_000)] = ()
     databases: tuple[str, ...] = ()
     """Those that allow connections."""
+    is_whole: bool = True
+    """False: there are more roles that may log in, or databases, than the bound has room for. Of
+    whom it has, all is known; of anybody else only Postgres can say who he is."""
 
 
 class Activity(Fact):

@@ -24,7 +24,9 @@ def facts_of(
     roles = {role.name: role for role in before.roles}
     roles |= {role.name: _declared(role, verifiers) for role in resource.spec.roles}
     databases = {*before.databases, *(database.name for database in resource.spec.databases)}
-    return LoginFacts(roles=tuple(roles.values()), databases=tuple(sorted(databases)))
+    return LoginFacts(
+        roles=tuple(roles.values()), databases=tuple(sorted(databases)), is_whole=before.is_whole
+    )
 
 
 def _declared(role: Role, verifiers: Mapping[str, str]) -> RoleFacts:

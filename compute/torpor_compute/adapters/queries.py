@@ -15,9 +15,10 @@ ONE_ROLE = ROLE + "WHERE r.rolname = $1::text"
 ALL_ROLES = (
     ROLE
     + """WHERE r.oid >= 16384 AND r.rolname <> 'torpor_login'
-ORDER BY r.rolcanlogin DESC, r.rolname LIMIT $1"""
+ORDER BY r.rolcanlogin DESC, r.oid LIMIT $1"""
 )
-"""Those that people have made (FirstNormalObjectId and on); who may log in comes first."""
+"""Those that people have made (FirstNormalObjectId and on); who may log in comes first, the oldest
+first of all."""
 
 DATABASES = "SELECT datname FROM pg_database WHERE datallowconn ORDER BY datname"
 

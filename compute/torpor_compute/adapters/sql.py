@@ -46,9 +46,6 @@ WORK_SECONDS_MAX = 600.0
 
 CLOSE_SECONDS_MAX = 1.0
 
-ROLES_MAX = 10_000
-"""What :class:`LoginFacts` holds."""
-
 _RETRY_SECONDS = 0.01
 
 _ENTRY_STEPS = 2
@@ -114,12 +111,10 @@ class AdminSql:
 
     async def facts(self, superusers: Collection[str]) -> LoginFacts:
         async def ask(connection: asyncpg.Connection[Any]) -> LoginFacts:
-            roles = await connection.fetch(queries.ALL_ROLES, ROLES_MAX)
+            roles = await connection.fetch(queries.ALL_ROLES, login_facts.ROLES_MAX)
             databases = await connection.fetch(queries.DATABASES)
-            return LoginFacts(
-                roles=tuple(login_facts.facts_of(_role_row(role), superusers) for role in roles),
-                databases=tuple(row["datname"] for row in databases),
-            )
+            names = [row["datname"] for row in databases]
+            return login_facts.exported(map(_role_row, roles), names, superusers)
 
         return await self._ask(ask)
 

@@ -50,8 +50,8 @@ def judge(
 ) -> Refusal | None:
     """Why a client with the right password is refused all the same, or None.
 
-    ``sessions`` are those of the role that are open already. ``databases``: None for an awake
-    database, whose Postgres is about to say itself whether it has this one.
+    ``sessions`` are those of the role that are open already. ``databases``: None where Postgres is
+    about to say itself whether it has this one.
     """
     if not role.can_login:
         return NotPermitted(f'role "{role.name}" is not permitted to log in')

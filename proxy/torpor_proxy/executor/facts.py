@@ -28,11 +28,12 @@ class Facts:
         self._deadline = monotonic() + timeout_s
 
     async def of_role(self) -> tuple[RoleFacts | None, tuple[str, ...] | None]:
-        """The role, and the databases there are (None: an awake Postgres says that itself).
+        """The role, and the databases there are (None: Postgres says that itself).
 
         A database that falls asleep is waited for, because what it exported before may be old; so
         is one that was lost without an export, and then it is woken: once for each loss, whoever
-        asks. Raises Refused where it can't be found out in time.
+        asks. One with more roles than could be exported is woken for those that were not. Raises
+        Refused where it can't be found out in time.
         """
         endpoint, failure = self._endpoint, self._endpoint.why_not()
         while monotonic() < self._deadline:
@@ -42,7 +43,10 @@ class Facts:
                 if not endpoint.info.facts_are_exact:
                     await endpoint.wake("a login after a crash")
                 elif endpoint.info.phase is not Phase.SUSPENDING:
-                    return self._exported(), endpoint.info.facts.databases
+                    facts, role = endpoint.info.facts, self._exported()
+                    if role is not None or facts.is_whole:
+                        return role, facts.databases if facts.is_whole else None
+                    await endpoint.wake("a login of a role that only Postgres knows")
             except Failure as failed:
                 failure = failed
             await endpoint.until_changed(RETRY_SECONDS)

@@ -78,9 +78,10 @@ async def _log_in(door: Door, greeting: Greeting, packet: Startup, client: str) 
     endpoint = door.registry.endpoints.get(wanted.endpoint)
     role, databases, verifier, reason = None, None, None, f"no endpoint {wanted.endpoint!r}"
     if endpoint is not None:
-        # The client waits here for us, not we for it: this has a limit of its own.
-        facts = Facts(endpoint, door.fleet, wanted.user, settings.wake_timeout_s)
-        role, databases = await facts.of_role()
+        if login.is_allowed(address, endpoint.info.allow):
+            # The client waits here for us, not we for it: this has a limit of its own.
+            facts = Facts(endpoint, door.fleet, wanted.user, settings.wake_timeout_s)
+            role, databases = await facts.of_role()
         verifier, reason = login.verifier_of(role, endpoint.info.allow, address, time.time())
     mock = scram.mock_verifier(door.mock_secret, wanted.endpoint, wanted.user)
     async with asyncio.timeout(settings.login_timeout_s):

@@ -41,3 +41,8 @@ def test_a_new_password_counts_before_any_compute_has_seen_it() -> None:
     by_name = {role.name: role.verifier for role in facts.roles}
     assert by_name == {"app": "new", "made-in-sql": "v"}
     assert facts.databases == ("app", "made_in_sql")
+
+
+def test_facts_that_are_not_whole_stay_so_under_a_new_password() -> None:
+    part = EXPORTED.model_copy(update={"is_whole": False})
+    assert not facts_of(resource(3, 2), part, {"app": "new"}).is_whole

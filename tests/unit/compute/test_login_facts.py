@@ -8,8 +8,15 @@ from typing import Any
 
 import pytest
 
+from torpor_api.facts import FACTS_BYTES_MAX
 from torpor_api.scram import verifier_of
-from torpor_compute.core.login_facts import RoleRow, facts_of, needs_admission
+from torpor_compute.core.login_facts import (
+    ROLES_MAX,
+    RoleRow,
+    exported,
+    facts_of,
+    needs_admission,
+)
 
 VERIFIER = str(verifier_of("secret", b"0123456789abcdef", 4096))
 
@@ -68,3 +75,44 @@ def test_who_is_admitted(
 ) -> None:
     assert facts_of(row(**changes), superusers).is_admitted is is_admitted
     assert needs_admission(row(**changes), superusers) is needs_it
+
+
+def rows(number: int, **changes: Any) -> list[RoleRow]:
+    return [row(name=f"role_{each:05}", **changes) for each in range(number)]
+
+
+def test_what_has_room_is_exported_whole() -> None:
+    facts = exported(rows(3), ["app", "other"], ())
+    assert facts.is_whole and facts.databases == ("app", "other")
+    assert [role.name for role in facts.roles] == ["role_00000", "role_00001", "role_00002"]
+
+
+def test_too_many_roles_are_not_whole_and_the_oldest_are_there() -> None:
+    facts = exported(rows(ROLES_MAX), ["app"], ())
+    assert not facts.is_whole and facts.databases == ("app",)
+    assert len(facts.model_dump_json()) <= FACTS_BYTES_MAX
+    assert facts.roles[0].name == "role_00000" and 3000 < len(facts.roles) < ROLES_MAX
+
+
+def test_roles_that_may_not_log_in_are_missed_by_nobody() -> None:
+    facts = exported([APP, *rows(ROLES_MAX, can_login=False, password=None)], ["app"], ())
+    assert facts.is_whole and len(facts.model_dump_json()) <= FACTS_BYTES_MAX
+    assert facts.roles[0].name == "app"
+
+
+def test_too_many_databases_leave_room_for_roles() -> None:
+    names = [f"database with a long name {number:07}" for number in range(ROLES_MAX)]
+    facts = exported(rows(ROLES_MAX), names, ())
+    assert not facts.is_whole and len(facts.model_dump_json()) <= FACTS_BYTES_MAX
+    assert 3000 < len(facts.databases) < ROLES_MAX and len(facts.roles) > 2000
+
+
+def test_no_name_makes_more_roles_fit_than_are_looked_at() -> None:
+    facts = exported(rows(ROLES_MAX, password=None), [], ())
+    assert not facts.is_whole
+
+
+@pytest.mark.parametrize("name", ['"' * 63, "\x01" * 63, "é" * 31])
+def test_odd_names_are_counted_as_they_are_written(name: str) -> None:
+    facts = exported([row(name=name)] * ROLES_MAX, [name] * ROLES_MAX, ())
+    assert len(facts.model_dump_json().encode()) <= FACTS_BYTES_MAX
