@@ -35,6 +35,8 @@ class OnKubernetes:
     """The WarmPool in which ``warm`` agents wait. Those of others wait as these say themselves."""
     kubeconfig: Path | None
     """None: the ServiceAccount of the pod, or what kubectl would take."""
+    namespaces: tuple[str, ...] = ()
+    """Whose databases are ours; none: all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
     parser.add_argument("--system-namespace", default=SYSTEM_NAMESPACE, metavar="NAMESPACE")
     parser.add_argument("--pool", default=POOL, metavar="NAME")
     parser.add_argument("--kubeconfig", type=Path, default=None, metavar="FILE")
+    parser.add_argument("--watch-namespace", action="append", default=[], metavar="NAMESPACE")
     parser.add_argument("--listen", type=_address, required=True, metavar="SOCKET|HOST:PORT")
     parser.add_argument("--tls", type=Path, default=None, metavar="FOLDER")
     parser.add_argument("--warm", type=_warm, required=True, metavar="N")
@@ -90,7 +93,9 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
 
 def _cluster(found: argparse.Namespace) -> Path | OnKubernetes:
     if found.cluster == KUBERNETES:
-        return OnKubernetes(found.system_namespace, found.pool, found.kubeconfig)
+        return OnKubernetes(
+            found.system_namespace, found.pool, found.kubeconfig, tuple(found.watch_namespace)
+        )
     return Path(found.cluster)
 
 

@@ -21,6 +21,7 @@ MAY = {
         ("create", "", "pods", NAMESPACE),
         ("patch", "", "secrets", ELSEWHERE),
         ("patch", "torpor.dev", "serverlessdatabases/status", ELSEWHERE),
+        ("watch", "torpor.dev", "warmpools", NAMESPACE),
         ("patch", "coordination.k8s.io", "leases", NAMESPACE),
     ),
     "autoscaler": (
@@ -39,6 +40,7 @@ MAY_NOT = {
         ("create", "", "pods", ELSEWHERE),
         ("create", "", "pods/exec", NAMESPACE),
         ("delete", "torpor.dev", "serverlessdatabases", ELSEWHERE),
+        ("get", "torpor.dev", "warmpools", ELSEWHERE),
         ("create", "rbac.authorization.k8s.io", "rolebindings", NAMESPACE),
         ("create", "rbac.authorization.k8s.io", "clusterrolebindings", ""),
         ("delete", "", "namespaces", ""),

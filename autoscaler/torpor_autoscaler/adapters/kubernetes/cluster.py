@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any, TypeVar, cast
 
@@ -25,24 +26,31 @@ WATCH_S_MAX = 30.0
 
 
 class KubernetesCluster:
-    """One API server; computes, their pools and Secrets of the system are in one namespace."""
+    """One API server; computes, their pools and Secrets of the system are in one namespace,
+    databases in some or, where none are named, in all."""
 
-    def __init__(self, kube: Kube, *, system_namespace: str) -> None:
+    def __init__(
+        self, kube: Kube, *, system_namespace: str, namespaces: Sequence[str] = ()
+    ) -> None:
         self._kube = kube
         self._system = system_namespace
         self._computes = Computes(kube, system_namespace)
-        self._databases = Databases(kube, system_namespace)
+        self._databases = Databases(kube, system_namespace, namespaces)
         self._facts = FactsStore(kube, system_namespace)
         self._lanes = Lanes()
 
     async def start(self, fleet: ClusterFacts) -> None:
         """Answered when the fleet knows all agents and resources, in this order, so that a database
         that is found awake finds its own. Raises Unavailable."""
-        for part in (self._computes, self._databases):
+        for part, watches in (
+            (self._computes, [self._computes.watch]),
+            (self._databases, self._databases.watches),
+        ):
             part.start(fleet)
             try:
                 async with asyncio.timeout(WATCH_S_MAX):
-                    await part.watch.is_listed.wait()
+                    for watch in watches:
+                        await watch.is_listed.wait()
             except TimeoutError:
                 raise Unavailable("the API server does not list what there is") from None
 

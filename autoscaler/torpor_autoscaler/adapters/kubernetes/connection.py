@@ -14,7 +14,9 @@ from torpor_kube.server import ApiServer
 @contextlib.asynccontextmanager
 async def to(place: OnKubernetes) -> AsyncIterator[KubernetesCluster]:
     kube = ApiServer(chosen(place.kubeconfig))
-    cluster = KubernetesCluster(kube, system_namespace=place.system_namespace)
+    cluster = KubernetesCluster(
+        kube, system_namespace=place.system_namespace, namespaces=place.namespaces
+    )
     try:
         yield cluster
     finally:

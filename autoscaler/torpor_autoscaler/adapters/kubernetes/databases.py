@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -33,10 +33,10 @@ REFUSALS_AT_A_TIME_MAX = 4
 
 
 class Databases:
-    """Every ``ServerlessDatabase`` of the cluster; those that another Torpor serves are as good as
-    not provided for."""
+    """Every ``ServerlessDatabase`` of the cluster, or of some of its namespaces; those that another
+    Torpor serves are as good as not provided for."""
 
-    def __init__(self, kube: Kube, system: str) -> None:
+    def __init__(self, kube: Kube, system: str, namespaces: Sequence[str] = ()) -> None:
         self._kube = kube
         self._system = system
         self._fleet: ClusterFacts | None = None
@@ -44,14 +44,22 @@ class Databases:
         self._serveable: set[str] = set()
         self._refusing: set[asyncio.Task[None]] = set()
         self._may_refuse = asyncio.Semaphore(REFUSALS_AT_A_TIME_MAX)
-        self.watch = Watch(kube, SERVERLESS_DATABASE, self._kept, self)
+        self._namespaces = frozenset(namespaces or [""])
+        self._unlisted = set(self._namespaces)
+        """Of these nothing was heard yet."""
+        self.watches = [
+            Watch(kube, SERVERLESS_DATABASE, self._kept, _Heard(self, where), namespace=where)
+            for where in sorted(self._namespaces)
+        ]
 
     def start(self, fleet: ClusterFacts) -> None:
         self._fleet = fleet
-        self.watch.start()
+        for watch in self.watches:
+            watch.start()
 
     async def close(self) -> None:
-        await self.watch.close()
+        for watch in self.watches:
+            await watch.close()
         for task in list(self._refusing):
             task.cancel()
         await asyncio.gather(*self._refusing, return_exceptions=True)
@@ -62,11 +70,29 @@ class Databases:
         is_ours = known.storage is None or known.storage.namespace in ("", self._system)
         return known if is_ours else replace(known, storage=None)
 
-    # --- from the watch --------------------------------------------------------------------
+    # --- from the watches ------------------------------------------------------------------
 
-    def listed(self, all: Iterable[Known]) -> None:
+    def listed(self, namespace: str, all: Iterable[Known]) -> None:
+        """The fleet hears of none before all: what one of them holds is nobody else's."""
+        there: dict[str, Known] = {one.name: one for one in all}
+        gone = [name for name in self._known if name not in there and _is_in(name, namespace)]
+        for name in gone:
+            del self._known[name]
+        self._known |= there
+        is_first = namespace in self._unlisted
+        self._unlisted.discard(namespace)
+        if self._unlisted:
+            return
+        if is_first or not namespace:
+            self._tell_all()
+            return
+        for name in gone:
+            self._withdraw(name)
+        for one in there.values():
+            self.changed(one)
+
+    def _tell_all(self) -> None:
         assert self._fleet is not None
-        self._known = {one.name: one for one in all}
         serveable = [one for one in self._known.values() if one.is_serveable]
         self._serveable = {one.name for one in serveable}
         self._fleet.resources_listed([one.resource for one in serveable if one.resource])
@@ -76,6 +102,8 @@ class Databases:
     def changed(self, one: Known) -> None:
         assert self._fleet is not None
         self._known[one.name] = one
+        if self._unlisted:
+            return
         if one.is_serveable and one.resource is not None:
             self._serveable.add(one.name)
             self._fleet.resource_changed(one.resource)
@@ -100,6 +128,8 @@ class Databases:
         if not is_endpoint_name(name):
             raise _not_found(name)
         own, namespace = split_endpoint_name(name)
+        if not self._namespaces & {"", namespace}:
+            raise _not_found(name)
         try:
             document = await self._kube.get(SERVERLESS_DATABASE, own, namespace)
         except NotFound:
@@ -167,6 +197,24 @@ class Databases:
             except Failure as failure:
                 fields = {"database": one.name, "reason": failure.message}
                 log.warning("refusal_not_told", extra=fields)
+
+
+class _Heard:
+    """What one watch says, with the namespace that it is of."""
+
+    def __init__(self, databases: Databases, namespace: str) -> None:
+        self._namespace = namespace
+        self._databases = databases
+        self.changed = databases.changed
+        self.deleted = databases.deleted
+
+    def listed(self, all: Iterable[Known]) -> None:
+        self._databases.listed(self._namespace, all)
+
+
+def _is_in(name: str, namespace: str) -> bool:
+    """Or namespace is empty, for all of them."""
+    return not namespace or split_endpoint_name(name)[1] == namespace
 
 
 def readable(known: Known) -> ServerlessDatabase:

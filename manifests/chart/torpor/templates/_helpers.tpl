@@ -1,3 +1,14 @@
+{{/* What the names of all objects begin with: the release's own name, as far as the name of a Service,
+63 characters, has room for it and for the longest ending, "-autoscaler-metrics". */}}
+{{- define "torpor.fullname" -}}
+{{- $name := .Values.fullnameOverride | default .Release.Name | replace "." "-" -}}
+{{- if gt (len $name) 44 -}}
+{{ printf "%s-%s" ($name | trunc 37 | trimSuffix "-") ($name | sha256sum | trunc 6) }}
+{{- else -}}
+{{ $name }}
+{{- end -}}
+{{- end }}
+
 {{/* Labels of everything; called with (list $ COMPONENT), where an empty component is for all. */}}
 {{- define "torpor.labels" -}}
 {{- $root := index . 0 -}}
