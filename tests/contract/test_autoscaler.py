@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from support.fakes.town import Town, apply, opened_town, sampling
+from support.fakes.town import DEADLINE_S, Town, apply, opened_town, sampling
 from torpor_api import messages as m
 from torpor_api.failures import Busy, NotFound, Refused
 from torpor_api.phases import Phase
+from torpor_channel.tls import OPERATOR
 
 
 @pytest.fixture(params=[False, True], ids=["sockets", "network"])
@@ -148,3 +149,32 @@ async def test_what_has_not_changed_is_not_told_again(town: Town) -> None:
             await town.person(m.Wake(name="shop", cause="a person"))
             await asyncio.sleep(0.05)
     assert proxy.told == told
+
+
+async def test_an_ended_compute_is_let_go_once_no_record_names_it(town: Town) -> None:
+    apply(town)
+    agent, warm = await town.start_agent(), await town.start_agent()
+    await town.start_autoscaler()
+    await town.person(m.Wake(name="shop", cause="test"))
+    await town.until("Active is written", lambda: town.status().phase is Phase.ACTIVE)
+    await town.lose_agent(warm)
+    asked = m.AskLetGo(computes=(agent.compute, warm.compute, "unknown"))
+
+    async def is_let_go(*computes: str) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while (await town.asked_by(OPERATOR, asked)).computes != computes:
+                await asyncio.sleep(0.005)
+
+    await is_let_go(warm.compute)
+    await town.person(m.Suspend(name="shop"))
+    await town.lose_agent(agent)
+    await is_let_go(agent.compute, warm.compute)
+
+
+async def test_whose_pod_may_go_is_the_operators_question(town: Town) -> None:
+    await town.start_autoscaler()
+    question = m.AskLetGo(computes=("c1",))
+    assert await town.asked_by(OPERATOR, question) == m.LetGo()
+    if town.settings.tls is not None:
+        with pytest.raises(Refused):
+            await town.person(question)

@@ -220,6 +220,26 @@ async def test_a_pod_that_vanished_proves_nothing(world: World) -> None:
     assert await world.gone(compute) == m.Done()
 
 
+async def test_what_its_kubelet_said_stays_true_when_its_pod_is_gone(world: World) -> None:
+    """A claim may come to be that was sent before the compute ended."""
+    await world.apply()
+    compute = await world.running()
+    await world.people.say_of_pod(compute, **ENDED)
+    await world.until(lambda: world.heard.agents[compute].is_gone)
+    await world.kube.patch(POD, compute, SYSTEM, {"metadata": {"finalizers": None}})
+    await world.kube.delete(POD, compute, SYSTEM, grace_s=0)
+    assert not await world.people.is_there(POD, compute)
+    assert await world.gone(compute) == m.Done()
+
+
+async def test_one_that_ended_before_it_was_ready_is_told_as_gone(world: World) -> None:
+    """So that its pod may be let go."""
+    await world.people.make_pod("compute-default-a", node="n1")
+    await world.people.say_of_pod("compute-default-a", **ENDED)
+    await world.until(lambda: "compute-default-a" in world.heard.agents)
+    assert world.heard.agents["compute-default-a"].is_gone
+
+
 async def test_a_persons_word_counts_only_where_no_kubelet_answers(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

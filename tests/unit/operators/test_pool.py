@@ -118,6 +118,22 @@ def test_the_word_that_it_has_ended_stays_for_whoever_claims_it_by_older_news() 
     assert plan(deleted_by_hand).actions == ()
 
 
+def test_the_autoscaler_is_asked_about_those_that_stay_for_its_sake_alone() -> None:
+    used = pod("a", database=SHOP, has_ended=True, is_ready=False, ended_at=NOW - 10)
+    first = replace(used, name="b", ended_at=NOW - 20)
+    failed = replace(used, name="f", database=None, failure="exit code 1")
+    never_ran = replace(used, name="n", ended_at=0.0)
+    alive = pod("w")
+    all = (used, first, failed, never_ran, alive)
+    assert plan(*all, wanted=1).to_ask == ("b", "a")
+    assert plan(*all, wanted=1, named=("a",)).to_ask == ("b",)
+    evicted = replace(failed, is_deleting=True)  # Who drains its node waits for it.
+    assert plan(evicted).to_ask == ("f",)
+    found = plan(*all, wanted=1, let_go={"a", "f"})
+    assert (found.to_ask, sorted(let_go(found))) == (("b",), ["a", "n"])
+    assert plan(used, let_go={"a"}, named=("a",)).actions == ()
+
+
 def test_of_too_many_ended_ones_the_oldest_go() -> None:
     ended = [
         pod(f"p{number}", database=SHOP, has_ended=True, ended_at=NOW - number / 100)
