@@ -242,8 +242,13 @@ async def test_the_end_of_a_chain_is_written(world: World) -> None:
     await wake(world)
     rest = Chain().then(Step(name="first row", where="proxy", ms=1.0))
     world.fleet.resume_seen(m.ResumeSeen(name="shop", epoch=1, chain=rest, cause="session 7"))
-    await until(world, "the chain is written", lambda: world.town.status().last_resume)
-    assert world.town.status().last_resume.steps[-1] == rest.steps[0]
+
+    def last_step() -> Step:
+        """On the record, where the chain is from its first moment."""
+        found: Step = world.town.status().last_resume.steps[-1]
+        return found
+
+    await until(world, "it is written", lambda: last_step() == rest.steps[0])
 
 
 async def test_what_is_told_to_nobody_is_no_error(world: World) -> None:

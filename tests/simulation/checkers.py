@@ -42,6 +42,8 @@ class Checkers:
         if self._town.stops_behind_open_gates:
             raise Broken("a Postgres was asked to stop while a gate to it was open")
         self._nobody_misses_a_notification()
+        if self._town.ended_for_nothing:
+            raise Broken(f"nothing spoke against {self._town.ended_for_nothing[0]}: it was ended")
         if self._town.longest_wake_s > WAKE_DEADLINE_S + ROUNDING_S:
             raise Broken(f"a wake waited for {self._town.longest_wake_s:.1f} s")
 

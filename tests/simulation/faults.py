@@ -37,6 +37,8 @@ class Weather:
     """Nor a fault: somebody moves a database to a fresh compute, under load."""
     drain_s: float = float("inf")
     """Nor a fault: an agent is told to end, whatever it is doing."""
+    cut_off_s: float = float("inf")
+    """The autoscaler's own network is away for a while; computes, proxies and clients are well."""
     late_watch: float = 0.0
     """Of an API server: it tells of a change seconds after everybody else could read it."""
     silent_watch: float = 0.0
@@ -75,6 +77,7 @@ def stormy(random: Random) -> Weather:
         change_role_s=every(0.5),
         switchover_s=every(0.5),
         drain_s=every(3.0),
+        cut_off_s=every(40.0),
     )
 
 

@@ -114,6 +114,7 @@ class FailingKube:
             feed.close()
 
     async def _delay(self) -> None:
+        await self._network.until_there()
         weather, dice = self._network.weather, self._random.random()
         if dice < weather.silent_watch:
             await asyncio.sleep(SILENCE_S_MAX)

@@ -220,6 +220,7 @@ class KubeLife(Life):
         await super().end()
 
     async def ask(self, request: m.Request[Any], *, timeout_s: float) -> Any:
+        self._town.asked_cluster(request)
         return await self._adapter.ask(request, timeout_s=timeout_s)
 
 

@@ -19,6 +19,9 @@ HOP_S_MAX = 0.003
 STALL_S_MAX = 40.0
 """Longer than most questions are waited for."""
 
+DIAL_S_MAX = 5.0
+"""What an attempt to reach somebody takes where there is no way."""
+
 
 class Network:
     """One for the whole town. What it has begun to carry arrives, even if its sender is gone."""
@@ -30,6 +33,30 @@ class Network:
         self._last_arrival: dict[object, float] = {}
         self._goes_on: dict[object, asyncio.Event] = {}
         """Of each connection that holds a request up."""
+        self._is_there = asyncio.Event()
+        self._is_there.set()
+        self._undelivered: list[tuple[object, Callable[[], None]]] = []
+
+    # --- the autoscaler's own network ------------------------------------------------------
+
+    @property
+    def is_away(self) -> bool:
+        """Nobody reaches the autoscaler, and it reaches nobody; all others are well."""
+        return not self._is_there.is_set()
+
+    def go_away(self) -> None:
+        self._is_there.clear()
+
+    def come_back(self) -> None:
+        self._is_there.set()
+        undelivered, self._undelivered = self._undelivered, []
+        for connection, take in undelivered:
+            self.deliver(connection, take)
+
+    async def until_there(self) -> None:
+        await self._is_there.wait()
+
+    # --- messages --------------------------------------------------------------------------
 
     async def ask(
         self,
@@ -44,6 +71,9 @@ class Network:
 
         On one ``connection`` nothing overtakes what was asked before it.
         """
+        if self.is_away:
+            await asyncio.sleep(min(timeout_s, DIAL_S_MAX))
+            raise Unavailable("there is no way (cut_off)")
         if connection in self._goes_on:
             self._goes_on[connection].set()
         dice, weather = self._random.random(), self.weather
@@ -63,6 +93,9 @@ class Network:
 
     def deliver(self, connection: object, take: Callable[[], None]) -> None:
         """An event: in the order of the calls for one connection, perhaps twice."""
+        if self.is_away:
+            self._undelivered.append((connection, take))
+            return
         self._at_its_turn(connection, take)
         if self._random.random() < self.weather.duplicate_event:
             self._at_its_turn(connection, take)

@@ -19,6 +19,9 @@ from torpor_autoscaler.desk import SESSIONS_S_MAX, SWITCHOVER_S_MAX
 LEAVE_S = 30.0
 """For which most agents go on when they are told to end."""
 
+CUT_OFF_S_MAX = 40.0
+"""Longer than an agent's silence is borne where it speaks against it."""
+
 STOP_S_MAX = 40.0
 """More than twice as long as the answer to a stop is waited for."""
 
@@ -49,6 +52,7 @@ class Storm:
             (weather.change_role_s, self._change_role),
             (weather.switchover_s, self._switch_over),
             (weather.drain_s, self._drain),
+            (weather.cut_off_s, self._cut_off),
             (weather.forget_history_s, self._forget_history),
         ]
         for mean_s, blow in blows:
@@ -62,6 +66,7 @@ class Storm:
         for outcome in await asyncio.gather(*self._tasks, return_exceptions=True):
             if isinstance(outcome, Exception):
                 raise outcome
+        self._town.network.come_back()
         self._town.partitioned.clear()
         self._town.cluster.unfenceable.clear()
         for volume in self._town.cluster.volumes.values():
@@ -115,6 +120,9 @@ class Storm:
         await asyncio.sleep(self._random.expovariate(1 / 10.0))
         self._town.partitioned.discard(agent.compute)
         self._town.cluster.unfenceable.discard(agent.compute)
+
+    async def _cut_off(self) -> None:
+        await self._town.cut_off(self._random.uniform(1.0, CUT_OFF_S_MAX))
 
     async def _restart_autoscaler(self) -> None:
         await self._town.restart_autoscaler(self._random.expovariate(1 / 0.5))

@@ -9,12 +9,14 @@ from random import Random
 from typing import Any, TypeVar
 
 from simulation.network import Network
+from simulation.words import Words
 from support.fakes.agent import FakeAgent
 from support.fakes.cluster import FakeCluster
 from support.fakes.proxy import FakeProxy
 from torpor_api import messages as m
 from torpor_api.failures import Unavailable
 from torpor_api.resource import Endpoint
+from torpor_autoscaler.core.database import AT_REST
 from torpor_autoscaler.main import Autoscaler
 from torpor_autoscaler.settings import Settings
 
@@ -76,11 +78,14 @@ class Life:
         return self.registered.get(proxy.name) is proxy
 
     def hear(self, connection: object, take: Callable[[], None]) -> None:
-        """An event for this life, in its turn."""
+        """An event for this life, in its turn. What it misses the cluster tells it later."""
+        if self._network.is_away and connection != "cluster":
+            return
         self._network.deliver((self, connection), lambda: None if self.ended.is_set() else take())
 
     async def ask(self, request: m.Request[ReplyT], *, timeout_s: float) -> ReplyT:
         """The cluster's port."""
+        self._town.asked_cluster(request)
         answer: ReplyT = await self._network.ask(
             self._town.cluster.answer, request, timeout_s=timeout_s
         )
@@ -92,7 +97,12 @@ class Life:
             await asyncio.sleep(0.001 if agent is None else min(timeout_s, 5.0))
             raise Unavailable(f"nobody answers at {info.address}")
         self._town.asked_agent(agent, request)
-        return await self._network.ask(agent.answer, request, timeout_s=timeout_s, lost=agent.gone)
+        with self._town.words.order(info.compute, request):
+            answer = await self._network.ask(
+                agent.answer, request, timeout_s=timeout_s, lost=agent.gone
+            )
+        self._town.words.heard(info.compute)
+        return answer
 
     async def ask_proxies(self, request: m.Request[Any], timeout_s: float) -> dict[str, Any]:
         """What each answers, or why it does not."""
@@ -139,6 +149,7 @@ class Life:
 
     async def _wake(self, request: m.Wake) -> m.Awake:
         asked_at = self._town.clock.now()
+        self._town.words.proxies.add((request.name, request.lost_epoch))
         try:
             return await self.autoscaler.desk.wake(request)
         finally:
@@ -206,6 +217,9 @@ class Town:
         self.overdue = 0
         """Those that still served somebody when their time was up."""
         self.lives = 1
+        self.words = Words(self.clock.now)
+        self.ended_for_nothing: list[str] = []
+        """Computes that served, and that somebody was asked to end without one of these words."""
         self.life = self.new_life()
 
     def new_life(self) -> Life:
@@ -218,8 +232,33 @@ class Town:
         await self.life.end()
         await asyncio.sleep(down_s)
         self.lives += 1
+        self.words = Words(self.clock.now)
         self.life = self.new_life()
         self.life.begin()
+
+    async def cut_off(self, for_s: float) -> None:
+        """The autoscaler's network is away: it loses every connection, and so does nobody else."""
+        life = self.life
+        self.network.go_away()
+        for name in list(life.registered):
+            del life.registered[name]
+            life.autoscaler.desk.proxy_hung_up(name)
+        for compute in list(self.cluster.agents):
+            life.autoscaler.fleet.agent_unheard(compute)
+        await asyncio.sleep(for_s)
+        self.network.come_back()
+
+    def asked_cluster(self, request: m.Request[Any]) -> None:
+        """To end a compute there has to be a word, of somebody, that it does not serve."""
+        if not isinstance(request, m.ConfirmGone):
+            return
+        agent, named = self.cluster.agents.get(request.compute), request.database
+        record = self.cluster.resources[named].status
+        is_claimed = record.compute == request.compute and record.phase not in AT_REST
+        if agent is None or not agent.is_serving or agent.is_leaving or not is_claimed:
+            return
+        if not self.words.speak_against(named, record.epoch, request.compute):
+            self.ended_for_nothing.append(f"{request.compute} of {named}, epoch {record.epoch}")
 
     def add_proxy(self, name: str) -> FakeProxy:
         """A new process: its sessions are new ones, too."""
