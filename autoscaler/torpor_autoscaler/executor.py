@@ -27,6 +27,7 @@ from torpor_autoscaler.core.actions import (
     AskProxies,
     CallProxies,
     Effect,
+    GaveWay,
     Note,
     Together,
     Wait,
@@ -95,6 +96,8 @@ class Executor:
         self._proxies = proxies
         self._clock = clock
         self._entries: dict[str, Entry] = {}
+        self._given_up: set[asyncio.Task[None]] = set()
+        """Actions of which nobody waits for the outcome any more."""
         self._deadlines = Deadlines(clock.now, self._reached)
         self.after_step: Callable[[Entry], None] = lambda _: None
         """Called whenever a database has taken a step; for what all databases share."""
@@ -119,6 +122,7 @@ class Executor:
         """Stop in the middle of everything; the next autoscaler brings all of it to a truth."""
         self._deadlines.close()
         tasks = [entry.task for entry in self._entries.values() if entry.task is not None]
+        tasks += self._given_up
         self._entries.clear()
         for task in tasks:
             task.cancel()
@@ -136,8 +140,19 @@ class Executor:
         with self._guarded(entry):
             self._carry_out_effects(entry)
             lifecycle = entry.lifecycle
-            if entry.task is None and lifecycle is not None and isinstance(lifecycle.action, Wait):
+            if lifecycle is None:
+                return
+            if entry.task is None and isinstance(lifecycle.action, Wait):
                 self._go_on(entry, None)
+            elif entry.task is not None and lifecycle.gives_way:
+                self._give_up(entry.task)
+                entry.task = None
+                self._go_on(entry, GaveWay("somebody waits for the database"))
+
+    def _give_up(self, task: asyncio.Task[None]) -> None:
+        task.cancel()
+        self._given_up.add(task)
+        task.add_done_callback(self._given_up.discard)
 
     def _reached(self, name: str) -> None:
         self.tick()
@@ -173,8 +188,9 @@ class Executor:
 
     async def _outcome(self, action: Action[Any]) -> object:
         match action:
-            case AskCluster(request):
-                return await self._cluster.ask(request, timeout_s=_patience_s(request))
+            case AskCluster(request, can_wait):
+                patience_s = _patience_s(request)
+                return await self._cluster.ask(request, timeout_s=patience_s, can_wait=can_wait)
             case AskAgent(agent, request):
                 return await self._agents.ask(agent, request, timeout_s=_patience_s(request))
             case AskProxies(request):
@@ -243,7 +259,7 @@ class Executor:
 
     def _start_over(self, entry: Entry) -> None:
         if entry.task is not None:
-            entry.task.cancel()
+            self._give_up(entry.task)
             entry.task = None
         _answer_everybody(entry, Unavailable("internal error; see the log of the autoscaler"))
         entry.database = Database(entry.database.resource, entry.database.facts, self._world)

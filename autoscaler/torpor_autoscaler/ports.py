@@ -54,7 +54,11 @@ AgentEvent: TypeAlias = PostgresLost | PostgresBack | LoginFactsChanged | AgentL
 class Cluster(Protocol):
     """The resource store, the processes, the fencer."""
 
-    async def ask(self, request: Request[ReplyT], *, timeout_s: float) -> ReplyT: ...
+    async def ask(
+        self, request: Request[ReplyT], *, timeout_s: float, can_wait: bool = False
+    ) -> ReplyT:
+        """``can_wait``: few of these are under way at a time, so that no other question stands
+        behind them; the wait for its turn is not a part of the time limit."""
 
 
 class Agents(Protocol):

@@ -219,9 +219,11 @@ class KubeLife(Life):
         await self._adapter.close()
         await super().end()
 
-    async def ask(self, request: m.Request[Any], *, timeout_s: float) -> Any:
+    async def ask(
+        self, request: m.Request[Any], *, timeout_s: float, can_wait: bool = False
+    ) -> Any:
         self._town.asked_cluster(request)
-        return await self._adapter.ask(request, timeout_s=timeout_s)
+        return await self._adapter.ask(request, timeout_s=timeout_s, can_wait=can_wait)
 
 
 class KubeTown(Town):

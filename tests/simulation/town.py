@@ -83,7 +83,9 @@ class Life:
             return
         self._network.deliver((self, connection), lambda: None if self.ended.is_set() else take())
 
-    async def ask(self, request: m.Request[ReplyT], *, timeout_s: float) -> ReplyT:
+    async def ask(
+        self, request: m.Request[ReplyT], *, timeout_s: float, can_wait: bool = False
+    ) -> ReplyT:
         """The cluster's port."""
         self._town.asked_cluster(request)
         answer: ReplyT = await self._network.ask(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,9 +17,9 @@ ReplyT = TypeVar("ReplyT", bound=m.Message)
 WATCH_S_MAX = 30.0
 """For the list of all databases; 10,000 take about a second."""
 
-FACTS_ASKED_MAX = 64
-"""Questions for login facts at a time: at the start there is one per database, and claims must not
-stand in line behind them."""
+LANES = 64
+"""Questions that can wait, at a time: at the start there is one for login facts per database, and
+claims must not stand in line behind them."""
 
 
 class ChannelCluster:
@@ -28,7 +28,7 @@ class ChannelCluster:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._link: Link | None = None
-        self._may_ask_facts = asyncio.Semaphore(FACTS_ASKED_MAX)
+        self._turns = asyncio.Semaphore(LANES)
 
     async def start(self, fleet: ClusterFacts) -> None:
         """Answered when the fleet knows all resources and agents. Raises Unavailable."""
@@ -40,14 +40,12 @@ class ChannelCluster:
         if self._link is not None:
             await self._link.close()
 
-    async def ask(self, request: m.Request[ReplyT], *, timeout_s: float) -> ReplyT:
+    async def ask(
+        self, request: m.Request[ReplyT], *, timeout_s: float, can_wait: bool = False
+    ) -> ReplyT:
         assert self._link is not None
-        async with self._turn(request):
+        async with self._turns if can_wait else nullcontext():
             return await self._link.ask(request, timeout_s=timeout_s)
-
-    def _turn(self, request: m.Message) -> AbstractAsyncContextManager[None]:
-        asks_facts = isinstance(request, m.FetchLoginFacts)
-        return self._may_ask_facts if asks_facts else nullcontext()
 
 
 async def _greet(peer: Peer, fleet: ClusterFacts) -> None:

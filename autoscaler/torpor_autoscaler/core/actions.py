@@ -36,6 +36,10 @@ class NotAsked(Unavailable):
     """
 
 
+class GaveWay(Unavailable):
+    """Given up for something more urgent. Whether it had been asked is not known."""
+
+
 class Replaced(Unavailable):
     """At its address is another compute: nothing of the one that was to be asked is there."""
 
@@ -49,6 +53,9 @@ class Action(Generic[ResultT]):
 @dataclass(frozen=True, slots=True)
 class AskCluster(Action[ReplyT]):
     request: Request[ReplyT]
+    can_wait: bool = False
+    """It stands in line behind what others ask, and is given up when somebody waits for what comes
+    next: then GaveWay is thrown in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from torpor_api.failures import Busy, Failure, StaleEpoch
 from torpor_api.messages import ApplySpec, FetchLoginFacts, FetchVerifiers, StoreLoginFacts
 from torpor_api.phases import Phase
 from torpor_autoscaler.core import leaving, listening, outcomes, resizing, status
-from torpor_autoscaler.core.actions import AskAgent, AskCluster, Plan, Wait, ask
+from torpor_autoscaler.core.actions import AskAgent, AskCluster, GaveWay, Plan, Wait, ask
 from torpor_autoscaler.core.database import Database, Run
 from torpor_autoscaler.core.idle import Decision
 from torpor_autoscaler.core.reasons import Weight
@@ -72,8 +72,11 @@ def store_facts(database: Database, epoch: int) -> Plan[None]:
 def fetch_facts(database: Database) -> Plan[None]:
     """What the cluster says of who may log in; what an agent says meanwhile is newer."""
     generation = database.resource.metadata.generation
+    request = FetchLoginFacts(name=database.name)
     try:
-        reply = yield from ask(AskCluster(FetchLoginFacts(name=database.name)))
+        reply = yield from ask(AskCluster(request, can_wait=not database.is_pressed))
+    except GaveWay:
+        return  # Asked again at once, in nobody's line.
     except Failure as failure:
         database.facts_retry_at = database.world.now + database.world.limits.retry_s_max
         outcomes.note(database, "facts_unknown", failure.message)

@@ -287,6 +287,11 @@ class Database:
         return found
 
     @property
+    def is_pressed(self) -> bool:
+        """Somebody waits for what is done next: nothing of it stands in line."""
+        return bool(self.waiters or self.wishes) or self.must_return
+
+    @property
     def wants_compute(self) -> bool:
         return bool(self.waiters) or self.is_kept or self.must_return
 

@@ -15,7 +15,7 @@ from typing import Any
 from torpor_api.failures import Failure, Unavailable
 from torpor_api.phases import Phase
 from torpor_autoscaler.core import outcomes, status
-from torpor_autoscaler.core.actions import Action, AskAgent, Plan, Wait, ask
+from torpor_autoscaler.core.actions import Action, AskAgent, AskCluster, GaveWay, Plan, Wait, ask
 from torpor_autoscaler.core.awake import fetch_facts, stay_awake, store_facts
 from torpor_autoscaler.core.database import AT_REST, Database
 from torpor_autoscaler.core.limits import backoff_s
@@ -37,6 +37,12 @@ class Lifecycle:
         self.database = database
         self._plan = live(database)
         self.action: Action[Any] = next(self._plan)
+
+    @property
+    def gives_way(self) -> bool:
+        """Somebody waits for what comes behind the present action, and that can wait."""
+        is_patient = isinstance(self.action, AskCluster) and self.action.can_wait
+        return is_patient and self.database.is_pressed
 
     def proceed(self, outcome: object) -> Action[Any]:
         """The next action, after the result or the Failure of the last one."""
@@ -81,7 +87,7 @@ def _step(database: Database) -> Plan[None]:
     elif database.reserved is not None:
         yield from give_back(database)
     elif status.is_rest_untold(database):
-        yield from write(database, phase, database.status.epoch, database.status.compute)
+        yield from _tell_of_rest(database)
     else:
         yield from ask(Wait(database.next_facts_at))
 
@@ -91,6 +97,15 @@ def _lay_down(database: Database) -> Plan[None]:
     if database.has_unstored_facts:
         yield from store_facts(database, database.status.epoch)
     yield from lay_down(database)
+
+
+def _tell_of_rest(database: Database) -> Plan[None]:
+    """For people who wait for its condition; nobody's wake stands behind that."""
+    record = database.status
+    try:
+        yield from write(database, record.phase, record.epoch, record.compute, can_wait=True)
+    except GaveWay:
+        return
 
 
 def _resume_in_time(database: Database, now: float) -> Plan[None]:

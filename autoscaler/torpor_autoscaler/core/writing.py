@@ -7,7 +7,7 @@ from torpor_api.messages import GetResource, WriteStatus
 from torpor_api.phases import Phase, may_follow
 from torpor_api.resource import DatabaseStatus
 from torpor_autoscaler.core import facts, status
-from torpor_autoscaler.core.actions import AskCluster, Plan, ask
+from torpor_autoscaler.core.actions import AskCluster, GaveWay, Plan, ask
 from torpor_autoscaler.core.database import Database
 
 TRIES_MAX = 5
@@ -17,7 +17,14 @@ Identity = tuple[Phase, int, str | None]
 """What a claim is about; a changed spec or label is no reason to decide again."""
 
 
-def write(database: Database, phase: Phase, epoch: int, compute: str | None) -> Plan[None]:
+def write(
+    database: Database,
+    phase: Phase,
+    epoch: int,
+    compute: str | None,
+    *,
+    can_wait: bool = False,
+) -> Plan[None]:
     """Store this phase, epoch and compute.
 
     Raises Conflict where somebody else has changed these in between, or keeps on writing. Another
@@ -28,8 +35,10 @@ def write(database: Database, phase: Phase, epoch: int, compute: str | None) -> 
     lost: Conflict | None = None
     for _ in range(TRIES_MAX):
         try:
-            yield from _write_once(database, phase, epoch, compute)
+            yield from _write_once(database, phase, epoch, compute, can_wait=can_wait)
             return
+        except GaveWay:
+            raise
         except Failure as failure:
             yield from read(database)
             found = _identity(database.status)
@@ -49,14 +58,16 @@ def read(database: Database) -> Plan[None]:
     facts.observe(database, stored.resource)
 
 
-def _write_once(database: Database, phase: Phase, epoch: int, compute: str | None) -> Plan[None]:
+def _write_once(
+    database: Database, phase: Phase, epoch: int, compute: str | None, *, can_wait: bool
+) -> Plan[None]:
     wish = status.rendered(database, phase, epoch, compute)
     request = WriteStatus(
         name=database.name,
         resource_version=database.resource.metadata.resource_version,
         status=wish,
     )
-    stored = yield from ask(AskCluster(request))
+    stored = yield from ask(AskCluster(request, can_wait))
     facts.observe(database, stored.resource)
 
 

@@ -26,6 +26,7 @@ from torpor_autoscaler.core.actions import (
     AskProxies,
     CallProxies,
     Effect,
+    GaveWay,
     Note,
     Together,
     Wait,
@@ -122,6 +123,8 @@ class Story:
         change(self.database, *args)
         if isinstance(self.action, Wait):
             self._proceed(None)
+        elif self.lifecycle.gives_way:
+            self._proceed(GaveWay("somebody waits for the database"))
         else:
             self._drain()
         return self
@@ -168,7 +171,7 @@ class Story:
     def request(self) -> m.Message | None:
         """What is asked at this moment."""
         match self.action:
-            case AskCluster(request) | AskAgent(_, request):
+            case AskCluster(request, _) | AskAgent(_, request):
                 return request
             case AskProxies(request) | CallProxies(request):
                 return request

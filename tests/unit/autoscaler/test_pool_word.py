@@ -24,7 +24,7 @@ class SlowCluster:
         self.may_answer = asyncio.Event()
         self._refusals = refusals
 
-    async def ask(self, request: Any, *, timeout_s: float) -> Any:
+    async def ask(self, request: Any, *, timeout_s: float, can_wait: bool = False) -> Any:
         self.words.append(request)
         await self.may_answer.wait()
         if self._refusals:

@@ -8,6 +8,7 @@ from torpor_api.failures import Conflict, Failure, Unavailable
 from torpor_api.messages import FetchLoginFacts, StartCompute, WriteStatus
 from torpor_api.phases import Phase
 from torpor_api.resource import Condition, DatabaseStatus
+from torpor_autoscaler.core.actions import AskCluster
 from unit.autoscaler.story import Story
 
 
@@ -72,3 +73,42 @@ def test_one_that_failed_before_our_start_keeps_its_reason() -> None:
     story = Story(failed, tells_of_rest=True)
     story.change(idleTimeout="20s").rest()
     assert ready(story) == reason and story.written == []
+
+
+def test_whoever_wakes_it_meanwhile_does_not_stand_behind_that() -> None:
+    story = Story(tells_of_rest=True)
+    facts = story.action
+    assert isinstance(facts, AskCluster) and isinstance(facts.request, FetchLoginFacts)
+    assert facts.can_wait
+    story.answer()
+    rest = story.action
+    assert isinstance(rest, AskCluster) and isinstance(rest.request, WriteStatus)
+    assert rest.can_wait
+    story.wake()
+    story.until(StartCompute)
+    assert story.written[0].phase is Phase.RESUMING
+
+
+def test_a_word_of_rest_that_was_written_after_all_is_no_hindrance_to_a_claim() -> None:
+    story = Story(tells_of_rest=True)
+    story.until(WriteStatus)
+    story.touch()  # It has reached the record, and nobody has heard of it.
+    story.wake()
+    story.until(StartCompute)
+    assert story.record.status.epoch == 1
+
+
+def test_whoever_wakes_it_before_its_facts_are_known_waits_for_them_in_no_line() -> None:
+    story = Story(tells_of_rest=True)
+    story.wake()
+    again = story.action
+    assert isinstance(again, AskCluster) and isinstance(again.request, FetchLoginFacts)
+    assert not again.can_wait
+    story.until(StartCompute)
+    assert story.database.facts.roles
+
+
+def test_a_database_that_nobody_wants_gives_way_to_nobody() -> None:
+    story = Story(tells_of_rest=True)
+    story.fact(lambda database: None)
+    assert story.asks(FetchLoginFacts) and len(story.all(FetchLoginFacts)) == 1

@@ -58,25 +58,16 @@ class KubernetesCluster:
         await self._databases.close()
         await self._computes.close()
 
-    async def ask(self, request: m.Request[ReplyT], *, timeout_s: float) -> ReplyT:
-        async with self._lanes.turn() if self._can_wait(request) else nullcontext():
+    async def ask(
+        self, request: m.Request[ReplyT], *, timeout_s: float, can_wait: bool = False
+    ) -> ReplyT:
+        async with self._lanes.turn() if can_wait else nullcontext():
             try:
                 async with asyncio.timeout(timeout_s):
                     return cast(ReplyT, await self._answer(request))
             except TimeoutError:
                 asked = type(request).__name__
                 raise Unavailable(f"no answer to {asked} from the API server in time") from None
-
-    def _can_wait(self, request: m.Message) -> bool:
-        """Nobody's wake or sleep depends on it."""
-        match request:
-            case m.FetchLoginFacts():
-                return True
-            case m.WriteStatus(name=name, status=status):
-                is_at_rest = status.phase is self._databases.phase_of(name) is Phase.SUSPENDED
-                return is_at_rest and not status.awaits_compute
-            case _:
-                return False
 
     async def _answer(self, request: m.Request[Any]) -> m.Message:
         match request:

@@ -142,11 +142,6 @@ class Databases:
         """As last heard; asked for where nothing was heard yet. Raises NotFound."""
         return self._known.get(name) or await self.get(name)
 
-    def phase_of(self, name: str) -> Phase | None:
-        """As last heard."""
-        known = self._known.get(name)
-        return None if known is None or known.resource is None else known.resource.status.phase
-
     async def write_status(self, asked: WriteStatus) -> ServerlessDatabase:
         """Raises Conflict, StaleEpoch, and NotFound for a claim of what was deleted."""
         known = await self.find(asked.name)
