@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any, cast
 
 from support.kube_people import ENDED
+from torpor_api.messages import AgentInfo
 from torpor_autoscaler.adapters.kubernetes.computes import Computes
 from torpor_autoscaler.adapters.kubernetes.pods import compute_from
+from torpor_autoscaler.ports import ClusterFacts
 from torpor_kube.kinds import POD, Kind
 from torpor_kube.names import (
     DATABASE_LABEL,
@@ -16,7 +19,7 @@ from torpor_kube.names import (
     POOL_LABEL,
     POSTGRES_VERSION_LABEL,
 )
-from torpor_kube.port import Kube
+from torpor_kube.port import Change, ChangeType, Kube, Page
 
 
 def pod(ip: str = "10.0.0.7", ready: str = "True", **metadata: Any) -> dict[str, Any]:
@@ -72,6 +75,20 @@ class QuickNode:
 
     def __init__(self) -> None:
         self.computes = Computes(cast(Kube, self), "torpor-system")
+        self.told: list[AgentInfo] = []
+
+    def agent_changed(self, agent: AgentInfo) -> None:
+        self.told.append(agent)
+
+    async def page(self, *_: Any, **__: Any) -> Page:
+        return Page([], "1")
+
+    def agents_listed(self, agents: Iterable[AgentInfo]) -> None:
+        """There were none at first."""
+
+    async def changes(self, *_: Any, **__: Any) -> AsyncGenerator[Change, None]:
+        await asyncio.Event().wait()
+        yield Change(ChangeType.BOOKMARK, {})
 
     async def get(self, kind: Kind, name: str, namespace: str = "") -> dict[str, Any]:
         found = pod(ip="", ready="False")
@@ -88,4 +105,7 @@ class QuickNode:
 async def test_a_word_that_has_come_is_not_waited_for() -> None:
     node = QuickNode()
     async with asyncio.timeout(5.0):
+        node.computes.start(cast(ClusterFacts, node))
         await node.computes.make_gone("compute-default-x", "shop", "")
+        await node.computes.close()
+    assert node.told[-1].is_gone
