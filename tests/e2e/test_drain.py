@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from time import monotonic
 
 import psycopg
 import pytest
 
-from e2e import kubectl, node
-from e2e.computes import delete, end_of, evict, has_moved, pod_of, somebody_is_warm
+from e2e import kubectl
+from e2e.cluster import NAMESPACE
+from e2e.computes import (
+    SEEN_FINALIZER,
+    delete,
+    draining,
+    end_of,
+    evict,
+    has_moved,
+    kept_to_be_seen,
+    pod_of,
+    somebody_is_warm,
+)
 from e2e.database import Database
 from e2e.held import held_by_asyncpg, held_by_psycopg, is_held, is_held_by_asyncpg
 from e2e.kubectl import WAIT_SECONDS_MAX, Json, until
@@ -27,13 +39,26 @@ async def test_idle_sessions_do_not_notice_an_eviction(database: Database) -> No
         async with held_by_asyncpg(database) as (other, statement):
             await asyncio.to_thread(somebody_is_warm)
             before, epoch = pod_of(database), database.epoch
-            evict(before)
-            await asyncio.to_thread(has_moved, database, before)
-            is_held(client)
-            await is_held_by_asyncpg(other, statement)
+            with kept_to_be_seen(before):
+                evict(before)
+                await asyncio.to_thread(has_moved, database, before)
+                is_held(client)
+                await is_held_by_asyncpg(other, statement)
+                await asyncio.to_thread(_has_ended_in_good_order, before)
     assert database.epoch == epoch + 1
     assert database.status["lastSwitchover"]["epoch"] == epoch + 1
-    until(lambda: end_of(before).get("exitCode") == 0, "its pod has ended in good order")
+
+
+def _has_ended_in_good_order(pod: Json) -> None:
+    """Waits. Then its object stays only for the test's sake."""
+    name = pod["metadata"]["name"]
+    until(lambda: end_of(pod).get("exitCode") == 0, f"{name} has ended with status 0")
+
+    def is_let_go() -> bool:
+        finalizers: list[str] = kubectl.get("pod", name, NAMESPACE)["metadata"]["finalizers"]
+        return finalizers == [SEEN_FINALIZER]
+
+    until(is_let_go, f"{name} is let go")
 
 
 def test_a_pod_that_is_deleted_with_grace_is_the_same(database: Database) -> None:
@@ -52,33 +77,27 @@ def test_a_drain_waits_for_a_transaction_which_holds_nobody_else_up(database: Da
         busy.execute("create table kept (n int)")
         somebody_is_warm()
         before = pod_of(database)
-        with busy.transaction():
-            busy.execute("insert into kept values (1)")
-            try:
-                _drain(before)
+        with contextlib.ExitStack() as ending:
+            with busy.transaction():
+                busy.execute("insert into kept values (1)")
+                drain = ending.enter_context(draining(before))
+                until(lambda: _is_deleted(before), "it is evicted")
                 for _ in range(10):
                     began = monotonic()
                     is_held(client)
                     assert monotonic() - began < PAUSE_SECONDS_MAX
                     busy.execute("select pg_sleep(0.5)")
-            finally:
-                kubectl.kubectl("uncordon", node.name())
-            assert pod_of(database)["metadata"]["name"] == before["metadata"]["name"]
+                assert pod_of(database)["metadata"]["name"] == before["metadata"]["name"]
+                assert drain.poll() is None, "the drain waits for the transaction"
+            words, _ = drain.communicate(timeout=WAIT_SECONDS_MAX)
+            assert drain.returncode == 0, words
         has_moved(database, before)
         assert busy.execute("select n from kept").fetchall() == [(1,)]
         is_held(client)
 
 
-def _drain(pod: Json) -> None:
-    """Of this one pod, as ``kubectl drain`` does it; and no longer than until it is asked for: the
-    object stays for a while after its end."""
-    labels = pod["metadata"]["labels"]
-    words = ("torpor.dev/database", "torpor.dev/database-namespace")
-    chosen = ",".join(f"{word}={labels[word]}" for word in words)
-    drain = ("drain", node.name(), f"--pod-selector={chosen}", "--timeout=2s")
-    options = ("--ignore-daemonsets", "--delete-emptydir-data", "--force")
-    with pytest.raises(kubectl.KubectlFailed, match="deadline exceeded"):
-        kubectl.kubectl(*drain, *options)
+def _is_deleted(pod: Json) -> bool:
+    return "deletionTimestamp" in kubectl.get("pod", pod["metadata"]["name"], NAMESPACE)["metadata"]
 
 
 def test_a_transaction_that_takes_longer_is_ended_and_nobody_else_is(database: Database) -> None:
@@ -86,17 +105,18 @@ def test_a_transaction_that_takes_longer_is_ended_and_nobody_else_is(database: D
         busy.execute("create table kept (n int)")
         somebody_is_warm()
         before, began = pod_of(database), monotonic()
-        with pytest.raises(psycopg.OperationalError), busy.transaction():
-            busy.execute("insert into kept values (1)")
-            evict(before)
-            while monotonic() < began + WAIT_SECONDS_MAX:
-                busy.execute("select pg_sleep(0.5)")
-        assert monotonic() - began > LEAVE_SECONDS / 2
-        is_held(client)
-        has_moved(database, before)
+        with kept_to_be_seen(before):
+            with pytest.raises(psycopg.OperationalError), busy.transaction():
+                busy.execute("insert into kept values (1)")
+                evict(before)
+                while monotonic() < began + WAIT_SECONDS_MAX:
+                    busy.execute("select pg_sleep(0.5)")
+            assert monotonic() - began > LEAVE_SECONDS / 2
+            is_held(client)
+            has_moved(database, before)
+            _has_ended_in_good_order(before)
         assert client.execute("select n from kept").fetchall() == []
     assert database.status["lastSwitchover"]["epoch"] == database.epoch
-    until(lambda: end_of(before).get("exitCode") == 0, "its pod has ended in good order")
 
 
 async def test_a_listener_hears_what_is_notified_after_a_move(database: Database) -> None:

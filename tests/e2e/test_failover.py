@@ -11,7 +11,14 @@ import psycopg
 import pytest
 
 from e2e import node
-from e2e.computes import delete, end_of, has_moved, pod_of, somebody_is_warm
+from e2e.computes import (
+    delete,
+    end_of,
+    has_moved,
+    kept_to_be_seen,
+    pod_of,
+    somebody_is_warm,
+)
 from e2e.database import Database
 from e2e.held import held_by_asyncpg, held_by_psycopg, is_held, is_held_by_asyncpg
 from e2e.kubectl import until
@@ -29,10 +36,11 @@ async def test_idle_sessions_outlive_a_pod_that_is_deleted_without_grace(
         async with held_by_asyncpg(database) as (other, statement):
             await asyncio.to_thread(_settled)
             before, epoch = pod_of(database), database.epoch
-            delete(before, "--grace-period=0", "--force")
-            await asyncio.to_thread(has_moved, database, before)
-            # A second may be enough to give the data back; else it is the kubelet who says so.
-            assert _has_released(database) or end_of(before)
+            with kept_to_be_seen(before):
+                delete(before, "--grace-period=0", "--force")
+                await asyncio.to_thread(has_moved, database, before)
+                # A second may be enough to give the data back; else it is the kubelet who says so.
+                assert _has_released(database) or end_of(before)
             is_held(client)
             await is_held_by_asyncpg(other, statement)
         assert client.execute("select answer from kept").fetchone() == (42,)
@@ -46,9 +54,10 @@ async def test_idle_sessions_outlive_an_agent_that_is_killed(database: Database)
         async with held_by_asyncpg(database) as (other, statement):
             await asyncio.to_thread(_settled)
             before, epoch = pod_of(database), database.epoch
-            os.kill(node.agent_of(before), signal.SIGKILL)
-            await asyncio.to_thread(has_moved, database, before)
-            assert end_of(before)["exitCode"] == 128 + signal.SIGKILL
+            with kept_to_be_seen(before):
+                os.kill(node.agent_of(before), signal.SIGKILL)
+                await asyncio.to_thread(has_moved, database, before)
+                assert end_of(before)["exitCode"] == 128 + signal.SIGKILL
             is_held(client)
             await is_held_by_asyncpg(other, statement)
         assert client.execute("select answer from kept").fetchone() == (42,)

@@ -19,7 +19,7 @@ import pytest
 
 from e2e import kubectl, node
 from e2e.cluster import NAMESPACE
-from e2e.computes import end_of, has_moved, pod_of
+from e2e.computes import end_of, has_moved, kept_to_be_seen, pod_of
 from e2e.conftest import MakeDatabase
 from e2e.database import KIND, Database
 from e2e.held import Sync, held_by_asyncpg, held_by_psycopg, is_held, is_held_by_asyncpg
@@ -75,6 +75,8 @@ async def test_nobody_takes_over_before_somebody_may(
         clients = [await stack.enter_async_context(held(database)) for database in databases]
         stack.enter_context(several_warm(len(databases)))
         before = [pod_of(database) for database in databases]
+        for pod in before:
+            stack.enter_context(kept_to_be_seen(pod))
         with contextlib.ExitStack() as island:
             island.enter_context(node.silent_kubelet())
             for pod in before:
