@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from typing import cast
 
@@ -12,7 +13,7 @@ from support.kube_people import provided
 from support.kube_world import SYSTEM, World, opened
 from torpor_api import messages as m
 from torpor_api.facts import LoginFacts, RoleFacts
-from torpor_api.failures import StaleEpoch, Unavailable
+from torpor_api.failures import DataDamaged, StaleEpoch, Unavailable
 from torpor_autoscaler.adapters.kubernetes.login_facts import FactsStore
 from torpor_autoscaler.adapters.kubernetes.secrets import facts_of
 from torpor_kube import names
@@ -50,6 +51,21 @@ async def test_facts_of_an_older_epoch_come_too_late(world: World) -> None:
     await world.write(stored.resource, epoch=2, observed_generation=1)
     await world.until(lambda: world.heard.resources["shop"].status.epoch == 2)
     assert (await world.ask(m.FetchLoginFacts(name="shop"))).facts == newer
+
+
+async def test_facts_that_nobody_can_read_are_said_to_be_damaged_and_the_next_replace_them(
+    world: World,
+) -> None:
+    await world.apply()
+    facts = LoginFacts(databases=("new",))
+    await world.ask(m.StoreLoginFacts(name="shop", epoch=2, facts=facts))
+    damage = {"data": {"facts.json": base64.b64encode(b"{").decode()}}
+    await world.kube.patch(SECRET, "login-facts-default.shop", SYSTEM, damage)
+    with pytest.raises(DataDamaged, match="login-facts"):
+        await world.ask(m.FetchLoginFacts(name="shop"))
+    await world.ask(m.StoreLoginFacts(name="shop", epoch=1, facts=facts))
+    stored = await world.kube.get(SECRET, "login-facts-default.shop", SYSTEM)
+    assert facts_of(stored) == (1, facts)
 
 
 async def test_a_password_that_changes_during_sleep_is_in_force_at_once(world: World) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from torpor_api.chain import Chain
-from torpor_api.failures import Busy, Failure, StaleEpoch
-from torpor_api.messages import ApplySpec, FetchLoginFacts, FetchVerifiers, StoreLoginFacts
+from torpor_api.failures import Busy, Failure
+from torpor_api.messages import ApplySpec, FetchVerifiers
 from torpor_api.phases import Phase
-from torpor_autoscaler.core import leaving, listening, outcomes, resizing, status
-from torpor_autoscaler.core.actions import AskAgent, AskCluster, GaveWay, Plan, Wait, ask
+from torpor_autoscaler.core import leaving, listening, login_facts, outcomes, resizing, status
+from torpor_autoscaler.core.actions import AskAgent, AskCluster, Plan, Wait, ask
 from torpor_autoscaler.core.database import Database, Run
 from torpor_autoscaler.core.idle import Decision
 from torpor_autoscaler.core.reasons import Weight
@@ -35,8 +35,8 @@ def stay_awake(database: Database, run: Run) -> Plan[None]:
     elif _is_record_due(database, run, now):
         yield from write(database, Phase.ACTIVE, run.epoch, run.agent.compute)
         database.noted_at = now
-    elif database.has_unstored_facts:
-        yield from store_facts(database, run.epoch)
+    elif login_facts.are_due(database):
+        yield from login_facts.store(database, run.epoch)
     elif _is_spec_due(database, now):
         yield from _apply_spec(database, run)
     elif run.is_up and resizing.is_due(database, run, now):
@@ -55,35 +55,6 @@ def _ask_after(database: Database, run: Run, now: float) -> Plan[None]:
     database.run = waiting
     database.put_in_doubt("Postgres has not come back yet")
     yield from verify(database, waiting)
-
-
-def store_facts(database: Database, epoch: int) -> Plan[None]:
-    """Keep what the agent exported. Older than what is stored: somebody newer has the database."""
-    facts = database.facts
-    request = StoreLoginFacts(name=database.name, epoch=epoch, facts=facts)
-    try:
-        yield from ask(AskCluster(request))
-    except StaleEpoch as failure:
-        outcomes.note(database, "facts_superseded", failure.message)
-    if database.facts is facts:
-        database.has_unstored_facts = database.has_stale_facts = False
-
-
-def fetch_facts(database: Database) -> Plan[None]:
-    """What the cluster says of who may log in; what an agent says meanwhile is newer."""
-    generation = database.resource.metadata.generation
-    request = FetchLoginFacts(name=database.name)
-    try:
-        reply = yield from ask(AskCluster(request, can_wait=not database.is_pressed))
-    except GaveWay:
-        return  # Asked again at once, in nobody's line.
-    except Failure as failure:
-        database.facts_retry_at = database.world.now + database.world.limits.retry_s_max
-        outcomes.note(database, "facts_unknown", failure.message)
-        return
-    if not database.has_unstored_facts:
-        database.facts = reply.facts
-    database.has_stale_facts = generation != database.resource.metadata.generation
 
 
 def _is_record_due(database: Database, run: Run, now: float) -> bool:

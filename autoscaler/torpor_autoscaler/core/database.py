@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from torpor_api.chain import Chain, Step
 from torpor_api.facts import Activity, LoginFacts
-from torpor_api.failures import Failure, Holder
+from torpor_api.failures import Failure, Holder, failure_of
 from torpor_api.messages import AgentInfo, ComputeAddress, StoragePlace
 from torpor_api.phases import Phase
 from torpor_api.resource import (
@@ -24,6 +24,9 @@ from torpor_api.sizes import Size, size_of
 from torpor_autoscaler.core import idle
 from torpor_autoscaler.core.actions import Effect
 from torpor_autoscaler.core.world import World
+
+FACTS_STORED = "LoginFactsStored"
+"""The condition that is False where the cluster does not have login facts as they are."""
 
 AT_REST = (Phase.SUSPENDED, Phase.FAILED)
 """Phases in which no compute serves the database."""
@@ -154,6 +157,16 @@ class HeldBack:
     """In a row."""
 
 
+@dataclass(frozen=True, slots=True)
+class Storing:
+    """How the last tries went to keep login facts in the cluster."""
+
+    failure: Failure | None = None
+    tries: int = 0
+    """That failed in a row."""
+    retry_at: float = float("-inf")
+
+
 @dataclass(slots=True, eq=False)
 class Database:
     """One database. Plans and facts change the fields; nobody else does."""
@@ -229,6 +242,7 @@ class Database:
     """No compute may have changed them since. A record that names one that has not released the
     data says that one may have: so this outlives the autoscaler."""
     has_unstored_facts: bool = False
+    storing: Storing = field(init=False)
     has_stale_facts: bool = True
     """What the cluster says is to be fetched: at first, and when the spec changes during sleep."""
     facts_retry_at: float = 0.0
@@ -245,7 +259,8 @@ class Database:
         self.last_resume = self.status.last_resume
         self.last_switchover = self.status.last_switchover
         self.chosen_cu = self.status.chosen_cu
-        self.facts_are_exact = self.status.compute is None
+        self.storing = self._found_unstored()
+        self.facts_are_exact = self.status.compute is None and self.storing.failure is None
 
     @property
     def name(self) -> str:
@@ -318,10 +333,27 @@ class Database:
             return Phase.SUSPENDING if self.is_suspending else Phase.ACTIVE
         return self.status.phase
 
+    def _found_unstored(self) -> Storing:
+        """As the record says it of the life before."""
+        for found in self.status.conditions:
+            if found.type == FACTS_STORED and found.status == "False":
+                failure = failure_of(found.reason, found.message)
+                return Storing(failure, self.world.limits.store_tries_max)
+        return Storing()
+
+    @property
+    def unstored_because(self) -> Failure | None:
+        """Why the cluster does not have who may log in as it is, and will not in a moment."""
+        failure, tries = self.storing.failure, self.storing.tries
+        is_over_soon = tries < self.world.limits.store_tries_max
+        return None if failure is not None and failure.retryable and is_over_soon else failure
+
     @property
     def next_facts_at(self) -> float | None:
-        """When login facts are to be asked for again, if at all."""
-        return self.facts_retry_at if self.has_stale_facts else None
+        """When login facts are to be asked for again, or stored, if at all."""
+        moments = [self.facts_retry_at] if self.has_stale_facts else []
+        moments += [self.storing.retry_at] if self.has_unstored_facts else []
+        return min(moments, default=None)
 
     @property
     def is_up(self) -> bool:

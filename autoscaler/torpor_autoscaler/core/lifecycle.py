@@ -14,9 +14,9 @@ from typing import Any
 
 from torpor_api.failures import Failure, Unavailable
 from torpor_api.phases import Phase
-from torpor_autoscaler.core import outcomes, status
+from torpor_autoscaler.core import login_facts, outcomes, status
 from torpor_autoscaler.core.actions import Action, AskAgent, AskCluster, GaveWay, Plan, Wait, ask
-from torpor_autoscaler.core.awake import fetch_facts, stay_awake, store_facts
+from torpor_autoscaler.core.awake import stay_awake
 from torpor_autoscaler.core.database import AT_REST, Database
 from torpor_autoscaler.core.limits import backoff_s
 from torpor_autoscaler.core.resume import give_back, resume
@@ -73,7 +73,7 @@ def live(database: Database) -> Plan[None]:
 def _step(database: Database) -> Plan[None]:
     now, phase = database.world.now, database.status.phase
     if database.has_stale_facts and now >= database.facts_retry_at:
-        yield from fetch_facts(database)
+        yield from login_facts.fetch(database)
     elif database.run is not None:
         yield from stay_awake(database, database.run)
     elif database.is_unsettled:
@@ -86,6 +86,8 @@ def _step(database: Database) -> Plan[None]:
         yield from _lay_down(database)
     elif database.reserved is not None:
         yield from give_back(database)
+    elif login_facts.are_due(database):
+        yield from login_facts.store(database, database.status.epoch, can_wait=True)
     elif status.is_rest_untold(database):
         yield from _tell_of_rest(database)
     else:
@@ -93,10 +95,14 @@ def _step(database: Database) -> Plan[None]:
 
 
 def _lay_down(database: Database) -> Plan[None]:
-    """A suspend is complete only when what the agent exported is kept."""
-    if database.has_unstored_facts:
-        yield from store_facts(database, database.status.epoch)
-    yield from lay_down(database)
+    """A suspend is complete only when what the agent exported is kept, or the record will say that
+    it is not."""
+    if login_facts.are_due(database):
+        yield from login_facts.store(database, database.status.epoch)
+    elif database.has_unstored_facts and database.unstored_because is None:
+        yield from ask(Wait(database.storing.retry_at))
+    else:
+        yield from lay_down(database)
 
 
 def _tell_of_rest(database: Database) -> Plan[None]:
@@ -123,6 +129,8 @@ def _rest(database: Database) -> Plan[None]:
     if record.phase is not Phase.FAILED:
         yield from write(database, Phase.FAILED, record.epoch, record.compute)
         database.world.pool.unbind(database.name)
+    if login_facts.are_due(database):
+        yield from login_facts.store(database, record.epoch)
     moments = (database.trouble.retry_at if database.is_kept else None, database.next_facts_at)
     yield from ask(Wait(min((m for m in moments if m is not None), default=None)))
 

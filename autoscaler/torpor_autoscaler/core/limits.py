@@ -42,6 +42,11 @@ class Limits:
     has died is not waited for, because whoever started it says so."""
     silent_max: int = 3
     """When more than so many fall silent and no agent is heard, it is we who hear nobody."""
+    store_tries_max: int = 3
+    """To keep login facts in the cluster, before the record says that they are not kept. Until then
+    a suspend waits for it."""
+    facts_retry_s_max: float = 60.0
+    """Between two of these tries: each is up to a mebibyte, and may be refused for good."""
     start_s_max: float = 3700.0
     """How long an agent may be starting or stopping. Recovery replays all that was written since
     the last checkpoint; the agent gives up by itself after an hour, and says why."""

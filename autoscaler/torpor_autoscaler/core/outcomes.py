@@ -33,7 +33,7 @@ def learn(database: Database, facts: LoginFacts, *, are_exact: bool) -> None:
     ``are_exact``: nothing can have changed since that we would not hear of.
     """
     database.facts_are_exact = are_exact
-    if facts != database.facts:
+    if facts != database.facts or database.storing.failure is not None:
         database.facts = facts
         database.has_unstored_facts = True
 

@@ -6,7 +6,7 @@ from torpor_api.failures import Failure, NotFenced
 from torpor_api.phases import Phase
 from torpor_api.resource import Condition, DatabaseStatus
 from torpor_autoscaler.core import resizing
-from torpor_autoscaler.core.database import Database
+from torpor_autoscaler.core.database import FACTS_STORED, Database
 from torpor_autoscaler.core.outcomes import timestamp
 
 READY_MESSAGES = {
@@ -47,8 +47,10 @@ def rendered(database: Database, phase: Phase, epoch: int, compute: str | None) 
 def is_rest_untold(database: Database) -> bool:
     """It sleeps, and its record does not say that it is ready as its spec is now, where that is to
     be said; or it says that a compute is awaited, which nobody does any more. Not before it is
-    known who may log in: then proxies let its clients in."""
+    known who may log in: then proxies let its clients in. Or whether that is stored has changed."""
     generation = database.resource.metadata.generation
+    if database.status.phase is Phase.SUSPENDED and _is_unstored_untold(database):
+        return True
     if not database.world.tells_of_rest or database.has_stale_facts:
         return False
     if database.status.awaits_compute:
@@ -57,6 +59,11 @@ def is_rest_untold(database: Database) -> bool:
         condition.type == "Ready" and condition.observed_generation >= generation
         for condition in database.status.conditions
     )
+
+
+def _is_unstored_untold(database: Database) -> bool:
+    says_so = any(condition.type == FACTS_STORED for condition in database.status.conditions)
+    return says_so != (database.unstored_because is not None)
 
 
 def _why_awake(database: Database, phase: Phase) -> tuple[str, ...]:
@@ -70,12 +77,13 @@ def _why_awake(database: Database, phase: Phase) -> tuple[str, ...]:
 def _conditions(database: Database, phase: Phase) -> tuple[Condition, ...]:
     trouble = database.trouble.failure if database.trouble else None
     if database.run is None and isinstance(database.blocked_by, NotFenced):
-        return (_since(_unfenced(database.blocked_by), database),)
+        found = [_unfenced(database.blocked_by), *_unstored(database)]
+        return tuple(_since(each, database) for each in found)
     if phase is Phase.FAILED and trouble is None:
         return database.status.conditions  # Failed before our start: the reason stands there.
     is_moving = database.switching is not None and phase is not Phase.ACTIVE
     found = [_ready(phase, trouble, is_moving=is_moving)]
-    found += _sized(database)
+    found += _sized(database) + _unstored(database)
     if database.spec_failure is not None:
         found.append(_refused("SpecApplied", database.spec_failure))
     return tuple(_since(each, database) for each in found)
@@ -110,6 +118,12 @@ def _sized(database: Database) -> list[Condition]:
         )
         for one in shortcomings
     ][:1]
+
+
+def _unstored(database: Database) -> list[Condition]:
+    """Only where it is so: then nobody can be judged by what the cluster has."""
+    failure = database.unstored_because
+    return [] if failure is None else [_refused(FACTS_STORED, failure)]
 
 
 def _refused(type: str, failure: Failure) -> Condition:

@@ -195,6 +195,7 @@ def released(database: Database, run: Run, stopped: Stopped) -> None:
     database.is_condemned = database.must_return = False
     outcomes.learn(database, stopped.facts, are_exact=True)
     database.has_unstored_facts = True  # Known or not: a suspend is complete when they are kept.
+    database.storing = replace(database.storing, retry_at=database.world.now)
     outcomes.end_run(database)
 
 

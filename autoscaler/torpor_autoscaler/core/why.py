@@ -24,7 +24,7 @@ def _absent(database: Database, now: float) -> tuple[str, ...]:
     found = [_in_words(failure) for failure in _failures(database)]
     waiters = list(database.waiters.values())[:WAITERS_SHOWN_MAX]
     found += [f"wanted by {w.cause} for {reasons.duration(now - w.since)}" for w in waiters]
-    return tuple(found)
+    return tuple(found) + _unstored(database)
 
 
 def inside(database: Database, now: float) -> tuple[str, ...]:
@@ -83,7 +83,12 @@ def _awake(database: Database, now: float) -> tuple[str, ...]:
         found += [one.message for one in resizing.shortcomings(database, database.run)]
     if database.spec_failure is not None:
         found.append(f"the spec could not be applied: {database.spec_failure.message}")
-    return tuple(found)
+    return tuple(found) + _unstored(database)
+
+
+def _unstored(database: Database) -> tuple[str, ...]:
+    failure = database.unstored_because
+    return () if failure is None else (f"who may log in could not be stored: {failure.message}",)
 
 
 def _silence(database: Database, now: float) -> str:

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from torpor_api.facts import LoginFacts
 from torpor_api.failures import DataDamaged, NotFound, StaleEpoch, StorageFull
 from torpor_api.resource import DatabaseStatus, ServerlessDatabase
@@ -146,9 +148,14 @@ class Store:
             )
 
     def facts(self, name: str) -> LoginFacts | None:
+        """Raises DataDamaged for what nobody of us wrote."""
         query = "SELECT body FROM login_facts WHERE name = ?"
         row = self._db.execute(query, (name,)).fetchone()
-        return None if row is None else LoginFacts.model_validate_json(row[0])
+        try:
+            return None if row is None else LoginFacts.model_validate_json(row[0])
+        except ValidationError:
+            hint = "its database's next start exports them anew"
+            raise DataDamaged(f"{name}: the catalog holds no login facts", hint) from None
 
     def _write(self, resource: ServerlessDatabase) -> ServerlessDatabase:
         version = int(resource.metadata.resource_version)

@@ -165,6 +165,7 @@ STATUS = DatabaseStatus(
         Condition(type="Ready", status="True", reason="Active", observed_generation=3),
         Condition(type="SpecApplied", status="False", reason="Unavailable", message="no"),
         Condition(type="Sized", status="False", reason="NoRoom", message="no"),
+        Condition(type="LoginFactsStored", status="False", reason="InvalidRequest", message="no"),
     ),
     last_resume=LastResume(total_ms=1.5, at="2027-01-01T00:00:00Z", cause="a session"),
     why_awake=("session 1 is busy",),

@@ -100,6 +100,17 @@ def test_facts_of_an_earlier_epoch_are_refused(store: Store) -> None:
     assert store.facts("shop") == newer
 
 
+def test_facts_that_nobody_can_read_are_said_to_be_damaged_and_the_next_replace_them(
+    store: Store,
+) -> None:
+    store.store_facts("shop", 5, LoginFacts())
+    store._db.execute("UPDATE login_facts SET body = '{'")
+    with pytest.raises(DataDamaged, match="shop"):
+        store.facts("shop")
+    store.store_facts("shop", 5, LoginFacts(databases=("app",)))
+    assert store.facts("shop") == LoginFacts(databases=("app",))
+
+
 def test_a_forgotten_volume_takes_its_facts_and_user_id_along(store: Store) -> None:
     store.add_volume("shop", 40_001)
     store.store_facts("shop", 1, LoginFacts())

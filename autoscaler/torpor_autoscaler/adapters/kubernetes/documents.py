@@ -23,7 +23,7 @@ from torpor_api.resource import DatabaseStatus, ServerlessDatabase
 from torpor_kube.documents import annotations_of, metadata, name_of, namespace_of, version_of
 from torpor_kube.port import Document
 
-OUR_CONDITIONS = frozenset({"Ready", "Sized", "SpecApplied"})
+OUR_CONDITIONS = frozenset({"Ready", "Sized", "SpecApplied", "LoginFactsStored"})
 
 FOREIGN_FIELDS = frozenset({"storage", "binding"})
 """Of the status: written by the operator."""

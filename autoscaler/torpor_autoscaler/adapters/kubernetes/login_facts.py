@@ -43,7 +43,7 @@ class FactsStore:
         except NotFound:
             await self._kube.create(SECRET, document)
             return
-        before, _ = secrets.facts_of(stored)
+        before = secrets.epoch_of(stored)
         if before > epoch:
             raise StaleEpoch(f"{database}: facts of epoch {epoch} after {before}")
         patch = {"metadata": {"resourceVersion": version_of(stored)}, "data": document["data"]}

@@ -47,8 +47,16 @@ def facts_of(secret: Document) -> tuple[int, LoginFacts]:
     except (KeyError, ValueError, ValidationError, TypeError):
         raise DataDamaged(
             f"Secret {name_of(secret)} holds no login facts",
-            "delete it: its database's next start exports them anew",
+            "its database's next start exports them anew",
         ) from None
+
+
+def epoch_of(secret: Document) -> int:
+    """That exported what is in it; 0 where nobody can read that any more: anything is newer."""
+    try:
+        return facts_of(secret)[0]
+    except DataDamaged:
+        return 0
 
 
 def verifiers_of(secret: Document) -> dict[str, str]:
