@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from manifests.charts import HELM, Json, Refused, helm, needs_helm, of_kind, ren
 from torpor_autoscaler import settings as autoscaler_settings
 from torpor_operator import settings as operator_settings
 from torpor_proxy.main import parse_options
-from torpor_proxy.settings import from_environment
+from torpor_proxy.settings import Settings, from_environment
 
 pytestmark = needs_helm
 
@@ -29,6 +31,7 @@ EVERYTHING: Json = {
     "watchNamespaces": ["shop", "blog"],
     "defaultPool": {"spec": {"size": {"min": 2, "max": 5}}},
     "operator": {"nodeSelector": {"a": "b"}, "tolerations": [{"key": "c", "operator": "Exists"}]},
+    "autoscaler": {"affinity": {"nodeAffinity": {}}, "priorityClassName": "urgent"},
     "proxy": {
         "replicas": 3,
         "service": {
@@ -82,7 +85,12 @@ def test_helm_has_nothing_to_say_against_it(values: Json) -> None:
         ({"watchNamespaces": ["a.b"]}, "watchNamespaces"),
         ({"proxy": {"service": {"type": "ExternalName"}}}, "type"),
         ({"proxy": {"settings": {"sessions_max": 0}}}, "sessions_max"),
+        ({"proxy": {"settings": {"sessions_maximum": 5}}}, "sessions_maximum"),
+        ({"proxy": {"settings": {"sessions_max": 2.5}}}, "sessions_max"),
+        ({"proxy": {"settings": {"drain_timeout_s": 5}}}, "drain_timeout_s"),
         ({"image": {"tag": "a b"}}, "tag"),
+        ({"image": {"digests": {"proxy": "sha256:1"}}}, "digests"),
+        ({"image": {"pullPolicy": "Always"}}, "image.registry is empty"),
         ({"operator": {"replicas": "two"}}, "replicas"),
     ],
 )
@@ -228,6 +236,27 @@ def test_the_proxy_understands_its_arguments(values: Json) -> None:
     assert {options.tls, options.certificate.parent} <= {*mounts_of(container)}
     assert options.domains[-2:] == ("svc", "svc.cluster.local")
     assert str(options.autoscaler) == f"torpor-autoscaler.{NAMESPACE}.svc:7434"
+
+
+def test_every_setting_of_the_proxy_can_be_given_in_the_chart_and_no_other() -> None:
+    """How long it drains is ``proxy.drainSeconds``, because the pod's own time follows from it."""
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    listed = schema["properties"]["proxy"]["properties"]["settings"]["properties"]
+    kinds = {name: one["$ref"].rpartition("/")[2] for name, one in listed.items()}
+    assert kinds == {
+        field.name: "count" if isinstance(field.default, int) else "seconds"
+        for field in fields(Settings)
+        if field.name != "drain_timeout_s"
+    }
+
+
+def test_a_large_number_arrives_as_it_was_written() -> None:
+    """Helm reads the numbers of a file as floats: a million would become 1e+06."""
+    wanted = {"pending_bytes_max": 1048576, "sessions_max": 20000000, "wake_timeout_s": 0.5}
+    container = container_of("proxy", {"proxy": {"settings": wanted}})
+    asked = {each["name"]: each["value"] for each in container["env"]}
+    found = from_environment(asked)
+    assert {name: getattr(found, name) for name in wanted} == wanted
 
 
 @EACH

@@ -34,7 +34,20 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- $root := index . 0 -}}
 {{- $image := $root.Values.image -}}
 {{- with $image.registry }}{{ . }}/{{ end -}}
-{{ $image.repository }}/{{ index . 1 }}:{{ $image.tag | default $root.Chart.AppVersion }}
+{{ $image.repository }}/{{ index . 1 }}
+{{- with index $image.digests (index . 1) }}@{{ . }}{{ else }}:{{ $image.tag | default $root.Chart.AppVersion }}{{ end }}
+{{- end }}
+
+{{/* Whether nodes fetch it. */}}
+{{- define "torpor.pullPolicy" -}}
+{{- $image := .Values.image -}}
+{{- if $image.registry -}}
+{{ $image.pullPolicy | default "IfNotPresent" }}
+{{- else if has $image.pullPolicy (list "" "Never") -}}
+Never
+{{- else -}}
+{{- fail (printf "image.pullPolicy is %s and image.registry is empty: nodes would ask docker.io for %s/…, which is nobody's you know. Name your registry, or leave out pullPolicy where the nodes have the images" $image.pullPolicy $image.repository) -}}
+{{- end -}}
 {{- end }}
 
 {{/* What every pod of ours has: the restricted pod security standard, and a read-only root. */}}
@@ -55,27 +68,48 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
-{{/* Apart from each other where there are nodes and zones for it. */}}
-{{- define "torpor.spread" -}}
-{{- $selector := include "torpor.selector" . -}}
+{{/* Where the pods of a component may run, and before whom; called with (list $ COMPONENT). */}}
+{{- define "torpor.placement" -}}
+{{- $root := index . 0 -}}
+{{- $component := index . 1 -}}
+{{- $values := index $root.Values $component -}}
+nodeSelector:
+  {{- merge (dict) $values.nodeSelector (dict "kubernetes.io/os" "linux") | toYaml | nindent 2 }}
+{{- with $values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- if $values.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- toYaml $values.topologySpreadConstraints | nindent 2 }}
+{{- else if $values.replicas }}
+# Apart from each other where there are nodes and zones for it.
+topologySpreadConstraints:
 {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
-- maxSkew: 1
-  topologyKey: {{ . }}
-  whenUnsatisfiable: ScheduleAnyway
-  labelSelector:
-    matchLabels:
-      {{- $selector | nindent 6 }}
+  - maxSkew: 1
+    topologyKey: {{ . }}
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "torpor.selector" (list $root $component) | nindent 8 }}
+{{- end }}
 {{- end }}
 {{- end }}
 
-{{/* Where a pod may run. */}}
-{{- define "torpor.placement" -}}
-{{- with .nodeSelector }}
-nodeSelector:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .tolerations }}
-tolerations:
+{{/* Of the pods of a component. Labels of ours win: selectors and policies find pods by them. */}}
+{{- define "torpor.podMetadata" -}}
+{{- $values := index (index . 0).Values (index . 1) -}}
+labels:
+  {{- merge (include "torpor.labels" . | fromYaml) $values.podLabels | toYaml | nindent 2 }}
+{{- with $values.podAnnotations }}
+annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
