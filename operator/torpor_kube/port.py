@@ -120,5 +120,9 @@ class Kube(Protocol):
         (``uid``) or not in that version; NotFound where it is gone already."""
 
 
+NOT_THERE = "1"
+"""As the ``metadata.resourceVersion`` of an apply: only where nothing of that name is there yet. No
+object has this version: it is that of an empty store."""
+
 ALL_SENT = "k8s.io/initial-events-end"
 """The annotation of the bookmark that ends the list in front of a watch."""

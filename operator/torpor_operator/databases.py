@@ -5,17 +5,18 @@ from __future__ import annotations
 import base64
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from pydantic import ValidationError
 
 from torpor_api.brief import in_one_line
 from torpor_api.failures import Conflict, Failure, InvalidRequest, NotFound
 from torpor_api.resource import ServerlessDatabase
+from torpor_kube.documents import metadata
 from torpor_kube.kinds import SECRET
 from torpor_kube.port import Document, Kube
 from torpor_operator.core.actions import Action, Delete, Tell, Weight
-from torpor_operator.core.cache import Cache, ChildId
+from torpor_operator.core.cache import Cache, ChildId, verifiers_of
 from torpor_operator.core.database import DatabaseFacts, House, plan_database, served_elsewhere
 from torpor_operator.core.deletion import is_deleting, plan_deletion
 from torpor_operator.core.naming import Key, key_of
@@ -76,10 +77,9 @@ class Databases:
 
     async def _clear(self, key: Key) -> None:
         """Of one whose finalizer somebody took away: what no owner deletes."""
-        system = self._house().system_namespace
-        for child in list(self._cache.children_of(key)):
-            if child.key.namespace == system:
-                await self._carry_out(key, Delete(child.kind, child.key))
+        verifiers = verifiers_of(key, self._house().system_namespace)
+        if verifiers in self._cache.children_of(key, uid=""):
+            await self._carry_out(key, Delete(verifiers.kind, verifiers.key))
 
     async def _carry_out(self, database: Key, action: Action) -> None:
         await self._executor.carry_out(action)
@@ -88,7 +88,8 @@ class Databases:
 
     async def _end(self, document: Document, resource: ServerlessDatabase) -> None:
         key = key_of(document)
-        children, system = tuple(self._cache.children_of(key)), self._house().system_namespace
+        children = tuple(self._cache.children_of(key, metadata(document)["uid"]))
+        system = self._house().system_namespace
         try:
             for action in plan_deletion(document, resource, children, system):
                 await self._carry_out(key, action)
@@ -102,7 +103,8 @@ class Databases:
 
     async def _provide(self, key: Key) -> float | None:
         """Until nothing is left to do: what we write ourselves is no news that would come back."""
-        taken: set[ChildId] = set()
+        taken: dict[ChildId, str] = {}
+        before: tuple[Action, ...] = ()
         for _ in range(ROUNDS_MAX):
             seen = self._cache.databases.get(key)
             if seen is None:
@@ -110,23 +112,27 @@ class Databases:
             document = seen.document()
             if is_deleting(document) or served_elsewhere(document, self._house()):
                 return None  # Since the last round; the watch says so, too.
-            facts = await self._facts(key, document, frozenset(taken))
+            facts = await self._facts(key, document, taken)
             now = api_time(self._clock.wall_s())
             actions = plan_database(facts, self._house(), now, self._random_bytes)
             if not actions:
                 waits = bool(taken) or _is_password_missing(facts)
                 return TAKEN_AGAIN_S if waits else None
+            if actions == before:
+                log.warning("nothing_comes_of_it", extra={"database": key.endpoint})
+                return TAKEN_AGAIN_S  # Somebody keeps a part of it as it is.
+            before = actions
             try:
                 for action in actions:
                     await self._carry_out(key, action)
             except NameTaken as conflict:
-                taken.add(conflict.child)
+                taken[conflict.child] = conflict.owner
             except Stale as stale:
                 log.debug("planned_anew", extra={"reason": stale.message})
         raise Stale(f"{key.name} is not as it shall be after {ROUNDS_MAX} attempts")
 
     async def _facts(
-        self, key: Key, document: Document, taken: frozenset[ChildId]
+        self, key: Key, document: Document, taken: Mapping[ChildId, str]
     ) -> DatabaseFacts:
         resource = read_resource(document)
         retained = self._cache.retained.get(key)
@@ -139,10 +145,10 @@ class Databases:
             document=document,
             resource=resource,
             storage=plan_storage(resource, volumes, retained, self._cache.user_ids),
-            children=dict(self._cache.children_of(key)),
+            children=self._cache.children_of(key, metadata(document)["uid"]),
             given=await self._given(resource),
             retained=retained,
-            taken=taken,
+            taken=dict(taken),
             claims=frozenset(self._cache.claims),
         )
 

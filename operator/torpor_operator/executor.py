@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from torpor_api.failures import Conflict, NotFound, Unavailable
 from torpor_kube import names
-from torpor_kube.documents import labels_of, metadata, name_of
+from torpor_kube.documents import labels_of, metadata, name_of, version_of
 from torpor_kube.kinds import (
     CONFIG_MAP,
     POD,
@@ -22,7 +22,7 @@ from torpor_kube.kinds import (
     WARM_POOL,
     Kind,
 )
-from torpor_kube.port import Document, Kube
+from torpor_kube.port import NOT_THERE, Document, Kube
 from torpor_operator.core.actions import (
     Action,
     Apply,
@@ -30,11 +30,18 @@ from torpor_operator.core.actions import (
     Delete,
     Erase,
     Patch,
+    Repair,
     Suspend,
     Tell,
 )
 from torpor_operator.core.cache import Cache, ChildId, see_child_of
-from torpor_operator.core.naming import MANAGED_BY, Key, key_of
+from torpor_operator.core.naming import (
+    MANAGED_BY,
+    Key,
+    controller_of,
+    database_of,
+    key_of,
+)
 from torpor_operator.core.retained import is_retained, see_retained
 from torpor_operator.core.seen import see_database
 from torpor_operator.core.seen_pods import SeenPod, see_pod
@@ -48,9 +55,10 @@ log = logging.getLogger(__name__)
 class NameTaken(Conflict):
     """An object of that name is there, and it is somebody else's."""
 
-    def __init__(self, child: ChildId) -> None:
-        super().__init__(f"{child.kind.kind} {child.key.name} belongs to somebody else")
+    def __init__(self, child: ChildId, owner: str) -> None:
+        super().__init__(f"{child.kind.kind} {child.key.name} belongs to {owner}")
         self.child = child
+        self.owner = owner
 
 
 class Stale(Conflict):
@@ -82,12 +90,10 @@ class Executor:
         match action:
             case Create():
                 await self._create(action)
+            case Repair():
+                await self._repair(action)
             case Apply(kind, document, subresource):
-                manager = names.OPERATOR_MANAGER
-                made = await self._kube.apply(
-                    kind, document, manager=manager, subresource=subresource
-                )
-                self.learn(kind, made)
+                await self._apply(kind, document, subresource)
             case Patch(kind, key, patch, subresource):
                 await self._patch(kind, key, patch, subresource)
             case Delete():
@@ -99,21 +105,45 @@ class Executor:
             case Tell():
                 await self._notes.tell(action)
 
+    async def _apply(self, kind: Kind, document: Document, subresource: str = "") -> None:
+        manager = names.OPERATOR_MANAGER
+        made = await self._kube.apply(kind, document, manager=manager, subresource=subresource)
+        self.learn(kind, made)
+
     async def _create(self, action: Create) -> None:
-        """By an apply, so that what a later one leaves out goes; and never over another's."""
+        """By an apply, so that what a later one leaves out goes; and never over another's, also
+        where both are made in the same moment."""
         child = ChildId(action.kind, key_of(action.document))
         try:
-            there = await self._kube.get(action.kind, child.key.name, child.key.namespace)
+            await self._apply(action.kind, _in_version(action.document, NOT_THERE))
+        except Conflict:
+            there = await self._there(child, action.document)
+            if labels_of(there).get(names.MANAGED_BY_LABEL) != MANAGED_BY:
+                raise NameTaken(child, "somebody else") from None
+            owner = controller_of(there)
+            if owner.get("uid") != controller_of(action.document).get("uid"):
+                whose = f"{owner['kind']} {owner['name']}" if owner else "nobody"
+                raise NameTaken(child, whose) from None
+            self.learn(action.kind, there)
+            raise Stale(f"{action.kind.kind} {child.key.name} is there already") from None
+
+    async def _repair(self, action: Repair) -> None:
+        child = ChildId(action.kind, key_of(action.document))
+        there = await self._there(child, action.document)
+        news = see_child_of(action.kind, there, self._cache.system_namespace)
+        if news.child != action.seen:
+            self._cache.child_seen(news)
+            raise Stale(f"{action.kind.kind} {child.key.name} has been changed meanwhile")
+        await self._apply(action.kind, _in_version(action.document, version_of(there)))
+
+    async def _there(self, child: ChildId, planned: Document) -> Document:
+        try:
+            return await self._kube.get(child.kind, child.key.name, child.key.namespace)
         except NotFound:
-            made = await self._kube.apply(
-                action.kind, action.document, manager=names.OPERATOR_MANAGER
-            )
-            self.learn(action.kind, made)
-            return
-        if labels_of(there).get(names.MANAGED_BY_LABEL) != MANAGED_BY:
-            raise NameTaken(child)
-        self.learn(action.kind, there)
-        raise Stale(f"{action.kind.kind} {child.key.name} is there already")
+            database = database_of(planned, self._cache.system_namespace)
+            if database is not None:
+                self._cache.child_gone(database, child)  # The watch has yet to tell its end.
+            raise Stale(f"{child.kind.kind} {child.key.name} has gone meanwhile") from None
 
     async def _patch(self, kind: Kind, key: Key, patch: Document, subresource: str) -> None:
         try:
@@ -131,13 +161,15 @@ class Executor:
             self._report(self._cache.pool_gone(key.name))
 
     async def _delete(self, action: Delete) -> None:
+        kind, name, namespace = action.kind, action.key.name, action.key.namespace
+        version, uid = action.resource_version, ""
         try:
-            await self._kube.delete(
-                action.kind,
-                action.key.name,
-                action.key.namespace,
-                resource_version=action.resource_version,
-            )
+            if action.owner is not None:
+                there = await self._kube.get(kind, name, namespace)
+                if controller_of(there).get("uid", "") != action.owner:
+                    return  # Somebody has made another one in its place.
+                uid = metadata(there)["uid"]
+            await self._kube.delete(kind, name, namespace, uid=uid, resource_version=version)
         except NotFound:
             return
 
@@ -173,7 +205,11 @@ class Executor:
         elif kind == CONFIG_MAP and is_retained(document):
             self._cache.retained_seen(*see_retained(document))
         elif kind in (SECRET, SERVICE) and names.DATABASE_LABEL in labels_of(document):
-            self._cache.child_seen(see_child_of(kind, document))
+            self._cache.child_seen(see_child_of(kind, document, self._cache.system_namespace))
+
+
+def _in_version(document: Document, version: str) -> Document:
+    return {**document, "metadata": {**document["metadata"], "resourceVersion": version}}
 
 
 def _is_free(pod: SeenPod) -> bool:

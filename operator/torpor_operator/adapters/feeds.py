@@ -81,7 +81,7 @@ def _of_databases(
         for kind in (SECRET, SERVICE):
             sink = _children(cache, kind, namespace, report)
             where = {"namespace": namespace, "labels": CHILDREN_SELECTOR}
-            yield Watch(kube, kind, _child(kind), sink, **where)
+            yield Watch(kube, kind, _child(kind, system), sink, **where)
 
 
 def _of_torpor(kube: Kube, cache: Cache, system: str, report: Report) -> list[Watch[Any]]:
@@ -105,8 +105,8 @@ def _resources(cache: Cache, namespace: str, report: Report) -> Feed[SeenDatabas
     )
 
 
-def _child(kind: Kind) -> Callable[[Document], ChildNews]:
-    return lambda document: see_child_of(kind, document)
+def _child(kind: Kind, system: str) -> Callable[[Document], ChildNews]:
+    return lambda document: see_child_of(kind, document, system)
 
 
 def _children(cache: Cache, kind: Kind, namespace: str, report: Report) -> Feed[ChildNews]:

@@ -13,14 +13,25 @@ from typing import TypeAlias
 from torpor_kube.kinds import Kind
 from torpor_kube.port import Document
 from torpor_operator.core.naming import Key
+from torpor_operator.core.seen import Child
 
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Make the object; one of that name that is not ours is left alone (:class:`NameTaken`)."""
+    """Make the object; one of that name that has another owner is left alone (``NameTaken``)."""
 
     kind: Kind
     document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """Make our object as in ``document`` where it is still as it was seen: the password that a
+    person has written into it meanwhile counts."""
+
+    kind: Kind
+    document: Document
+    seen: Child
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +60,8 @@ class Delete:
     kind: Kind
     key: Key
     resource_version: str = ""
+    owner: str | None = None
+    """The uid of its controller (empty: it has none); one of that name with another owner stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,4 +101,4 @@ class Tell:
     note: str
 
 
-Action: TypeAlias = Create | Apply | Patch | Delete | Suspend | Erase | Tell
+Action: TypeAlias = Create | Repair | Apply | Patch | Delete | Suspend | Erase | Tell

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torpor_kube import names
 from torpor_kube.documents import labels_of, name_of
-from torpor_kube.kinds import CONFIG_MAP, VOLUME_CLAIM, Kind
+from torpor_kube.kinds import CONFIG_MAP, SECRET, VOLUME_CLAIM, Kind
 from torpor_kube.port import Document
 from torpor_operator.core import targets
 from torpor_operator.core.naming import MANAGED_BY, Key, database_of, key_of
@@ -40,21 +40,30 @@ class ChildNews:
     """None: it is not the operator's, but a change of it may matter."""
 
 
-def see_child_of(kind: Kind, document: Document) -> ChildNews:
-    """Of an object that carries a database's label."""
-    is_ours = labels_of(document).get(names.MANAGED_BY_LABEL) == MANAGED_BY
-    child = see_child(document) if is_ours else None
-    database = database_of(document) or Key("", "")
+def verifiers_of(database: Key, system_namespace: str) -> ChildId:
+    """The one child that is not in the database's own namespace."""
+    name = names.verifiers_secret(database.namespace, database.name)
+    return ChildId(SECRET, Key(system_namespace, name))
+
+
+def see_child_of(kind: Kind, document: Document, system_namespace: str) -> ChildNews:
+    """Of an object that carries a database's label; one that names a database of another namespace
+    is nobody's."""
+    database = database_of(document, system_namespace) or Key("", "")
     key = key_of(document)
     # A Service has its database's name: one object for both.
-    return ChildNews(database, ChildId(kind, database if key == database else key), child)
+    id = ChildId(kind, database if key == database else key)
+    is_managed = labels_of(document).get(names.MANAGED_BY_LABEL) == MANAGED_BY
+    is_near = key.namespace == database.namespace
+    is_child = is_managed and (is_near or id == verifiers_of(database, system_namespace))
+    return ChildNews(database, id, see_child(kind, document) if is_child else None)
 
 
 class Cache:
     """Filled by watches, read by whoever plans."""
 
     def __init__(self, system_namespace: str) -> None:
-        self._system_namespace = system_namespace
+        self.system_namespace = system_namespace
         self.databases: dict[Key, SeenDatabase] = {}
         self.retained: dict[Key, Retained] = {}
         self.pools: dict[str, Document] = {}
@@ -66,7 +75,7 @@ class Cache:
         self._children: dict[Key, dict[ChildId, Child]] = {}
 
     def pool(self, name: str) -> Target:
-        return Target(Sort.POOL, Key(self._system_namespace, name))
+        return Target(Sort.POOL, Key(self.system_namespace, name))
 
     # --- databases ---------------------------------------------------------------------------
 
@@ -121,8 +130,12 @@ class Cache:
 
     # --- their objects -----------------------------------------------------------------------
 
-    def children_of(self, database: Key) -> Mapping[ChildId, Child]:
-        return self._children.get(database, {})
+    def children_of(self, database: Key, uid: str) -> Mapping[ChildId, Child]:
+        """Those of the resource with this uid. One with another owner, or with none, may have a
+        label that says otherwise: it is somebody else's."""
+        verifiers = verifiers_of(database, self.system_namespace)
+        family = self._children.get(database, {})
+        return {id: one for id, one in family.items() if id == verifiers or one.belongs_to(uid)}
 
     def child_seen(self, news: ChildNews) -> set[Target]:
         if news.child is None:  # It may have been the operator's until somebody took its label.

@@ -40,11 +40,12 @@ class Credentials:
     """By role; one whose ``passwordSecret`` can't be read is missing, and one whose own Secret is
     somebody else's: a new password that is kept nowhere would be another one at every look."""
     verifiers: dict[str, str]
-    """By key of the system's Secret."""
+    """By key of the system's Secret. While a role's password can't be read, the last one holds."""
     missing: tuple[str, ...]
     """Why, for each role whose ``passwordSecret`` can't be read."""
     is_changed: bool
-    """A role that had a verifier has another one: a compute that runs must hear of it."""
+    """A role has another verifier than it had, or its first one later than the others: a compute
+    that runs must hear of it."""
 
 
 def decide_credentials(
@@ -72,11 +73,15 @@ def decide_credentials(
             wanted = role.password_secret
             missing.append(f"role {role.name}: no key {wanted.key!r} in Secret {wanted.name}")
     before: dict[str, str] = json.loads(known_verifiers.secret) if known_verifiers else {}
-    verifiers = {
-        key_of_role(role): _verifier(password, before.get(key_of_role(role)), random_bytes)
-        for role, password in passwords.items()
-    }
-    is_changed = any(key in before and before[key] != now for key, now in verifiers.items())
+    verifiers: dict[str, str] = {}
+    for name in (role.name for role in resource.spec.roles):
+        key = key_of_role(name)
+        if name in passwords:
+            verifiers[key] = _verifier(passwords[name], before.get(key), random_bytes)
+        elif before.get(key):
+            verifiers[key] = before[key]
+    is_known = known_verifiers is not None
+    is_changed = is_known and any(before.get(key) != now for key, now in verifiers.items())
     return Credentials(passwords, verifiers, tuple(missing), is_changed)
 
 

@@ -15,9 +15,18 @@ from torpor_kube import names
 from torpor_kube.documents import metadata, name_of, version_of
 from torpor_kube.kinds import CONFIG_MAP, SECRET, SERVERLESS_DATABASE, SERVICE, VOLUME_CLAIM
 from torpor_kube.port import Document
-from torpor_operator.core.actions import Action, Apply, Create, Delete, Patch, Tell, Weight
+from torpor_operator.core.actions import (
+    Action,
+    Apply,
+    Create,
+    Delete,
+    Patch,
+    Repair,
+    Tell,
+    Weight,
+)
 from torpor_operator.core.binding import address_of, binding_secret, inner_database
-from torpor_operator.core.cache import ChildId
+from torpor_operator.core.cache import ChildId, verifiers_of
 from torpor_operator.core.conditions import Finding, are_known, as_conditions
 from torpor_operator.core.credentials import (
     Credentials,
@@ -57,8 +66,8 @@ class DatabaseFacts:
     retained: Retained | None = None
     claims: frozenset[str] = frozenset()
     """PersistentVolumeClaims that are there."""
-    taken: frozenset[ChildId] = frozenset()
-    """Names that belong to somebody else."""
+    taken: Mapping[ChildId, str] = field(default_factory=dict)
+    """Names that belong to somebody else, and to whom."""
 
     @property
     def adopts(self) -> bool:
@@ -121,9 +130,7 @@ def _own_volume(facts: DatabaseFacts) -> Iterator[Action]:
 
 
 def _verifiers_id(facts: DatabaseFacts, house: House) -> ChildId:
-    key = key_of(facts.document)
-    name = names.verifiers_secret(key.namespace, key.name)
-    return ChildId(SECRET, Key(house.system_namespace, name))
+    return verifiers_of(key_of(facts.document), house.system_namespace)
 
 
 def _offset(facts: DatabaseFacts, house: House, credentials: Credentials) -> int:
@@ -160,13 +167,13 @@ def _children(facts: DatabaseFacts, wanted: Mapping[ChildId, Document]) -> Itera
         if seen is None and child not in facts.taken:
             yield Create(child.kind, document)
         elif seen is not None and seen.fingerprint != fingerprint(document):
-            yield Apply(child.kind, document)
+            yield Repair(child.kind, document, seen)
     name, roles = key_of(facts.document).name, facts.resource.spec.roles
     kept = {credentials_secret(name, role.name) for role in roles}
     for child in facts.children:
         # A role whose password can't be read now keeps its Secret.
         if child not in wanted and child.key.name not in kept:
-            yield Delete(child.kind, child.key)
+            yield Delete(child.kind, child.key, owner=metadata(facts.document)["uid"])
 
 
 def _status(
@@ -237,17 +244,17 @@ def _credentials_finding(facts: DatabaseFacts, credentials: Credentials) -> Find
     if credentials.missing:
         message = "; ".join(credentials.missing)
         return Finding("CredentialsReady", False, "PasswordSecretMissing", message)
-    for child in facts.taken:
+    for child, owner in facts.taken.items():
         if child.kind == SECRET:
-            message = f"Secret {child.key.name} belongs to somebody else: rename it or the role"
+            message = f"Secret {child.key.name} belongs to {owner}: rename it or the role"
             return Finding("CredentialsReady", False, "NameTaken", message)
     return Finding("CredentialsReady", True, "Stored")
 
 
 def _endpoint_finding(facts: DatabaseFacts) -> Finding:
-    for child in facts.taken:
+    for child, owner in facts.taken.items():
         if child.kind == SERVICE:
-            message = f"Service {child.key.name} belongs to somebody else: rename it"
+            message = f"Service {child.key.name} belongs to {owner}: rename it"
             return Finding("EndpointReady", False, "NameTaken", message)
     return Finding("EndpointReady", True, "ServiceMade")
 

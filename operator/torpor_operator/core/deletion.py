@@ -15,7 +15,7 @@ from torpor_kube.documents import metadata, version_of
 from torpor_kube.kinds import CONFIG_MAP, SECRET, SERVERLESS_DATABASE, VOLUME_CLAIM
 from torpor_kube.port import Document
 from torpor_operator.core.actions import Action, Apply, Delete, Erase, Patch, Suspend, Tell, Weight
-from torpor_operator.core.cache import ChildId
+from torpor_operator.core.cache import ChildId, verifiers_of
 from torpor_operator.core.naming import Key, key_of
 from torpor_operator.core.retained import Retained, as_config_map
 from torpor_operator.core.storage import is_dedicated
@@ -60,9 +60,11 @@ def plan_deletion(
             yield Tell(document, Weight.NORMAL, "Erased", note)
         facts = names.login_facts_secret(key.namespace, key.name)
         yield Delete(SECRET, Key(system_namespace, facts))
-    verifiers = Key(system_namespace, names.verifiers_secret(key.namespace, key.name))
-    for kind, child in {(SECRET, verifiers), *((one.kind, one.key) for one in children)}:
-        yield Delete(kind, child)
+    verifiers = verifiers_of(key, system_namespace)
+    yield Delete(SECRET, verifiers.key)
+    for child in children:
+        if child != verifiers:
+            yield Delete(child.kind, child.key, owner=metadata(document)["uid"])
     others = [finalizer for finalizer in finalizers if finalizer != names.STORAGE_FINALIZER]
     patch = {"metadata": {"resourceVersion": version_of(document), "finalizers": others}}
     yield Patch(SERVERLESS_DATABASE, key, patch)

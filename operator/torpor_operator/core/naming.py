@@ -11,7 +11,7 @@ from typing import Any
 from torpor_api.identity import endpoint_name
 from torpor_kube import names
 from torpor_kube.documents import labels_of, metadata, name_of, namespace_of
-from torpor_kube.kinds import Kind
+from torpor_kube.kinds import SERVERLESS_DATABASE, Kind
 from torpor_kube.port import Document
 
 MANAGED_BY = "torpor-operator"
@@ -83,14 +83,31 @@ def labels_of_child(database: Key) -> dict[str, str]:
     }
 
 
-def database_of(document: Document) -> Key | None:
-    """The database whose child it is, by its labels; a person's Secret has its own namespace."""
+def labelled_database(document: Document) -> Key | None:
+    """The database that its labels name: to be believed in the system namespace only."""
     labels = labels_of(document)
     name = labels.get(names.DATABASE_LABEL)
     if not name:
         return None
     namespace = labels.get(names.DATABASE_NAMESPACE_LABEL, namespace_of(document))
     return Key(sys.intern(namespace), name)
+
+
+def database_of(document: Document, system_namespace: str) -> Key | None:
+    """Which database it may concern, in its own namespace: whoever writes Secrets in one namespace
+    has no say in another. Whether it belongs to that one its owner's uid says, and no label."""
+    namespace, owner = namespace_of(document), controller_of(document)
+    if owner.get("kind") == SERVERLESS_DATABASE.kind:
+        return Key(sys.intern(namespace), str(owner.get("name", "")))
+    found = labelled_database(document)
+    is_foreign = found is not None and found.namespace != namespace != system_namespace
+    return None if is_foreign else found
+
+
+def controller_of(document: Document) -> dict[str, Any]:
+    """The owner that made it; empty: none."""
+    owners = metadata(document).get("ownerReferences") or []
+    return next((owner for owner in owners if owner.get("controller")), {})
 
 
 def owner_reference(owner: Document, kind: Kind) -> dict[str, Any]:

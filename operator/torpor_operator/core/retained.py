@@ -13,7 +13,7 @@ from torpor_kube import names
 from torpor_kube.documents import labels_of
 from torpor_kube.kinds import CONFIG_MAP
 from torpor_kube.port import Document
-from torpor_operator.core.naming import Key, database_of, labels_of_child
+from torpor_operator.core.naming import Key, labelled_database, labels_of_child
 
 RETAINED = "retained"
 """Its value of the component label."""
@@ -86,4 +86,4 @@ def see_retained(document: Document) -> tuple[Key, Retained | None]:
         )
     except (KeyError, ValueError):
         kept = None
-    return database_of(document) or Key("", ""), kept
+    return labelled_database(document) or Key("", ""), kept

@@ -10,14 +10,18 @@ from typing import Any
 
 from torpor_api.resource import DEFAULT_POOL
 from torpor_kube.documents import annotations_of, metadata, version_of
+from torpor_kube.kinds import SECRET, Kind
 from torpor_kube.port import Document
 from torpor_operator.core.binding import PASSWORD, SECRET_TYPE
-from torpor_operator.core.fingerprint import fingerprint
+from torpor_operator.core.fingerprint import belongs_to, fingerprint
 from torpor_operator.core.naming import OFFSET_ANNOTATION, Key, key_of
 from torpor_operator.core.packing import packed, unpacked
 
 _PASSED_OVER = ("lastResume", "lastSwitchover", "whyAwake", "endpoint")
 """Parts of ``status`` that change often and decide nothing here."""
+
+_OFFSET_MAX = 2**31 - 1
+"""Of the schema's; whatever is no number from 0 to that counts as 0."""
 
 _METADATA_KEPT = ("name", "namespace", "uid", "generation", "deletionTimestamp", "finalizers")
 
@@ -75,16 +79,28 @@ class Child:
     offset: int = 0
     """Of the verifiers: see :data:`~torpor_operator.core.naming.OFFSET_ANNOTATION`."""
 
+    def belongs_to(self, uid: str) -> bool:
+        """Whether it was made for the resource with this uid, and not for another of its name."""
+        return belongs_to(self.fingerprint, uid)
 
-def see_child(document: Document) -> Child:
+
+def see_child(kind: Kind, document: Document) -> Child:
+    """Whatever somebody has written into it: what can't be read is as if it were not there."""
     secret = ""
     data: dict[str, str] = document.get("data") or {}
     if document.get("type") == SECRET_TYPE:
         secret = _decoded(data.get(PASSWORD, ""))
-    elif document.get("kind") == "Secret":
+    elif kind == SECRET:  # An item of a list does not say so itself.
         secret = json.dumps({key: _decoded(value) for key, value in sorted(data.items())})
     offset = annotations_of(document).get(OFFSET_ANNOTATION, "")
-    return Child(fingerprint(document), secret, int(offset) if offset.isdigit() else 0)
+    return Child(fingerprint(document), secret, _offset(offset))
+
+
+def _offset(text: str) -> int:
+    try:
+        return min(max(0, int(text)), _OFFSET_MAX)
+    except ValueError:
+        return 0
 
 
 def _decoded(text: str) -> str:
