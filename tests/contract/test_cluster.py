@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
@@ -23,7 +24,7 @@ from support.fakes.cluster import FakeCluster
 from support.kube_cluster import answering, client, own_namespace
 from support.kube_moved import Moved
 from torpor_api import messages as m
-from torpor_api.facts import LoginFacts, RoleFacts
+from torpor_api.facts import FACTS_BYTES_MAX, LoginFacts, RoleFacts
 from torpor_api.failures import (
     Conflict,
     DataDamaged,
@@ -272,6 +273,27 @@ async def test_login_facts_follow_from_the_resource_until_some_are_stored(peer: 
     verifiers = (await ask(peer, m.FetchVerifiers(name="shop"))).verifiers
     assert {role.name: role.verifier for role in declared.roles} == verifiers
     exported = LoginFacts(roles=(RoleFacts(name="app", verifier="v"),), databases=("x",))
+    await ask(peer, m.StoreLoginFacts(name="shop", epoch=1, facts=exported))
+    await write(peer, stored, epoch=1, observed_generation=1)
+    assert (await ask(peer, m.FetchLoginFacts(name="shop"))).facts == exported
+
+
+async def test_as_many_login_facts_as_there_may_be_are_stored(peer: Peer) -> None:
+    """Each with all that can be said of a role, and a password like no other's."""
+    stored = await apply(peer)
+    roles, size = list[RoleFacts](), 0
+    while size < FACTS_BYTES_MAX:
+        role = RoleFacts(
+            name=f"role-{len(roles)}",
+            verifier=f"{uuid.uuid4()}{uuid.uuid4()}",
+            can_login=False,
+            is_admitted=False,
+            valid_until_s=1.8e9,
+            connection_limit=10_000,
+        )
+        roles.append(role)
+        size += len(role.model_dump_json())
+    exported = LoginFacts(roles=tuple(roles), databases=("app",), is_whole=False)
     await ask(peer, m.StoreLoginFacts(name="shop", epoch=1, facts=exported))
     await write(peer, stored, epoch=1, observed_generation=1)
     assert (await ask(peer, m.FetchLoginFacts(name="shop"))).facts == exported

@@ -243,12 +243,11 @@ async def test_the_end_of_a_chain_is_written(world: World) -> None:
     rest = Chain().then(Step(name="first row", where="proxy", ms=1.0))
     world.fleet.resume_seen(m.ResumeSeen(name="shop", epoch=1, chain=rest, cause="session 7"))
 
-    def last_step() -> Step:
-        """On the record, where the chain is from its first moment."""
-        found: Step = world.town.status().last_resume.steps[-1]
-        return found
+    def is_whole() -> bool:
+        found = world.town.status().last_resume
+        return found is not None and found.steps[-1] == rest.steps[0]
 
-    await until(world, "it is written", lambda: last_step() == rest.steps[0])
+    await until(world, "it is written", is_whole)
 
 
 async def test_what_is_told_to_nobody_is_no_error(world: World) -> None:
@@ -277,6 +276,22 @@ async def test_what_has_changed_while_nobody_told_it_is_known_from_the_next(worl
     apply(world.town, "other")
     await world.town.start_autoscaler()
     await until(world, "all is known", lambda: set(world.hearer.known) == {"other"})
+
+
+async def test_another_database_under_the_name_has_another_uid(world: World) -> None:
+    def uid() -> str:
+        known = world.hearer.known.get("shop")
+        return "" if known is None else known.uid
+
+    before = uid()
+    apply(world.town, keepalives="wake")
+    await until(world, "it has changed", lambda: world.hearer.known["shop"].keepalives == "wake")
+    assert uid() == before != ""
+    await world.town.stop_autoscaler()
+    world.town.cluster.delete("shop")
+    apply(world.town)
+    await world.town.start_autoscaler()
+    await until(world, "the other is known", lambda: uid() not in ("", before))
 
 
 async def test_a_list_that_does_not_go_into_a_page_comes_whole(

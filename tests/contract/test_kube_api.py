@@ -6,6 +6,7 @@ The real one is that of KUBECONFIG; the cases skip where there is none.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import os
 import uuid
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from support.fake_kube.objects import SECRET_BYTES_MAX
 from support.fake_kube.server import FakeKube
 from torpor_api.failures import Conflict, Failure, InvalidRequest, NotFound
 from torpor_kube.documents import labels_of, metadata, name_of, version_of
@@ -88,6 +90,18 @@ async def test_what_was_created_is_there_once(place: Place) -> None:
         await place.create()
     with pytest.raises(NotFound):
         await place.get("other")
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body")
+async def test_a_secret_holds_a_mebibyte(place: Place) -> None:
+    def data(size: int) -> dict[str, str]:
+        return {"a": base64.b64encode(b"x" * size).decode()}
+
+    await place.create(kind=SECRET, data=data(SECRET_BYTES_MAX))
+    with pytest.raises(InvalidRequest):
+        await place.patch({"data": data(SECRET_BYTES_MAX + 1)}, kind=SECRET)
+    with pytest.raises(InvalidRequest):
+        await place.create("other", kind=SECRET, data=data(SECRET_BYTES_MAX + 1))
 
 
 async def test_every_write_has_a_greater_version(place: Place) -> None:

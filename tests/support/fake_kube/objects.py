@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import itertools
 import uuid
@@ -24,6 +25,9 @@ KINDS = {
 
 WITH_STATUS = frozenset({kinds.POD, kinds.NODE, kinds.SERVERLESS_DATABASE, kinds.WARM_POOL})
 """Their status is written through the subresource only."""
+
+SECRET_BYTES_MAX = 1 << 20
+"""Of all values of one together, decoded."""
 
 Key = tuple[Kind, str, str]
 """Kind, namespace, name."""
@@ -89,6 +93,7 @@ class Objects:
         key = (kind, metadata.get("namespace", ""), metadata.get("name", ""))
         if key in self.stored:
             raise already_there(_called(key))
+        _refuse_too_long(key, document)
         if kind.is_namespaced and (kinds.NAMESPACE, "", key[1]) not in self.stored:
             raise not_found(f"namespaces {key[1]!r}")
         new = copy.deepcopy(document) | {"apiVersion": kind.api_version, "kind": kind.kind}
@@ -162,6 +167,7 @@ class Objects:
             after.pop("status", None)
             if "status" in other:
                 after["status"] = other["status"]
+        _refuse_too_long(key, after)
         after["metadata"] = after["metadata"] | _unchangeable(before["metadata"])
         if after == before:
             return copy.deepcopy(before)
@@ -252,6 +258,12 @@ def _skeleton(document: Document) -> Document:
 def _unchangeable(metadata: Document) -> Document:
     words = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "resourceVersion")
     return {word: metadata[word] for word in words if word in metadata}
+
+
+def _refuse_too_long(key: Key, document: Document) -> None:
+    values = (document.get("data") or {}).values() if key[0] is kinds.SECRET else ()
+    if sum(len(base64.b64decode(value)) for value in values) > SECRET_BYTES_MAX:
+        raise invalid(f"{_called(key)}: data: Too long: may not be more than {SECRET_BYTES_MAX}")
 
 
 def _called(key: Key) -> str:

@@ -24,6 +24,9 @@ CUSTOM = (SERVERLESS_DATABASE, WARM_POOL)
 
 APPLY = "application/apply-patch+yaml"
 
+REQUEST_BYTES_MAX = 3 << 20
+"""As of a real one."""
+
 
 class Faults:
     """What goes wrong, for as long as a test says."""
@@ -68,7 +71,7 @@ class FakeKube:
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[FakeKube]:
-        app = web.Application(middlewares=[self._as_status])
+        app = web.Application(middlewares=[self._as_status], client_max_size=REQUEST_BYTES_MAX)
         discovery.add_routes(app)
         self.forwarding.add_routes(app)
         app.router.add_route("*", "/api/{version}/{rest:.+}", self._answer)
