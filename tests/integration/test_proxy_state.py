@@ -227,6 +227,49 @@ def test_a_right_that_was_revoked_meanwhile_ends_the_session(shared: Database) -
             boss.query("grant other to app")
 
 
+def test_a_setting_whose_object_was_dropped_meanwhile_is_told(shared: Database) -> None:
+    """All else is as it was, and what it is now is what RESET makes of it."""
+    with logged_in_as(shared, "boss") as boss, logged_in(shared) as client:
+        boss.query("create text search configuration public.gone (copy = simple)")
+        boss.query("create access method gone type table handler heap_tableam_handler")
+        for name in ("default_text_search_config", "default_table_access_method"):
+            client.query(f"set {name} to gone")
+        client.query("set work_mem to '1MB'; set app.tenant to '7'; set statement_timeout to '9s'")
+        client.query("listen news")
+        client.query("prepare p as select 'kept'")
+        shared.fall_asleep()
+        boss.query("drop text search configuration public.gone; drop access method gone")
+        said = client.ask(query("execute p"))
+        assert rows_of(said) == [(b"kept",)]
+        notices = [wire.report_fields(body) for kind, body in said if kind == b"N"]
+        assert [(each["S"], each["C"]) for each in notices] == [("WARNING", "01000")] * 2
+        for name in ("default_text_search_config", "default_table_access_method"):
+            assert any(name in each["M"] for each in notices)
+        for name, value in (
+            ("default_table_access_method", b"heap"),
+            ("work_mem", b"1MB"),
+            ("app.tenant", b"7"),
+            ("statement_timeout", b"9s"),
+        ):
+            assert client.query(f"show {name}") == [(value,)]
+        assert client.query("select pg_listening_channels()") == [(b"news",)]
+        client.query("set work_mem to '2MB'")
+        shared.fall_asleep()
+        assert not [kind for kind, _ in client.ask(query("select 1")) if kind == b"N"]
+
+
+def test_temporary_tablespaces_that_were_dropped_meanwhile_are_told(shared: Database) -> None:
+    with logged_in_as(shared, "boss") as boss, logged_in(shared) as client:
+        boss.query("set allow_in_place_tablespaces to on")
+        boss.query("create tablespace gone location ''")
+        boss.query("grant create on tablespace gone to app")
+        client.query("set temp_tablespaces to gone")
+        shared.fall_asleep()
+        boss.query("drop tablespace gone")
+        said = client.ask(query("show temp_tablespaces"))
+        assert rows_of(said) == [(b"",)] and b"N" in [kind for kind, _ in said]
+
+
 def test_a_default_role_that_was_given_meanwhile_is_for_new_sessions(shared: Database) -> None:
     with logged_in_as(shared, "boss") as boss, logged_in(shared) as client:
         client.query("select 1")

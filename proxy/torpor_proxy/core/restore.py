@@ -4,7 +4,8 @@ One write, in one transaction: settings, statements, channels, role. What the re
 (no timeout, texts in UTF-8) is set with ``SET LOCAL`` before all of it, and the session's own
 values of those settings behind all of it, so that COMMIT leaves them. A statement that can't be
 prepared again fails that transaction; then each gets one of its own, and for those that still fail
-something else stands in: see :mod:`torpor_proxy.core.broken`.
+something else stands in: see :mod:`torpor_proxy.core.broken`. A setting whose value names what was
+dropped meanwhile is left out, and its client is told.
 
 ``PREPARE`` goes by the extended protocol and never by a simple query: its text is all that its
 client sent in one message, and a simple query would run the rest of it again.
@@ -27,11 +28,14 @@ from torpor_proxy.core.broken import (
     stand_in,
     types_of_parse,
 )
-from torpor_proxy.core.held import STATEMENTS, UNSEEN, Entry, Held
+from torpor_proxy.core.held import STATEMENTS, UNSEEN, Entry, Held, Kind
 from torpor_proxy.core.restore_words import Messages, Script, error_of, in_order, script
 from torpor_proxy.core.statement_types import parameters_of, types_of
 
 Parts = Iterator[tuple[str, bytes]]
+
+_NOT_VALID = ("22023", "42704")
+"""SQLSTATE of a setting whose value names what is not there any more."""
 
 
 class RestoreFailed(Exception):
@@ -62,12 +66,34 @@ class Restore:
     """What columns its statements return by now."""
     prepared: dict[bytes, bytes] = field(default_factory=dict)
     """When each of them was prepared."""
+    left_out: dict[bytes, str] = field(default_factory=dict)
+    """Settings whose value is not valid any more, with Postgres's words."""
 
     def first(self) -> Script:
         """All at once; nothing where nothing is held."""
-        entries = list(self.held.entries())
+        entries = self._entries()
         parts = list(self._transaction(entries, is_last=True)) if entries else []
         return script([*parts, *self._last()])
+
+    def leaves_out(self, said: Script, messages: Messages) -> bool:
+        """Whether ``first`` has failed by a setting, and has to be said again without that.
+
+        Also a session that stays has such a value for nothing: what it names was dropped.
+        """
+        settings = iter([*_settings(self._entries()), *_settings(self._entries(), is_last=True)])
+        for part, answer in said.answers(messages):
+            error = error_of(answer)
+            entry = next(settings) if part == "settings" else None
+            if error is None:
+                continue
+            fields = wire.report_fields(error)
+            if entry is None or entry.kind is not Kind.SETTING:
+                return False
+            if fields.get("C") not in _NOT_VALID:
+                return False
+            self.left_out[entry.name] = fields.get("M", "")
+            return True
+        return False
 
     def read_first(self, said: Script, messages: Messages) -> bool:
         """Whether all is done; else ``careful`` has to follow. Raises RestoreFailed."""
@@ -88,8 +114,8 @@ class Restore:
     def careful(self) -> Script:
         """Statement by statement."""
         statements = in_order(self.held.of(*STATEMENTS))
-        others = [entry for entry in self.held.entries() if entry.kind not in STATEMENTS]
-        first = [e for e in others if e.kind in words.SET and not words.is_set_last(e)]
+        others = [entry for entry in self._entries() if entry.kind not in STATEMENTS]
+        first = _settings(others)
         parts = [*self._transaction(first)]
         for number, entry in enumerate(statements):
             parts += self._transaction([entry], label=str(number))
@@ -114,16 +140,16 @@ class Restore:
 
     # --- what is sent -----------------------------------------------------------------
 
+    def _entries(self) -> list[Entry]:
+        return [entry for entry in self.held.entries() if entry.name not in self.left_out]
+
     def _transaction(
         self, entries: Sequence[Entry], *, label: str = "statements", is_last: bool = False
     ) -> Parts:
-        settings = [entry for entry in entries if entry.kind in words.SET]
-        last = [entry for entry in settings if words.is_set_last(entry)]
-        first = [entry for entry in settings if not words.is_set_last(entry)]
         statements = in_order(entry for entry in entries if entry.kind in STATEMENTS)
         yield "begin", words.BEGIN
         yield "locals", words.locals_(self.encoding)
-        yield from (("settings", call) for call in words.set_all(first))
+        yield from (("settings", call) for call in words.set_all(_settings(entries)))
         if statements or is_last:
             data = b"".join(map(words.prepare, statements))
             if statements:
@@ -136,6 +162,7 @@ class Restore:
             if listen := words.listen(entries, self.cut):
                 yield "listen", listen
             yield from (("role", call) for call in words.set_roles(entries))
+            last = _settings(entries, is_last=True)
             yield from (("settings", call) for call in words.set_all(last))
         yield "commit", words.COMMIT
 
@@ -234,3 +261,8 @@ class Restore:
 
     def _entry(self, name: bytes) -> Entry:
         return next(entry for entry in self.held.of(*STATEMENTS) if entry.name == name)
+
+
+def _settings(entries: Iterable[Entry], *, is_last: bool = False) -> list[Entry]:
+    """Those that are set before all else, or last."""
+    return [e for e in entries if e.kind in words.SET and words.is_set_last(e) == is_last]

@@ -27,6 +27,7 @@ class Severity(StrEnum):
     ERROR = "ERROR"
     FATAL = "FATAL"
     NOTICE = "NOTICE"
+    WARNING = "WARNING"
 
 
 def message(kind: bytes, body: bytes = b"") -> bytes:
@@ -84,11 +85,12 @@ def ready_for_query(status: bytes = b"I") -> bytes:
 def report(
     severity: Severity, sqlstate: str, words: str, *, hint: str = "", detail: str = ""
 ) -> bytes:
-    """An ErrorResponse, or a NoticeResponse for the severity NOTICE."""
+    """An ErrorResponse, or a NoticeResponse for NOTICE and WARNING."""
     fields = [(b"S", severity), (b"V", severity), (b"C", sqlstate), (b"M", words)]
     fields += [(b"D", detail)] * bool(detail) + [(b"H", hint)] * bool(hint)
     body = b"".join(code + text(value) for code, value in fields) + b"\0"
-    return message(b"N" if severity is Severity.NOTICE else b"E", body)
+    is_notice = severity in (Severity.NOTICE, Severity.WARNING)
+    return message(b"N" if is_notice else b"E", body)
 
 
 # --- client to server (the proxy is the client of a compute) --------------------------

@@ -52,8 +52,9 @@ class Attachment:
 
     async def put_back(
         self, takes: Callable[[bytes], bool], mark: str, *, with_unnamed: bool
-    ) -> Pairs:
-        """Give the backend what the session had; what it reports by now.
+    ) -> tuple[Pairs, dict[bytes, str]]:
+        """Give the backend what the session had; what it reports by now, and which settings could
+        not be put back, with the reason.
 
         ``mark``: sent to whoever listens, once the session does; ``takes`` its notifications.
         Nothing of the client may pass before. Raises RestoreFailed, or one of ``visit.FAILED``.
@@ -64,7 +65,7 @@ class Attachment:
         wanted.cut = mark
         await visit.restore(self._conversation, wanted)
         self._state.put_back(wanted)
-        return words.parameters
+        return words.parameters, wanted.left_out
 
     @property
     def _encoding(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from torpor_api.failures import Failure
@@ -93,7 +94,7 @@ async def _arrive(session: ReturningSession) -> bool:
     )
     session.attachment = attachment
     try:
-        reported = await _put_back(session, attachment)
+        reported, left_out = await _put_back(session, attachment)
     except (*visit.FAILED, RestoreFailed) as error:
         if isinstance(error, RestoreFailed) and not error.is_passing:
             raise
@@ -104,20 +105,34 @@ async def _arrive(session: ReturningSession) -> bool:
         # The compute was lost in between, or a timeout was short; nothing of the client has passed.
         await asyncio.sleep(ARRIVE_AGAIN_SECONDS)
         return False
+    _tell_left_out(session, left_out)
     session.attach(attachment, reported, arrival)
     return True
 
 
-async def _put_back(session: ReturningSession, attachment: Attachment) -> Pairs:
+async def _put_back(
+    session: ReturningSession, attachment: Attachment
+) -> tuple[Pairs, dict[bytes, str]]:
     with_unnamed = not parked.replaces_unnamed(session.waiting.pending)
     mark = session.hearing.return_soon()
     takes = session.hearing.takes
-    reported = await attachment.put_back(takes, mark, with_unnamed=with_unnamed)
+    put_back = await attachment.put_back(takes, mark, with_unnamed=with_unnamed)
     await session.hearing.come_to_mark()
-    return reported
+    return put_back
 
 
 def _tell_waiting(session: ReturningSession) -> None:
     words = f'waiting for database "{session.identity.route.endpoint}"'
     reason = session.host.why_not().message
     session.client.write(wire.report(Severity.NOTICE, "00000", words, detail=reason))
+
+
+def _tell_left_out(session: ReturningSession, left_out: Mapping[bytes, str]) -> None:
+    """Its value, in whatever letters, is only for the log: the client's encoding may lack them."""
+    for name, reason in left_out.items():
+        setting = name.decode(errors="replace")
+        extra = {**session.identity.log_keys, "setting": setting, "reason": reason}
+        log.warning("setting_left_out", extra=extra)
+        words = f'setting "{setting}" could not be put back: what its value names was dropped'
+        hint = "It is now what RESET makes of it; SET it again."
+        session.client.write(wire.report(Severity.WARNING, "01000", words, hint=hint))

@@ -12,6 +12,7 @@ from torpor_proxy.core.capture import UNKNOWN, Captured, Catalog
 from torpor_proxy.core.held import STATEMENTS, UNSEEN, Entry
 from torpor_proxy.core.parameters import Pairs
 from torpor_proxy.core.restore import Restore, RestoreFailed
+from torpor_proxy.core.restore_words import Script
 from torpor_proxy.core.session_state import SessionState
 from torpor_proxy.executor.conversation import Conversation, Messages, ServerRefused
 from torpor_proxy.ports import NOBODY, BackendLost, Stream
@@ -133,15 +134,19 @@ async def _asked(conversation: Conversation, question: bytes, readies: int = 1) 
 async def restore(conversation: Conversation, wanted: Restore) -> None:
     """Put back what is held. Raises RestoreFailed, or one of FAILED."""
     script = wanted.first()
-    if not script:
-        return
-    messages = await conversation.ask(script.data, len(script.parts))
+    messages = await _say(conversation, script)
+    while wanted.leaves_out(script, messages):
+        script = wanted.first()
+        messages = await _say(conversation, script)
     if not wanted.read_first(script, messages):
         script = wanted.careful()
-        messages = await conversation.ask(script.data, len(script.parts))
-        wanted.read_careful(script, messages)
+        wanted.read_careful(script, await _say(conversation, script))
     if wanted.broken:
         await _framed(conversation, TRANSACTION, wanted.stand_ins())
+
+
+async def _say(conversation: Conversation, script: Script) -> Messages:
+    return await conversation.ask(script.data, len(script.parts)) if script else []
 
 
 async def restore_again(

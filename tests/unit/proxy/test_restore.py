@@ -9,7 +9,7 @@ from torpor_proxy.core import results, wire
 from torpor_proxy.core.broken import RESULT_CHANGED, UNNAMED, Broken
 from torpor_proxy.core.held import held_of
 from torpor_proxy.core.restore import Restore, RestoreFailed
-from torpor_proxy.core.restore_words import LOCK_WAIT_MS_MAX
+from torpor_proxy.core.restore_words import LOCK_WAIT_MS_MAX, Messages, Script
 
 IMPATIENT, PATIENT = f"SET LOCAL lock_timeout = {LOCK_WAIT_MS_MAX}", "SET LOCAL lock_timeout = 0"
 LISTENS = b"l", b"news", b"", b""
@@ -248,4 +248,53 @@ def test_a_setting_that_can_not_be_put_back_ends_the_session_with_its_own_error(
         fails = part == "settings"
         messages += [(b"E", b"M%d\0\0" % number)] * fails + [(b"Z", b"E")]
     with pytest.raises(RestoreFailed, match="2"):
+        wanted.read_first(script, messages)
+
+
+# --- settings whose value is not valid any more ---------------------------------------------
+
+
+def answered(script: Script, *failing: int, sqlstate: bytes = b"22023") -> Messages:
+    """Where the settings of those places fail, and with them all that comes behind."""
+    messages: Messages = []
+    place = -1
+    for part in script.parts:
+        place += part == "settings"
+        if part == "settings" and place in failing:
+            messages.append((b"E", b"C%b\0Mgone\0\0" % sqlstate))
+        messages.append((b"Z", b"T"))
+    return messages
+
+
+SETTINGS = held_of(
+    [
+        columns(b"s", b"statement_timeout", b"5", b""),
+        columns(b"s", b"default_tablespace", b"one", b""),
+        columns(b"c", b"app.tenant", b"7", b""),
+        columns(b"s", b"work_mem", b"64", b""),
+        columns(b"s", b"temp_tablespaces", b"one", b""),
+    ]
+)
+
+
+def test_settings_that_are_not_valid_any_more_are_left_out_one_after_the_other() -> None:
+    wanted = Restore(SETTINGS)
+    assert wanted.leaves_out(wanted.first(), answered(wanted.first(), 0, 3))
+    assert wanted.leaves_out(wanted.first(), answered(wanted.first(), 2, sqlstate=b"42704"))
+    assert not wanted.leaves_out(wanted.first(), answered(wanted.first()))
+    assert wanted.left_out == {b"default_tablespace": "gone", b"temp_tablespaces": "gone"}
+    for script in (wanted.first(), wanted.careful()):
+        assert b"tablespace" not in script.data
+        assert all(name in script.data for name in (b"app.tenant", b"work_mem", b"statement_tim"))
+
+
+@pytest.mark.parametrize(("place", "sqlstate"), [(1, b"22023"), (0, b"42501"), (0, b"57014")])
+def test_a_custom_setting_and_one_that_is_not_allowed_any_more_are_not_left_out(
+    place: int, sqlstate: bytes
+) -> None:
+    wanted = Restore(SETTINGS)
+    script = wanted.first()
+    messages = answered(script, place, sqlstate=sqlstate)
+    assert not wanted.leaves_out(script, messages) and not wanted.left_out
+    with pytest.raises(RestoreFailed):
         wanted.read_first(script, messages)
