@@ -26,6 +26,8 @@ class RoleFacts(Fact):
     can_login: bool = True
     is_admitted: bool = True
     """A member of ``torpor_login`` by grant; superusers are so only where the resource says it."""
+    needs_admission: bool = False
+    """Not yet one, because somebody has made it by SQL: its agent makes it one when it is asked."""
     valid_until_s: float | None = None
     """Seconds since 1970 after which the password is refused."""
     connection_limit: int = -1

@@ -53,10 +53,10 @@ async def test_each_change_of_a_role_is_told_with_the_next_answer(agents: Agents
     agent = await agents.agent()
     await agent.start(agents.volume(), roles=ROLES)
     assert await told_after_one_question(agent) is None
-    fresh = RoleFacts(name="fresh", is_admitted=False)
+    fresh = RoleFacts(name="fresh", is_admitted=False, needs_admission=True)
     changes: list[tuple[str, dict[str, Any]]] = [
         ("CREATE ROLE fresh LOGIN", {}),
-        ("GRANT torpor_login TO fresh", {"is_admitted": True}),
+        ("GRANT torpor_login TO fresh", {"is_admitted": True, "needs_admission": False}),
         (f"ALTER ROLE fresh PASSWORD '{VERIFIER}'", {"verifier": VERIFIER}),
         (f"ALTER ROLE fresh PASSWORD '{NEW_VERIFIER}'", {"verifier": NEW_VERIFIER}),
         ("ALTER ROLE fresh VALID UNTIL '2020-01-01 00:00Z'", {"valid_until_s": 1577836800.0}),

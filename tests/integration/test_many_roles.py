@@ -1,4 +1,4 @@
-"""More roles than can be exported: whoever is not among those is judged by Postgres, awake."""
+"""Roles of which an export does not say enough: they are judged by Postgres, awake."""
 
 from __future__ import annotations
 
@@ -76,3 +76,20 @@ def test_who_is_beyond_the_bound_is_asked_for_and_so_is_who_does_not_exist(place
 def test_a_database_that_it_does_not_know_either_is_refused_by_postgres(place: Database) -> None:
     with pytest.raises(psycopg.OperationalError, match='database "nowhere" does not exist'):
         connect(place, "role_1", PASSWORD, "nowhere").execute("select 1")
+
+
+def test_a_role_that_was_made_by_sql_comes_in_asleep_with_its_password(up: Up) -> None:
+    """The agent admits it when it first asks; nobody had asked before the database fell asleep."""
+    with a_database(up, roles=[{"name": "app", "createrole": True}]) as place:
+        with logged_in(place) as client:
+            client.query(f"CREATE ROLE fresh LOGIN PASSWORD '{VERIFIER}'")
+        place.fall_asleep()
+        epoch = place.epoch
+        assert is_refused(place, "fresh", "wrong")
+        assert place.is_asleep and place.epoch == epoch
+        with connect(place, "fresh", PASSWORD) as fresh:
+            assert fresh.execute("select current_user").fetchone() == ("fresh",)
+        assert place.epoch == epoch + 1
+        place.fall_asleep()
+        with connect(place, "fresh", PASSWORD):
+            assert place.is_asleep

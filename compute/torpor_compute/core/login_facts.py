@@ -68,6 +68,7 @@ def facts_of(row: RoleRow, superusers: Collection[str]) -> RoleFacts:
         verifier=row.password if has_verifier else None,
         can_login=row.can_login,
         is_admitted=row.is_member and _may_be_admitted(row, superusers),
+        needs_admission=needs_admission(row, superusers),
         valid_until_s=_seconds(row.valid_until_s),
         connection_limit=row.connection_limit,
     )

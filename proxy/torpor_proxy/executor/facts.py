@@ -27,13 +27,15 @@ class Facts:
         self._user = user
         self._deadline = monotonic() + timeout_s
 
-    async def of_role(self) -> tuple[RoleFacts | None, tuple[str, ...] | None]:
+    async def of_role(
+        self, *, awake: bool = False
+    ) -> tuple[RoleFacts | None, tuple[str, ...] | None]:
         """The role, and the databases there are (None: Postgres says that itself).
 
         A database that falls asleep is waited for, because what it exported before may be old; so
         is one that was lost without an export, and then it is woken: once for each loss, whoever
-        asks. One with more roles than could be exported is woken for those that were not. Raises
-        Refused where it can't be found out in time.
+        asks. One with more roles than could be exported is woken for those that were not; and
+        ``awake``: in any case. Raises Refused where it can't be found out in time.
         """
         endpoint, failure = self._endpoint, self._endpoint.why_not()
         while monotonic() < self._deadline:
@@ -42,6 +44,8 @@ class Facts:
                     return await self._asked(), None
                 if not endpoint.info.facts_are_exact:
                     await endpoint.wake("a login after a crash")
+                elif awake:
+                    await endpoint.wake("the first login of a role")
                 elif endpoint.info.phase is not Phase.SUSPENDING:
                     facts, role = endpoint.info.facts, self._exported()
                     if role is not None or facts.is_whole:

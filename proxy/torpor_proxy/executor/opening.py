@@ -78,9 +78,9 @@ async def _log_in(door: Door, greeting: Greeting, packet: Startup, client: str) 
     endpoint = door.registry.endpoints.get(wanted.endpoint)
     role, databases, verifier, reason = None, None, None, f"no endpoint {wanted.endpoint!r}"
     if endpoint is not None:
+        # The client waits here for us, not we for it: this has a limit of its own.
+        facts = Facts(endpoint, door.fleet, wanted.user, settings.wake_timeout_s)
         if login.is_allowed(address, endpoint.info.allow):
-            # The client waits here for us, not we for it: this has a limit of its own.
-            facts = Facts(endpoint, door.fleet, wanted.user, settings.wake_timeout_s)
             role, databases = await facts.of_role()
         verifier, reason = login.verifier_of(role, endpoint.info.allow, address, time.time())
     mock = scram.mock_verifier(door.mock_secret, wanted.endpoint, wanted.user)
@@ -90,12 +90,23 @@ async def _log_in(door: Door, greeting: Greeting, packet: Startup, client: str) 
         )
     if last_word is None or role is None or endpoint is None or verifier is None:
         raise Refused(login.failed(wanted, address, reason or "wrong password"))
-    if greeting.inbox.has_ended:
-        raise HungUp("after its password")  # A session of nobody would wake the database.
+    _refuse_nobody(greeting)
+    if role.needs_admission:
+        # Whoever has its password may wake the database for that.
+        role, databases = await facts.of_role(awake=True)
+        _refuse_nobody(greeting)
+        if role is None:
+            raise Refused(login.failed(wanted, address, "the role is gone"))
     _admit(door, endpoint, wanted, role, databases)
     greeting.stream.write(last_word + wire.AUTHENTICATION_OK)
     rest = greeting.inbox.take_all()
     door.registry.enter(endpoint, wanted, greeting.stream, client, packet.has_long_keys, rest)
+
+
+def _refuse_nobody(greeting: Greeting) -> None:
+    """A session whose client has hung up already would wake the database for nobody."""
+    if greeting.inbox.has_ended:
+        raise HungUp("after its password")
 
 
 def _admit(

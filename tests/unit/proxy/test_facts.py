@@ -62,3 +62,11 @@ async def test_postgres_is_woken_for_anybody_else(user: str, role: RoleFacts | N
     fleet = FakeFleet()
     assert await asked(fleet, user, is_whole=False).of_role() == (role, None)
     assert fleet.wakes == 1
+
+
+async def test_an_agent_is_asked_of_whom_the_export_does_not_say_enough() -> None:
+    """It admits a role that somebody has made by SQL."""
+    fleet = FakeFleet()
+    facts = asked(fleet, "app")
+    assert await facts.of_role(awake=True) == (APP, None) and fleet.wakes == 1
+    assert await facts.of_role() == (APP, None) and fleet.wakes == 1
