@@ -242,6 +242,11 @@ class KubeTown(Town):
         self.kube = KubeCluster(random)
         super().__init__(random, self.kube)
 
+    def is_wanted_away(self, agent: FakeAgent) -> bool:
+        """Also where only the node controller has deleted its pod, which does not hear of it."""
+        pod = self.kube.objects.get(_pod(agent.compute))
+        return agent.is_leaving or "deletionTimestamp" in metadata(pod)
+
     def new_life(self) -> Life:
         return KubeLife(self)
 

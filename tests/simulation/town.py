@@ -250,6 +250,10 @@ class Town:
         await asyncio.sleep(for_s)
         self.network.come_back()
 
+    def is_wanted_away(self, agent: FakeAgent) -> bool:
+        """Somebody has told it to end, or whoever looks after it."""
+        return agent.is_leaving
+
     def asked_cluster(self, request: m.Request[Any]) -> None:
         """To end a compute there has to be a word, of somebody, that it does not serve."""
         if not isinstance(request, m.ConfirmGone):
@@ -257,7 +261,7 @@ class Town:
         agent, named = self.cluster.agents.get(request.compute), request.database
         record = self.cluster.resources[named].status
         is_claimed = record.compute == request.compute and record.phase not in AT_REST
-        if agent is None or not agent.is_serving or agent.is_leaving or not is_claimed:
+        if agent is None or not agent.is_serving or not is_claimed or self.is_wanted_away(agent):
             return
         if not self.words.speak_against(named, record.epoch, request.compute):
             self.ended_for_nothing.append(f"{request.compute} of {named}, epoch {record.epoch}")
