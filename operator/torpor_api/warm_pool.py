@@ -44,6 +44,15 @@ Quantity = Annotated[
 LabelText = Annotated[str, StringConstraints(max_length=316)]
 """A label's key with its prefix, or its value."""
 
+AnnotationText = Annotated[str, StringConstraints(max_length=4096)]
+ObjectName = Annotated[
+    str,
+    StringConstraints(
+        max_length=253, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+    ),
+]
+"""Of what is neither a Service nor a label: a DNS name."""
+
 
 class PoolSize(ApiModel):
     """How many computes wait."""
@@ -125,6 +134,13 @@ class Toleration(ApiModel):
     """With NoExecute: how long a compute stays all the same."""
 
 
+class PullSecret(ApiModel):
+    """A Secret with which a registry is asked for the image; as in a pod."""
+
+    name: ObjectName
+    """In Torpor's own namespace."""
+
+
 class WarmPoolSpec(ApiModel):
     """What the pool's computes are like."""
 
@@ -139,6 +155,16 @@ class WarmPoolSpec(ApiModel):
     """Labels that a node must have."""
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] = ()
     """Taints that don't matter."""
+    priority_class_name: ObjectName | None = None
+    """Which pods give way when a node is full. A compute keeps it when it is claimed."""
+    runtime_class_name: ObjectName | None = None
+    """How the node runs the containers, as with gVisor or Kata: a wall around each database."""
+    image_pull_secrets: Annotated[tuple[PullSecret, ...], Field(max_length=8)] = ()
+    """For an image of the pool's own, in place of those that the installation has."""
+    pod_labels: Annotated[dict[LabelText, LabelText], Field(max_length=32)] = {}
+    """More labels of the pods; Torpor's own ones stay as they are."""
+    pod_annotations: Annotated[dict[LabelText, AnnotationText], Field(max_length=32)] = {}
+    """More annotations of the pods."""
 
 
 class WarmPoolStatus(ApiModel):

@@ -97,6 +97,7 @@ def compute_pod(
             "name": f"compute-{name_of(pool)}-{suffix}",
             "namespace": settings.namespace,
             "labels": {
+                **pool_spec.pod_labels,
                 names.NAME_LABEL: "torpor",
                 names.COMPONENT_LABEL: names.COMPUTE,
                 "app.kubernetes.io/instance": settings.instance,
@@ -105,11 +106,14 @@ def compute_pod(
                 names.POSTGRES_VERSION_LABEL: pool_spec.postgres_version,
                 **_labels_of_own(database),
             },
-            "annotations": {TEMPLATE_ANNOTATION: template_hash(pool, settings)},
+            "annotations": {
+                **pool_spec.pod_annotations,
+                TEMPLATE_ANNOTATION: template_hash(pool, settings),
+            },
             "finalizers": [names.FENCE_FINALIZER],
             "ownerReferences": [owner_reference(pool, WARM_POOL)],
         },
-        "spec": _spec(pool_spec, settings, claim, is_dedicated=database is not None),
+        "spec": _spec(pool, settings, claim, is_dedicated=database is not None),
     }
 
 
@@ -126,16 +130,16 @@ def _labels_of_own(database: Key | None) -> dict[str, str]:
 def template_hash(pool: Document, settings: PodSettings) -> str:
     """Changes with everything that a pod can't change while it runs."""
     claim = volume_claim(name_of(pool))
-    text = json.dumps(_spec(spec_of(pool), settings, claim), sort_keys=True)
+    spec = spec_of(pool)
+    template = [_spec(pool, settings, claim), spec.pod_labels, spec.pod_annotations]
+    text = json.dumps(template, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_CHARACTERS]
 
 
 def _spec(
-    spec: WarmPoolSpec, settings: PodSettings, claim: str, *, is_dedicated: bool = False
+    pool: Document, settings: PodSettings, claim: str, *, is_dedicated: bool = False
 ) -> dict[str, Any]:
-    tolerations = [
-        one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in spec.tolerations
-    ]
+    spec = spec_of(pool)
     return {
         "restartPolicy": "Never",
         "serviceAccountName": settings.service_account,
@@ -143,18 +147,49 @@ def _spec(
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE_S,
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
-        **({"nodeSelector": spec.node_selector} if spec.node_selector else {}),
-        **({"tolerations": tolerations} if tolerations else {}),
+        **_placement(spec, name_of(pool)),
+        **_as_pods_say(spec, "runtime_class_name", "image_pull_secrets"),
         "containers": [_container(spec, settings, is_dedicated=is_dedicated)],
         "volumes": _volumes(settings, claim),
     }
+
+
+def _placement(spec: WarmPoolSpec, pool: str) -> dict[str, Any]:
+    """Computes of a pool are apart where that can be: a lost node takes only some of them along."""
+    apart = {"matchLabels": {names.COMPONENT_LABEL: names.COMPUTE, names.POOL_LABEL: pool}}
+    return {
+        "nodeSelector": {**spec.node_selector, "kubernetes.io/os": "linux"},
+        **_as_pods_say(spec, "tolerations", "priority_class_name"),
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": key,
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": apart,
+            }
+            for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+        ],
+    }
+
+
+def _as_pods_say(spec: WarmPoolSpec, *fields: str) -> dict[str, Any]:
+    """Fields that a pod has as well, where they are given."""
+    given = spec.model_dump(mode="json", by_alias=True, exclude_none=True, include={*fields})
+    return {name: value for name, value in given.items() if value}
+
+
+def _pull_policy(spec: WarmPoolSpec, settings: PodSettings) -> str:
+    """That an installation fetches nothing is said of its own image, which has no registry."""
+    if spec.image is not None and settings.image_pull_policy == "Never":
+        return "IfNotPresent"
+    return settings.image_pull_policy
 
 
 def _container(spec: WarmPoolSpec, settings: PodSettings, *, is_dedicated: bool) -> dict[str, Any]:
     return {
         "name": "compute",
         "image": spec.image or settings.image,
-        "imagePullPolicy": settings.image_pull_policy,
+        "imagePullPolicy": _pull_policy(spec, settings),
         "args": _arguments(spec.postgres_version) + (_SHORT_END if is_dedicated else []),
         "env": [_own("POD_NAME", "metadata.name"), _own("POD_IP", "status.podIP")],
         "ports": [

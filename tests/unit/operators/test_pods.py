@@ -1,0 +1,71 @@
+"""The pod of a compute: what a pool says of it, and what no pool can change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from torpor_operator.core.naming import TEMPLATE_ANNOTATION, Key
+from torpor_operator.core.pods import PodSettings, compute_pod, template_hash
+
+SETTINGS = PodSettings(image="torpor/compute:1", namespace="system", image_pull_policy="Never")
+
+PLACED: dict[str, Any] = {
+    "nodeSelector": {"disk": "fast", "kubernetes.io/os": "windows"},
+    "tolerations": [{"key": "databases", "operator": "Exists"}],
+    "priorityClassName": "low",
+    "runtimeClassName": "gvisor",
+    "imagePullSecrets": [{"name": "pull"}],
+    "podLabels": {"team": "data", "torpor.dev/pool": "another"},
+    "podAnnotations": {"example.org/a": "b"},
+}
+
+
+def pool(**spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "default", "namespace": "system", "uid": "u"}, "spec": spec}
+
+
+def test_a_pool_says_where_its_computes_run_and_how() -> None:
+    made = compute_pod(pool(**PLACED), SETTINGS, "x")["spec"]
+    assert made["nodeSelector"] == {"disk": "fast", "kubernetes.io/os": "linux"}
+    (toleration,) = made["tolerations"]
+    assert (toleration["key"], toleration["operator"]) == ("databases", "Exists")
+    assert made["priorityClassName"] == "low"
+    assert made["runtimeClassName"] == "gvisor"
+    assert made["imagePullSecrets"] == [{"name": "pull"}]
+
+
+@pytest.mark.parametrize("database", [None, Key("default", "shop")])
+def test_labels_that_torpor_finds_a_pod_by_are_its_own(database: Key | None) -> None:
+    plain = compute_pod(pool(), SETTINGS, "x", database)["metadata"]
+    made = compute_pod(pool(**PLACED), SETTINGS, "x", database)["metadata"]
+    assert made["labels"] == {**plain["labels"], "team": "data"}
+    assert made["annotations"]["example.org/a"] == "b"
+    assert TEMPLATE_ANNOTATION in made["annotations"]
+
+
+def test_computes_of_a_pool_are_apart_where_that_can_be() -> None:
+    spread = compute_pod(pool(), SETTINGS, "x")["spec"]["topologySpreadConstraints"]
+    assert {one["topologyKey"] for one in spread} == {
+        "kubernetes.io/hostname",
+        "topology.kubernetes.io/zone",
+    }
+    labels = compute_pod(pool(), SETTINGS, "x")["metadata"]["labels"]
+    for one in spread:
+        assert one["whenUnsatisfiable"] == "ScheduleAnyway", "one node is enough"
+        assert one["labelSelector"]["matchLabels"].items() <= labels.items()
+
+
+@pytest.mark.parametrize("field", PLACED)
+def test_whatever_is_changed_is_changed_in_those_that_wait(field: str) -> None:
+    changed = template_hash(pool(**{field: PLACED[field]}), SETTINGS)
+    assert changed != template_hash(pool(), SETTINGS)
+
+
+def test_an_image_of_the_pool_s_own_is_fetched() -> None:
+    """An installation whose images are on the nodes fetches none of its own."""
+    (own,) = compute_pod(pool(), SETTINGS, "x")["spec"]["containers"]
+    (other,) = compute_pod(pool(image="r.example/pg:1"), SETTINGS, "x")["spec"]["containers"]
+    assert own["imagePullPolicy"] == "Never"
+    assert (other["image"], other["imagePullPolicy"]) == ("r.example/pg:1", "IfNotPresent")
