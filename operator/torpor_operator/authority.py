@@ -19,6 +19,7 @@ from torpor_kube.kinds import POD, SECRET
 from torpor_kube.port import Document, Kube
 from torpor_operator.adapters.keys import make_authority, make_leaf, read_authority, read_leaf
 from torpor_operator.core.certificates import (
+    SERVER_SECRET,
     Authorities,
     CertificateAction,
     DropPrevious,
@@ -79,7 +80,8 @@ class CertificateKeeper:
         self._server_leaf = server_leaf
         self._own_folder = own_folder
         self.ca_certificate = ""
-        """All that are trusted, in PEM; empty before the first look."""
+        """By which clients know the proxy, in PEM; empty before the first look, and where somebody
+        else's certificate comes without: then whatever the clients trust anyway."""
 
     async def look(self) -> float:
         """Seconds after which to look again though nothing has changed."""
@@ -95,7 +97,7 @@ class CertificateKeeper:
             step = plan_authority(known, leaves, now) if held.is_ours else None
             if step is None and known is not None:
                 await self._keep_leaves(known, authority, secrets, leaves, ours, now)
-                self.ca_certificate = bundle(authority)
+                self.ca_certificate = _known_by(secrets.get(SERVER_SECRET), authority)
                 return check_in_s(known, leaves, now)
             assert step is not None, "without an authority one is made"
             await self._write(AUTHORITY_SECRET, _stepped(authority, step, now))
@@ -189,6 +191,13 @@ def _authorities(authority: Data) -> Authorities | None:
         if f"{slot}.crt" in authority
     }
     return Authorities(found["tls"], found.get("next"), found.get("previous"))
+
+
+def _known_by(shown: Held | None, authority: Data) -> str:
+    """What clients check the proxy's certificate against; shown: the Secret that it is in."""
+    if shown is None or shown.is_ours:
+        return bundle(authority)
+    return shown.data.get("ca.crt", "")
 
 
 def _is_ours(held: Held | None) -> bool:

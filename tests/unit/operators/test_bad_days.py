@@ -107,6 +107,25 @@ async def test_a_foreign_authority_is_used_and_left_alone(fake: FakeKube, tmp_pa
         assert base64.b64decode(leaf["data"]["ca.crt"]).decode() == pair.certificate
 
 
+async def test_whose_certificate_the_proxy_shows_clients_are_told(
+    fake: FakeKube, tmp_path: Path
+) -> None:
+    """As cert-manager would write it: with the certificate of another authority beside it."""
+    pair = make_authority(1_700_000_000.0)
+    data = {"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": "theirs"}
+    encoded = {key: base64.b64encode(text.encode()).decode() for key, text in data.items()}
+    head = {"name": "torpor-proxy-server-tls", "namespace": SYSTEM}
+    fake.objects.create(kinds.SECRET, {"metadata": head, "data": encoded})
+    async with operating(fake, tmp_path) as world:
+        world.make("shop")
+        await world.until("its Secret is there", lambda: world.get(kinds.SECRET, "shop-app"))
+        await world.settled()
+        binding = world.get(kinds.SECRET, "shop-app")
+        assert binding and base64.b64decode(binding["data"]["ca.crt"]) == b"theirs"
+        shown = world.get(kinds.SECRET, "torpor-proxy-server-tls", SYSTEM)
+        assert shown and shown["data"] == encoded
+
+
 async def test_a_database_that_went_while_a_watch_was_interrupted_is_forgotten(
     fake: FakeKube, tmp_path: Path
 ) -> None:
