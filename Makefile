@@ -38,7 +38,7 @@ soak: $(READY) ## Many clients, sleeps, a kill every 20 s, and no surprise (MINU
 	@PYTHONPATH=loadtests $(BIN)/python loadtests/soak.py $(if $(MINUTES),--minutes $(MINUTES)) \
 		$(if $(CLIENTS),--clients $(CLIENTS)) $(if $(SEED),--seed $(SEED))
 
-manifests: $(READY) ## Write what is made of models and chart: custom resources, kustomize base
+manifests: $(READY) ## Write what is made of models and chart: custom resources, kustomize base, install.yaml
 	@PYTHONPATH=tools $(BIN)/python -m crds
 	@$(BIN)/python tools/kustomize_base.py
 

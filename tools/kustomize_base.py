@@ -1,4 +1,5 @@
-"""Renders the chart with its defaults into the kustomize base; a part of `make manifests`."""
+"""Renders the chart with its defaults into the kustomize base, and that into one file; a part of
+`make manifests`."""
 
 from __future__ import annotations
 
@@ -13,6 +14,9 @@ MANIFESTS = Path(__file__).parents[1] / "manifests"
 CHART = MANIFESTS / "chart/torpor"
 
 BASE = MANIFESTS / "kustomize/base/torpor.yaml"
+
+INSTALL = MANIFESTS / "install.yaml"
+"""For whoever has neither Helm nor kustomize."""
 
 NAMESPACE = "torpor-system"
 
@@ -31,11 +35,31 @@ def rendered(helm: str) -> str:
     return _HEAD + done.stdout.replace("managed-by: Helm", "managed-by: kustomize")
 
 
+def one_file(base: str) -> str:
+    """Custom resources, namespace and all that the base has. Without a pool: that takes the custom
+    resources to be known, and a storage class to be chosen."""
+    parts = [
+        *sorted((MANIFESTS / "crds").glob("*.torpor.dev.yaml")),
+        BASE.parent / "namespace.yaml",
+    ]
+    return (
+        _HEAD + "".join(f"---\n{part}" for part in map(_content, parts)) + base.removeprefix(_HEAD)
+    )
+
+
+def _content(path: Path) -> str:
+    """Without what its head says of the one file."""
+    lines = path.read_text().splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith("# Made by"))
+
+
 def main() -> None:
     helm = find()
     if helm is None:
         sys.exit("there is no helm, and the kustomize base stays as it is: `make helm` brings one")
-    BASE.write_text(rendered(helm))
+    base = rendered(helm)
+    BASE.write_text(base)
+    INSTALL.write_text(one_file(base))
 
 
 if __name__ == "__main__":

@@ -309,6 +309,20 @@ def test_the_kustomize_base_is_the_chart() -> None:
     assert kustomize_base.BASE.read_text() == made, "run `make manifests`"
 
 
+def test_one_file_has_all_of_the_base() -> None:
+    text = kustomize_base.INSTALL.read_text()
+    assert text == kustomize_base.one_file(kustomize_base.BASE.read_text()), "run `make manifests`"
+    objects = [each for each in yaml.safe_load_all(text) if each]
+    names = {(each["kind"], each["metadata"]["name"]) for each in objects}
+    assert len(names) == len(objects)
+    base = yaml.safe_load_all(kustomize_base.BASE.read_text())
+    assert names == {
+        *((each["kind"], each["metadata"]["name"]) for each in base if each),
+        *(("CustomResourceDefinition", name.removesuffix(".yaml")) for name in texts()),
+        ("Namespace", NAMESPACE),
+    }
+
+
 @pytest.mark.skipif(not shutil.which("kubectl"), reason="no kubectl is on the PATH: no kustomize")
 @pytest.mark.parametrize(("folder", "kind"), [("base", "Deployment"), ("pool", "WarmPool")])
 def test_kustomize_builds_it(folder: str, kind: str) -> None:

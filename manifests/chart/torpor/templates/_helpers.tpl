@@ -130,3 +130,16 @@ readinessProbe:
   periodSeconds: 2
   timeoutSeconds: 2
 {{- end }}
+
+{{/* Two releases in one namespace would share authority, certificates, volumes and pools. Only a cluster
+knows: `helm template` looks nothing up. */}}
+{{- define "torpor.refuseSecond" -}}
+{{- $there := lookup "apps/v1" "Deployment" .Release.Namespace "" | default dict }}
+{{- range $one := $there.items | default list }}
+{{- $labels := $one.metadata.labels | default dict }}
+{{- $other := index $labels "app.kubernetes.io/instance" | default "" }}
+{{- if and (eq (index $labels "app.kubernetes.io/name" | default "") "torpor") (ne $other $.Release.Name) }}
+{{- fail (printf "the namespace %s has the release %s of Torpor already: two in one namespace would share authority, volumes and pools. Install %s in a namespace of its own" $.Release.Namespace $other $.Release.Name) }}
+{{- end }}
+{{- end }}
+{{- end }}
