@@ -31,7 +31,7 @@ def labels(pod: Json) -> Json:
 
 @EACH
 def test_a_pod_is_placed_as_its_values_say(component: str) -> None:
-    affinity = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": []}}
+    affinity: Json = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": []}}
     tolerations = [{"key": "dedicated", "operator": "Exists"}]
     own: dict[str, Any] = {
         "nodeSelector": {"disk": "fast"},

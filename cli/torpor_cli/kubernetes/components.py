@@ -1,6 +1,6 @@
 """The autoscaler and the proxies of a cluster, reached through the API server.
 
-A person needs three rights in the namespace of the release, which the chart's Role ``…-client``
+A person needs three rights in the namespace of the release, which the chart's Role ``…-people``
 has: to find the pods, to forward their ports, and to read the certificate that the autoscaler wants
 to see, ``client.torpor``.
 """
