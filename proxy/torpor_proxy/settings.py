@@ -55,6 +55,14 @@ class Settings:
     capture_timeout_s: float = 5.0
     """Then it is cancelled and the session keeps its compute; it takes a millisecond otherwise."""
 
+    capture_again_s: float = 10.0
+    """After it failed for a passing reason, like a lock on the server's catalog: for so long the
+    database stays awake at least. Each attempt makes the client wait for up to the time above."""
+
+    unread_bytes_max: int = 8 << 20
+    """Of notifications for a client that does not read, until its session has a backend of its own,
+    which then waits for it as in Postgres; whose client has more than that unread ends."""
+
     sample_every_s: float = 1.0
     """Between two reports to the autoscaler."""
 

@@ -18,7 +18,7 @@ from support.wire_client import Message, Reported, WireClient, logged_in, query,
 from torpor_cli.client import ask_autoscaler
 from torpor_proxy.core import wire
 from torpor_proxy.core.cut import notification_of
-from torpor_proxy.executor.member import UNREAD_BYTES_MAX
+from torpor_proxy.settings import Settings
 
 ROLES = [{"name": "app"}, {"name": "boss", "password": "boss", "superuser": True}]
 
@@ -301,7 +301,7 @@ def test_a_client_that_does_not_read_holds_up_only_itself(shared: Database) -> N
         ears = Ears(stack.enter_context(logged_in(shared)), "news")
         notifier = stack.enter_context(logged_in(shared))
         shared.fall_asleep()
-        assert MORE_THAN_THE_KERNEL_KEEPS < TIMES * EACH * 7000 < UNREAD_BYTES_MAX
+        assert MORE_THAN_THE_KERNEL_KEEPS < TIMES * EACH * 7000 < Settings().unread_bytes_max
         long_ones = "select pg_notify('news', n || repeat('x', 7000))"
         for _ in range(TIMES):
             notifier.query(f"{long_ones} from generate_series(1, {EACH}) n")

@@ -248,5 +248,6 @@ class NotificationsUnread(Refusal):
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(
             f"more than {limit_bytes >> 20} MiB of notifications are not read",
-            "Read them while the session is idle, or UNLISTEN.",
+            "Read them while the session is idle, or UNLISTEN; TORPOR_PROXY_UNREAD_BYTES_MAX is "
+            "the limit.",
         )

@@ -13,10 +13,6 @@ from torpor_proxy.core.refusals import NotificationsUnread, Refusal
 from torpor_proxy.core.routing import Route
 from torpor_proxy.ports import BackendLost
 
-UNREAD_BYTES_MAX = 8 << 20
-"""For a client that does not read. Its session gets a backend of its own, which then waits for it
-as in Postgres; this is for what comes until then."""
-
 MARK_BYTES = 8
 """Of a word that nobody else uses."""
 
@@ -33,6 +29,10 @@ class ListeningSession(Protocol):
     @property
     def is_unread(self) -> bool:
         """Whether its client does not read what it is sent."""
+
+    @property
+    def unread_bytes_max(self) -> int:
+        """Of notifications: a client that does not read more than this is hung up on."""
 
     def hear(self, notifications: bytes) -> None:
         """They are its client's."""
@@ -103,8 +103,9 @@ class Member:
         if not data:
             return
         self._unread_bytes = self._unread_bytes + len(data) if self.session.is_unread else 0
-        if self._unread_bytes > UNREAD_BYTES_MAX:
-            self.session.refuse(NotificationsUnread(UNREAD_BYTES_MAX))
+        limit = self.session.unread_bytes_max
+        if self._unread_bytes > limit:
+            self.session.refuse(NotificationsUnread(limit))
         else:
             self.session.hear(data)
 

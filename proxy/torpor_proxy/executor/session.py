@@ -32,9 +32,6 @@ from torpor_proxy.ports import NOBODY, Stream
 
 log = logging.getLogger(__name__)
 
-CAPTURE_AGAIN_SECONDS = 10.0
-"""After a question that failed for a passing reason, like a lock on the server's catalog."""
-
 
 class Session:
     """Bound to one client's stream for its whole life."""
@@ -96,11 +93,9 @@ class Session:
 
     @property
     def needs_capture(self) -> bool:
-        if not self.is_at_rest:
-            return False
-        return not self.is_captured or (
-            self.known.pins.is_passing and monotonic() - self.captured_at > CAPTURE_AGAIN_SECONDS
-        )
+        again_at = self.captured_at + self.host.settings.capture_again_s
+        is_due = not self.is_captured or (self.known.pins.is_passing and monotonic() > again_at)
+        return is_due and self.is_at_rest
 
     @property
     def exchange(self) -> Exchange:
@@ -151,6 +146,10 @@ class Session:
     @property
     def is_unread(self) -> bool:
         return self.client.is_full
+
+    @property
+    def unread_bytes_max(self) -> int:
+        return self.host.settings.unread_bytes_max
 
     def hear(self, notifications: bytes) -> None:
         self.client.write(notifications)

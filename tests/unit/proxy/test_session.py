@@ -26,7 +26,6 @@ from torpor_proxy.core import capture, keepalive, wire
 from torpor_proxy.core.wire import Severity
 from torpor_proxy.executor.host import State
 from torpor_proxy.executor.listing import report_of
-from torpor_proxy.executor.session import CAPTURE_AGAIN_SECONDS
 
 # --- a life -----------------------------------------------------------------------------
 
@@ -240,5 +239,5 @@ async def test_what_could_not_be_read_is_tried_again_later() -> None:
     report = report_of(session, session.last_used)
     assert report is not None and "could not be read: a lock" in report.reason
     assert not session.needs_capture
-    session.captured_at -= CAPTURE_AGAIN_SECONDS + 1
+    session.captured_at -= host.settings.capture_again_s + 1
     assert session.needs_capture
