@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -149,13 +149,16 @@ async def serving() -> AsyncIterator[FakeKube]:
 
 
 @contextlib.asynccontextmanager
-async def operating(fake: FakeKube, run_dir: Path) -> AsyncIterator[World]:
+async def operating(
+    fake: FakeKube, run_dir: Path, watched: tuple[str, ...] = ()
+) -> AsyncIterator[World]:
     """One operator, from its start to its end; another may follow."""
     kube, others = ApiServer(at(fake.url)), Others()
-    operator = Operator(settings(run_dir), kube, others, others)
-    pools = Watch(kube, kinds.WARM_POOL, lambda one: one, PoolFeed(operator.leading))
+    operator = Operator(replace(settings(run_dir), watched=watched), kube, others, others)
     leading = operator.leading
-    leading.start([*watches(kube, operator.cache, SYSTEM, (), leading.report), pools])
+    feed = PoolFeed(leading)
+    pools = Watch(kube, kinds.WARM_POOL, lambda one: one, feed, namespace=SYSTEM)
+    leading.start([*watches(kube, operator.cache, SYSTEM, watched, leading.report), pools])
     try:
         yield World(fake, operator, others)
     finally:
