@@ -52,17 +52,18 @@ def lose(database: Database, reason: str, now: float) -> None:
 def confirm_gone(database: Database, compute: str) -> None:
     """Nothing of it writes any more. Of many the first is kept: the last that served for certain,
     which the volume names unless a start of one of the latest has failed in its midst."""
-    first, *later = (*database.fenced, compute)
-    database.fenced = (first, *later[-(FENCED_MAX - 1) :])
+    if compute not in database.fenced:
+        first, *later = (*database.fenced, compute)
+        database.fenced = (first, *later[-(FENCED_MAX - 1) :])
     if database.holder is not None and database.holder.compute == compute:
         database.holder = None
     note(database, "confirmed_gone", compute)
 
 
-def own_volume(database: Database) -> None:
-    """A compute of the record's epoch has the volume: who had it before matters no more."""
+def own_volume(database: Database, epoch: int) -> None:
+    """A compute of ours has the volume under this epoch: who had it before matters no more."""
     database.fenced, database.holder = (), None
-    database.seen_epoch = max(database.seen_epoch, database.status.epoch)
+    database.seen_epoch = max(database.seen_epoch, epoch)
 
 
 def end_run(database: Database) -> None:

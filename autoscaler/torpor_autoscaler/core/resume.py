@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from torpor_api.failures import (
+    Conflict,
     DataDamaged,
     Failure,
     Holder,
@@ -77,12 +78,12 @@ def resume(database: Database) -> Plan[None]:
     if agent is None:
         return
     watch.lap("wait for a warm compute", database.world.now)
-    yield from _claim(database, agent)
+    epoch = yield from _claim(database, agent)
     watch.lap("claim", database.world.now)
-    started = yield from _start(database, agent, prepared)
+    started = yield from _start(database, agent, epoch, prepared)
     if started is not None:
         watch.lap("tell the agent", database.world.now, started.steps)
-        run = _awake(database, agent, prepared, started)
+        run = _awake(database, agent, epoch, prepared, started)
         yield from listening.let_in(database, run, is_fresh=True)
         watch.lap("parked sessions are heard for", database.world.now, where="proxy")
         if database.is_served_by(run):
@@ -175,19 +176,22 @@ def _have_one_made(database: Database) -> Plan[None]:
         yield from write(database, status.phase, status.epoch, status.compute)
 
 
-def _claim(database: Database, agent: AgentInfo) -> Plan[None]:
+def _claim(database: Database, agent: AgentInfo) -> Plan[int]:
     """Under an epoch that neither the record nor, as far as is known, the volume has seen."""
     # Objects that were restored from an older state may run again under their old names.
     database.fenced = tuple(one for one in database.fenced if one != agent.compute)
     epoch = max(database.status.epoch, database.seen_epoch) + 1
     yield from write(database, Phase.RESUMING, epoch, agent.compute)
+    return epoch
 
 
-def _start(database: Database, agent: AgentInfo, prepared: Prepared) -> Plan[Started | None]:
+def _start(
+    database: Database, agent: AgentInfo, epoch: int, prepared: Prepared
+) -> Plan[Started | None]:
     """None when it failed: the compute is used up, and confirmed gone before the next attempt."""
     request = StartCompute(
         database=database.name,
-        epoch=database.status.epoch,
+        epoch=epoch,
         storage=prepared.place,
         fenced=database.fenced,
         spec=prepared.resource.spec,
@@ -204,24 +208,27 @@ def _start(database: Database, agent: AgentInfo, prepared: Prepared) -> Plan[Sta
         started = yield from _started(database, agent, request)
     except (NotFenced, StaleEpoch) as refused:
         database.is_condemned = True
-        yield from _believe_volume(database, refused.holder)
+        yield from _believe_volume(database, (request.epoch, agent.compute), refused.holder)
         raise refused  # No fault of the database: it goes on for as long as somebody waits.
     except Failure as failure:
         database.is_condemned = True
         is_final = not failure.retryable
         outcomes.fail_start(database, failure, database.world.now, is_final=is_final)
         return None
+    if database.status.epoch > epoch:
+        raise Conflict(f"{database.name}: somebody else has claimed it since")
     return started
 
 
-def _believe_volume(database: Database, found: Holder | None) -> Plan[None]:
+def _believe_volume(database: Database, claim: tuple[int, str], found: Holder | None) -> Plan[None]:
     """The volume is right where the record is not: the next claim goes above what it has seen, when
     whom it names is gone. Unless somebody else has claimed the database since we did."""
     if found is None:
         return
-    if found.epoch >= database.status.epoch:
+    if found.epoch >= claim[0]:
         yield from read(database)
-        if found.epoch <= database.status.epoch:
+        record = (database.status.epoch, database.status.compute)
+        if record != claim and found.epoch <= database.status.epoch:
             return
     database.seen_epoch = max(database.seen_epoch, found.epoch)
     database.facts_are_exact = False  # Those that we know may be as old as the record was.
@@ -241,12 +248,12 @@ def _started(database: Database, agent: AgentInfo, request: StartCompute) -> Pla
             return (yield from ask(AskAgent(agent, request)))
         except Unavailable as failure:
             is_late = database.world.now >= deadline
-            if is_late or not (yield from _may_still_start(database, agent)):
+            if is_late or not (yield from _may_still_start(database, agent, request.epoch)):
                 raise failure
         yield from pause(database, LOOK_AGAIN_S)
 
 
-def _may_still_start(database: Database, agent: AgentInfo) -> Plan[bool]:
+def _may_still_start(database: Database, agent: AgentInfo, epoch: int) -> Plan[bool]:
     """What an agent says whose answer to StartCompute was not heard."""
     if not database.is_unsettled:
         return False  # It is gone, or somebody else has the database.
@@ -256,19 +263,21 @@ def _may_still_start(database: Database, agent: AgentInfo) -> Plan[bool]:
         return True
     except Failure:
         return False
-    claim = (database.name, database.status.epoch)
+    claim = (database.name, epoch)
     is_starting = state.state in UNDECIDED and (state.database, state.epoch) == claim
     return is_starting or serves(database, state)
 
 
-def _awake(database: Database, agent: AgentInfo, prepared: Prepared, started: Started) -> Run:
-    run = Run(agent, database.status.epoch, started.address, started.max_connections)
+def _awake(
+    database: Database, agent: AgentInfo, epoch: int, prepared: Prepared, started: Started
+) -> Run:
+    run = Run(agent, epoch, started.address, started.max_connections)
     database.run = run
     database.used_at = database.world.now
     database.observed_generation = prepared.resource.metadata.generation
     database.trouble = database.blocked_by = database.spec_failure = None
     database.must_return = False
-    outcomes.own_volume(database)
+    outcomes.own_volume(database, epoch)
     database.held_back = database.move_held_back = HeldBack()
     # From now on there is a volume: one that is missing was lost, and is not to be made anew.
     database.place = prepared.place.model_copy(update={"may_create": False})

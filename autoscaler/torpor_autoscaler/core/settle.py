@@ -165,7 +165,7 @@ def _adopt(database: Database, agent: AgentInfo, state: AgentState) -> None:
         database.run = replace(database.run, is_open=before.is_open, listening=before.listening)
     database.blocked_by = None
     database.must_return = False
-    outcomes.own_volume(database)
+    outcomes.own_volume(database, state.epoch)
     database.world.pool.bind(database.name, agent.compute)
     if not was_serving:
         database.used_at = database.world.now

@@ -110,6 +110,15 @@ def test_a_holder_of_an_epoch_that_the_record_has_passed_is_asked_for_as_well(he
     assert held.taken == [("c2", 11)]
 
 
+def test_a_claim_under_the_very_epoch_of_the_volume_believes_it_as_well(held: Place) -> None:
+    held.unfenceable.clear()
+    story = Story(asleep(6), agents=5)
+    story.wake()
+    held.go_on(story)
+    assert [one.compute for one in story.all(m.ConfirmGone)] == ["c1", "X"]
+    assert held.taken == [("c2", 8)]
+
+
 def test_a_released_volume_is_taken_above_its_epoch_and_nobody_is_asked_for(
     tmp_path: Path,
 ) -> None:
@@ -220,3 +229,26 @@ def test_a_record_that_falls_asleep_by_falling_back_has_its_compute_ended_first(
     assert [one.compute for one in story.all(m.ConfirmGone)] == ["c1"]
     start = story.all(m.StartCompute)[-1]
     assert (start.epoch, start.fenced) == (8, ("c1",))
+
+
+def test_a_record_that_falls_back_during_a_start_does_not_change_the_claim() -> None:
+    story = Story(asleep(6))
+    story.wake()
+    assert story.until(m.StartCompute).epoch == 7
+    older = asleep(3, phase=Phase.RESUMING, compute="W")
+    story.store(story.record.model_copy(update={"status": older}))
+    story.fact(facts.observe, story.record).rest()
+    assert story.database.run is not None and story.database.run.epoch == 7
+    status = story.record.status
+    assert (status.phase, status.epoch, status.compute) == (Phase.ACTIVE, 7, "c1")
+
+
+def test_a_start_that_somebody_elses_claim_has_overtaken_serves_nobody() -> None:
+    story = Story(asleep(6))
+    story.wake()
+    story.until(m.StartCompute)
+    newer = asleep(8, phase=Phase.RESUMING, compute="X")
+    story.store(story.record.model_copy(update={"status": newer}))
+    story.fact(facts.observe, story.record).answer().rest()
+    assert story.database.run is None and not story.answers()
+    assert (story.record.status.epoch, story.record.status.compute) == (8, "X")
