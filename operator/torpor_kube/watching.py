@@ -100,6 +100,7 @@ class Watch(Generic[KeptT]):
                 # Of whoever is told. What it missed by that, a new list brings.
                 log.exception("watch_defect", extra={"kind": self._kind.kind})
                 self.since = ""
+                self._pause_s = min(self._pause_s * 2, RETRY_S_MAX)
             await asyncio.sleep(self._pause_s * random.uniform(0.5, 1.0))
 
     def _judge(self, failure: Failure) -> None:
@@ -136,7 +137,7 @@ class Watch(Generic[KeptT]):
             if change.type is ChangeType.DELETED:
                 kept.pop(key, None)
             elif change.type is not ChangeType.BOOKMARK:
-                kept[key] = self._keep(change.document)
+                kept |= {key: one for one in self._read(change.document)}
             elif annotations_of(change.document).get(ALL_SENT) == "true":
                 self._tell_all(kept.values(), version_of(change.document))
                 return
@@ -146,7 +147,8 @@ class Watch(Generic[KeptT]):
         kept: list[KeptT] = []
         page = await self._kube.page(self._kind, self._namespace, labels=self._labels)
         while True:
-            kept += map(self._keep, page.items)
+            for document in page.items:
+                kept += self._read(document)
             if not page.rest:
                 break
             page = await self._kube.page(
@@ -162,12 +164,23 @@ class Watch(Generic[KeptT]):
     def _tell(self, change: Change) -> None:
         match change.type:
             case ChangeType.ADDED | ChangeType.MODIFIED:
-                self._sink.changed(self._keep(change.document))
+                for one in self._read(change.document):
+                    self._sink.changed(one)
             case ChangeType.DELETED:
-                self._sink.deleted(self._keep(change.document))
+                for one in self._read(change.document):
+                    self._sink.deleted(one)
             case ChangeType.BOOKMARK:
                 pass
         self._heard(version_of(change.document))
+
+    def _read(self, document: Document) -> list[KeptT]:
+        """What is kept of it; nothing of one that ``keep`` can't read: the others go on."""
+        try:
+            return [self._keep(document)]
+        except Exception:
+            place = f"{namespace_of(document)}/{name_of(document)}"
+            log.exception("object_not_read", extra={"kind": self._kind.kind, "object": place})
+            return []
 
     def _heard(self, version: str) -> None:
         self.since, self._pause_s = version or self.since, RETRY_S_MIN

@@ -37,8 +37,17 @@ async def test_verifiers_are_those_that_the_operator_made(world: World) -> None:
 async def test_verifiers_that_are_not_made_yet_are_waited_for(world: World) -> None:
     await world.apply()
     await world.kube.delete(SECRET, "verifiers-default.shop", SYSTEM)
-    with pytest.raises(Unavailable, match="no verifier of app"):
+    with pytest.raises(Unavailable, match="no Secret verifiers-default.shop"):
         await world.ask(m.FetchVerifiers(name="shop"))
+
+
+async def test_a_role_without_a_password_costs_the_others_nothing(world: World) -> None:
+    """Its passwordSecret is not there: the others wake the database all the same."""
+    await world.apply(roles=[{"name": "app"}, {"name": "late"}])
+    patch = {"data": {"late": None}}
+    await world.kube.patch(SECRET, "verifiers-default.shop", SYSTEM, patch)
+    verifiers = (await world.ask(m.FetchVerifiers(name="shop"))).verifiers
+    assert verifiers == {"app": "SCRAM-SHA-256$app"}
 
 
 async def test_facts_of_an_older_epoch_come_too_late(world: World) -> None:

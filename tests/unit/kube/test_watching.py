@@ -211,6 +211,31 @@ def change(type: ChangeType, name: str, version: int, value: str = "") -> Change
     return Change(type, {"metadata": metadata, "data": {"value": value}})
 
 
+@pytest.mark.parametrize("can_stream", [True, False])
+async def test_one_that_can_not_be_read_costs_itself_and_is_named(
+    fake: FakeKube, kube: ApiServer, caplog: pytest.LogCaptureFixture, can_stream: bool
+) -> None:
+    def keep(document: Document) -> Document:
+        if _value(document) == "bad":
+            raise ValueError("what is that?")
+        return document
+
+    fake.faults.can_stream = can_stream
+    put(fake, "before", "bad")
+    put(fake, "good", "1")
+    seen = Seen()
+    watch = Watch(kube, CONFIG_MAP, keep, seen)
+    watch.start()
+    await seen.until(lambda: seen.lists() == 1)
+    put(fake, "good", "bad")  # What was kept of it stays.
+    put(fake, "after", "2")
+    await seen.until(lambda: seen.there == {"good": "1", "after": "2"})
+    await watch.close()
+    assert seen.lists() == 1
+    named = {record.__dict__.get("object") for record in caplog.records}
+    assert {"default/before", "default/good"} <= named
+
+
 async def test_what_changes_while_all_is_sent_is_in_the_list_as_it_is_then() -> None:
     seen = Seen()
     script = Scripted(

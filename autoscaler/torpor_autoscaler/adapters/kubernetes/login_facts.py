@@ -66,17 +66,17 @@ class FactsStore:
             return None
 
     async def verifiers(self, resource: ServerlessDatabase) -> dict[str, str]:
-        """Of every role in the spec. Raises NotProvidedYet until the operator has made them all."""
+        """Of the roles in the spec. One without a password that can be read has none yet: it costs
+        the others nothing, and when it has one the generation grows. Raises NotProvidedYet until
+        the operator has made the first of them."""
         name, namespace = split_endpoint_name(resource.name)
         secret = names.verifiers_secret(namespace, name)
         try:
             found = secrets.verifiers_of(await self._kube.get(SECRET, secret, self._system))
         except NotFound:
-            found = {}
-        missing = sorted({role.name for role in resource.spec.roles} - set(found))
-        if missing:
             raise NotProvidedYet(
-                f"{resource.name}: Secret {secret} has no verifier of {', '.join(missing)}",
+                f"{resource.name}: there is no Secret {secret}",
                 "the operator makes it: see its log and the condition CredentialsReady",
-            )
-        return {role.name: found[role.name] for role in resource.spec.roles}
+            ) from None
+        declared = {role.name for role in resource.spec.roles}
+        return {role: verifier for role, verifier in found.items() if role in declared}
