@@ -137,7 +137,8 @@ class Watch(Generic[KeptT]):
             if change.type is ChangeType.DELETED:
                 kept.pop(key, None)
             elif change.type is not ChangeType.BOOKMARK:
-                kept |= {key: one for one in self._read(change.document)}
+                for one in self._read(change.document):
+                    kept[key] = one
             elif annotations_of(change.document).get(ALL_SENT) == "true":
                 self._tell_all(kept.values(), version_of(change.document))
                 return

@@ -8,16 +8,16 @@ import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from math import inf
 
-from torpor_api.failures import Failure, NotFound
+from torpor_api.failures import Failure, InvalidRequest, NotFound
 from torpor_kube.documents import metadata, name_of, version_of
 from torpor_kube.kinds import POD, VOLUME_CLAIM, WARM_POOL
 from torpor_kube.port import Document, Kube
 from torpor_operator.core.actions import Action, Apply, Create, Delete, Patch, Tell, Weight
 from torpor_operator.core.cache import Cache
 from torpor_operator.core.naming import POOL_FINALIZER, Key, key_of
-from torpor_operator.core.pods import PodSettings, compute_pod, template_hash
+from torpor_operator.core.pods import PodSettings, compute_pod, spec_of, template_hash
 from torpor_operator.core.pool import PoolFacts, PoolPlan, may_be_let_go, plan_pool
-from torpor_operator.core.pool_status import pool_claim, pool_status
+from torpor_operator.core.pool_status import pool_claim, pool_status, unread_status
 from torpor_operator.core.seen_pods import SeenPod, see_pod
 from torpor_operator.executor import Executor, Stale
 from torpor_operator.ports import Autoscaler, Clock
@@ -68,6 +68,11 @@ class Pools:
         """Seconds after which to look again though nothing has changed; None: no need."""
         document = self._cache.pools.get(key.name)
         if document is None:
+            return None
+        try:
+            spec_of(document)
+        except InvalidRequest as invalid:
+            await self._say_unread(document, invalid.message)
             return None
         if "deletionTimestamp" not in metadata(document):
             await self._prepare(document)
@@ -178,6 +183,13 @@ class Pools:
             note = f"a compute failed before it served anybody: {plan.failure}"
             tell = Tell(document, Weight.WARNING, "ComputeFailed", note)
             await self._executor.carry_out(tell)
+        if status is not None:
+            await self._executor.carry_out(Apply(WARM_POOL, status, "status"))
+
+    async def _say_unread(self, document: Document, message: str) -> None:
+        note = Tell(document, Weight.WARNING, "Invalid", message)
+        await self._executor.carry_out(note)
+        status = unread_status(document, message, api_time(self._clock.wall_s()))
         if status is not None:
             await self._executor.carry_out(Apply(WARM_POOL, status, "status"))
 

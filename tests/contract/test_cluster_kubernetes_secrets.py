@@ -37,7 +37,7 @@ async def test_verifiers_are_those_that_the_operator_made(world: World) -> None:
 async def test_verifiers_that_are_not_made_yet_are_waited_for(world: World) -> None:
     await world.apply()
     await world.kube.delete(SECRET, "verifiers-default.shop", SYSTEM)
-    with pytest.raises(Unavailable, match="no Secret verifiers-default.shop"):
+    with pytest.raises(Unavailable, match="there is no Secret"):
         await world.ask(m.FetchVerifiers(name="shop"))
 
 

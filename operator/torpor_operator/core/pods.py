@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from torpor_api.brief import in_one_line
 from torpor_api.failures import InvalidRequest
 from torpor_api.warm_pool import WarmPoolSpec
 from torpor_kube import names
@@ -74,11 +75,14 @@ class PodSettings:
 
 
 def spec_of(pool: Document) -> WarmPoolSpec:
-    """Raises InvalidRequest where somebody got around the schema."""
+    """What a newer release has added is passed over. Raises InvalidRequest where somebody got past
+    the schema."""
     try:
-        return WarmPoolSpec.model_validate(pool.get("spec") or {})
+        return WarmPoolSpec.model_validate(pool.get("spec") or {}, extra="ignore")
     except ValidationError as error:
-        raise InvalidRequest(f"WarmPool {name_of(pool)}: {error.errors()[0]['msg']}") from None
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in ("spec", *first["loc"]))
+        raise InvalidRequest(f"{where}: {in_one_line(first['msg'])}") from None
 
 
 def compute_pod(

@@ -39,20 +39,24 @@ def pool_claim(pool: Document, namespace: str) -> Document:
     }
 
 
+def unread_status(pool: Document, message: str, now: str) -> Document | None:
+    """Of a pool whose spec can't be read: its computes stay as they are."""
+    return _status(pool, Finding("Ready", False, "Invalid", message), {}, now)
+
+
 def pool_status(pool: Document, plan: PoolPlan, now: str) -> Document | None:
+    return _status(pool, _ready(plan), {"warm": plan.warm, "claimed": plan.claimed}, now)
+
+
+def _status(pool: Document, ready: Finding, counts: dict[str, int], now: str) -> Document | None:
     """To be applied; None where the pool says all of it already."""
     observed: dict[str, Any] = pool.get("status") or {}
     generation = metadata(pool).get("generation", 0)
     known = observed.get("conditions") or ()
-    conditions = as_conditions([_ready(plan)], known, generation, now)
-    status = {
-        "warm": plan.warm,
-        "claimed": plan.claimed,
-        "observedGeneration": generation,
-        "conditions": conditions,
-    }
-    numbers = ("warm", "claimed", "observedGeneration")
-    if are_known(conditions, known) and all(observed.get(n) == status[n] for n in numbers):
+    conditions = as_conditions([ready], known, generation, now)
+    numbers = counts | {"observedGeneration": generation}
+    status = {**numbers, "conditions": conditions}
+    if are_known(conditions, known) and all(observed.get(n) == numbers[n] for n in numbers):
         return None
     whole = metadata(pool)
     return {

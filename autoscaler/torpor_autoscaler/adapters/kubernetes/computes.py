@@ -204,7 +204,7 @@ class Computes:
             WARM_POOL, labels_of(pod).get(names.POOL_LABEL, ""), self._system
         )
         resources = (pool.get("spec") or {}).get("resources") or {}
-        patch = resize_patch(pod, cu, PoolResources.model_validate(resources))
+        patch = resize_patch(pod, cu, PoolResources.model_validate(resources, extra="ignore"))
         patched = await self._kube.patch(
             POD, compute, self._system, patch, form=PatchForm.STRATEGIC, subresource="resize"
         )
