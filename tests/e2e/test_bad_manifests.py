@@ -15,7 +15,7 @@ import pytest
 
 from e2e import cluster
 from e2e.database import fresh_name
-from e2e.kubectl import Json, KubectlFailed, find, kubectl
+from e2e.kubectl import Json, KubectlFailed, find, get, kubectl
 from support.specs import ACCEPTED, REFUSED
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
@@ -103,6 +103,8 @@ def test_what_is_left_out_has_the_models_defaults(place: str) -> None:
         (database({"idleTimeout": "0s"}), "write a duration like 1s or 5m"),
         (database({"databases": [{"name": "a", "owner": "b"}]}), "must be one of the roles"),
         (database({"roles": [{"name": "pg_x"}]}), "names starting with pg_ or torpor_"),
+        (database({"roles": [{"name": "app"}, {"name": "app"}]}), "write each name once"),
+        (database({"databases": [{"name": "a", "owner": "app"}] * 2}), "write each name once"),
         (database({"access": {"allow": ["10.0.0.1/8"]}}), "write one like 10.0.0.0/8"),
         (database({}, name="4shop"), "begins with a letter"),
         (database({}, name="shop.team"), "must be a DNS label"),
@@ -189,6 +191,17 @@ def test_other_changes_are_welcome(existing: str) -> None:
     kubectl("patch", "sdb", "stays", "--namespace", existing, *patch)
     larger = ("--type=merge", "--patch", json.dumps({"spec": {"storage": {"size": "1Ti"}}}))
     kubectl("patch", "wp", "stays", "--namespace", existing, *larger, "--dry-run=server")
+
+
+def test_what_is_applied_is_the_whole_list(place: str) -> None:
+    """Of what was defaulted before nothing stays beside it, let alone first."""
+    how = ("apply", "--server-side", "--namespace", place, "-f", "-")
+    kubectl(*how, stdin=json.dumps(database({"deletionPolicy": "Delete"}, "grows")))
+    own = {"roles": [{"name": "shop"}], "databases": [{"name": "shop", "owner": "shop"}]}
+    kubectl(*how, stdin=json.dumps(database({"deletionPolicy": "Delete", **own}, "grows")))
+    spec = get("sdb", "grows", place)["spec"]
+    assert [role["name"] for role in spec["roles"]] == ["shop"]
+    assert spec["databases"] == own["databases"]
 
 
 def test_every_field_is_explained() -> None:

@@ -80,6 +80,14 @@ def test_every_list_says_how_it_is_merged(part: Json) -> None:
         assert set(keys) <= set(part["items"].get("required", ()))
 
 
+@pytest.mark.parametrize("definition", DEFINITIONS)
+def test_a_list_of_a_spec_is_applied_whole(definition: Json) -> None:
+    """The first of the roles and of the databases is special: a merge would leave a default first."""
+    spec = schema_of(definition)["properties"]["spec"]
+    lists = [part for _, part in parts(spec) if part["type"] == "array"]
+    assert lists and {part["x-kubernetes-list-type"] for part in lists} == {"atomic"}
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_every_rule_says_what_to_write(part: Json) -> None:
     for rule in part.get("x-kubernetes-validations", ()):

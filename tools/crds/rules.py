@@ -43,12 +43,11 @@ class Rule:
 
 
 LIST_KEYS = {
-    Place("DatabaseSpec", "roles"): "name",
-    Place("DatabaseSpec", "databases"): "name",
     Place("DatabaseStatus", "conditions"): "type",
     Place("WarmPoolStatus", "conditions"): "type",
 }
-"""Lists whose elements have a name of their own: the API server refuses one that stands twice."""
+"""Lists that several write, each his elements. Those of a spec are one person's and of an order that
+means something (the first role, the first database): whoever applies such a list says all of it."""
 
 
 def _postgres_name(reserved: frozenset[str], what: str) -> tuple[Rule, ...]:
@@ -86,7 +85,14 @@ _IN_QUARTERS = Rule(
     "is not a number of compute units: write a multiple of 0.25, like 0.5",
 )
 
+_EACH_NAME_ONCE = Rule(
+    "self.all(one, self.exists_one(other, other.name == one.name))",
+    "a name stands twice: write each name once",
+)
+
 RULES: dict[Place, tuple[Rule, ...]] = {
+    Place("DatabaseSpec", "roles"): (_EACH_NAME_ONCE,),
+    Place("DatabaseSpec", "databases"): (_EACH_NAME_ONCE,),
     Place("DatabaseSpec"): (
         Rule("self.minCU <= self.maxCU", "minCU must be at most maxCU", ".minCU"),
         Rule(
