@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -31,6 +32,7 @@ from torpor_kube import kinds, names
 from torpor_kube.documents import metadata, name_of
 from torpor_kube.fencing import why_not_gone
 from torpor_kube.port import ChangeType, Document
+from torpor_operator.adapters.components import LET_GO_S_MAX
 
 SYSTEM, POOL = "torpor-system", "default"
 
@@ -39,6 +41,9 @@ GRACE_S = 60.0
 
 EVICTED = 0.8
 """Of the agents that are told to end; the others' pods are not deleted."""
+
+DEAD_S_MAX = 5.0
+"""For which an operator that has died is not there."""
 
 TURN_S_MAX = 0.3
 """Between two looks of kubelets and operator."""
@@ -55,6 +60,13 @@ class KubeCluster(FakeCluster):
             head = {"name": name, **({"namespace": SYSTEM} if kind.is_namespaced else {})}
             self.objects.create(kind, {"metadata": head})
         self._ended_at: dict[str, float] = {}
+        self.pods_let_go = 0
+        """Early."""
+        self._let_go: set[str] = set()
+        """By the autoscaler's word."""
+        self._named: set[str] = set()
+        """Of what the operator saw at its last look."""
+        self.ask: Callable[[m.AskLetGo], Awaitable[m.LetGo]] = _nobody
         self._seen = self.objects.version
         self.objects.listeners.add(self._follow)
 
@@ -139,10 +151,13 @@ class KubeCluster(FakeCluster):
         if is_deleted and compute in self.agents and not self.agents[compute].is_leaving:
             self.lose_agent(compute)
         if compute not in self.agents and why_not_gone(pod):
-            self._ended_at[compute] = asyncio.get_running_loop().time()
-            self.objects.patch(_pod(compute), {"status": ENDED}, "status")
+            self._end(compute)
             if is_deleted:
                 self.objects.delete(_pod(compute), {}, 0)
+
+    def _end(self, compute: str) -> None:
+        self._ended_at[compute] = asyncio.get_running_loop().time()
+        self.objects.patch(_pod(compute), {"status": ENDED}, "status")
 
     def _believe(self, pod: Document) -> None:
         """The node controller and the collector of pods: words, and no proof."""
@@ -157,15 +172,14 @@ class KubeCluster(FakeCluster):
             for resource in self.resources.values()
             if resource.status.phase is not Phase.SUSPENDED
         }
+        self._let_go_of_ended()
         warm = []
         for pod in self._pods():
             compute = name_of(pod)
-            if compute in claimed:
+            if compute in claimed or not why_not_gone(pod):
                 continue
             agent = self.agents.get(compute)
-            if not why_not_gone(pod):
-                self._let_go(compute)
-            elif agent is not None and agent.claims:
+            if agent is not None and agent.claims:
                 self._delete(compute)
             elif "deletionTimestamp" not in metadata(pod):
                 warm.append(compute)
@@ -176,16 +190,40 @@ class KubeCluster(FakeCluster):
         for compute in warm[wanted:]:
             self._delete(compute)
 
-    def _let_go(self, compute: str) -> None:
+    def _let_go_of_ended(self) -> None:
+        """By what it saw of the records at its last look, which is some time ago."""
         now = asyncio.get_running_loop().time()
-        if now < self._ended_at[compute] + names.ENDED_POD_KEPT_S:
-            return
-        self.objects.patch(_pod(compute), {"metadata": {"finalizers": None}}, "")
-        with contextlib.suppress(ApiError):
-            self.objects.delete(_pod(compute), {}, 0)
+        for compute in self._ended():
+            is_late = now >= self._ended_at[compute] + names.ENDED_POD_KEPT_S
+            if is_late or compute in self._let_go:
+                self.objects.patch(_pod(compute), {"metadata": {"finalizers": None}}, "")
+                with contextlib.suppress(ApiError):
+                    self.objects.delete(_pod(compute), {}, 0)
+                self._let_go.discard(compute)
+                self.pods_let_go += not is_late
+        statuses = [resource.status for resource in self.resources.values()]
+        self._named = {status.compute for status in statuses if status.compute is not None}
+
+    def _ended(self) -> list[str]:
+        """Those that no record names."""
+        ended = [name_of(pod) for pod in self._pods() if not why_not_gone(pod)]
+        return [compute for compute in ended if compute not in self._named]
+
+    async def ask_about_ended(self) -> None:
+        """The operator, beside its other business. Between the word and its deed it may die."""
+        while True:
+            await asyncio.sleep(self._random.uniform(0, TURN_S_MAX))
+            with contextlib.suppress(Unavailable):
+                told = await self.ask(m.AskLetGo(computes=tuple(self._ended())))
+                await asyncio.sleep(self._random.choice((0.0, 0.0, DEAD_S_MAX)))
+                self._let_go |= set(told.computes)
 
     def _delete(self, compute: str) -> None:
         self.objects.delete(_pod(compute), {}, 5)
+
+
+async def _nobody(_: m.AskLetGo) -> m.LetGo:
+    raise Unavailable("no autoscaler answers")
 
 
 class KubeLife(Life):
@@ -197,6 +235,7 @@ class KubeLife(Life):
         self._kube = FailingKube(town.kube.objects, town.network, town.random)
         self._adapter = KubernetesCluster(self._kube, system_namespace=SYSTEM)
         self._start: asyncio.Task[None] | None = None
+        self._listens = False
         super().__init__(town)
 
     def begin(self) -> None:
@@ -211,6 +250,12 @@ class KubeLife(Life):
             except Unavailable:
                 await self._adapter.close()
         self.autoscaler.begin()
+        self._listens = True
+
+    async def let_go(self, asked: m.AskLetGo) -> m.LetGo:
+        if self.ended.is_set() or not self._listens:
+            return await _nobody(asked)
+        return self.autoscaler.desk.let_go(asked)
 
     async def end(self) -> None:
         if self._start is not None:
@@ -251,8 +296,20 @@ class KubeTown(Town):
         return KubeLife(self)
 
     def begin(self) -> None:
+        self.kube.ask = self._ask_autoscaler
         self.network.background(self.kube.live())
+        self.network.background(self.kube.ask_about_ended())
         super().begin()
+
+    async def _ask_autoscaler(self, asked: m.AskLetGo) -> m.LetGo:
+        life = self.life
+        assert isinstance(life, KubeLife)
+
+        async def answer(_: m.Request[Any]) -> m.LetGo:
+            return await life.let_go(asked)
+
+        told: m.LetGo = await self.network.ask(answer, asked, timeout_s=LET_GO_S_MAX)
+        return told
 
 
 def _pod(compute: str) -> Key:

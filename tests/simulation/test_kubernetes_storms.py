@@ -7,6 +7,7 @@ Seeds as for the other storms: ``SEEDS=1000``, ``SEED=17``.
 from __future__ import annotations
 
 import os
+from random import Random
 
 import pytest
 
@@ -29,8 +30,15 @@ def test_a_storm_on_kubernetes(seed: int, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_evictions_in_calm_weather_are_nobodys_loss() -> None:
-    run = Run(1, drains, KubeTown)
+    towns: list[KubeTown] = []
+
+    def town(random: Random) -> KubeTown:
+        towns.append(KubeTown(random))
+        return towns[0]
+
+    run = Run(1, drains, town)
     run.run()
     assert run.drained > 50 and run.ledger.commits > 500
     assert run.overdue == 0
     assert (run.ledger.refusals, run.ledger.broken_queries) == (0, 0)
+    assert towns[0].kube.pods_let_go > 50, "nothing waits for the pods of those that have ended"
