@@ -11,13 +11,21 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from torpor_api.chain import Chain, Milliseconds, Step
 from torpor_api.identity import DEFAULT_NAMESPACE, DatabaseName, endpoint_name
 from torpor_api.phases import Phase
 from torpor_api.values import (
+    CONDITION_TYPE_CHARACTERS_MAX,
     CONDITIONS_MAX,
     FENCED_MAX,
     ApiModel,
@@ -204,7 +212,13 @@ class Metadata(BaseModel):
 class Condition(ApiModel):
     """One of ``metav1.Condition``: what is true of the resource, since when, and why."""
 
-    type: str
+    model_config = ConfigDict(
+        json_schema_extra={
+            "required": ["type", "status", "reason", "message", "lastTransitionTime"]
+        }
+    )
+
+    type: Annotated[str, Field(json_schema_extra={"maxLength": CONDITION_TYPE_CHARACTERS_MAX})]
     """What it is about, like Ready."""
     status: Literal["True", "False", "Unknown"]
     """Whether it is so."""
@@ -214,7 +228,7 @@ class Condition(ApiModel):
     """Why, for people."""
     observed_generation: int = 0
     """The generation of the resource that this was said of."""
-    last_transition_time: str = ""
+    last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})] = ""
     """When ``status`` last changed."""
 
 
@@ -280,7 +294,7 @@ class Binding(ApiModel):
 class DatabaseStatus(ApiModel):
     """What is so. Written by Torpor only."""
 
-    phase: Phase = Phase.SUSPENDED
+    phase: Annotated[Phase, WithJsonSchema({"type": "string", "maxLength": 32})] = Phase.SUSPENDED
     """What the database is doing, for people; programs look at the condition Ready."""
     epoch: int = 0
     """The fencing token: grows by one at every claim."""

@@ -52,6 +52,8 @@ CIDR_CHARACTERS_MAX = 43
 TIMESTAMP_CHARACTERS_MAX = 40
 
 CONDITIONS_MAX = 16
+CONDITION_TYPE_CHARACTERS_MAX = 316
+"""That of ``metav1.Condition``: a label's key with its prefix."""
 
 FENCED_MAX = 32
 """Lost computes of one database that its status remembers."""

@@ -82,7 +82,7 @@ def test_every_list_says_how_it_is_merged(part: Json) -> None:
 
 @pytest.mark.parametrize("definition", DEFINITIONS)
 def test_a_list_of_a_spec_is_applied_whole(definition: Json) -> None:
-    """The first of the roles and of the databases is special: a merge would leave a default first."""
+    """The first role and the first database are special: a merge would leave a default there."""
     spec = schema_of(definition)["properties"]["spec"]
     lists = [part for _, part in parts(spec) if part["type"] == "array"]
     assert lists and {part["x-kubernetes-list-type"] for part in lists} == {"atomic"}
@@ -123,6 +123,32 @@ def test_a_status_has_no_defaults(definition: Json) -> None:
     """What nobody has reported is not so."""
     status = schema_of(definition)["properties"]["status"]
     assert [path for path, part in parts(status) if "default" in part] == []
+
+
+@pytest.mark.parametrize("definition", DEFINITIONS)
+def test_a_condition_is_one_of_kubernetes_own(definition: Json) -> None:
+    status = schema_of(definition)["properties"]["status"]
+    condition = status["properties"]["conditions"]["items"]
+    assert {"type", "status", "reason", "message", "lastTransitionTime"} == {*condition["required"]}
+    assert condition["properties"]["lastTransitionTime"]["format"] == "date-time"
+
+
+def test_a_newer_operator_may_know_another_phase() -> None:
+    """Its whole status would be refused by custom resources that are older."""
+    status = schema_of(DEFINITIONS[0])["properties"]["status"]
+    assert "enum" not in status["properties"]["phase"]
+
+
+@pytest.mark.parametrize("definition", DEFINITIONS)
+def test_who_deletes_all_does_not_mean_data(definition: Json) -> None:
+    assert definition["spec"]["names"]["categories"] == ["torpor"]
+
+
+@pytest.mark.parametrize("definition", DEFINITIONS)
+def test_whether_it_is_ready_is_shown_at_once(definition: Json) -> None:
+    columns = definition["spec"]["versions"][0]["additionalPrinterColumns"]
+    (ready,) = [column for column in columns if column["name"] == "Ready"]
+    assert "priority" not in ready
 
 
 def test_every_rule_and_every_key_has_its_place() -> None:

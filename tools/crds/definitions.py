@@ -22,12 +22,12 @@ def serverless_databases() -> Schema:
     """The CustomResourceDefinition of ServerlessDatabase."""
     columns = [
         _column("Phase", ".status.phase"),
+        _column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
         _column("Size", ".status.currentCU", "number"),
         _column("Sessions", ".status.sessions", "integer"),
         _column("Last Resume", ".status.lastResume.at", "date"),
         _column("Why Awake", ".status.whyAwake[0]"),
         _column("Age", ".metadata.creationTimestamp", "date"),
-        _column("Ready", '.status.conditions[?(@.type=="Ready")].status', is_wide=True),
         _column("Resume ms", ".status.lastResume.totalMs", "number", is_wide=True),
         _column("Epoch", ".status.epoch", "integer", is_wide=True),
         _column("Compute", ".status.compute", is_wide=True),
@@ -120,7 +120,8 @@ def _definition(
                 "plural": plural,
                 "singular": kind.lower(),
                 "shortNames": [short_name],
-                "categories": ["all", "torpor"],
+                # Not in "all": `kubectl delete all --all` is no way to say that data may go.
+                "categories": ["torpor"],
             },
             "versions": [
                 {

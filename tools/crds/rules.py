@@ -46,7 +46,7 @@ LIST_KEYS = {
     Place("DatabaseStatus", "conditions"): "type",
     Place("WarmPoolStatus", "conditions"): "type",
 }
-"""Lists that several write, each his elements. Those of a spec are one person's and of an order that
+"""Lists that several write, each his elements. Those of a spec are one person's, in an order that
 means something (the first role, the first database): whoever applies such a list says all of it."""
 
 

@@ -18,7 +18,9 @@ from crds.rules import LIST_KEYS, RULES, Place
 
 Schema = dict[str, Any]
 
-STATUS_TEXT_CHARACTERS_MAX = 1024
+STATUS_NAME_CHARACTERS_MAX = 253
+"""Of a text in a status without a bound of its own: the longest name of an object or a host. Lines
+for people have theirs."""
 
 _KEPT = (
     "type",
@@ -106,7 +108,7 @@ class _Converter:
         if bound is None or bound in made or "enum" in made:
             return made
         if made["type"] == "string" and self._is_status:
-            return {**made, "maxLength": STATUS_TEXT_CHARACTERS_MAX}
+            return {**made, "maxLength": STATUS_NAME_CHARACTERS_MAX}
         raise Unbounded(f"{place} has no {bound}")
 
 
