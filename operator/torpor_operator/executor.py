@@ -35,6 +35,7 @@ from torpor_operator.core.actions import (
     Tell,
 )
 from torpor_operator.core.cache import Cache, ChildId, see_child_of
+from torpor_operator.core.claims import is_bound
 from torpor_operator.core.naming import (
     MANAGED_BY,
     Key,
@@ -197,11 +198,12 @@ class Executor:
         if kind == SERVERLESS_DATABASE:
             self._cache.database_seen(see_database(document))
         elif kind == WARM_POOL:
-            self._cache.pool_seen(document)
+            concerned = self._cache.pool_seen(document)
+            self._report(concerned - {self._cache.pool(name_of(document))})
         elif kind == POD:
             self._cache.pod_seen(see_pod(document))
         elif kind == VOLUME_CLAIM:
-            self._cache.claims.add(name_of(document))
+            self._cache.claims[name_of(document)] = is_bound(document)
         elif kind == CONFIG_MAP and is_retained(document):
             self._cache.retained_seen(*see_retained(document))
         elif kind in (SECRET, SERVICE) and names.DATABASE_LABEL in labels_of(document):

@@ -14,7 +14,7 @@ from torpor_kube.kinds import POD, VOLUME_CLAIM, WARM_POOL
 from torpor_kube.port import Document, Kube
 from torpor_operator.core.actions import Action, Apply, Create, Delete, Patch, Tell, Weight
 from torpor_operator.core.cache import Cache
-from torpor_operator.core.naming import POOL_FINALIZER, Key, key_of
+from torpor_operator.core.naming import POOL_FINALIZER, Key, key_of, volume_claim
 from torpor_operator.core.pods import PodSettings, compute_pod, spec_of, template_hash
 from torpor_operator.core.pool import PoolFacts, PoolPlan, may_be_let_go, plan_pool
 from torpor_operator.core.pool_status import pool_claim, pool_status, unread_status
@@ -158,6 +158,7 @@ class Pools:
             ownerless=[one.name for one in pods if self._cache.is_ownerless(one)],
             let_go=self._let_go,
             awaiting=self._cache.awaiting_compute(name),
+            is_claim_bound=self._cache.claims.get(volume_claim(name), False),
             erasers=1 if self._cache.erasers.get(name) else 0,
         )
 
@@ -178,7 +179,9 @@ class Pools:
         self._cache.pod_seen(see_pod(await self._kube.create(POD, pod)))
 
     async def _say(self, document: Document, plan: PoolPlan) -> None:
-        status = pool_status(document, plan, api_time(self._clock.wall_s()))
+        status = pool_status(
+            document, plan, self._settings.namespace, api_time(self._clock.wall_s())
+        )
         if plan.failure:
             note = f"a compute failed before it served anybody: {plan.failure}"
             tell = Tell(document, Weight.WARNING, "ComputeFailed", note)

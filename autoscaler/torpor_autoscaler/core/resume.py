@@ -46,6 +46,7 @@ from torpor_autoscaler.core.actions import (
 from torpor_autoscaler.core.chain import Stopwatch
 from torpor_autoscaler.core.database import Database, HeldBack, OpenResume, Run
 from torpor_autoscaler.core.settle import LOOK_AGAIN_S, UNDECIDED, fence, pause, serves
+from torpor_autoscaler.core.status import missing_storage
 from torpor_autoscaler.core.writing import read, write
 
 
@@ -144,11 +145,20 @@ def _take_agent(database: Database) -> Plan[AgentInfo | None]:
         if database.has_own_volume:
             yield from _have_one_made(database)
         else:
-            database.blocked_by = NoWarmCompute(f"{database.name} waits for a warm compute")
+            database.blocked_by = _no_warm_compute(database)
         yield from ask(Wait())
     pool.stop_waiting(database.name)
     database.awaits_compute = False
     return None
+
+
+def _no_warm_compute(database: Database) -> NoWarmCompute:
+    """With what the pool's own condition says, or where to read it."""
+    words = f"{database.name} waits for a warm compute"
+    if not database.world.has_volumes:
+        return NoWarmCompute(words)
+    hint = f"`kubectl describe warmpool {database.pool}`, where Torpor is installed, says why"
+    return NoWarmCompute(f"{words} of the pool {database.pool}", missing_storage(database) or hint)
 
 
 def give_back(database: Database) -> Plan[None]:

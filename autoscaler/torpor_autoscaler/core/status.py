@@ -16,6 +16,12 @@ READY_MESSAGES = {
     Phase.SUSPENDING: "falling asleep; the first query wakes it",
 }
 
+STORAGE_CONDITION = "StorageReady"
+"""The operator's: False where a database has no volume to be started on."""
+
+STORAGE_NOT_READY = "StorageNotReady"
+"""Why one that sleeps is not Ready then."""
+
 MOVING_MESSAGE = "moving to another compute; its sessions wait for a moment"
 
 REASON_CHARACTERS_MAX = 1000
@@ -55,10 +61,21 @@ def is_rest_untold(database: Database) -> bool:
         return False
     if database.status.awaits_compute:
         return True
+    lacks_storage = missing_storage(database) is not None
     return database.status.phase is Phase.SUSPENDED and not any(
-        condition.type == "Ready" and condition.observed_generation >= generation
+        condition.type == "Ready"
+        and condition.observed_generation >= generation
+        and (condition.reason == STORAGE_NOT_READY) == lacks_storage
         for condition in database.status.conditions
     )
+
+
+def missing_storage(database: Database) -> str | None:
+    """Why it could not be woken, in the operator's words; None: it could."""
+    for condition in database.status.conditions:
+        if condition.type == STORAGE_CONDITION and condition.status == "False":
+            return f"{condition.reason}: {condition.message}"
+    return None
 
 
 def _is_unstored_untold(database: Database) -> bool:
@@ -75,6 +92,13 @@ def _why_awake(database: Database, phase: Phase) -> tuple[str, ...]:
 
 
 def _conditions(database: Database, phase: Phase) -> tuple[Condition, ...]:
+    """Our own, and then those of others that we are shown, as they are."""
+    others = [one for one in database.status.conditions if one.type == STORAGE_CONDITION]
+    own = [one for one in _own_conditions(database, phase) if one.type != STORAGE_CONDITION]
+    return (*own, *others)
+
+
+def _own_conditions(database: Database, phase: Phase) -> tuple[Condition, ...]:
     trouble = database.trouble.failure if database.trouble else None
     if database.run is None and isinstance(database.blocked_by, NotFenced):
         found = [_unfenced(database.blocked_by), *_unstored(database)]
@@ -82,7 +106,11 @@ def _conditions(database: Database, phase: Phase) -> tuple[Condition, ...]:
     if phase is Phase.FAILED and trouble is None:
         return database.status.conditions  # Failed before our start: the reason stands there.
     is_moving = database.switching is not None and phase is not Phase.ACTIVE
-    found = [_ready(phase, trouble, is_moving=is_moving)]
+    missing = missing_storage(database)
+    if phase is Phase.SUSPENDED and missing is not None:
+        found = [_false("Ready", STORAGE_NOT_READY, missing)]
+    else:
+        found = [_ready(phase, trouble, is_moving=is_moving)]
     found += _sized(database) + _unstored(database)
     if database.spec_failure is not None:
         found.append(_refused("SpecApplied", database.spec_failure))
@@ -127,8 +155,12 @@ def _unstored(database: Database) -> list[Condition]:
 
 
 def _refused(type: str, failure: Failure) -> Condition:
-    message = failure.message[-REASON_CHARACTERS_MAX:]
-    return Condition(type=type, status="False", reason=failure.kind, message=message)
+    return _false(type, failure.kind, failure.message)
+
+
+def _false(type: str, reason: str, message: str) -> Condition:
+    message = message[-REASON_CHARACTERS_MAX:]
+    return Condition(type=type, status="False", reason=reason, message=message)
 
 
 def _since(condition: Condition, database: Database) -> Condition:

@@ -8,6 +8,7 @@ does not hear of what was deleted while a watch was interrupted.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from torpor_kube import names
@@ -24,6 +25,7 @@ from torpor_kube.kinds import (
 from torpor_kube.port import Document, Kube
 from torpor_kube.watching import Watch
 from torpor_operator.core.cache import Cache, ChildNews, see_child_of
+from torpor_operator.core.claims import is_bound
 from torpor_operator.core.naming import CERTIFICATES_SELECTOR, CHILDREN_SELECTOR, Key
 from torpor_operator.core.retained import RETAINED, Retained, see_retained
 from torpor_operator.core.seen import SeenDatabase, see_database
@@ -122,22 +124,33 @@ def _pods(cache: Cache, report: Report) -> Feed[SeenPod]:
     return Feed(report, cache.pods_listed, cache.pod_seen, cache.pod_gone)
 
 
-def _claim(document: Document) -> tuple[str, str]:
-    return name_of(document), labels_of(document).get(names.POOL_LABEL, "")
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What is kept of a PersistentVolumeClaim."""
+
+    name: str
+    pool: str
+    is_bound: bool
 
 
-def _claims(cache: Cache, report: Report) -> Feed[tuple[str, str]]:
-    def listed(all: Iterable[tuple[str, str]]) -> set[Target]:
-        cache.claims = {name for name, _ in all}
+def _claim(document: Document) -> _Claim:
+    pool = labels_of(document).get(names.POOL_LABEL, "")
+    return _Claim(name_of(document), pool, is_bound(document))
+
+
+def _claims(cache: Cache, report: Report) -> Feed[_Claim]:
+    def listed(all: Iterable[_Claim]) -> set[Target]:
+        cache.claims = {one.name: one.is_bound for one in all}
         return {cache.pool(pool) for pool in cache.pools}
 
-    def changed(one: tuple[str, str]) -> set[Target]:
-        cache.claims.add(one[0])
-        return set()
+    def changed(one: _Claim) -> set[Target]:
+        is_news = cache.claims.get(one.name, False) != one.is_bound
+        cache.claims[one.name] = one.is_bound
+        return {cache.pool(one.pool)} if is_news else set()
 
-    def deleted(one: tuple[str, str]) -> set[Target]:
-        cache.claims.discard(one[0])
-        return {cache.pool(one[1])}
+    def deleted(one: _Claim) -> set[Target]:
+        cache.claims.pop(one.name, None)
+        return {cache.pool(one.pool)}
 
     return Feed(report, listed, changed, deleted)
 

@@ -14,6 +14,7 @@ from torpor_kube.documents import labels_of, name_of
 from torpor_kube.kinds import CONFIG_MAP, SECRET, VOLUME_CLAIM, Kind
 from torpor_kube.port import Document
 from torpor_operator.core import targets
+from torpor_operator.core.claims import why_no_volume
 from torpor_operator.core.naming import MANAGED_BY, Key, database_of, key_of
 from torpor_operator.core.retained import Retained
 from torpor_operator.core.seen import Child, SeenDatabase, see_child
@@ -68,7 +69,8 @@ class Cache:
         self.retained: dict[Key, Retained] = {}
         self.pools: dict[str, Document] = {}
         self.pods: dict[str, SeenPod] = {}
-        self.claims: set[str] = set()
+        self.claims: dict[str, bool] = {}
+        """PersistentVolumeClaims, and whether each has its volume."""
         self.user_ids = UserIds()
         self.erasers: dict[str, set[Key]] = {}
         """By pool: databases whose data is to be erased, for which an agent is needed."""
@@ -163,7 +165,7 @@ class Cache:
         if kind == CONFIG_MAP:
             self.retained_gone(database)
         elif kind == VOLUME_CLAIM:
-            self.claims.discard(key.name)
+            self.claims.pop(key.name, None)
         else:
             self.child_gone(database, ChildId(kind, key))
 
@@ -203,9 +205,10 @@ class Cache:
 
     def pool_seen(self, document: Document) -> set[Target]:
         name = name_of(document)
-        is_new = name not in self.pools
+        before = self.pools.get(name)
         self.pools[name] = document
-        return {self.pool(name)} | (self._databases_of(name) if is_new else set())
+        concerns_all = before is None or why_no_volume(before) != why_no_volume(document)
+        return {self.pool(name)} | (self._databases_of(name) if concerns_all else set())
 
     def pool_gone(self, name: str) -> set[Target]:
         self.pools.pop(name, None)

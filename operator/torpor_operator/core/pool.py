@@ -14,6 +14,7 @@ from torpor_kube.documents import metadata
 from torpor_kube.kinds import POD
 from torpor_kube.port import Document
 from torpor_operator.core.actions import Action, Delete, Patch
+from torpor_operator.core.claims import CLAIM_WAIT_S, why_no_volume
 from torpor_operator.core.naming import Key
 from torpor_operator.core.pods import spec_of
 from torpor_operator.core.seen_pods import SeenPod
@@ -55,6 +56,8 @@ class PoolFacts:
     """Databases with a volume of their own that wait for a compute."""
     let_go: Collection[str] = ()
     """Computes that nobody will claim any more, by the autoscaler's word."""
+    is_claim_bound: bool = True
+    """Whether there is a volume for them to mount."""
     erasers: int = 0
     """Agents that are needed to erase data, beyond those that wait for databases."""
 
@@ -78,6 +81,8 @@ class PoolPlan:
     """Why the last one that failed did so."""
     trouble: str = ""
     """Why one does not start."""
+    waits_for_claim: bool = False
+    """Computes wait in vain for the pool's volume, or did so when they last needed it."""
 
 
 def plan_pool(facts: PoolFacts, now: float, namespace: str) -> PoolPlan:
@@ -104,7 +109,18 @@ def plan_pool(facts: PoolFacts, now: float, namespace: str) -> PoolPlan:
         claimed=sum(pod.name in facts.named for pod in facts.pods),
         failure=failed[-1].failure if failed else "",
         trouble=next((pod.trouble for pod in current if pod.trouble), ""),
+        waits_for_claim=_waits_for_claim(facts, current, now),
     )
+
+
+def _waits_for_claim(facts: PoolFacts, current: list[SeenPod], now: float) -> bool:
+    """Once said it stays so until there is a volume: it gets no better when nobody waits."""
+    waited = any(_claim_awaited_s(pod, now) >= CLAIM_WAIT_S for pod in current)
+    return not facts.is_claim_bound and (waited or bool(why_no_volume(facts.document)))
+
+
+def _claim_awaited_s(pod: SeenPod, now: float) -> float:
+    return 0.0 if pod.is_ready else now - pod.created_at
 
 
 def wanted_size(document: Document) -> int:
@@ -272,6 +288,9 @@ def _again_in_s(
         for pod in facts.pods
         if pod.is_deleting and not pod.has_ended and pod.name not in facts.named
     ]
+    if not facts.is_claim_bound:
+        waited = [_claim_awaited_s(pod, now) for pod in alive if not pod.is_ready]
+        moments += [CLAIM_WAIT_S - waited_s for waited_s in waited if waited_s < CLAIM_WAIT_S]
     moments += [
         USED_S_MAX - facts.unnamed_s.get(pod.name, 0.0) for pod in alive if _is_used(facts, pod)
     ]

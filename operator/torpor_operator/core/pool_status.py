@@ -8,6 +8,7 @@ from torpor_kube import names
 from torpor_kube.documents import metadata, name_of
 from torpor_kube.kinds import VOLUME_CLAIM, WARM_POOL
 from torpor_kube.port import Document
+from torpor_operator.core.claims import CLAIM_PENDING, pending_message
 from torpor_operator.core.conditions import Finding, are_known, as_conditions
 from torpor_operator.core.naming import MANAGED_BY, volume_claim
 from torpor_operator.core.pods import spec_of
@@ -44,8 +45,9 @@ def unread_status(pool: Document, message: str, now: str) -> Document | None:
     return _status(pool, Finding("Ready", False, "Invalid", message), {}, now)
 
 
-def pool_status(pool: Document, plan: PoolPlan, now: str) -> Document | None:
-    return _status(pool, _ready(plan), {"warm": plan.warm, "claimed": plan.claimed}, now)
+def pool_status(pool: Document, plan: PoolPlan, namespace: str, now: str) -> Document | None:
+    ready = _ready(plan, pool_claim(pool, namespace))
+    return _status(pool, ready, {"warm": plan.warm, "claimed": plan.claimed}, now)
 
 
 def _status(pool: Document, ready: Finding, counts: dict[str, int], now: str) -> Document | None:
@@ -67,7 +69,9 @@ def _status(pool: Document, ready: Finding, counts: dict[str, int], now: str) ->
     }
 
 
-def _ready(plan: PoolPlan) -> Finding:
+def _ready(plan: PoolPlan, claim: Document) -> Finding:
+    if plan.waits_for_claim:
+        return Finding("Ready", False, CLAIM_PENDING, pending_message(claim))
     if plan.warm >= plan.wanted:
         return Finding("Ready", True, "Filled")
     if plan.failure:

@@ -16,6 +16,7 @@ from torpor_api.resource import ServerlessDatabase
 from torpor_kube import names
 from torpor_kube.kinds import VOLUME_CLAIM
 from torpor_kube.port import Document
+from torpor_operator.core.claims import CLAIM_PENDING, why_no_volume
 from torpor_operator.core.conditions import Finding
 from torpor_operator.core.naming import Key, labels_of_child, own_volume_claim, volume_claim
 from torpor_operator.core.retained import Retained
@@ -84,7 +85,7 @@ def plan_storage(
     if retained is not None:
         return StoragePlan(storage, _finding(resource, storage, volumes))
     claim = _own_claim(resource, volumes.pool, volumes.namespace)
-    return StoragePlan(storage, Finding(_TYPE, True, "Assigned"), claim)
+    return StoragePlan(storage, _assigned(resource, volumes.pool), claim)
 
 
 def claim_of(resource: ServerlessDatabase) -> str:
@@ -150,7 +151,7 @@ def _known(resource: ServerlessDatabase, volumes: Volumes) -> StoragePlan:
     if has_been_started(resource) or volumes.pool is None:
         return StoragePlan(storage, finding)
     claim = _own_claim(resource, volumes.pool, volumes.namespace)
-    return StoragePlan(storage, Finding(_TYPE, True, "Assigned"), claim)
+    return StoragePlan(storage, _assigned(resource, volumes.pool), claim)
 
 
 def _finding(resource: ServerlessDatabase, storage: dict[str, Any], volumes: Volumes) -> Finding:
@@ -161,6 +162,14 @@ def _finding(resource: ServerlessDatabase, storage: dict[str, Any], volumes: Vol
     if is_dedicated(resource) and claim not in volumes.claims:
         message = f"the PersistentVolumeClaim {claim} is gone, and its data with it"
         return Finding(_TYPE, False, "VolumeLost", message)
+    return _assigned(resource, volumes.pool)
+
+
+def _assigned(resource: ServerlessDatabase, pool: Document) -> Finding:
+    """A place on a volume that is not there serves nobody."""
+    missing = "" if is_dedicated(resource) else why_no_volume(pool)
+    if missing:
+        return Finding(_TYPE, False, CLAIM_PENDING, missing)
     return Finding(_TYPE, True, "Assigned")
 
 

@@ -245,3 +245,14 @@ def test_reading_changes_no_document() -> None:
     before = copy.deepcopy(newer)
     known_from(newer)
     assert newer == before
+
+
+def test_of_the_operators_conditions_only_a_missing_volume_is_seen_and_none_is_written() -> None:
+    missing = {**condition("StorageReady"), "status": "False", "reason": "ClaimPending"}
+    others = {**condition("EndpointReady"), "status": "False"}
+    known = known_from(document(status={"conditions": [missing, others, condition("Ready")]}))
+    assert known.resource is not None
+    status = known.resource.status
+    assert [one.type for one in status.conditions] == ["Ready", "StorageReady"]
+    written = status_document(known, "8", status)["status"]["conditions"]
+    assert [one["type"] for one in written] == ["Ready"]

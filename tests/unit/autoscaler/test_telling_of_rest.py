@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
-from torpor_api.failures import Conflict, Failure, Unavailable
+from torpor_api.failures import Conflict, Failure, NoWarmCompute, Unavailable
 from torpor_api.messages import FetchLoginFacts, StartCompute, WriteStatus
 from torpor_api.phases import Phase
 from torpor_api.resource import Condition, DatabaseStatus
+from torpor_autoscaler.core import facts
 from torpor_autoscaler.core.actions import AskCluster
 from unit.autoscaler.story import Story
 
@@ -77,9 +80,9 @@ def test_one_that_failed_before_our_start_keeps_its_reason() -> None:
 
 def test_whoever_wakes_it_meanwhile_does_not_stand_behind_that() -> None:
     story = Story(tells_of_rest=True)
-    facts = story.action
-    assert isinstance(facts, AskCluster) and isinstance(facts.request, FetchLoginFacts)
-    assert facts.can_wait
+    first = story.action
+    assert isinstance(first, AskCluster) and isinstance(first.request, FetchLoginFacts)
+    assert first.can_wait
     story.answer()
     rest = story.action
     assert isinstance(rest, AskCluster) and isinstance(rest.request, WriteStatus)
@@ -112,3 +115,35 @@ def test_a_database_that_nobody_wants_gives_way_to_nobody() -> None:
     story = Story(tells_of_rest=True)
     story.fact(lambda database: None)
     assert story.asks(FetchLoginFacts) and len(story.all(FetchLoginFacts)) == 1
+
+
+def storage_is(story: Story, status: Literal["True", "False"], reason: str, message: str) -> None:
+    """The operator says so."""
+    said = Condition(type="StorageReady", status=status, reason=reason, message=message)
+    own = [one for one in story.record.status.conditions if one.type != "StorageReady"]
+    status_now = story.record.status.model_copy(update={"conditions": (*own, said)})
+    story.store(story.record.model_copy(update={"status": status_now}))
+    story.fact(facts.observe, story.record)
+
+
+def test_one_without_a_volume_is_not_ready_until_it_has_one() -> None:
+    story = Story(tells_of_rest=True)
+    story.rest()
+    storage_is(story, "False", "ClaimPending", "write another class")
+    story.rest()
+    assert (ready(story).status, ready(story).reason) == ("False", "StorageNotReady")
+    assert ready(story).message == "ClaimPending: write another class"
+    storage_is(story, "True", "Assigned", "")
+    story.rest()
+    assert (ready(story).status, ready(story).reason) == ("True", "Suspended")
+
+
+def test_whoever_wakes_one_without_a_volume_hears_of_its_pool_and_why() -> None:
+    story = Story(tells_of_rest=True, has_volumes=True, agents=0)
+    story.rest()
+    storage_is(story, "False", "ClaimPending", "write another class")
+    story.wake()
+    story.rest()
+    blocked = story.database.blocked_by
+    assert isinstance(blocked, NoWarmCompute)
+    assert "pool default" in blocked.message and blocked.hint == "ClaimPending: write another class"

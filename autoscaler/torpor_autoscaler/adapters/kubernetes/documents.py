@@ -20,6 +20,7 @@ from torpor_api.failures import InvalidRequest
 from torpor_api.identity import DatabaseName, endpoint_name, split_endpoint_name
 from torpor_api.manifest import parse_resource
 from torpor_api.resource import DatabaseStatus, ServerlessDatabase
+from torpor_autoscaler.core.status import STORAGE_CONDITION
 from torpor_kube.documents import annotations_of, metadata, name_of, namespace_of, version_of
 from torpor_kube.port import Document
 
@@ -166,9 +167,19 @@ def _with_former_spec(
 def _our_part(document: Document) -> Document:
     status = _map(document.get("status"))
     ours = {key: value for key, value in status.items() if key not in FOREIGN_FIELDS}
-    ours["conditions"] = [one for one in _conditions(status) if one.get("type") in OUR_CONDITIONS]
+    found = _conditions(status)
+    # The operator's word comes last, where also a status has it that is to be written.
+    ours["conditions"] = [
+        *(one for one in found if one.get("type") in OUR_CONDITIONS),
+        *(one for one in found if _says_that_no_volume_is_there(one)),
+    ]
     parts = ("apiVersion", "kind", "metadata", "spec")
     return {part: document[part] for part in parts if part in document} | {"status": ours}
+
+
+def _says_that_no_volume_is_there(condition: dict[str, Any]) -> bool:
+    """All that the autoscaler has to know of the operator's conditions."""
+    return (condition.get("type"), condition.get("status")) == (STORAGE_CONDITION, "False")
 
 
 def _with_offset(resource: ServerlessDatabase, offset: int) -> ServerlessDatabase:
