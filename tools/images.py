@@ -6,7 +6,9 @@
 The tag is one of the content where none is given: the same sources have the same tag, so that a
 cluster that has it needs nothing. What builds is the first of these that is there: the program that
 TORPOR_CLUSTER_TOOL names (`TOOL image TAG FOLDER [OPTION...]` builds and loads), docker, podman,
-buildah. What loads: that program, or kind. The tag is printed when everything is done.
+buildah. All are built, and then all are loaded: by that program, or by what the current context of
+kubectl says of its cluster: `kind-NAME`, `minikube`, or `default`, which is a k3s on this machine.
+The tag is printed when everything is done.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -66,7 +69,8 @@ def build(component: str, tag: str) -> str:
         return tool
     for program in ("docker", "podman", "buildah"):
         if shutil.which(program):
-            _run(program, "build", *options, "-t", name, str(ROOT))
+            full = name if program == "docker" else f"docker.io/{name}"
+            _run(program, "build", *options, "-t", full, str(ROOT))
             return program
     raise SystemExit(
         f"nothing that builds images is here: install docker, podman or buildah, or set "
@@ -74,16 +78,53 @@ def build(component: str, tag: str) -> str:
     )
 
 
-def load(component: str, tag: str, builder: str) -> None:
+def load(names: Sequence[str], builder: str) -> None:
     """To the node; whoever uses a registry pushes by himself."""
     if builder == os.environ.get(CLUSTER_TOOL):
         return  # It has done so.
-    if not shutil.which("kind"):
-        raise SystemExit(
-            f"no kind to load {image(component, tag)} with: bring it to your cluster by its "
-            "registry, or build without --load"
-        )
-    _run("kind", "load", "docker-image", image(component, tag))
+    command = loader(_current_context(), shutil.which)
+    with tempfile.TemporaryDirectory() as folder:
+        for number, name in enumerate(names):
+            archive = Path(folder) / f"{number}.tar"
+            _run(*saved(builder, name, archive))
+            _run(*command, str(archive))
+
+
+def saved(builder: str, name: str, archive: Path) -> list[str]:
+    """What writes an image to a file, under the name that pods ask for: podman and buildah put a
+    host before one that has none."""
+    full = f"docker.io/{name}"
+    match builder:
+        case "docker":
+            return ["docker", "save", "-o", str(archive), name]
+        case "podman":
+            return ["podman", "save", "--format", "docker-archive", "-o", str(archive), full]
+        case _:
+            return ["buildah", "push", full, f"docker-archive:{archive}:{full}"]
+
+
+def loader(context: str, which: Callable[[str], str | None]) -> list[str]:
+    """What loads a file of an image into the cluster of this context."""
+    if context.startswith("kind-") and which("kind"):
+        return ["kind", "load", "image-archive", "--name", context.removeprefix("kind-")]
+    if context == "minikube" and which("minikube"):
+        return ["minikube", "image", "load"]
+    if context in ("default", "") and which("k3s"):
+        as_root = [] if os.geteuid() == 0 else ["sudo"]
+        return [*as_root, "k3s", "ctr", "images", "import"]
+    raise SystemExit(
+        f"nobody loads images into the cluster of the context {context!r} from here: this program "
+        "knows kind (a context `kind-NAME`), `minikube`, and a k3s of this machine (`default`). "
+        "Push the images to a registry and install with image.registry"
+    )
+
+
+def _current_context() -> str:
+    """Empty where there is none: k3s brings a kubectl with a configuration of its own."""
+    if not shutil.which("kubectl"):
+        return ""
+    asked = ["kubectl", "config", "current-context"]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _run(*argv: str) -> None:
@@ -101,10 +142,10 @@ def main(arguments: list[str]) -> None:
     if unknown := set(given.components) - set(COMPONENTS):
         parser.error(f"{', '.join(sorted(unknown))}: there are {', '.join(COMPONENTS)}")
     tag = given.tag or content_tag()
-    for component in () if given.print_tag else given.components or COMPONENTS:
-        builder = build(component, tag)
-        if given.load:
-            load(component, tag, builder)
+    components = () if given.print_tag else given.components or COMPONENTS
+    builders = [build(component, tag) for component in components]
+    if given.load and builders:
+        load([image(component, tag) for component in components], builders[0])
     print(tag)
 
 

@@ -43,3 +43,11 @@ def test_a_given_password_is_where_the_database_looks_for_it() -> None:
     assert role.password_secret.name == secret["metadata"]["name"]
     assert role.password_secret.key in secret["stringData"]
     assert secret["metadata"]["labels"] == {"torpor.dev/database": database["metadata"]["name"]}
+
+
+def test_the_dedicated_database_is_the_hello_of_the_docs() -> None:
+    (database,) = documents("cluster/dedicated.yaml")
+    made = ServerlessDatabase.model_validate(database)
+    (minimal,) = documents("minimal.yaml")
+    assert made.spec.storage.mode == "dedicated"
+    assert made.metadata.name == minimal["metadata"]["name"]
