@@ -23,6 +23,7 @@ from pydantic.alias_generators import to_camel
 
 from torpor_api.chain import Chain, Milliseconds, Step
 from torpor_api.identity import DEFAULT_NAMESPACE, DatabaseName, endpoint_name
+from torpor_api.left_out import with_what_follows
 from torpor_api.phases import Phase
 from torpor_api.values import (
     CONDITION_TYPE_CHARACTERS_MAX,
@@ -152,12 +153,16 @@ class DatabaseSpec(ApiModel):
     """True: never put to sleep."""
     keepalives: Keepalives = Keepalives.ANSWER
     """What answers a pool's ``SELECT 1`` while the database sleeps: the proxy, or a wake."""
-    roles: Annotated[tuple[Role, ...], Field(min_length=1, max_length=64)] = (Role(name="app"),)
-    """Who may log in; all others are made by these, in SQL."""
-    databases: Annotated[tuple[Database, ...], Field(min_length=1, max_length=64)] = (
-        Database(name="app", owner="app"),
+    roles: Annotated[tuple[Role, ...], Field(min_length=1, max_length=64)] = Field(
+        default_factory=lambda: (Role(name="app"),)
     )
-    """Databases inside this Postgres; the first is the one that connection strings name."""
+    """Who may log in; all others are made by these, in SQL. Left out: the owners of the databases,
+    or `app`."""
+    databases: Annotated[tuple[Database, ...], Field(min_length=1, max_length=64)] = Field(
+        default_factory=lambda: (Database(name="app", owner="app"),)
+    )
+    """Databases inside this Postgres; the first is the one that connection strings name. Left out:
+    one that is named after the first role, which owns it."""
     storage: Storage = Storage()
     access: Access = Access()
     deletion_policy: DeletionPolicy = DeletionPolicy.RETAIN
@@ -165,6 +170,11 @@ class DatabaseSpec(ApiModel):
     is erased with the resource."""
     pool: DnsLabel = DEFAULT_POOL
     """The WarmPool whose computes serve this database. One machine has one pool."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _what_is_left_out_follows(cls, written: object) -> object:
+        return with_what_follows(written) if isinstance(written, dict) else written
 
     @model_validator(mode="after")
     def _combinations_are_possible(self) -> Self:

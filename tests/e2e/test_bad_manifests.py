@@ -89,8 +89,10 @@ def test_what_is_left_out_has_the_models_defaults(place: str) -> None:
     found = judged(database({}), place)
     spec = found["spec"]
     assert (spec["idleTimeout"], spec["maxCU"], spec["pool"]) == ("5m", 1, "default")
-    assert spec["roles"][0] | {"name": "app", "connectionLimit": -1} == spec["roles"][0]
-    assert spec["databases"] == [{"name": "app", "owner": "app"}]
+    # These follow from each other: an API server has one default for all.
+    assert not {"roles", "databases"} & spec.keys()
+    (role,) = judged(database({"roles": [{"name": "shop"}]}), place)["spec"]["roles"]
+    assert role | {"name": "shop", "connectionLimit": -1} == role
     assert "status" not in found
 
 
@@ -101,7 +103,11 @@ def test_what_is_left_out_has_the_models_defaults(place: str) -> None:
         (database({"minCU": 2, "maxCU": 1}), "minCU must be at most maxCU"),
         (database({"idleTimeout": "31d"}), "write keepAwake: true"),
         (database({"idleTimeout": "0s"}), "write a duration like 1s or 5m"),
-        (database({"databases": [{"name": "a", "owner": "b"}]}), "must be one of the roles"),
+        (
+            database({"roles": [{"name": "a"}], "databases": [{"name": "a", "owner": "b"}]}),
+            "must be one of the roles",
+        ),
+        (database({"roles": [{"name": "postgres"}]}), "named after the first role"),
         (database({"roles": [{"name": "pg_x"}]}), "names starting with pg_ or torpor_"),
         (database({"roles": [{"name": "app"}, {"name": "app"}]}), "write each name once"),
         (database({"databases": [{"name": "a", "owner": "app"}] * 2}), "write each name once"),

@@ -41,7 +41,15 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"roles": [{"name": "app", "connectionLimit": -2}]}, "spec.roles.0.connectionLimit: "),
     ({"roles": [{"name": "app", "validUntil": "2030"}]}, "'2030' is not a time with a zone"),
     ({"roles": [{"name": "app", "validUntil": "2030-01-01"}]}, "like 2027-01-01T00:00:00Z"),
-    ({"databases": [{"name": "app", "owner": "no"}]}, "owner 'no' of 'app' is not among the roles"),
+    (
+        {"roles": [{"name": "app"}], "databases": [{"name": "app", "owner": "no"}]},
+        "owner 'no' of 'app' is not among the roles",
+    ),
+    (
+        {"roles": [{"name": "postgres"}]},
+        "spec: databases: none can be named after the first role 'postgres': write databases:",
+    ),
+    ({"databases": [{"name": "shop", "owner": "pg_x"}]}, "'pg_x' is reserved"),
     ({"databases": [{"name": "app"}]}, "spec.databases.0.owner: Field required"),
     ({"storage": {"size": "10GB"}}, "spec.storage.size: '10GB' is not a size"),
     ({"storage": {"mode": "ram"}}, "spec.storage.mode: Input should be 'shared' or 'dedicated'"),
@@ -87,4 +95,8 @@ ACCEPTED: list[dict[str, Any]] = [
     {"access": {"allow": []}},
     {"access": {"allow": ["10.0.0.0/8", "2001:db8::/32", "192.168.1.1/32", "::1/128"]}},
     {"deletionPolicy": "Delete", "pool": "large-1"},
+    {"roles": [{"name": "shop"}]},
+    {"roles": [{"name": "shop"}, {"name": "postgres"}]},
+    {"databases": [{"name": "shop", "owner": "shop"}]},
+    {"databases": [{"name": "app", "owner": "no"}]},
 ]

@@ -85,6 +85,8 @@ _IN_QUARTERS = Rule(
     "is not a number of compute units: write a multiple of 0.25, like 0.5",
 )
 
+_RESERVED = ", ".join(f"'{name}'" for name in sorted(DATABASE_NAMES_RESERVED))
+
 _EACH_NAME_ONCE = Rule(
     "self.all(one, self.exists_one(other, other.name == one.name))",
     "a name stands twice: write each name once",
@@ -96,8 +98,15 @@ RULES: dict[Place, tuple[Rule, ...]] = {
     Place("DatabaseSpec"): (
         Rule("self.minCU <= self.maxCU", "minCU must be at most maxCU", ".minCU"),
         Rule(
-            "self.databases.all(d, self.roles.exists(r, r.name == d.owner))",
+            "!has(self.roles) || !has(self.databases)"
+            " || self.databases.all(d, self.roles.exists(r, r.name == d.owner))",
             "the owner of each database must be one of the roles",
+            ".databases",
+        ),
+        Rule(
+            f"has(self.databases) || !has(self.roles) || !(self.roles[0].name in [{_RESERVED}])",
+            "left out it is one that is named after the first role, as none can be called: write "
+            "databases: [{name: NAME, owner: ROLE}]",
             ".databases",
         ),
         Rule(
@@ -129,6 +138,8 @@ RULES: dict[Place, tuple[Rule, ...]] = {
     ),
     Place("Role", "name"): _postgres_name(ROLE_NAMES_RESERVED, "role"),
     Place("Database", "name"): _postgres_name(DATABASE_NAMES_RESERVED, "database"),
+    # Where roles are left out, owners are the roles.
+    Place("Database", "owner"): _postgres_name(ROLE_NAMES_RESERVED, "role"),
     Place("Access", "allow", is_item=True): (
         Rule(
             "isCIDR(self) && cidr(self).masked() == cidr(self)",

@@ -120,8 +120,12 @@ def _model_in(annotation: object) -> type[BaseModel] | None:
 
 
 def defaults_of(model: type[BaseModel]) -> Schema:
-    """As a person would write them; what is nothing is left out."""
-    made = model.model_construct().model_dump(mode="json", by_alias=True, exclude_none=True)
+    """As a person would write them; what is nothing is left out, and what follows from other
+    fields: an API server knows only one value for all.
+    """
+    follow = {name for name, field in model.model_fields.items() if field.default_factory}
+    plain = model.model_construct(**dict.fromkeys(follow))
+    made = plain.model_dump(mode="json", by_alias=True, exclude_none=True)
     return {name: _as_written(value) for name, value in made.items() if value != ""}
 
 

@@ -85,6 +85,26 @@ def test_no_refusal_repeats_a_password(roles: object) -> None:
     assert "hunter2" not in message and "12345" not in message
 
 
+@pytest.mark.parametrize(
+    ("written", "roles", "databases"),
+    [
+        ({}, ["app"], [("app", "app")]),
+        ({"roles": [{"name": "shop"}, {"name": "ro"}]}, ["shop", "ro"], [("shop", "shop")]),
+        (
+            {"databases": [{"name": n, "owner": o} for n, o in ("ax", "by", "cx")]},
+            ["x", "y"],
+            [("a", "x"), ("b", "y"), ("c", "x")],
+        ),
+    ],
+)
+def test_roles_and_databases_follow_from_each_other(
+    written: dict[str, Any], roles: list[str], databases: list[tuple[str, str]]
+) -> None:
+    spec = parse_resource(document(**written)).spec
+    assert [role.name for role in spec.roles] == roles
+    assert [(one.name, one.owner) for one in spec.databases] == databases
+
+
 def test_the_defaults_are_a_database_that_sleeps_after_five_minutes() -> None:
     spec = parse_resource(document()).spec
     assert (spec.min_cu, spec.max_cu) == (Decimal(0), Decimal(1))
