@@ -33,6 +33,7 @@ from torpor_operator.core.certificates import (
     component_leaves,
     plan_authority,
     plan_leaves,
+    with_room,
 )
 from torpor_operator.core.naming import MANAGED_BY
 from torpor_operator.ports import Clock
@@ -50,6 +51,9 @@ HURRIED = frozenset({"autoscaler", "proxy"})
 
 ROUNDS_MAX = 4
 """Steps of the authority in one look: the first one is made and used at once."""
+
+NAMES_TOLD_MAX = 20
+"""Of those that the certificate has no room for, in one line of the log."""
 
 Data = dict[str, str]
 """Of a Secret, decoded."""
@@ -79,6 +83,7 @@ class CertificateKeeper:
         self._namespace = namespace
         self._server_leaf = server_leaf
         self._own_folder = own_folder
+        self._nameless: tuple[str, ...] = ()
         self.ca_certificate = ""
         """By which clients know the proxy, in PEM; empty before the first look, and where somebody
         else's certificate comes without: then whatever the clients trust anyway."""
@@ -91,6 +96,7 @@ class CertificateKeeper:
             server = self._server_leaf()
             wanted = (*component_leaves(), *([server] if server else []))
             secrets = {one.secret: await self._read(one.secret) for one in wanted}
+            wanted = tuple(self._with_room(one, secrets[one.secret], authority) for one in wanted)
             ours = [one for one in wanted if _is_ours(secrets[one.secret])]
             leaves = {one.secret: _leaf(secrets[one.secret], authority) for one in ours}
             now = self._clock.wall_s()
@@ -103,6 +109,18 @@ class CertificateKeeper:
             await self._write(AUTHORITY_SECRET, _stepped(authority, step, now))
             log.info("authority_changed", extra={"step": type(step).__name__})
         return 1.0
+
+    def _with_room(self, wanted: LeafWanted, held: Held | None, authority: Data) -> LeafWanted:
+        """Says which names there is no room for, whenever they are others."""
+        if not wanted.rest or not _is_ours(held):
+            return wanted
+        leaf = _leaf(held, authority)
+        named, nameless = with_room(wanted, leaf.names if leaf else ())
+        if nameless != self._nameless:
+            self._nameless = nameless
+            told = {"names": nameless[:NAMES_TOLD_MAX], "count": len(nameless)}
+            log.warning("names_without_certificate", extra=told)
+        return named
 
     async def _keep_leaves(
         self,

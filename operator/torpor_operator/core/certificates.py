@@ -10,7 +10,7 @@ pods, with a wide margin.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 DAY_S = 86_400.0
@@ -30,7 +30,7 @@ CHECK_S_MAX = 12 * 3600.0
 """Clocks are set and processes are paused: not to be slept through."""
 
 NAMES_MAX = 500
-"""Of one certificate; clients refuse larger greetings. Namespaces beyond it use other names."""
+"""Of one certificate, some 20 KB: Java's clients refuse a greeting of more than 32 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,8 @@ class LeafWanted:
     """The first is its common name."""
     is_client: bool = True
     """It also says who asks; what database clients are shown does not."""
+    rest: tuple[str, ...] = ()
+    """More names, as far as there is room for them."""
     component: str = ""
     """Whose pods have it mounted, and may wait for it."""
 
@@ -187,8 +189,21 @@ def server_leaf(
     """What clients are shown: every name under which they may have looked a database up."""
     names = [name for domain in domains for name in (domain, f"*.{domain}")]
     names += [service, f"{service}.svc", f"{service}.svc.{cluster_domain}"]
+    rest: list[str] = []
     for namespace in sorted(namespaces):
-        names += [f"*.{namespace}.svc", f"*.{namespace}.svc.{cluster_domain}"]
-        names += [f"*.{namespace}.{domain}" for domain in domains]
-    kept = tuple(dict.fromkeys(names))[:NAMES_MAX]
-    return LeafWanted(SERVER_SECRET, kept, is_client=False, component="proxy")
+        rest += [f"*.{namespace}.svc", f"*.{namespace}.svc.{cluster_domain}"]
+        rest += [f"*.{namespace}.{domain}" for domain in domains]
+    own = tuple(dict.fromkeys(names))
+    return LeafWanted(SERVER_SECRET, own, is_client=False, rest=tuple(rest), component="proxy")
+
+
+def with_room(wanted: LeafWanted, held: Sequence[str]) -> tuple[LeafWanted, tuple[str, ...]]:
+    """With as many of the other names as one certificate has room for, and those without any.
+
+    Names that it has (``held``) stay: a new namespace takes none away from clients of an old one.
+    """
+    known = frozenset(held)
+    by_age = sorted(wanted.rest, key=lambda name: name not in known)
+    room = max(0, NAMES_MAX - len(wanted.names))
+    named = replace(wanted, names=(*wanted.names, *by_age[:room]), rest=())
+    return named, tuple(by_age[room:])

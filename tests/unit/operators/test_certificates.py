@@ -24,6 +24,7 @@ from torpor_operator.core.certificates import (
     plan_authority,
     plan_leaves,
     server_leaf,
+    with_room,
 )
 
 PROXY = LeafWanted("torpor-proxy-tls", ("proxy.torpor",))
@@ -154,7 +155,7 @@ def test_the_parts_know_each_other_by_these_names() -> None:
 
 def test_clients_find_every_name_that_they_may_have_looked_up() -> None:
     wanted = server_leaf(["db.example.com"], ["team"], "torpor-proxy.system", "cluster.local")
-    assert set(wanted.names) >= {
+    assert {*wanted.names, *wanted.rest} >= {
         "db.example.com",
         "*.db.example.com",
         "*.team.db.example.com",
@@ -162,5 +163,18 @@ def test_clients_find_every_name_that_they_may_have_looked_up() -> None:
         "*.team.svc.cluster.local",
         "torpor-proxy.system.svc",
     }
-    many = server_leaf(["d"], [f"n{i}" for i in range(1000)], "p.s", "cluster.local")
-    assert len(many.names) == NAMES_MAX
+
+
+def test_a_new_namespace_takes_no_name_from_an_old_one() -> None:
+    def shown(namespaces: list[str], held: tuple[str, ...]) -> tuple[LeafWanted, tuple[str, ...]]:
+        return with_room(server_leaf(["d"], namespaces, "p.s", "cluster.local"), held)
+
+    old = [f"n{i}" for i in range(200)]
+    first, nameless = shown(old, ())
+    assert len(first.names) == NAMES_MAX
+    assert len(nameless) == 3 * 200 - (NAMES_MAX - len({"d", "*.d", "p.s", "p.s.svc", "cluster"}))
+    second, still = shown(["a", *old], first.names)
+    assert set(second.names) == set(first.names)
+    assert {*still} == {*nameless, "*.a.d", "*.a.svc", "*.a.svc.cluster.local"}
+    third, _ = shown(["a", *old[:150]], first.names)
+    assert {"*.a.d", "*.a.svc"} <= {*third.names}, "there is room where others have gone"
