@@ -150,6 +150,7 @@ class Databases:
             retained=retained,
             taken=dict(taken),
             claims=frozenset(self._cache.claims),
+            is_outdated=self._cache.is_outdated(resource.status.compute),
         )
 
     async def _given(self, resource: ServerlessDatabase) -> dict[str, str]:

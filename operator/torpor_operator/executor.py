@@ -106,6 +106,10 @@ class Executor:
             case Tell():
                 await self._notes.tell(action)
 
+    def look_at(self, concerned: Iterable[Target]) -> None:
+        """Something that was found out concerns them."""
+        self._report(concerned)
+
     async def _apply(self, kind: Kind, document: Document, subresource: str = "") -> None:
         manager = names.OPERATOR_MANAGER
         made = await self._kube.apply(kind, document, manager=manager, subresource=subresource)

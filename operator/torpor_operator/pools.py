@@ -147,11 +147,12 @@ class Pools:
         return False
 
     def _facts(self, document: Document) -> PoolFacts:
-        name = name_of(document)
+        name, template = name_of(document), template_hash(document, self._settings)
+        self._executor.look_at(self._cache.template_known(name, template))
         pods, named = self._cache.pods_of(name), self._cache.named_computes()
         return PoolFacts(
             document=document,
-            template=template_hash(document, self._settings),
+            template=template,
             pods=pods,
             named=named,
             unnamed_s=self._unnamed_s(pods, named),

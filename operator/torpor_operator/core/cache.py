@@ -71,6 +71,8 @@ class Cache:
         self.pods: dict[str, SeenPod] = {}
         self.claims: dict[str, bool] = {}
         """PersistentVolumeClaims, and whether each has its volume."""
+        self.templates: dict[str, str] = {}
+        """By pool: that of the computes which would be made now."""
         self.user_ids = UserIds()
         self.erasers: dict[str, set[Key]] = {}
         """By pool: databases whose data is to be erased, for which an agent is needed."""
@@ -213,6 +215,22 @@ class Cache:
     def pool_gone(self, name: str) -> set[Target]:
         self.pools.pop(name, None)
         return {self.pool(name)} | self._databases_of(name)
+
+    def template_known(self, pool: str, template: str) -> set[Target]:
+        """Databases that are awake may run on another one."""
+        if self.templates.get(pool) == template:
+            return set()
+        self.templates[pool] = template
+        found = self.databases.values()
+        return {targets.database(seen.key) for seen in found if seen.pool == pool and seen.compute}
+
+    def is_outdated(self, compute: str | None) -> bool | None:
+        """Whether it was made of another template than its pool's; None: nobody can say yet."""
+        pod = self.pods.get(compute or "")
+        if pod is None or pod.has_ended:
+            return False
+        template = self.templates.get(pod.pool)
+        return None if template is None else pod.template != template
 
     def pod_seen(self, pod: SeenPod) -> set[Target]:
         before = self.pods.get(pod.name)

@@ -41,6 +41,9 @@ from torpor_operator.core.retained import Retained
 from torpor_operator.core.seen import Child
 from torpor_operator.core.storage import StoragePlan, may_adopt
 
+_UP_TO_DATE = "UpToDate"
+"""False while its compute is not as its pool would make one now."""
+
 
 @dataclass(frozen=True, slots=True)
 class House:
@@ -66,6 +69,8 @@ class DatabaseFacts:
     retained: Retained | None = None
     claims: frozenset[str] = frozenset()
     """PersistentVolumeClaims that are there."""
+    is_outdated: bool | None = False
+    """Its compute is of another template than its pool's now; None: nobody can say yet."""
     taken: Mapping[ChildId, str] = field(default_factory=dict)
     """Names that belong to somebody else, and to whom."""
 
@@ -188,6 +193,7 @@ def _status(
         facts.storage.finding,
         _credentials_finding(facts, credentials),
         _endpoint_finding(facts),
+        *_outdated(facts),
     )
     observed: dict[str, Any] = facts.document.get("status") or {}
     generation = metadata(facts.document).get("generation", 0)
@@ -207,7 +213,9 @@ def _status(
     is_as_observed = all(
         observed.get(part) == status[part] for part in ("binding", "storage") if part in status
     )
-    if not (is_as_observed and are_known(conditions, observed.get("conditions") or ())):
+    is_over = _says_outdated(facts) and not any(one.type == _UP_TO_DATE for one in findings)
+    are_said = are_known(conditions, observed.get("conditions") or ()) and not is_over
+    if not (is_as_observed and are_said):
         yield Apply(SERVERLESS_DATABASE, status_document(facts.document, status), "status")
 
 
@@ -257,6 +265,22 @@ def _endpoint_finding(facts: DatabaseFacts) -> Finding:
             message = f"Service {child.key.name} belongs to {owner}: rename it"
             return Finding("EndpointReady", False, "NameTaken", message)
     return Finding("EndpointReady", True, "ServiceMade")
+
+
+def _says_outdated(facts: DatabaseFacts) -> bool:
+    observed: dict[str, Any] = facts.document.get("status") or {}
+    return any(one["type"] == _UP_TO_DATE for one in observed.get("conditions") or ())
+
+
+def _outdated(facts: DatabaseFacts) -> Iterator[Finding]:
+    """Only where it is so: most wakes bring a compute of the present template."""
+    is_outdated = _says_outdated(facts) if facts.is_outdated is None else facts.is_outdated
+    if is_outdated:
+        message = (
+            f"compute {facts.resource.status.compute} is of an older image or pool spec: its next "
+            "sleep ends that, or torpor switchover"
+        )
+        yield Finding(_UP_TO_DATE, False, "OlderTemplate", message)
 
 
 def _news(
