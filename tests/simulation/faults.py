@@ -43,6 +43,10 @@ class Weather:
     """Of an API server: it tells of a change seconds after everybody else could read it."""
     silent_watch: float = 0.0
     """A watch of its hears nothing more and does not know it, until the silence is too long."""
+    late_answer: float = 0.0
+    """What it answers is seconds old when it arrives: newer things were heard or written since."""
+    old_cache: float = 0.0
+    """It begins a list at the head of a watch with an older state, and catches up."""
     forget_history_s: float = float("inf")
     """It no longer knows what has happened: whoever comes back from a silence must list anew."""
 
@@ -87,5 +91,7 @@ def stormy_on_kubernetes(random: Random) -> Weather:
         stormy(random),
         late_watch=random.choice((0.0, 0.02, 0.2)),
         silent_watch=random.choice((0.0, 0.002, 0.02)),
+        late_answer=random.choice((0.0, 0.02, 0.2)),
+        old_cache=random.choice((0.0, 0.5)),
         forget_history_s=random.choice((float("inf"), 20.0, 2.0)),
     )

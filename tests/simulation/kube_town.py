@@ -14,7 +14,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from simulation.kube_port import FailingKube
+from simulation.kube_port import FailingKube, Stale
 from simulation.town import SETTINGS, Life, Town
 from support.fake_kube.errors import ApiError
 from support.fake_kube.objects import Key, Objects
@@ -232,7 +232,7 @@ class KubeLife(Life):
     settings = replace(SETTINGS, cluster=OnKubernetes(SYSTEM, POOL, None))
 
     def __init__(self, town: KubeTown) -> None:
-        self._kube = FailingKube(town.kube.objects, town.network, town.random)
+        self._kube = FailingKube(town.kube.objects, town.network, town.random, town.stale)
         self._adapter = KubernetesCluster(self._kube, system_namespace=SYSTEM)
         self._start: asyncio.Task[None] | None = None
         self._listens = False
@@ -285,6 +285,7 @@ class KubeTown(Town):
 
     def __init__(self, random: Random) -> None:
         self.kube = KubeCluster(random)
+        self.stale = Stale()
         super().__init__(random, self.kube)
 
     def is_wanted_away(self, agent: FakeAgent) -> bool:

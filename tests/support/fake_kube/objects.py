@@ -76,6 +76,17 @@ class Objects:
             if of is kind and namespace in ("", where):
                 yield copy.deepcopy(stored.document)
 
+    def as_of(self, version: int, kind: Kind, namespace: str) -> list[Document]:
+        """All as they were at that version. Raises Expired for one that is no longer known."""
+        then = {key: stored.document for key, stored in self.stored.items()}
+        for one in reversed(self.since(version)):
+            if one.before is None:
+                del then[one.key]
+            else:
+                then[one.key] = one.before
+        keys = [key for key in then if key[0] is kind and namespace in ("", key[1])]
+        return [copy.deepcopy(then[key]) for key in sorted(keys, key=lambda key: key[1:])]
+
     def since(self, version: int) -> list[Happened]:
         if version < self.forgotten:
             raise expired()
