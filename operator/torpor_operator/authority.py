@@ -18,6 +18,7 @@ from torpor_kube.documents import labels_of, name_of
 from torpor_kube.kinds import POD, SECRET
 from torpor_kube.port import Document, Kube
 from torpor_operator.adapters.keys import make_authority, make_leaf, read_authority, read_leaf
+from torpor_operator.core.actions import Tell, Weight
 from torpor_operator.core.certificates import (
     SERVER_SECRET,
     Authorities,
@@ -36,6 +37,7 @@ from torpor_operator.core.certificates import (
     with_room,
 )
 from torpor_operator.core.naming import MANAGED_BY
+from torpor_operator.notes import Notes
 from torpor_operator.ports import Clock
 from torpor_operator.times import api_micro_time
 
@@ -84,6 +86,7 @@ class CertificateKeeper:
         self._server_leaf = server_leaf
         self._own_folder = own_folder
         self._nameless: tuple[str, ...] = ()
+        self._notes = Notes(kube, clock, MANAGED_BY)
         self.ca_certificate = ""
         """By which clients know the proxy, in PEM; empty before the first look, and where somebody
         else's certificate comes without: then whatever the clients trust anyway."""
@@ -96,7 +99,9 @@ class CertificateKeeper:
             server = self._server_leaf()
             wanted = (*component_leaves(), *([server] if server else []))
             secrets = {one.secret: await self._read(one.secret) for one in wanted}
-            wanted = tuple(self._with_room(one, secrets[one.secret], authority) for one in wanted)
+            wanted = tuple(
+                [await self._with_room(one, secrets[one.secret], authority) for one in wanted]
+            )
             ours = [one for one in wanted if _is_ours(secrets[one.secret])]
             leaves = {one.secret: _leaf(secrets[one.secret], authority) for one in ours}
             now = self._clock.wall_s()
@@ -110,7 +115,9 @@ class CertificateKeeper:
             log.info("authority_changed", extra={"step": type(step).__name__})
         return 1.0
 
-    def _with_room(self, wanted: LeafWanted, held: Held | None, authority: Data) -> LeafWanted:
+    async def _with_room(
+        self, wanted: LeafWanted, held: Held | None, authority: Data
+    ) -> LeafWanted:
         """Says which names there is no room for, whenever they are others."""
         if not wanted.rest or not _is_ours(held):
             return wanted
@@ -120,6 +127,8 @@ class CertificateKeeper:
             self._nameless = nameless
             told = {"names": nameless[:NAMES_TOLD_MAX], "count": len(nameless)}
             log.warning("names_without_certificate", extra=told)
+            if nameless:
+                await self._notes.tell(_without_certificate(self._namespace, nameless))
         return named
 
     async def _keep_leaves(
@@ -193,6 +202,20 @@ class CertificateKeeper:
             "data": {key: base64.b64encode(text.encode()).decode() for key, text in data.items()},
         }
         await self._kube.apply(SECRET, document, manager=names.OPERATOR_MANAGER)
+
+
+def _without_certificate(namespace: str, nameless: Sequence[str]) -> Tell:
+    """On the Secret that the certificate is in."""
+    secret = {
+        "apiVersion": SECRET.api_version,
+        "kind": SECRET.kind,
+        "metadata": {"name": SERVER_SECRET, "namespace": namespace},
+    }
+    note = (
+        f"no room for {len(nameless)} names, verify-full fails with them: "
+        f"{', '.join(nameless[:NAMES_TOLD_MAX])}"
+    )
+    return Tell(secret, Weight.WARNING, "NamesWithoutCertificate", note)
 
 
 def bundle(authority: Data) -> str:
