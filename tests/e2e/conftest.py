@@ -18,6 +18,9 @@ HERE = Path(__file__).parent
 TEST_SECONDS_MAX = 300
 """Each of its waits has a deadline of its own, that says what was waited for."""
 
+GONE_SECONDS_MAX = 300.0
+"""Fifty databases with all their data: each takes a compute of its own to be erased."""
+
 MakeDatabase = Callable[..., Database]
 
 
@@ -77,7 +80,7 @@ def calm(leaving: list[str]) -> None:
 
 def are_gone(namespaces: list[str]) -> None:
     for name in namespaces:
-        kubectl.wait_for("namespace", name, "", "delete")
+        kubectl.wait_for("namespace", name, "", "delete", GONE_SECONDS_MAX)
     namespaces.clear()
 
 

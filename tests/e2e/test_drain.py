@@ -12,6 +12,7 @@ import pytest
 from e2e import kubectl
 from e2e.cluster import NAMESPACE
 from e2e.computes import (
+    DRAIN_SECONDS_MAX,
     SEEN_FINALIZER,
     delete,
     draining,
@@ -89,7 +90,7 @@ def test_a_drain_waits_for_a_transaction_which_holds_nobody_else_up(database: Da
                     busy.execute("select pg_sleep(0.5)")
                 assert pod_of(database)["metadata"]["name"] == before["metadata"]["name"]
                 assert drain.poll() is None, "the drain waits for the transaction"
-            words, _ = drain.communicate(timeout=WAIT_SECONDS_MAX)
+            words, _ = drain.communicate(timeout=DRAIN_SECONDS_MAX)
             assert drain.returncode == 0, words
         has_moved(database, before)
         assert busy.execute("select n from kept").fetchall() == [(1,)]

@@ -13,7 +13,6 @@ from torpor_kube import kinds
 from torpor_kube.documents import name_of
 from torpor_operator import pools
 
-
 COMPUTE = "compute"
 """Its container."""
 
