@@ -11,6 +11,7 @@ import contextlib
 import json
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,6 +21,7 @@ from kubernetes.aio.client.rest import RESTResponse
 
 from torpor_api.failures import Unavailable
 from torpor_kube.answers import failure_of, retry_after_s
+from torpor_kube.connections import Connections
 from torpor_kube.login import Login
 from torpor_kube.port import Document
 
@@ -28,9 +30,10 @@ REQUEST_S_MAX = 10.0
 
 CONNECT_S_MAX = 5.0
 
-CONNECTIONS_MAX = 64
-"""Watches included. A question that finds none free waits for one, within its own time: more at a
-time would only wait in the server, each behind a TLS handshake of its own."""
+QUESTIONS_MAX = 64
+"""At a time. One more waits for a connection, within its own time: more would only wait in the
+server, each behind a TLS handshake of its own. Watches are not among them: each holds its own
+connection for as long as it lasts, and there are as many as kinds and namespaces are watched."""
 
 SILENCE_S_MAX = 75.0
 """Bookmarks come once a minute: a watch that is quiet for longer is dead, whatever TCP says."""
@@ -56,23 +59,22 @@ class Transport:
     """Its connections are kept open; it logs in anew when the server no longer knows it."""
 
     def __init__(self, login: Login, request_s_max: float) -> None:
-        self._login = login
         self._request_s_max = request_s_max
-        self._client: ApiClient | None = None
-        self._logging_in = asyncio.Lock()
+        self._questions = Connections(login, QUESTIONS_MAX)
+        self._watches = Connections(login, 0)
 
     async def close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()
+        await self._questions.close()
+        await self._watches.close()
 
     async def ask(self, question: Question) -> Document:
         """The answer. A server that is too busy to begin is asked again when it says so."""
+        send = partial(_send_by, question=question, silence_s_max=None)
         with _as_unavailable(question):
             async with asyncio.timeout(self._request_s_max):
                 while True:
-                    response = await self._send(question, None)
-                    content = await response.read()
+                    async with self._questions.answer(send) as response:
+                        content = await response.read()
                     pause_s = retry_after_s(response.status, response.headers)
                     if pause_s is None:
                         break
@@ -84,35 +86,14 @@ class Transport:
 
     async def lines(self, question: Question) -> AsyncGenerator[dict[str, Any], None]:
         """One value per line of an answer that has no end, until it ends."""
+        send = partial(_send_by, question=question, silence_s_max=SILENCE_S_MAX)
         with _as_unavailable(question):
-            response = await self._send(question, SILENCE_S_MAX)
-            try:
+            async with self._watches.answer(send) as response:
                 if response.status != 200:
                     content = await response.read()
                     raise failure_of(response.status, content, str(question))
                 async for line in response.response.content:
                     yield json.loads(line)
-            finally:
-                response.response.close()
-
-    async def _send(self, question: Question, silence_s_max: float | None) -> RESTResponse:
-        client = await self._logged_in(None)
-        response = await _send_by(client, question, silence_s_max)
-        if response.status != 401:
-            return response
-        response.response.close()
-        client = await self._logged_in(client)
-        return await _send_by(client, question, silence_s_max)
-
-    async def _logged_in(self, refused: ApiClient | None) -> ApiClient:
-        """The client; a new one where the present one was refused."""
-        async with self._logging_in:
-            if self._client is None or self._client is refused:
-                configuration = await self._login()
-                configuration.connection_pool_maxsize = CONNECTIONS_MAX
-                await self.close()
-                self._client = ApiClient(configuration)
-            return self._client
 
 
 async def _send_by(
@@ -144,3 +125,10 @@ def _as_unavailable(question: Question) -> Iterator[None]:
     except (aiohttp.ClientError, OSError, ValueError) as error:
         # ValueError: an answer that is no JSON, or a line beyond every bound.
         raise Unavailable(f"the API server can't be asked {question}: {error!r}") from error
+    except (AssertionError, RuntimeError, asyncio.CancelledError) as error:
+        # What aiohttp says to whoever uses a client that is closed meanwhile. Its CancelledError is
+        # nobody's wish: passed on, it would end the task that has asked without a word.
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
+            raise
+        raise Unavailable(f"the connection for {question} was closed: {error!r}") from error

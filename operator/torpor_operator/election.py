@@ -40,7 +40,17 @@ class Election:
         """Set once, when what was won is lost: whoever led must end."""
 
     async def run(self) -> None:
-        """Until it has lost; a candidate that has not won tries for ever."""
+        """Until it has lost; a candidate that has not won tries for ever.
+
+        However it ends: nobody leads whose Lease is not renewed any more.
+        """
+        try:
+            await self._stand()
+        finally:
+            if self.won.is_set():
+                self.lost.set()
+
+    async def _stand(self) -> None:
         while True:
             pause_s = await self._try()
             leads = self._elector.leads(self._clock.now())
@@ -49,7 +59,6 @@ class Election:
                 self.won.set()
             if self.won.is_set() and not leads:
                 log.warning("leadership_lost", extra={"lease": self._name})
-                self.lost.set()
                 return
             await asyncio.sleep(pause_s)
 

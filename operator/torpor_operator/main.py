@@ -174,12 +174,15 @@ async def leading(
         await operator.leading.close()
 
 
-async def run(settings: Settings, kube: ApiServer, login: Login) -> int:
+async def run(settings: Settings, connect: Callable[[], ApiServer], login: Login) -> int:
     """0: told to end. 1: another one leads, or kopf has ended: to be started anew."""
+    kube, kube_of_lease = connect(), connect()  # No question is to stand before the Lease's.
     told, broken = asyncio.Event(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
-    election = Election(kube, SystemClock(), settings.identity, settings.namespace, settings.lease)
+    election = Election(
+        kube_of_lease, SystemClock(), settings.identity, settings.namespace, settings.lease
+    )
     metrics = Metrics()
     metrics.gauge(
         "torpor_operator_leads", "1 in the one that leads", lambda: {"": election.won.is_set()}
@@ -203,6 +206,7 @@ async def run(settings: Settings, kube: ApiServer, login: Login) -> int:
         await election.release()
         await health.close()
         await kube.close()
+        await kube_of_lease.close()
 
 
 def _told(loop: asyncio.AbstractEventLoop, ended: Callable[[], None]) -> None:
@@ -226,5 +230,5 @@ def main(argv: Sequence[str]) -> int:
     log_as_json()
     if settings.kubeconfig is not None:
         os.environ["KUBECONFIG"] = str(settings.kubeconfig)
-    kube = ApiServer(chosen(settings.kubeconfig))
-    return asyncio.run(run(settings, kube, kopf_login))
+    login = chosen(settings.kubeconfig)
+    return asyncio.run(run(settings, lambda: ApiServer(login), kopf_login))

@@ -16,6 +16,7 @@ from torpor_api.failures import Conflict, NotFound, Unavailable
 from torpor_kube.kinds import CONFIG_MAP
 from torpor_kube.login import at
 from torpor_kube.server import ApiServer
+from torpor_kube.transport import QUESTIONS_MAX
 
 ONE: dict[str, Any] = {"metadata": {"name": "one", "namespace": "default"}}
 
@@ -59,14 +60,20 @@ class Deaf:
 
     def __init__(self, token: str = "") -> None:
         self.token = token
+        self.refuses_each = 0
+        """Every so many-th question is refused whatever its token; 0: none."""
+        self.asked = 0
         self.logins = 0
         self.url = ""
         self.is_ending = asyncio.Event()
 
     async def answer(self, request: web.Request) -> web.Response:
+        self.asked += 1
         if not self.token:
             await self.is_ending.wait()
         is_known = request.headers.get("Authorization") == f"Bearer {self.token}"
+        if self.refuses_each and self.asked % self.refuses_each == 0:
+            is_known = False
         return web.json_response({"metadata": {}}, status=200 if is_known else 401)
 
     async def login(self) -> Configuration:
@@ -114,3 +121,39 @@ async def test_whom_the_server_never_knows_is_told_so(deaf: Deaf) -> None:
     with pytest.raises(Unavailable, match="401"):
         await kube.get(CONFIG_MAP, "one", "default")
     await kube.close()
+
+
+async def test_a_login_that_is_refused_cuts_off_nobody(deaf: Deaf) -> None:
+    """One of many answers in three is a 401, as of a server whose own store is slow."""
+    deaf.token, deaf.refuses_each = "new", 3
+    kube = ApiServer(deaf.login)
+    questions = [kube.get(CONFIG_MAP, "one", "default") for _ in range(6 * QUESTIONS_MAX)]
+    tasks = [asyncio.create_task(question) for question in questions]
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+    assert any(isinstance(one, dict) for one in found)
+    refused = [one for one in found if not isinstance(one, dict)]
+    assert all(isinstance(one, Unavailable) and "401" in str(one) for one in refused)
+    await kube.close()
+
+
+async def test_who_asks_while_all_is_closed_is_told_and_not_ended(deaf: Deaf) -> None:
+    kube = ApiServer(deaf.login)
+    questions = [kube.get(CONFIG_MAP, "one", "default") for _ in range(2 * QUESTIONS_MAX)]
+    tasks = [asyncio.create_task(question) for question in questions]
+    while deaf.asked < QUESTIONS_MAX:
+        await asyncio.sleep(0)
+    await kube.close()
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+    assert {type(one) for one in found} == {Unavailable}
+
+
+async def test_watches_leave_room_for_questions(fake: FakeKube, kube: ApiServer) -> None:
+    """However many namespaces are watched."""
+    count = QUESTIONS_MAX + 1
+    watches = [kube.changes(CONFIG_MAP, f"ns-{number}", with_all=True) for number in range(count)]
+    for watch in watches:
+        await anext(watch)
+    with pytest.raises(NotFound):
+        await kube.get(CONFIG_MAP, "one", "default")
+    for watch in watches:
+        await watch.aclose()
