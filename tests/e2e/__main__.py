@@ -56,8 +56,9 @@ def main(arguments: list[str]) -> int:
 
 
 def _contracts() -> int:
-    """Before anybody is installed who would answer as well."""
-    kubectl.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(CUSTOM_RESOURCES))
+    """Before anybody is installed who would answer as well. The chart's fields are Helm's."""
+    how = ("--server-side", "--force-conflicts", "--field-manager=helm")
+    kubectl.kubectl("apply", *how, "-k", str(CUSTOM_RESOURCES))
     files = [f"tests/contract/test_{part}.py" for part in ("cluster", "kube_api", "kubelet")]
     return _run("the contracts of the ports, on the real API server", *files, "-k", IS_REAL)
 
