@@ -88,7 +88,7 @@ class PoolPlan:
 def plan_pool(facts: PoolFacts, now: float, namespace: str) -> PoolPlan:
     """Ends what is of no use, and reaches the number that is wanted."""
     wanted = wanted_size(facts.document) + facts.erasers
-    alive = [pod for pod in facts.pods if not pod.has_ended and not pod.is_deleting]
+    alive = [p for p in facts.pods if not (p.has_ended or p.is_lost or p.is_deleting)]
     unclaimed = [p for p in alive if p.name not in facts.named and p.database is None]
     current = [pod for pod in unclaimed if pod.template == facts.template]
     failed = _failed(facts, now)
@@ -100,6 +100,7 @@ def plan_pool(facts: PoolFacts, now: float, namespace: str) -> PoolPlan:
         actions=(
             *_surplus(facts, unclaimed, current, wanted, namespace),
             *_used(facts, alive, namespace),
+            *_lost(facts, namespace),
             *_ended(facts, failed, now, namespace),
         ),
         to_ask=_to_ask(facts, failed, now),
@@ -201,6 +202,13 @@ def _used(facts: PoolFacts, alive: list[SeenPod], namespace: str) -> Iterator[Ac
     for pod in alive:
         is_late = facts.unnamed_s.get(pod.name, 0.0) >= USED_S_MAX
         if _is_used(facts, pod) and (is_late or pod.name in facts.ownerless):
+            yield Delete(POD, Key(namespace, pod.name), pod.version)
+
+
+def _lost(facts: PoolFacts, namespace: str) -> Iterator[Action]:
+    """Once deleted it goes with time, as one does whose node is silent."""
+    for pod in facts.pods:
+        if pod.is_lost and not pod.is_deleting and pod.name not in facts.named:
             yield Delete(POD, Key(namespace, pod.name), pod.version)
 
 

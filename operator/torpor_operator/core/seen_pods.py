@@ -44,6 +44,9 @@ class SeenPod:
     """When it must have ended, had its kubelet heard of it."""
     has_ended: bool = False
     ended_at: float = 0.0
+    is_lost: bool = False
+    """Its kubelet has lost its container, and will not start it again: no proof of an end, and
+    nothing that anybody could claim."""
     failure: str = ""
     """Why it ended, where that was not by its own will."""
     trouble: str = ""
@@ -58,6 +61,7 @@ class SeenPod:
 def see_pod(document: Document) -> SeenPod:
     labels, status = labels_of(document), document.get("status") or {}
     has_ended = _has_ended(document)
+    is_lost = not has_ended and status.get("phase") in ("Failed", "Succeeded")
     database = labels.get(names.DATABASE_LABEL)
     namespace = labels.get(names.DATABASE_NAMESPACE_LABEL, "")
     return SeenPod(
@@ -74,8 +78,9 @@ def see_pod(document: Document) -> SeenPod:
         deleted_at=_seconds(metadata(document).get("deletionTimestamp")),
         has_ended=has_ended,
         ended_at=max((_seconds(end.get("finishedAt")) for end in _ends(document)), default=0.0),
-        failure=_failure(document) if has_ended else "",
-        trouble="" if has_ended else _trouble(status),
+        is_lost=is_lost,
+        failure=_failure(document) if has_ended or is_lost else "",
+        trouble="" if has_ended or is_lost else _trouble(status),
         finalizers=tuple(metadata(document).get("finalizers") or ()),
     )
 

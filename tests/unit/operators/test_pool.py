@@ -22,7 +22,7 @@ from torpor_operator.core.pool import (
     may_be_let_go,
     plan_pool,
 )
-from torpor_operator.core.seen_pods import SeenPod
+from torpor_operator.core.seen_pods import SeenPod, see_pod
 
 NOW = 1_000_000.0
 SHOP = Key("default", "shop")
@@ -197,3 +197,28 @@ def test_nothing_is_ever_done_to_a_pod_that_a_database_names(
     found = plan(one, named=("a",) if named else (), unnamed_s={"a": 1e9})
     if named:
         assert found.actions == ()
+
+
+def test_one_whose_kubelet_has_lost_it_fills_no_place_and_is_deleted() -> None:
+    """As one that was evicted before its container began: it never has an end that proves one."""
+    status = {
+        "phase": "Failed",
+        "containerStatuses": [
+            {
+                "name": "compute",
+                "state": {"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown"}},
+            }
+        ],
+    }
+    metadata = {"name": "a", "resourceVersion": "7", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    lost = see_pod({"metadata": metadata, "spec": {"nodeName": "n"}, "status": status})
+    assert lost.is_lost and not lost.has_ended and "ContainerStatusUnknown" in lost.failure
+    lost = replace(lost, template="t1", created_at=NOW - FAILED_KEPT_S)
+    found = plan(lost, wanted=1)
+    assert found.start == 1 and deleted(found) == ["a"]
+    assert deleted(plan(lost, wanted=1, named=("a",))) == []
+    leaving = replace(lost, is_deleting=True, deleted_at=NOW)
+    assert not plan(leaving).actions
+    assert let_go(
+        plan(replace(leaving, finalizers=("torpor.dev/fence",)), now=NOW + ENDED_POD_KEPT_S)
+    ) == ["a"]
