@@ -18,8 +18,8 @@ from torpor_api.failures import Failure, Holder, failure_of
 from torpor_api.messages import Event, Message, Request
 
 LINE_BYTES_MAX = 16 << 20
-"""On one machine the list of 10,000 resources takes about 10 MiB; on a network the longest line is a
-page of endpoints, or a database's login facts."""
+"""On one machine the list of 10,000 resources takes about 10 MiB; on a network the longest line is
+a page of endpoints, or a database's login facts."""
 
 
 class Malformed(Exception):
