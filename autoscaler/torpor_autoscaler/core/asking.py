@@ -23,7 +23,7 @@ class Unanswered(Unavailable):
 def ask_state(database: Database, agent: AgentInfo) -> Plan[AgentState]:
     """Raises NotAsked, Unanswered; any other failure is what it is to be given up for."""
     silences, is_last = database.world.silences, _is_long_silent(database, agent)
-    if is_last:
+    if is_last and not _is_pressing(database):
         try:
             yield from read(database)
         except Failure as failure:
@@ -46,8 +46,8 @@ def ask_state(database: Database, agent: AgentInfo) -> Plan[AgentState]:
 def is_asked_later(database: Database) -> bool:
     """It gave no answer just now, and nothing has become known since that speaks against it."""
     silence = database.world.silences.of(database.name)
-    is_pressing = database.doubt is not None and database.doubt.is_shared
-    return silence is not None and database.world.now < silence.ask_at and not is_pressing
+    is_due = silence is None or database.world.now >= silence.ask_at
+    return not is_due and not _is_pressing(database)
 
 
 def until_asked_again(database: Database) -> Plan[None]:
@@ -68,9 +68,13 @@ def _is_long_silent(database: Database, agent: AgentInfo) -> bool:
 
 
 def _speaks_against(database: Database, agent: AgentInfo, failure: Failure) -> bool:
-    is_shared = database.doubt is not None and database.doubt.is_shared
     is_unknown = database.world.pool.find(agent.compute) is None
-    return is_shared or is_unknown or isinstance(failure, Replaced)
+    return _is_pressing(database) or is_unknown or isinstance(failure, Replaced)
+
+
+def _is_pressing(database: Database) -> bool:
+    """A proxy has not reached its Postgres either: that is said whoever of us is cut off."""
+    return database.doubt is not None and database.doubt.is_shared
 
 
 def _note_silence(database: Database, agent: AgentInfo, failure: Failure) -> None:
