@@ -13,6 +13,7 @@ from torpor_kube.documents import name_of, namespace_of
 from torpor_kube.port import Document
 from torpor_kube.watching import Watch
 from torpor_operator.core.cache import Cache
+from torpor_operator.core.deletion import is_deleting
 from torpor_operator.core.naming import Key
 from torpor_operator.core.targets import CERTIFICATES, Sort, Target
 from torpor_operator.settings import Settings
@@ -22,6 +23,10 @@ log = logging.getLogger(__name__)
 
 LIST_AGAIN_S = 1.0
 """Where the API server did not answer."""
+
+ENDINGS_MAX = 16
+"""Deletions at once. Each may wait a minute for sessions, and minutes for an erase; nothing but
+other deletions waits for one."""
 
 Look = Callable[[Key], Awaitable[float | None]]
 """Looks at one target; seconds after which to look again though nothing has changed."""
@@ -44,6 +49,8 @@ class Leading:
         self.queue = WorkQueue()
         self._watches: list[Watch[Any]] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._endings: set[asyncio.Task[None]] = set()
+        self._may_end = asyncio.Semaphore(ENDINGS_MAX)
         self._held: dict[Target, None] = {}
         self._is_told = asyncio.Event()
         """kopf has told of a pool."""
@@ -77,9 +84,10 @@ class Leading:
         self.queue.close()
         for watch in self._watches:
             await watch.close()
-        for task in self._tasks:
+        tasks = [*self._tasks, *self._endings]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     # --- pools, as kopf tells them (on this loop) --------------------------------------------
 
@@ -134,10 +142,25 @@ class Leading:
 
     async def _work(self) -> None:
         while True:
-            await self._look(await self.queue.take())
+            target = await self.queue.take()
+            if self._is_ending(target):
+                ending = asyncio.create_task(self._end(target))
+                self._endings.add(ending)
+                ending.add_done_callback(self._endings.discard)
+            else:
+                await self._look(target)
             # A look at what is settled waits for nothing: others come to their turn here, the
             # renewal of the Lease above all.
             await asyncio.sleep(0)
+
+    def _is_ending(self, target: Target) -> bool:
+        seen = self._cache.databases.get(target.key) if target.sort is Sort.DATABASE else None
+        return seen is not None and is_deleting(seen.document())
+
+    async def _end(self, target: Target) -> None:
+        """Beside the workers: they have others to look at."""
+        async with self._may_end:
+            await self._look(target)
 
     async def _look(self, target: Target) -> None:
         failed = True

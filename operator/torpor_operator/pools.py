@@ -32,6 +32,9 @@ UNANSWERED_S = 15.0
 """Before the next one to an autoscaler that does not answer: warm computes are not to wait for it
 each time."""
 
+ERASERS_MAX = 4
+"""Computes that are made at once for data that is to be erased: each erases one database's."""
+
 SUFFIX_BYTES = 5
 """Eight characters of base32: a compute's id is never used again."""
 
@@ -160,7 +163,7 @@ class Pools:
             let_go=self._let_go,
             awaiting=self._cache.awaiting_compute(name),
             is_claim_bound=self._cache.claims.get(volume_claim(name), False),
-            erasers=1 if self._cache.erasers.get(name) else 0,
+            erasers=min(ERASERS_MAX, len(self._cache.erasers.get(name, ()))),
         )
 
     def _unnamed_s(self, pods: list[SeenPod], named: set[str]) -> dict[str, float]:

@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections.abc import Iterable
 
-from torpor_operator.core.targets import Target
+from torpor_operator.core.targets import Sort, Target
 
 PAUSE_S_MIN = 0.2
 PAUSE_S_MAX = 60.0
@@ -22,7 +22,9 @@ class WorkQueue:
     def __init__(self, chance: random.Random | None = None) -> None:
         self._chance = chance or random.Random()
         self._waiting: dict[Target, None] = {}
-        """In order; a set that remembers it."""
+        """Databases, in order; a set that remembers it."""
+        self._first: dict[Target, None] = {}
+        """What many of them wait for, pools and certificates: there are few."""
         self._under_way: set[Target] = set()
         self._again: set[Target] = set()
         """Named once more while they were looked at."""
@@ -31,16 +33,16 @@ class WorkQueue:
         self._is_filled = asyncio.Event()
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._under_way)
+        return len(self._waiting) + len(self._first) + len(self._under_way)
 
     def add(self, targets: Iterable[Target]) -> None:
         for target in targets:
             if target in self._under_way:
                 self._again.add(target)
             else:
-                self._waiting[target] = None
-        if self._waiting:
-            self._is_filled.set()
+                line = self._waiting if target.sort is Sort.DATABASE else self._first
+                line[target] = None
+                self._is_filled.set()
 
     def add_later(self, target: Target, in_s: float) -> None:
         """Also then, if nothing names it before; the soonest of several moments counts."""
@@ -57,12 +59,13 @@ class WorkQueue:
         self.add([target])
 
     async def take(self) -> Target:
-        """The one that has waited for longest; :meth:`done` must follow."""
-        while not self._waiting:
+        """The one that has waited for longest, a pool before any database; :meth:`done` must
+        follow."""
+        while not (line := self._first or self._waiting):
             self._is_filled.clear()
             await self._is_filled.wait()
-        target = next(iter(self._waiting))
-        del self._waiting[target]
+        target = next(iter(line))
+        del line[target]
         self._under_way.add(target)
         return target
 

@@ -29,6 +29,9 @@ from torpor_operator.leading import Leading
 from torpor_operator.main import Operator
 from torpor_operator.settings import Settings
 
+WORKERS = 4
+"""Of the operator."""
+
 SYSTEM = "torpor-system"
 
 UNTIL_S_MAX = 20.0
@@ -41,6 +44,8 @@ class Others:
     suspended: list[Key] = field(default_factory=list)
     erased: list[tuple[str, Erase]] = field(default_factory=list)
     refusal: Failure | None = None
+    holds_suspends: asyncio.Event | None = None
+    """Until it is set nobody hears what came of his wish."""
     on_suspend: Callable[[Key], None] = lambda key: None
     let_go_of: set[str] | None = field(default_factory=set)
     """Ended computes that nobody will claim; None: the autoscaler does not answer."""
@@ -48,6 +53,8 @@ class Others:
 
     async def suspend(self, database: Key) -> None:
         self.suspended.append(database)
+        if self.holds_suspends is not None:
+            await self.holds_suspends.wait()
         if self.refusal is not None:
             raise self.refusal
         self.on_suspend(database)
@@ -126,7 +133,7 @@ def settings(run_dir: Path) -> Settings:
         health=TcpAddress("127.0.0.1", 8080),
         lease="torpor-operator",
         identity="op-1",
-        workers=4,
+        workers=WORKERS,
         kubeconfig=None,
     )
 

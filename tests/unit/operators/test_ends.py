@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.operating import SYSTEM, World, add_pool, operating, serving
+from support.operating import SYSTEM, WORKERS, World, add_pool, operating, serving
 from torpor_api.failures import Busy, Unavailable
 from torpor_kube import kinds
 from torpor_operator.core.naming import Key
@@ -289,3 +291,23 @@ async def test_whoever_takes_over_kept_data_knows_which_computes_were_lost(world
     status = world.database("shop")["status"]
     assert (status["epoch"], status["compute"]) == (7, "c1")
     assert status["fenced"] == ["c0", "c1"]
+
+
+async def test_deletions_that_wait_hold_up_nobody_else(world: World) -> None:
+    """As many as there are workers: each waits for a session that is busy."""
+    names = [f"busy{number}" for number in range(WORKERS)]
+    for name in names:
+        world.make(name)
+        await world.until("it is provided", partial(is_provided, world, name))
+        world.say(name, phase="Active", epoch=1, compute=f"c-{name}", observedGeneration=1)
+    released = world.others.holds_suspends = asyncio.Event()
+    for name in names:
+        world.delete(kinds.SERVERLESS_DATABASE, name)
+    await world.until("all wait", lambda: len(world.others.suspended) == len(names))
+    world.make("another")
+    await world.until("another is provided", lambda: is_provided(world, "another"))
+    released.set()
+
+
+def is_provided(world: World, name: str) -> bool:
+    return "binding" in (world.database(name).get("status") or {})

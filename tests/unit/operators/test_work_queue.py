@@ -8,7 +8,7 @@ import random
 import pytest
 
 from torpor_operator.core.naming import Key
-from torpor_operator.core.targets import Target, database
+from torpor_operator.core.targets import CERTIFICATES, Sort, Target, database
 from torpor_operator.work_queue import PAUSE_S_MAX, PAUSE_S_MIN, WorkQueue
 
 A, B = database(Key("n", "a")), database(Key("n", "b"))
@@ -27,6 +27,13 @@ async def test_what_is_named_often_is_looked_at_once_and_in_order() -> None:
     queue.done(A)
     queue.done(B)
     assert len(queue) == 0
+
+
+async def test_a_pool_comes_before_all_databases() -> None:
+    queue, pool = WorkQueue(), Target(Sort.POOL, Key("system", "default"))
+    queue.add([A, B, pool, CERTIFICATES])
+    assert [await taken(queue) for _ in range(4)] == [pool, CERTIFICATES, A, B]
+    assert len(queue) == 4
 
 
 async def test_what_is_named_while_it_is_looked_at_comes_once_more_and_not_at_once() -> None:
