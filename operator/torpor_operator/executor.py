@@ -180,6 +180,11 @@ class Executor:
 
     async def _erase(self, order: Erase) -> None:
         """By any agent that serves nobody; while there is none, the pool makes one for it."""
+        if order.pool not in self._cache.pools:
+            raise Unavailable(
+                f"there is no WarmPool {order.pool!r}, whose computes could erase its data",
+                hint="make it again, or write deletionPolicy: Retain",
+            )
         named = self._cache.named_computes()
         for pod in self._cache.pods_of(order.pool):
             if _is_free(pod) and pod.name not in named:

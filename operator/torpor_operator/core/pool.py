@@ -93,7 +93,7 @@ def plan_pool(facts: PoolFacts, now: float, namespace: str) -> PoolPlan:
     current = [pod for pod in unclaimed if pod.template == facts.template]
     failed = _failed(facts, now)
     wait_s = _pause_s(failed, now)
-    missing = max(0, wanted - len(current)) if not _is_leaving(facts) else 0
+    missing = max(0, wanted - len(current))
     return PoolPlan(
         start=0 if wait_s else min(missing, BURST_MAX),
         start_own=tuple(_owners_without(facts, alive, now)),
@@ -133,8 +133,9 @@ def wanted_size(document: Document) -> int:
 
 
 def may_be_let_go(facts: PoolFacts) -> bool:
-    """Whether a pool that is being deleted has no pod left that may still run."""
-    return _is_leaving(facts) and not facts.pods
+    """Whether a pool that is being deleted has no pod left that may still run, and none to make:
+    data of the databases that are deleted with it can be erased by nobody else."""
+    return _is_leaving(facts) and not facts.pods and not facts.erasers
 
 
 def _is_leaving(facts: PoolFacts) -> bool:

@@ -188,6 +188,26 @@ async def test_an_empty_pool_starts_an_agent_to_erase(tmp_path: Path) -> None:
             await world.until("a pod is made for it", lambda: world.pods())
 
 
+async def test_without_its_pool_nobody_can_erase_and_that_is_told(tmp_path: Path) -> None:
+    async with serving() as fake:
+        add_pool(fake, size={"min": 0, "max": 1})
+        async with operating(fake, tmp_path) as world:
+            await awake(world, deletionPolicy="Delete")
+            world.say("shop", phase="Suspended", compute=None)
+            world.delete(kinds.WARM_POOL, "default", SYSTEM)
+            await world.until(
+                "the pool is gone", lambda: world.get(kinds.WARM_POOL, "default", SYSTEM) is None
+            )
+            world.delete(kinds.SERVERLESS_DATABASE, "shop")
+
+            def notes() -> list[str]:
+                return [one["note"] for one in fake.objects.all(kinds.EVENT, "default")]
+
+            await world.until(
+                "it is told", lambda: any("no WarmPool 'default'" in note for note in notes())
+            )
+
+
 async def test_nobody_is_kept_to_erase_for_one_whose_finalizer_was_taken_away(
     world: World,
 ) -> None:

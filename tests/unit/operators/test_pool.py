@@ -186,6 +186,13 @@ def test_a_pool_that_is_deleted_ends_its_warm_pods_and_waits_for_the_others() ->
     assert may_be_let_go(PoolFacts(leaving, "t1", [], []))
 
 
+def test_a_pool_that_is_deleted_stays_for_the_data_that_is_to_be_erased_with_it() -> None:
+    leaving = pool(wanted=3, deletionTimestamp="2027-01-01T00:00:00Z")
+    found = plan(document=leaving, erasers=2)
+    assert (found.start, deleted(found)) == (2, [])
+    assert not may_be_let_go(PoolFacts(leaving, "t1", [], [], erasers=2))
+
+
 @pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize("ended", [True, False])
 @pytest.mark.parametrize("deleting", [True, False])
