@@ -152,7 +152,6 @@ class Fleet:
                 self._executor.poke(user)  # Its compute may have another size.
         else:
             self._agents.forget(agent.compute)
-            self._world.silences.heard(now)
             if user is not None:
                 facts.agent_gone(user.database, agent.compute, now)
                 self._executor.poke(user)

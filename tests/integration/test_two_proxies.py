@@ -22,7 +22,7 @@ from torpor_proxy.core import wire
 
 SLEEP = "select pg_sleep(600)"
 
-SURE_SECONDS = 1.6
+SURE_SECONDS = 4.0
 
 RUNNING = (
     "select count(*) from pg_stat_activity where query like '%pg_sleep(600)%'"

@@ -57,12 +57,14 @@ def confirm_gone(database: Database, compute: str) -> None:
         database.fenced = (first, *later[-(FENCED_MAX - 1) :])
     if database.holder is not None and database.holder.compute == compute:
         database.holder = None
+    database.world.silences.ended(database.name)
     note(database, "confirmed_gone", compute)
 
 
 def own_volume(database: Database, epoch: int) -> None:
     """A compute of ours has the volume under this epoch: who had it before matters no more."""
     database.fenced, database.holder = (), None
+    database.world.silences.ended(database.name)
     database.seen_epoch = max(database.seen_epoch, epoch)
 
 

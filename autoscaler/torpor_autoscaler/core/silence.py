@@ -19,6 +19,8 @@ class Silence:
 
     since: float
     """When it first gave no answer; after a deafness of ours, when that was over."""
+    asked_at: float
+    """When it last gave none."""
     ask_at: float
     """When it is asked again."""
     tries: int = 1
@@ -36,9 +38,9 @@ class Silences:
 
     @property
     def is_deaf(self) -> bool:
-        """So many have fallen silent since any agent was heard that it is our own fault."""
-        fallen = sum(silence.since > self._heard_at for silence in self._silences.values())
-        return fallen > self._limits.silent_max
+        """So many have given no answer since any agent was heard that it is our own fault."""
+        silent = sum(silence.asked_at > self._heard_at for silence in self._silences.values())
+        return silent > self._limits.silent_max
 
     def of(self, database: str) -> Silence | None:
         return self._silences.get(database)
@@ -49,14 +51,14 @@ class Silences:
         tries = 1 if before is None else before.tries + 1
         ask_at = now + backoff_s(tries, limits.retry_s_min, limits.retry_s_max)
         since = now if before is None else before.since
-        self._silences[database] = Silence(since, ask_at, tries)
+        self._silences[database] = Silence(since, now, ask_at, tries)
 
     def ended(self, database: str) -> None:
         """It has answered, or is asked no more."""
         self._silences.pop(database, None)
 
     def heard(self, now: float) -> None:
-        """An agent has said something, or the cluster that one is gone: we can hear."""
+        """An agent has said something: so we can hear, which the cluster's word does not say."""
         if self.is_deaf:
             for database, silence in self._silences.items():
                 self._silences[database] = replace(silence, since=now)

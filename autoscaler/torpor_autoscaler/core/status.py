@@ -61,13 +61,18 @@ def is_rest_untold(database: Database) -> bool:
         return False
     if database.status.awaits_compute:
         return True
-    lacks_storage = missing_storage(database) is not None
+    lacks_storage = missing_storage(database) is not None and not _is_unfenced(database)
     return database.status.phase is Phase.SUSPENDED and not any(
         condition.type == "Ready"
         and condition.observed_generation >= generation
         and (condition.reason == STORAGE_NOT_READY) == lacks_storage
         for condition in database.status.conditions
     )
+
+
+def _is_unfenced(database: Database) -> bool:
+    """Its last compute may still write: that comes before everything else."""
+    return database.run is None and isinstance(database.blocked_by, NotFenced)
 
 
 def missing_storage(database: Database) -> str | None:
@@ -100,7 +105,7 @@ def _conditions(database: Database, phase: Phase) -> tuple[Condition, ...]:
 
 def _own_conditions(database: Database, phase: Phase) -> tuple[Condition, ...]:
     trouble = database.trouble.failure if database.trouble else None
-    if database.run is None and isinstance(database.blocked_by, NotFenced):
+    if isinstance(database.blocked_by, NotFenced) and _is_unfenced(database):
         found = [_unfenced(database.blocked_by), *_unstored(database)]
         return tuple(_since(each, database) for each in found)
     if phase is Phase.FAILED and trouble is None:

@@ -56,7 +56,7 @@ class Registry:
         """A database is new or has changed; or its name has gone over to another one, whose epochs
         and passwords have nothing to do with those of the one before."""
         known = self.endpoints.get(info.name)
-        if known is not None and known.info.uid != info.uid:
+        if known is not None and info.uid and known.info.uid not in ("", info.uid):
             self.removed(info.name)
             known = None
         if known is not None:

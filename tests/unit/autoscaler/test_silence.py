@@ -10,7 +10,7 @@ from torpor_api import messages as m
 from torpor_api.failures import Unavailable
 from torpor_api.phases import Phase
 from torpor_api.resource import DatabaseStatus
-from torpor_autoscaler.core import endpoints, facts, why
+from torpor_autoscaler.core import endpoints, facts, outcomes, why
 from torpor_autoscaler.core.actions import Wait
 from torpor_autoscaler.core.limits import Limits
 from unit.autoscaler.story import Story, address, agent, awake, running
@@ -153,6 +153,25 @@ def test_nobody_is_ended_while_no_agent_at_all_is_heard() -> None:
     assert not story.all(m.ConfirmGone)
     silent(story, 1000.0 + 3 * PATIENCE_S)
     assert story.asks(m.ConfirmGone)
+
+
+def test_one_word_does_not_end_a_deafness_that_goes_on() -> None:
+    """All are asked again after it, and none answers."""
+    story = in_doubt()
+    deaf(story)
+    silent(story, 1000.0)
+    story.world.silences.heard(1000.0)
+    deaf(story)
+    silent(story, 1000.0 + 3 * PATIENCE_S)
+    assert story.world.silences.is_deaf and not story.all(m.ConfirmGone)
+
+
+def test_a_silence_ends_with_its_compute() -> None:
+    """The next one of the database has its own patience."""
+    story = silent(in_doubt(), 105.0)
+    assert story.world.silences.of("shop") is not None
+    outcomes.confirm_gone(story.database, "c1")
+    assert story.world.silences.of("shop") is None
 
 
 def test_many_that_fall_silent_on_a_dead_node_are_ended_when_others_are_heard() -> None:
