@@ -70,10 +70,13 @@ class Proxies:
         known.samples = {sample.name: sample for sample in samples}
 
     def is_news_elsewhere(self, proxy: str, sample: EndpointSample) -> bool:
-        """Whether it tells of a use, and sessions of another proxy listen. Before ``sampled``."""
+        """Whether it tells of a use, and sessions of another proxy listen. Before ``sampled``.
+
+        Who waits for the database is counted as busy, and has used nothing yet.
+        """
         before = self._proxies[proxy].samples.get(sample.name) if proxy in self._proxies else None
         queries = 0 if before is None else before.queries_total
-        is_used = sample.busy > 0 or sample.queries_total != queries
+        is_used = sample.busy > sample.waiting or sample.queries_total != queries
         return is_used and any(
             known.samples[sample.name].listens
             for name, known in self._proxies.items()

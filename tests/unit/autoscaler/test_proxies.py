@@ -64,3 +64,5 @@ def test_a_use_is_news_where_sessions_of_another_proxy_listen() -> None:
     proxies.sampled("p", [used], 3.0)
     assert not proxies.is_news_elsewhere("p", used), "it was not used since"
     assert proxies.is_news_elsewhere("p", used.model_copy(update={"busy": 1}))
+    waits = used.model_copy(update={"busy": 1, "waiting": 1})
+    assert not proxies.is_news_elsewhere("p", waits), "it has yet to be let in"
