@@ -82,6 +82,8 @@ def _step(database: Database) -> Plan[None]:
         yield from _rest(database)
     elif database.wants_compute and not database.wishes:
         yield from _resume_in_time(database, now)
+    elif _is_failure_untold(database) and not database.wishes:
+        yield from _rest(database)
     elif phase not in AT_REST or database.wishes:
         yield from _lay_down(database)
     elif database.reserved is not None:
@@ -120,6 +122,13 @@ def _resume_in_time(database: Database, now: float) -> Plan[None]:
         yield from ask(Wait(database.trouble.retry_at))
     else:
         yield from resume(database)
+
+
+def _is_failure_untold(database: Database) -> bool:
+    """It rested for as long as its last compute took to be confirmed gone, and the record does not
+    say yet why."""
+    is_final = database.trouble is not None and database.trouble.is_final
+    return is_final and database.status.phase not in AT_REST
 
 
 def _rest(database: Database) -> Plan[None]:

@@ -284,6 +284,19 @@ def test_damaged_data_fails_at_once_and_is_tried_again_after_a_rest(step: type[A
     assert [condition.status for condition in story.record.status.conditions] == ["True"]
 
 
+def test_it_has_failed_also_where_its_compute_was_confirmed_gone_late() -> None:
+    """Later than it rests: the record says why it did not start, all the same."""
+    story = Story()
+    story.wake()
+    story.until(m.StartCompute)
+    story.fail(DataDamaged("no PG_VERSION"))
+    story.until(m.ConfirmGone)
+    story.at(story.world.now + 60.0).rest()
+    assert story.phase() is Phase.FAILED
+    (ready,) = story.record.status.conditions
+    assert (ready.status, ready.reason) == ("False", "DataDamaged")
+
+
 def test_a_fencer_that_says_no_is_asked_for_as_long_as_somebody_waits() -> None:
     story = Story(DatabaseStatus(epoch=3, compute="lost", observed_generation=1))
     id = story.wake()
