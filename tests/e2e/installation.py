@@ -60,7 +60,10 @@ def warm_computes() -> list[str]:
         pod["metadata"]["name"]
         for pod in listed("pods", NAMESPACE, chosen)
         if "deletionTimestamp" not in pod["metadata"]
-        if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"]["conditions"])
+        if any(
+            one["type"] == "Ready" and one["status"] == "True"
+            for one in pod["status"].get("conditions", ())  # None before its node has seen it.
+        )
     ]
 
 
