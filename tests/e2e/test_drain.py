@@ -73,7 +73,10 @@ def test_a_pod_that_is_deleted_with_grace_is_the_same(database: Database) -> Non
 
 
 @pytest.mark.alone
-def test_a_drain_waits_for_a_transaction_which_holds_nobody_else_up(database: Database) -> None:
+def test_a_drain_waits_for_a_transaction_which_holds_nobody_else_up(
+    database: Database, calm: None
+) -> None:
+    """The only node is cordoned: nobody else is to take the compute that is warm."""
     with held_by_psycopg(database) as client, database.connect() as busy:
         busy.execute("create table kept (n int)")
         somebody_is_warm()
