@@ -165,6 +165,9 @@ class Fleet(Protocol):
         Raises a Failure where that can't be found out.
         """
 
+    async def ready(self, *, timeout_s: float) -> None:
+        """Wait until all databases are known here. Raises Unavailable."""
+
     async def last_use(self, name: str, *, timeout_s: float) -> LastUse:
         """When sessions of other proxies last used the database. Raises a Failure."""
 

@@ -210,6 +210,16 @@ async def test_who_waits_for_an_autoscaler_that_ends_is_served_by_the_next(world
     assert (await waking).endpoint.epoch == 1
 
 
+async def test_once_it_is_ready_again_what_came_meanwhile_is_known(world: World) -> None:
+    await world.town.stop_autoscaler()
+    with pytest.raises(Unavailable):
+        await world.fleet.ready(timeout_s=0.2)
+    apply(world.town, "blog")
+    await world.town.start_autoscaler()
+    await world.fleet.ready(timeout_s=WAIT_SECONDS_MAX)
+    assert sorted(world.hearer.known) == ["blog", "shop"]
+
+
 async def test_a_wake_has_a_time_out(world: World) -> None:
     for agent in list(world.town.cluster.agents.values()):
         await world.town.lose_agent(agent)

@@ -6,9 +6,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 
 from torpor_api.facts import RoleFacts
+from torpor_api.failures import Unavailable
 from torpor_proxy.core import login, scram, wire
 from torpor_proxy.core.refusals import EndpointRemoved, Refusal, Refused
 from torpor_proxy.core.routing import Route, route
@@ -23,6 +25,10 @@ from torpor_proxy.executor.registry import Registry
 from torpor_proxy.ports import Encryption, Fleet, Stream
 
 log = logging.getLogger(__name__)
+
+LISTED_SECONDS_MAX = 5.0
+"""For which a client of an unknown database waits for an autoscaler that is being replaced: that
+takes a second or two, and another answer would be that its password is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,7 @@ async def _log_in(door: Door, greeting: Greeting, packet: Startup, client: str) 
     if isinstance(wanted, Refusal):
         raise Refused(wanted)
     address = client.rpartition(":")[0].strip("[]")
-    endpoint = door.registry.endpoints.get(wanted.endpoint)
+    endpoint = await _known(door, wanted.endpoint)
     role, databases, verifier, reason = None, None, None, f"no endpoint {wanted.endpoint!r}"
     if endpoint is not None:
         # The client waits here for us, not we for it: this has a limit of its own.
@@ -101,6 +107,14 @@ async def _log_in(door: Door, greeting: Greeting, packet: Startup, client: str) 
     greeting.stream.write(last_word + wire.AUTHENTICATION_OK)
     rest = greeting.inbox.take_all()
     door.registry.enter(endpoint, wanted, greeting.stream, client, packet.has_long_keys, rest)
+
+
+async def _known(door: Door, name: str) -> Endpoint | None:
+    """A database may have been made while there was no autoscaler to tell of it."""
+    if name not in door.registry.endpoints:
+        with suppress(Unavailable):
+            await door.fleet.ready(timeout_s=LISTED_SECONDS_MAX)
+    return door.registry.endpoints.get(name)
 
 
 def _refuse_nobody(greeting: Greeting) -> None:
