@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from support.operating import SYSTEM, WORKERS, World, add_pool, operating, serving
 from torpor_api.failures import Busy, Unavailable
@@ -16,14 +13,6 @@ from torpor_kube import kinds
 from torpor_operator.core.naming import Key
 
 SHOP = Key("default", "shop")
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with serving() as fake:
-        add_pool(fake)
-        async with operating(fake, tmp_path) as world:
-            yield world
 
 
 async def awake(world: World, **spec: Any) -> None:

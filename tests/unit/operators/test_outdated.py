@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from support.operating import SYSTEM, World, add_pool, operating, serving
+from support.operating import SYSTEM, World
 from torpor_kube import kinds
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with serving() as fake:
-        add_pool(fake)
-        async with operating(fake, tmp_path) as world:
-            yield world
 
 
 def up_to_date(world: World) -> list[dict[str, Any]]:

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator
-from pathlib import Path
 
-import pytest
-
-from support.operating import SYSTEM, World, add_pool, operating, serving
+from support.operating import SYSTEM, World
 from torpor_api.scram import parse_verifier, verifier_of
 from torpor_kube import kinds
 from torpor_kube.port import Document
 from torpor_operator.adapters.keys import read_leaf
 from torpor_operator.core.certificates import NAMES_MAX
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with serving() as fake:
-        add_pool(fake)
-        async with operating(fake, tmp_path) as world:
-            yield world
 
 
 def data(secret: Document | None) -> dict[str, str]:
