@@ -14,6 +14,8 @@ AUTOSCALER_REFUSALS_MANAGER = "torpor-autoscaler-refusals"
 
 COMPONENT_LABEL = "app.kubernetes.io/component"
 NAME_LABEL = "app.kubernetes.io/name"
+INSTANCE_LABEL = "app.kubernetes.io/instance"
+"""Of the release, as the chart names it."""
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 POOL_LABEL = "torpor.dev/pool"
 POSTGRES_VERSION_LABEL = "torpor.dev/postgres-version"
@@ -33,6 +35,8 @@ ENDED_POD_KEPT_S = 300
 """For which a compute's pod is kept after its end: several times as long as a watch may be behind.
 Else one could be claimed that is gone already, and nobody could say any more that it has ended."""
 STORAGE_FINALIZER = "torpor.dev/storage"
+GONE_COMPUTE_ANNOTATION = "torpor.dev/gone-compute"
+"""On a database: the compute of which a person says that it runs nowhere any more."""
 
 AGENT_PORT = 7433
 AUTOSCALER_PORT = 7434

@@ -11,17 +11,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torpor_api.failures import NotFound
+from torpor_api.failures import InvalidRequest, NotFound
 from torpor_channel.issuing import Pair
 from torpor_kube import names
-from torpor_kube.documents import labels_of, name_of
+from torpor_kube.documents import labels_of, name_of, version_of
 from torpor_kube.kinds import POD, SECRET
-from torpor_kube.port import Document, Kube
-from torpor_operator.adapters.keys import make_authority, make_leaf, read_authority, read_leaf
+from torpor_kube.port import NOT_THERE, Document, Kube
+from torpor_operator.adapters.keys import (
+    make_authority,
+    make_leaf,
+    read_authority,
+    read_leaf,
+    refuse_other_key,
+)
 from torpor_operator.core.actions import Tell, Weight
 from torpor_operator.core.certificates import (
     SERVER_SECRET,
     Authorities,
+    Authority,
     CertificateAction,
     DropPrevious,
     Issue,
@@ -45,6 +52,8 @@ log = logging.getLogger(__name__)
 
 AUTHORITY_SECRET = "torpor-ca"
 
+OPERATOR_SECRET = "torpor-operator-tls"
+
 CERTIFICATE_ANNOTATION = "torpor.dev/certificate-written"
 """On the pods of components: when one of their certificates was last made."""
 
@@ -53,6 +62,9 @@ HURRIED = frozenset({"autoscaler", "proxy"})
 
 ROUNDS_MAX = 4
 """Steps of the authority in one look: the first one is made and used at once."""
+
+UNUSABLE_AGAIN_S = 60.0
+"""After a Secret that can't be used: nobody tells when somebody else's is put right."""
 
 NAMES_TOLD_MAX = 20
 """Of those that the certificate has no room for, in one line of the log."""
@@ -67,6 +79,15 @@ class Held:
 
     data: Data
     is_ours: bool
+    version: str = NOT_THERE
+
+
+class Unusable(InvalidRequest):
+    """A Secret as somebody has written it, by which nothing can be signed or trusted."""
+
+    def __init__(self, secret: str, why: str) -> None:
+        super().__init__(f"Secret {secret}: {why}")
+        self.secret = secret
 
 
 class CertificateKeeper:
@@ -77,12 +98,14 @@ class CertificateKeeper:
         kube: Kube,
         clock: Clock,
         namespace: str,
+        instance: str,
         server_leaf: Callable[[], LeafWanted | None],
         own_folder: Path,
     ) -> None:
         self._kube = kube
         self._clock = clock
         self._namespace = namespace
+        self._instance = instance
         self._server_leaf = server_leaf
         self._own_folder = own_folder
         self._nameless: tuple[str, ...] = ()
@@ -92,10 +115,27 @@ class CertificateKeeper:
         else's certificate comes without: then whatever the clients trust anyway."""
 
     async def look(self) -> float:
-        """Seconds after which to look again though nothing has changed."""
+        """Seconds after which to look again though nothing has changed.
+
+        A Secret that can't be used is told, and holds up what needs no new certificate as little as
+        an operator that is away.
+        """
+        try:
+            return await self._look()
+        except Unusable as unusable:
+            note = f"{unusable.message}: put it right, or delete it and another one is made"
+            about = self._secret(unusable.secret)
+            await self._notes.tell(Tell(about, Weight.WARNING, "CertificateUnusable", note))
+            log.warning("certificate_unusable", extra={"reason": unusable.message})
+            if not self.ca_certificate and unusable.secret != SERVER_SECRET:
+                shown = await self._read(SERVER_SECRET)
+                self.ca_certificate = shown.data.get("ca.crt", "") if shown else ""
+            return UNUSABLE_AGAIN_S
+
+    async def _look(self) -> float:
         for _ in range(ROUNDS_MAX):
             held = await self._read(AUTHORITY_SECRET) or Held({}, is_ours=True)
-            authority, known = held.data, _authorities(held.data)
+            authority, known = held.data, _authorities(held)
             server = self._server_leaf()
             wanted = (*component_leaves(), *([server] if server else []))
             secrets = {one.secret: await self._read(one.secret) for one in wanted}
@@ -107,11 +147,11 @@ class CertificateKeeper:
             now = self._clock.wall_s()
             step = plan_authority(known, leaves, now) if held.is_ours else None
             if step is None and known is not None:
-                await self._keep_leaves(known, authority, secrets, leaves, ours, now)
                 self.ca_certificate = _known_by(secrets.get(SERVER_SECRET), authority)
+                await self._keep_leaves(known, authority, secrets, leaves, ours, now)
                 return check_in_s(known, leaves, now)
             assert step is not None, "without an authority one is made"
-            await self._write(AUTHORITY_SECRET, _stepped(authority, step, now))
+            await self._write(AUTHORITY_SECRET, _stepped(authority, step, now), held)
             log.info("authority_changed", extra={"step": type(step).__name__})
         return 1.0
 
@@ -128,7 +168,7 @@ class CertificateKeeper:
             told = {"names": nameless[:NAMES_TOLD_MAX], "count": len(nameless)}
             log.warning("names_without_certificate", extra=told)
             if nameless:
-                await self._notes.tell(_without_certificate(self._namespace, nameless))
+                await self._notes.tell(_nameless(self._secret(SERVER_SECRET), nameless))
         return named
 
     async def _keep_leaves(
@@ -151,21 +191,22 @@ class CertificateKeeper:
                 pair = make_leaf(current, action.leaf, now)
                 data |= {"tls.crt": pair.certificate, "tls.key": pair.key}
             data["ca.crt"] = trusted
-            await self._write(action.leaf.secret, data)
+            await self._write(action.leaf.secret, data, secrets[action.leaf.secret])
             log.info("certificate_written", extra={"secret": action.leaf.secret})
             if isinstance(action, Issue):
                 waiting.add(action.leaf.component)
         for component in waiting & HURRIED:
             await self._hurry(component, now)
-        self._keep_own(made["torpor-operator-tls"])
+        self._keep_own(made[OPERATOR_SECRET])
 
     async def _hurry(self, component: str, now: float) -> None:
         """A kubelet brings a Secret to a pod within a minute or two, and at once where the pod
         changes: a new Torpor need not wait for its certificates, and the first client in a new
         namespace not for its name.
         """
+        ours = f"{names.NAME_LABEL}=torpor,{names.INSTANCE_LABEL}={self._instance}"
         of_it = f"{names.COMPONENT_LABEL}={component}"
-        pods = await self._kube.page(POD, self._namespace, labels=of_it)
+        pods = await self._kube.page(POD, self._namespace, labels=f"{ours},{of_it}")
         for pod in pods.items:
             patch = {"metadata": {"annotations": {CERTIFICATE_ANNOTATION: api_micro_time(now)}}}
             try:
@@ -175,6 +216,9 @@ class CertificateKeeper:
 
     def _keep_own(self, data: Data) -> None:
         """As files, for this process' own connections to autoscaler and agents."""
+        for key in ("tls.key", "tls.crt", "ca.crt"):
+            if key not in data:
+                raise Unusable(OPERATOR_SECRET, f"it has no {key}")
         self._own_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in ("tls.key", "tls.crt", "ca.crt"):
             path = self._own_folder / name
@@ -182,20 +226,36 @@ class CertificateKeeper:
                 path.touch(mode=0o600)
                 path.write_text(data[name])
 
+    def _secret(self, name: str) -> Document:
+        """As far as an event needs it."""
+        return {
+            "apiVersion": SECRET.api_version,
+            "kind": SECRET.kind,
+            "metadata": {"name": name, "namespace": self._namespace},
+        }
+
     async def _read(self, name: str) -> Held | None:
         try:
             secret = await self._kube.get(SECRET, name, self._namespace)
         except NotFound:
             return None
         encoded: dict[str, str] = secret.get("data") or {}
-        data = {key: base64.b64decode(value).decode() for key, value in encoded.items()}
-        return Held(data, labels_of(secret).get(names.MANAGED_BY_LABEL) == MANAGED_BY)
+        data: Data = {}
+        for key, value in encoded.items():
+            try:
+                data[key] = base64.b64decode(value).decode()
+            except ValueError:
+                raise Unusable(name, f"its {key} is no text, let alone PEM") from None
+        is_ours = labels_of(secret).get(names.MANAGED_BY_LABEL) == MANAGED_BY
+        return Held(data, is_ours, version_of(secret))
 
-    async def _write(self, name: str, data: Data) -> None:
+    async def _write(self, name: str, data: Data, before: Held | None) -> None:
+        """Conflict where it is no more as it was read: another operator may be at it, too."""
         document: Document = {
             "metadata": {
                 "name": name,
                 "namespace": self._namespace,
+                "resourceVersion": before.version if before else NOT_THERE,
                 "labels": {names.NAME_LABEL: "torpor", names.MANAGED_BY_LABEL: MANAGED_BY},
             },
             "type": "kubernetes.io/tls",
@@ -204,13 +264,8 @@ class CertificateKeeper:
         await self._kube.apply(SECRET, document, manager=names.OPERATOR_MANAGER)
 
 
-def _without_certificate(namespace: str, nameless: Sequence[str]) -> Tell:
+def _nameless(secret: Document, nameless: Sequence[str]) -> Tell:
     """On the Secret that the certificate is in."""
-    secret = {
-        "apiVersion": SECRET.api_version,
-        "kind": SECRET.kind,
-        "metadata": {"name": SERVER_SECRET, "namespace": namespace},
-    }
     note = (
         f"no room for {len(nameless)} names, verify-full fails with them: "
         f"{', '.join(nameless[:NAMES_TOLD_MAX])}"
@@ -223,14 +278,25 @@ def bundle(authority: Data) -> str:
     return "".join(authority.get(f"{slot}.crt", "") for slot in ("tls", "next", "previous"))
 
 
-def _authorities(authority: Data) -> Authorities | None:
-    if not authority:
+def _authorities(held: Held) -> Authorities | None:
+    """None: one is to be made."""
+    data = held.data
+    if held.is_ours and not data:
         return None
-    found = {
-        slot: read_authority(authority[f"{slot}.crt"])
-        for slot in ("tls", "next", "previous")
-        if f"{slot}.crt" in authority
-    }
+    for key in ("tls.crt", "tls.key"):
+        if key not in data:
+            raise Unusable(AUTHORITY_SECRET, f"it has no {key}")
+    found: dict[str, Authority] = {}
+    for slot in ("tls", "next", "previous"):
+        if f"{slot}.crt" in data:
+            try:
+                found[slot] = read_authority(data[f"{slot}.crt"])
+            except ValueError:
+                raise Unusable(AUTHORITY_SECRET, f"its {slot}.crt is no certificate") from None
+    try:
+        refuse_other_key(data["tls.crt"], data["tls.key"])
+    except ValueError as error:
+        raise Unusable(AUTHORITY_SECRET, f"its tls.key {error}") from None
     return Authorities(found["tls"], found.get("next"), found.get("previous"))
 
 

@@ -74,7 +74,12 @@ class Operator:
         notes = Notes(kube, clock, settings.identity)
         executor = Executor(kube, self.cache, autoscaler, agents, notes, self._report)
         self._certificates = CertificateKeeper(
-            kube, clock, settings.namespace, self._server_leaf, settings.tls_folder
+            kube,
+            clock,
+            settings.namespace,
+            settings.instance,
+            self._server_leaf,
+            settings.tls_folder,
         )
         databases = Databases(kube, self.cache, executor, clock, self._house)
         pod_settings = _pod_settings(settings)

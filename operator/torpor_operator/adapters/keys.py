@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from torpor_channel import issuing
@@ -44,6 +44,17 @@ def read_authority(certificate: str) -> Authority:
     found = x509.load_pem_x509_certificate(certificate.encode())
     made = found.not_valid_before_utc + BACKDATED
     return Authority(_id(found), made.timestamp(), found.not_valid_after_utc.timestamp())
+
+
+def refuse_other_key(certificate: str, key: str) -> None:
+    """Raises ValueError for what is no key, or that of another certificate."""
+    found = x509.load_pem_x509_certificate(certificate.encode())
+    try:
+        own = serialization.load_pem_private_key(key.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ValueError("is no private key that can be read") from None
+    if own.public_key() != found.public_key():
+        raise ValueError("is that of another certificate")
 
 
 def read_leaf(certificate: str, trusted: str, authorities: Iterable[str]) -> Leaf:

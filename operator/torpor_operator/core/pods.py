@@ -104,7 +104,7 @@ def compute_pod(
                 **pool_spec.pod_labels,
                 names.NAME_LABEL: "torpor",
                 names.COMPONENT_LABEL: names.COMPUTE,
-                "app.kubernetes.io/instance": settings.instance,
+                names.INSTANCE_LABEL: settings.instance,
                 names.MANAGED_BY_LABEL: MANAGED_BY,
                 names.POOL_LABEL: name_of(pool),
                 names.POSTGRES_VERSION_LABEL: pool_spec.postgres_version,

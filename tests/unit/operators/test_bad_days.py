@@ -169,9 +169,16 @@ async def test_pods_that_wait_for_their_certificates_are_touched_when_these_are_
     fake: FakeKube, tmp_path: Path
 ) -> None:
     """A kubelet looks at once where a pod changes, and else within a minute or two."""
-    for component in ("proxy", "autoscaler", "operator"):
-        labels = {"app.kubernetes.io/name": "torpor", "app.kubernetes.io/component": component}
-        metadata = {"name": f"{component}-1", "namespace": SYSTEM, "labels": labels}
+    whole = {"name": "torpor", "instance": "torpor", "component": "proxy"}
+    for name, other in {
+        "proxy-1": {},
+        "autoscaler-1": {"component": "autoscaler"},
+        "operator-1": {"component": "operator"},
+        "proxy-of-another-release": {"instance": "other"},
+        "proxy-of-somebody-else": {"name": "envoy"},
+    }.items():
+        labels = {f"app.kubernetes.io/{key}": value for key, value in (whole | other).items()}
+        metadata = {"name": name, "namespace": SYSTEM, "labels": labels}
         fake.objects.create(kinds.POD, {"metadata": metadata, "spec": {}})
     async with operating(fake, tmp_path) as world:
 

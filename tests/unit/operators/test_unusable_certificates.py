@@ -1,0 +1,118 @@
+"""Secrets of certificates as somebody has written them, and two operators that make the first."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from support.fake_kube.server import FakeKube
+from support.operating import SYSTEM, World, add_pool, operating, serving
+from torpor_kube import kinds
+from torpor_operator.adapters.keys import make_authority
+
+OURS = {"app.kubernetes.io/managed-by": "torpor-operator", "app.kubernetes.io/name": "torpor"}
+
+MADE_AT = 1_700_000_000.0
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeKube]:
+    async with serving() as fake:
+        add_pool(fake)
+        yield fake
+
+
+def write(fake: FakeKube, name: str, data: dict[str, bytes], labels: dict[str, str]) -> None:
+    metadata = {"name": name, "namespace": SYSTEM, "labels": labels}
+    encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
+    fake.objects.create(kinds.SECRET, {"metadata": metadata, "data": encoded})
+
+
+def notes(world: World) -> list[str]:
+    told = world.fake.objects.all(kinds.EVENT, SYSTEM)
+    return [one["note"] for one in told if one["reason"] == "CertificateUnusable"]
+
+
+def is_provided(world: World, name: str = "shop") -> bool:
+    return "binding" in (world.database(name).get("status") or {})
+
+
+def pair(made_at: float = MADE_AT) -> dict[str, bytes]:
+    made = make_authority(made_at)
+    return {"tls.crt": made.certificate.encode(), "tls.key": made.key.encode()}
+
+
+@pytest.mark.parametrize(
+    ("labels", "data", "why"),
+    [
+        ({}, {"ca.crt": b"x"}, "Secret torpor-ca: it has no tls.crt"),
+        ({}, {}, "Secret torpor-ca: it has no tls.crt"),
+        (OURS, {**pair(), "tls.crt": b"oops"}, "its tls.crt is no certificate"),
+        (OURS, {**pair(), "tls.crt": b"\xff\xfe"}, "its tls.crt is no text"),
+        ({}, {**pair(), "tls.key": b"oops"}, "its tls.key is no private key"),
+        ({}, {**pair(), "tls.key": pair()["tls.key"]}, "is that of another certificate"),
+    ],
+    ids=["without", "empty", "edited", "binary", "no key", "other key"],
+)
+async def test_an_authority_that_can_not_be_used_is_told_and_the_rest_goes_on(
+    fake: FakeKube, tmp_path: Path, labels: dict[str, str], data: dict[str, bytes], why: str
+) -> None:
+    write(fake, "torpor-ca", data, labels)
+    async with operating(fake, tmp_path) as world:
+        await world.until("it is told", lambda: any(why in note for note in notes(world)))
+        world.make("shop")
+        await world.until("a database is provided", lambda: is_provided(world))
+        await world.until("a compute is started", world.pods)
+
+
+async def test_whom_clients_trust_stays_while_the_authority_can_not_be_used(
+    fake: FakeKube, tmp_path: Path
+) -> None:
+    def trusted() -> str:
+        secret = world.get(kinds.SECRET, "shop-app") or {"data": {}}
+        return str(secret["data"].get("ca.crt", ""))
+
+    async with operating(fake, tmp_path / "first") as world:
+        world.make("shop")
+        await world.until("it is provided", lambda: is_provided(world))
+        before = trusted()
+        assert before
+    broken = {"data": {"tls.crt": base64.b64encode(b"oops").decode()}}
+    fake.objects.patch((kinds.SECRET, SYSTEM, "torpor-ca"), broken, "")
+    async with operating(fake, tmp_path / "second") as world:
+        await world.until("it is told", lambda: notes(world))
+        world.make("other")
+        await world.until("another is provided", lambda: is_provided(world, "other"))
+        await world.settled()
+        assert trusted() == before
+
+
+async def test_the_operators_own_certificate_of_somebody_else_lacks_an_authority(
+    fake: FakeKube, tmp_path: Path
+) -> None:
+    write(fake, "torpor-operator-tls", pair(), {})
+    async with operating(fake, tmp_path) as world:
+        why = "Secret torpor-operator-tls: it has no ca.crt"
+        await world.until("it is told", lambda: any(why in note for note in notes(world)))
+        world.make("shop")
+        await world.until("a database is provided", lambda: is_provided(world))
+        assert (world.get(kinds.SECRET, "shop-app") or {})["data"].get("ca.crt")
+
+
+async def test_of_two_operators_at_the_first_start_one_makes_the_authority(
+    fake: FakeKube, tmp_path: Path
+) -> None:
+    async with operating(fake, tmp_path / "a") as world, operating(fake, tmp_path / "b"):
+        await world.until(
+            "both have certificates",
+            lambda: all((tmp_path / one / "tls" / "ca.crt").exists() for one in "ab"),
+        )
+    made = [
+        one.document["data"]["tls.crt"]
+        for one in fake.objects.history
+        if one.key == (kinds.SECRET, SYSTEM, "torpor-ca")
+    ]
+    assert len(set(made)) == 1
