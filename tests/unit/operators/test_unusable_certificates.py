@@ -78,6 +78,7 @@ async def test_whom_clients_trust_stays_while_the_authority_can_not_be_used(
     async with operating(fake, tmp_path / "first") as world:
         world.make("shop")
         await world.until("it is provided", lambda: is_provided(world))
+        await world.settled()
         before = trusted()
         assert before
     broken = {"data": {"tls.crt": base64.b64encode(b"oops").decode()}}
