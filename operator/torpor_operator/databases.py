@@ -116,6 +116,7 @@ class Databases:
             now = api_time(self._clock.wall_s())
             actions = plan_database(facts, self._house(), now, self._random_bytes)
             if not actions:
+                self._cache.checked(key)
                 waits = bool(taken) or _is_password_missing(facts)
                 return TAKEN_AGAIN_S if waits else None
             if actions == before:
@@ -135,6 +136,7 @@ class Databases:
         self, key: Key, document: Document, taken: Mapping[ChildId, str]
     ) -> DatabaseFacts:
         resource = read_resource(document)
+        given = await self._given(resource)  # First: what was seen is not to grow old meanwhile.
         retained = self._cache.retained.get(key)
         volumes = Volumes(
             self._cache.pools.get(resource.spec.pool),
@@ -146,7 +148,8 @@ class Databases:
             resource=resource,
             storage=plan_storage(resource, volumes, retained, self._cache.user_ids),
             children=self._cache.children_of(key, metadata(document)["uid"]),
-            given=await self._given(resource),
+            are_checked=self._cache.are_checked(key),
+            given=given,
             retained=retained,
             taken=dict(taken),
             claims=frozenset(self._cache.claims),

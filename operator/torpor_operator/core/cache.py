@@ -77,6 +77,9 @@ class Cache:
         self.erasers: dict[str, set[Key]] = {}
         """By pool: databases whose data is to be erased, for which an agent is needed."""
         self._children: dict[Key, dict[ChildId, Child]] = {}
+        self._unchecked: set[Key] = set()
+        """Databases of whose objects one has changed since all were found as they should be: few,
+        where that they are would be something to keep of each."""
 
     def pool(self, name: str) -> Target:
         return Target(Sort.POOL, Key(self.system_namespace, name))
@@ -141,6 +144,16 @@ class Cache:
         family = self._children.get(database, {})
         return {id: one for id, one in family.items() if id == verifiers or one.belongs_to(uid)}
 
+    def are_checked(self, database: Key) -> bool:
+        """Whether its objects are those that were found to be as they should be."""
+        return database not in self._unchecked
+
+    def checked(self, database: Key) -> None:
+        """All of them are as they should be."""
+        self._unchecked.discard(database)
+        if not self._unchecked:
+            self._unchecked = set()  # One that was large stays so.
+
     def child_seen(self, news: ChildNews) -> set[Target]:
         if news.child is None:  # It may have been the operator's until somebody took its label.
             return self.child_gone(news.database, news.id)
@@ -148,6 +161,7 @@ class Cache:
         if family.get(news.id) == news.child:
             return set()
         family[news.id] = news.child
+        self._unchecked.add(self._known(news.database))
         return {targets.database(news.database)}
 
     def _known(self, database: Key) -> Key:
@@ -158,8 +172,11 @@ class Cache:
     def child_gone(self, database: Key, child: ChildId) -> set[Target]:
         family = self._children.get(database, {})
         family.pop(child, None)
-        if not family:
+        if family:
+            self._unchecked.add(self._known(database))
+        else:
             self._children.pop(database, None)
+            self.checked(database)
         return {targets.database(database)}
 
     def object_deleted(self, database: Key, kind: Kind, key: Key) -> None:

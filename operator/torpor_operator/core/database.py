@@ -64,6 +64,8 @@ class DatabaseFacts:
     resource: ServerlessDatabase
     storage: StoragePlan
     children: Mapping[ChildId, Child] = field(default_factory=dict)
+    are_checked: bool = False
+    """They are those that were found to be as they should be."""
     given: Mapping[str, str] = field(default_factory=dict)
     """What was found under ``passwordSecret``, by role."""
     retained: Retained | None = None
@@ -94,6 +96,7 @@ def plan_database(
         facts.children.get(_verifiers_id(facts, house)),
         {child.key.name for child in facts.taken if child.kind == SECRET},
         random_bytes,
+        are_checked=facts.are_checked,
     )
     offset = _offset(facts, house, credentials)
     wanted = dict(_wanted(facts, house, credentials, offset))

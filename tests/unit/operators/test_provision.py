@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import base64
+from functools import partial
+
+import pytest
 
 from support.operating import SYSTEM, World
-from torpor_api.scram import parse_verifier, verifier_of
+from torpor_api.scram import ITERATIONS_DEFAULT, Verifier, parse_verifier, verifier_of
 from torpor_kube import kinds
 from torpor_kube.port import Document
 from torpor_operator.adapters.keys import read_leaf
+from torpor_operator.core import credentials
 from torpor_operator.core.certificates import NAMES_MAX
+from torpor_operator.core.naming import Key
 
 
 def data(secret: Document | None) -> dict[str, str]:
@@ -212,8 +217,39 @@ async def test_what_is_settled_costs_no_request(world: World) -> None:
     assert [one for one in world.fake.requests if "/shop" in one] == []
 
 
+async def test_a_look_at_what_is_settled_derives_no_key(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That takes a millisecond for each role, and a wake and a sleep are four looks."""
+    derived: list[str] = []
+
+    def counted(password: str, salt: bytes, iterations: int = ITERATIONS_DEFAULT) -> Verifier:
+        derived.append(password)
+        return verifier_of(password, salt, iterations)
+
+    world.make("shop")
+    await provided(world)
+    await world.settled()
+    monkeypatch.setattr(credentials, "verifier_of", counted)
+    for sessions in range(3):
+        world.say("shop", sessions=sessions)
+        await world.until("it is heard", partial(has_heard, world, sessions))
+        await world.settled()
+    assert derived == []
+    patch = {"data": {"password": base64.b64encode(b"another").decode()}}
+    world.fake.objects.patch((kinds.SECRET, "default", "shop-app"), patch, "")
+    await world.until("a changed one is in force", lambda: verifies(world, "another"))
+    assert set(derived) == {"another"}
+
+
+def has_heard(world: World, sessions: int) -> bool:
+    seen = world.operator.cache.databases[Key("default", "shop")]
+    return bool(seen.document()["status"].get("sessions") == sessions)
+
+
 async def test_proxies_get_a_new_namespaces_names_without_waiting(world: World) -> None:
-    labels = {"app.kubernetes.io/component": "proxy"}
+    whole = {"name": "torpor", "instance": "torpor", "component": "proxy"}
+    labels = {f"app.kubernetes.io/{key}": value for key, value in whole.items()}
     proxy = {"metadata": {"name": "proxy-1", "namespace": SYSTEM, "labels": labels}, "spec": {}}
     world.fake.objects.create(kinds.POD, proxy)
     world.fake.objects.create(kinds.NAMESPACE, {"metadata": {"name": "team"}})
