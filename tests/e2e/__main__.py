@@ -26,6 +26,9 @@ FOLDER = "tests/e2e"
 
 CUSTOM_RESOURCES = cluster.ROOT / "manifests/crds"
 
+SLOWEST = "15"
+"""Tests whose time is told, and that of their fixtures."""
+
 IS_REAL = "real or kubelet"
 """In the names of those cases of a contract that need a cluster."""
 
@@ -72,7 +75,8 @@ def _told(what: str, make: Callable[[], Made]) -> Made:
 
 def _run(how: str, *options: str) -> int:
     print(f"e2e: {how}", flush=True)
-    done = subprocess.run([sys.executable, "-m", "pytest", *options], check=False)
+    told = ("--verbose", "--durations", SLOWEST)
+    done = subprocess.run([sys.executable, "-m", "pytest", *told, *options], check=False)
     return done.returncode
 
 

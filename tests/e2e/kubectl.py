@@ -1,4 +1,4 @@
-"""What the tests ask of a cluster, by kubectl: as a platform engineer would."""
+"""What the tests ask of a cluster, by kubectl as an engineer would; mere reads cost less."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ import json
 import subprocess
 import time
 from collections.abc import Callable
-from typing import Any
+
+from e2e.reads import Json as Json
+from e2e.reads import find as find
+from e2e.reads import get as get
+from e2e.reads import listed as listed
 
 COMMAND_SECONDS_MAX = 60.0
 
@@ -15,9 +19,6 @@ WAIT_SECONDS_MAX = 120.0
 """For what takes seconds on a machine of its own, and longer beside other work."""
 
 POLL_SECONDS = 0.2
-"""A kubectl takes a tenth of a second of a processor."""
-
-Json = dict[str, Any]
 
 
 class KubectlFailed(AssertionError):
@@ -55,25 +56,6 @@ def apply(*objects: Json) -> None:
     """Strictly: a field that nobody knows is a fault."""
     listed = {"apiVersion": "v1", "kind": "List", "items": objects}
     kubectl("apply", "--validate=strict", "-f", "-", stdin=json.dumps(listed))
-
-
-def find(kind: str, name: str, namespace: str) -> Json | None:
-    found = kubectl(
-        *("get", kind, name, "--namespace", namespace, "--ignore-not-found", "--output", "json")
-    )
-    return dict(json.loads(found)) if found else None
-
-
-def get(kind: str, name: str, namespace: str) -> Json:
-    found = find(kind, name, namespace)
-    assert found is not None, f"no {kind} {name} in {namespace}"
-    return found
-
-
-def listed(kind: str, namespace: str, selector: str = "") -> list[Json]:
-    chosen = ("--selector", selector) if selector else ()
-    found = kubectl("get", kind, "--namespace", namespace, *chosen, "--output", "json")
-    return list(json.loads(found)["items"])
 
 
 def delete(kind: str, name: str, namespace: str, *options: str) -> None:
