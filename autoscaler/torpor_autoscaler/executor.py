@@ -29,6 +29,7 @@ from torpor_autoscaler.core.actions import (
     Effect,
     GaveWay,
     Note,
+    Tell,
     Together,
     Wait,
 )
@@ -36,7 +37,7 @@ from torpor_autoscaler.core.database import Database
 from torpor_autoscaler.core.lifecycle import Lifecycle
 from torpor_autoscaler.core.world import World
 from torpor_autoscaler.deadlines import Deadlines
-from torpor_autoscaler.ports import Agents, Clock, Cluster, Proxies
+from torpor_autoscaler.ports import Agents, Clock, Cluster, Proxies, TellPeople
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +102,7 @@ class Executor:
         self._deadlines = Deadlines(clock.now, self._reached)
         self.after_step: Callable[[Entry], None] = lambda _: None
         """Called whenever a database has taken a step; for what all databases share."""
+        self.tell: TellPeople = lambda *_: None
 
     def begin(self, entry: Entry) -> None:
         """Let the database live."""
@@ -232,6 +234,8 @@ class Executor:
             case Note(event, reasons):
                 fields = {"database": entry.database.name, "reasons": reasons}
                 log.info(event, extra=fields)
+            case Tell():
+                self.tell(entry.database.resource, effect)
             case _:
                 assert_never(effect)
 

@@ -26,7 +26,7 @@ from torpor_autoscaler.executor import Entry, Executor
 from torpor_autoscaler.fleet import Fleet
 from torpor_autoscaler.looks import Looks
 from torpor_autoscaler.pool_word import PoolWord
-from torpor_autoscaler.ports import Agents, Clock, Cluster, Proxies
+from torpor_autoscaler.ports import Agents, Clock, Cluster, Proxies, TellPeople
 from torpor_autoscaler.settings import OnKubernetes, Settings
 from torpor_channel.health import answering
 from torpor_channel.tls import Identity, are_there, files_of
@@ -59,7 +59,9 @@ class Autoscaler:
         proxies: Proxies,
         clock: Clock,
         limits: Limits | None = None,
+        tell: TellPeople | None = None,
     ) -> None:
+        """``tell``: None where people look at the log."""
         self.world = World(
             limits or Limits(),
             warm=settings.warm,
@@ -81,6 +83,7 @@ class Autoscaler:
         self._word = PoolWord(self.world.pool, cluster)
         self._looks = Looks(self.fleet, agents, self.world.limits.activity_every_s)
         self._executor.after_step = self._stepped
+        self._executor.tell = tell or self._executor.tell
 
     def _stepped(self, entry: Entry) -> None:
         self.fleet.stepped(entry)
@@ -101,11 +104,12 @@ class Autoscaler:
 async def serving(settings: Settings, limits: Limits | None = None) -> AsyncIterator[Autoscaler]:
     """Listens last: whoever can ask finds databases that are known."""
     async with contextlib.AsyncExitStack() as ending:
-        cluster = await ending.enter_async_context(_reached(settings))
+        clock = SystemClock()
+        cluster, tell = await ending.enter_async_context(_reached(settings, clock))
         identity = None if settings.tls is None else Identity(settings.tls)
         agents, proxies = ChannelAgents(identity), ChannelProxies()
         ending.push_async_callback(agents.close)
-        autoscaler = Autoscaler(settings, cluster, agents, proxies, SystemClock(), limits)
+        autoscaler = Autoscaler(settings, cluster, agents, proxies, clock, limits, tell)
         ending.push_async_callback(autoscaler.close)
         agents.start(autoscaler.fleet)
         await cluster.start(autoscaler.fleet)
@@ -117,17 +121,19 @@ async def serving(settings: Settings, limits: Limits | None = None) -> AsyncIter
 
 
 @contextlib.asynccontextmanager
-async def _reached(settings: Settings) -> AsyncIterator[ChannelCluster | KubernetesCluster]:
+async def _reached(
+    settings: Settings, clock: Clock
+) -> AsyncIterator[tuple[ChannelCluster | KubernetesCluster, TellPeople | None]]:
     if isinstance(settings.cluster, OnKubernetes):
         # Here, because it brings 40 MB of client that nobody needs on one machine.
         from torpor_autoscaler.adapters.kubernetes import connection
 
-        async with connection.to(settings.cluster) as cluster:
-            yield cluster
+        async with connection.to(settings.cluster, clock) as (cluster, events):
+            yield cluster, events.tell
     else:
         local = ChannelCluster(settings.cluster)
         try:
-            yield local
+            yield local, None
         finally:
             await local.close()
 

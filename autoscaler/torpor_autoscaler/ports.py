@@ -8,7 +8,7 @@ means that the outcome is unknown.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, TypeAlias, TypeVar
 
 from torpor_api.failures import Failure
@@ -45,6 +45,7 @@ from torpor_api.messages import (
     WhyReply,
 )
 from torpor_api.resource import ServerlessDatabase
+from torpor_autoscaler.core.actions import Tell
 
 ReplyT = TypeVar("ReplyT", bound=Message)
 
@@ -91,6 +92,10 @@ class Proxies(Protocol):
 
     def tell(self, event: Event) -> None:
         """To every one of them, in the order of the calls; lost where a connection is."""
+
+
+TellPeople: TypeAlias = Callable[[ServerlessDatabase, Tell], None]
+"""Says it where they look at the resource. Returns at once, never raises, and may lose it."""
 
 
 class Clock(Protocol):

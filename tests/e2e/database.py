@@ -79,6 +79,14 @@ class Database:
         return "; ".join(self.status.get("whyAwake", ()))
 
     @property
+    def events(self) -> dict[str, str]:
+        """The latest note for each reason."""
+        found = kubectl.listed("events.events.k8s.io", self.namespace)
+        own = [one for one in found if one["regarding"].get("name") == self.name]
+        told = sorted(own, key=lambda one: str(one["eventTime"]))
+        return {one["reason"]: one["note"] for one in told}
+
+    @property
     def pods(self) -> list[Json]:
         """Computes that serve it, or that have not ended yet."""
         chosen = f"torpor.dev/database={self.name},torpor.dev/database-namespace={self.namespace}"

@@ -58,6 +58,8 @@ async def test_idle_sessions_outlive_an_agent_that_is_killed(database: Database)
                 os.kill(node.agent_of(before), signal.SIGKILL)
                 await asyncio.to_thread(has_moved, database, before)
                 assert end_of(before)["exitCode"] == 128 + signal.SIGKILL
+            await asyncio.to_thread(until, lambda: "TakenOver" in database.events, "it is told")
+            assert before["metadata"]["name"] in database.events["ComputeLost"]
             is_held(client)
             await is_held_by_asyncpg(other, statement)
         assert client.execute("select answer from kept").fetchone() == (42,)

@@ -50,6 +50,9 @@ class Lost:
         found = _ready(self.database)
         return found["reason"] == "NotFenced" and "no kubelet has said" in found["message"]
 
+    def has_said_so(self) -> bool:
+        return "torpor.dev/gone-compute" in self.database.events.get("NotFenced", "")
+
     async def nobody_has_taken_over(self) -> None:
         assert not self.waiting.done()
         status = await asyncio.to_thread(lambda: self.database.status)
@@ -87,6 +90,7 @@ async def test_nobody_takes_over_before_somebody_may(
             ]
             for one in lost:
                 await asyncio.to_thread(until, one.is_not_fenced, "the status says why it waits")
+                await asyncio.to_thread(until, one.has_said_so, "and so does an event")
             await asyncio.sleep(LONELY_SECONDS)
             for one in lost:
                 await one.nobody_has_taken_over()

@@ -128,6 +128,12 @@ def test_only_the_operator_reads_secrets_of_others() -> None:
     assert in_others["operator"] and not in_others["autoscaler"]
 
 
+@pytest.mark.parametrize("component", ["operator", "autoscaler"])
+def test_each_tells_people_where_databases_are_and_reads_no_events(component: str) -> None:
+    rights = granted(component, NARROW)["shop"]
+    assert {verb for verb, resource in rights if resource == "events"} == {"create"}
+
+
 def test_pools_are_read_in_the_release_s_own_namespace_only() -> None:
     rights = granted("operator", {})
     assert not {right for right in rights[""] if right[1].startswith("warmpools")}

@@ -141,4 +141,18 @@ class Note:
     reasons: tuple[str, ...] = ()
 
 
-Effect: TypeAlias = AnswerWakes | AnswerSuspends | AnswerSwitchover | AnswerResizes | Note
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """For people, where they look at the database: seldom, and nothing that mends itself at once.
+
+    On a cluster that is an event of the resource. On one machine it is nowhere: of all of these
+    there is a :class:`Note`.
+    """
+
+    reason: str
+    """In a word, as Kubernetes has it: ``NotFenced``."""
+    note: str
+    is_warning: bool
+
+
+Effect: TypeAlias = AnswerWakes | AnswerSuspends | AnswerSwitchover | AnswerResizes | Note | Tell

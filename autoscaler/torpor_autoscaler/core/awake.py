@@ -88,6 +88,9 @@ def _apply_spec(database: Database, run: Run) -> Plan[None]:
         )
         reply = yield from ask(AskAgent(run.agent, request))
     except Failure as failure:
+        before = database.spec_failure
+        if not failure.retryable and (before is None or before.message != failure.message):
+            outcomes.tell(database, "SpecNotApplied", failure.message)
         database.spec_failure = failure
         database.spec_retry_at = database.world.now + database.world.limits.retry_s_max
         outcomes.note(database, "spec_not_applied", failure.message)

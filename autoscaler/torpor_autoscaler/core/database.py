@@ -100,6 +100,10 @@ class Switching:
     """Between these two moments."""
     insists: bool = False
     """Its compute ends in a moment: whoever is not at rest by then is ended with it."""
+    because: str = ""
+    """Why, where it is not for somebody who asked."""
+    tries: int = 0
+    """For the same reason, in a row, that were called off before."""
 
 
 @dataclass(frozen=True, slots=True)

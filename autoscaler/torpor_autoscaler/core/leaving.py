@@ -16,7 +16,9 @@ from torpor_autoscaler.core.limits import backoff_s
 NOBODY = 0
 """Who has asked for a move that comes of itself; people's numbers begin at 1."""
 
-WORDS = "its compute was told to end: it moves to another one"
+BECAUSE = "its compute was told to end"
+
+WORDS = f"{BECAUSE}: it moves to another one"
 
 
 def is_leaving(database: Database, run: Run) -> bool:
@@ -28,7 +30,9 @@ def take_up(database: Database, run: Run, now: float) -> None:
     if not is_leaving(database, run) or now < database.move_held_back.until:
         return
     patience_s = database.world.limits.move_patience_s
-    found = database.switching or Switching(NOBODY, patience_s)
+    found = database.switching or Switching(
+        NOBODY, patience_s, because=BECAUSE, tries=database.move_held_back.times
+    )
     if now >= _last_try_at(database, run):
         found = replace(found, patience_s=min(found.patience_s, patience_s), insists=True)
     database.switching = found

@@ -17,14 +17,23 @@ from torpor_autoscaler.core.actions import (
     AnswerSwitchover,
     AnswerWakes,
     Note,
+    Tell,
 )
 from torpor_autoscaler.core.database import Database, HeldBack, OpenResume, Trouble
 from torpor_autoscaler.core.limits import backoff_s
+
+LAST_WORDS_CHARACTERS_MAX = 900
+"""Of a start that failed, for people: the last lines of Postgres's log say why."""
 
 
 def note(database: Database, event: str, *reasons: str) -> None:
     """For the log."""
     database.effects.append(Note(event, reasons))
+
+
+def tell(database: Database, reason: str, note: str, *, is_warning: bool = True) -> None:
+    """For people, where they look at the database."""
+    database.effects.append(Tell(reason, note, is_warning))
 
 
 def learn(database: Database, facts: LoginFacts, *, are_exact: bool) -> None:
@@ -44,6 +53,9 @@ def lose(database: Database, reason: str, now: float) -> None:
     words = f"{database.name} has lost its compute: {reason}"
     answer_switchover(database, Unavailable(words, "who needs it gets a fresh one all the same"))
     database.must_return = database.world.proxies.sessions(database.name, now) > 0
+    what_next = "its sessions get" if database.must_return else "whoever needs it next gets"
+    told = f"compute {database.status.compute} is lost: {reason}; {what_next} another one"
+    tell(database, "ComputeLost", told)
     database.is_condemned = True
     database.facts_are_exact = False
     end_run(database)
@@ -82,9 +94,12 @@ def end_run(database: Database) -> None:
 
 def fail_start(database: Database, failure: Failure, now: float, *, is_final: bool = False) -> None:
     """After too many failures in a row, or one that would repeat itself, the database rests."""
-    limits = database.world.limits
-    attempts = (database.trouble.attempts if database.trouble else 0) + 1
+    limits, before = database.world.limits, database.trouble
+    attempts = (before.attempts if before else 0) + 1
     is_final = is_final or attempts >= limits.start_attempts_max
+    if before is None or (is_final and not before.is_final):
+        words = "it rests for now" if is_final else "another compute is tried"
+        tell(database, "StartFailed", f"{words}: {failure.message[-LAST_WORDS_CHARACTERS_MAX:]}")
     if is_final:
         pause_s = backoff_s(attempts, limits.failed_rest_s_min, limits.failed_rest_s_max)
     else:
@@ -146,6 +161,11 @@ def end_switchover(database: Database, compute: str, steps: tuple[Step, ...]) ->
     at = timestamp(database.world.wall_s)
     database.last_switchover = LastSwitchover(at=at, epoch=epoch, pause_ms=pause_ms, steps=whole)
     note(database, "switched_over", f"{compute}, {pause_ms:g} ms")
+    if switching.because:
+        words = (
+            f"is on compute {compute} now, after a pause of {pause_ms:g} ms: {switching.because}"
+        )
+        tell(database, "SwitchedOver", words, is_warning=False)
     answer = SwitchedOver(epoch=epoch, compute=compute, pause_ms=pause_ms, steps=whole)
     answer_switchover(database, answer)
 

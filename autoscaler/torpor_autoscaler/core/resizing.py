@@ -55,7 +55,7 @@ def resize(database: Database, run: Run) -> Plan[None]:
             database.sizing = asked
             yield from ask(AskCluster(request))
             database.sizing = replace(asked, failure=None, tries=0)
-            outcomes.note(database, "resize_asked", f"{sizing.size.cu.normalize():f} CU")
+            outcomes.note(database, "resize_asked", _wanted(sizing))
         elif not sizing.has_followed:
             yield from _follow(database, run, sizing)
         else:
@@ -72,7 +72,7 @@ def _follow(database: Database, run: Run, sizing: Sizing) -> Plan[None]:
         sizing, asks=0, has_followed=True, failure=None, tries=0, needs_restart=reply.needs_restart
     )
     database.sizing = followed
-    outcomes.note(database, "resized", f"{size.cu.normalize():f} CU", *reply.needs_restart)
+    outcomes.note(database, "resized", _wanted(sizing), *reply.needs_restart)
 
 
 def _hold_back(database: Database, run: Run, failure: Failure) -> None:
@@ -108,7 +108,10 @@ def take_up(database: Database, run: Run, now: float) -> None:
         moves = sizing.moves + 1
         pause_s = backoff_s(moves, limits.resize_backoff_s_min, limits.resize_backoff_s_max)
         database.sizing = replace(sizing, moves=moves, move_at=now + pause_s)
-        database.switching = Switching(NOBODY, limits.resize_patience_s)
+        because = f"only so does it get {_wanted(sizing)}"
+        database.switching = Switching(
+            NOBODY, limits.resize_patience_s, because=because, tries=sizing.moves
+        )
 
 
 def _reserve(database: Database, run: Run) -> AgentInfo | None:
@@ -144,7 +147,7 @@ def _give_up_for_now(database: Database, run: Run, sizing: Sizing) -> None:
     """Whoever waits hears how far it has come."""
     refusal = _refusal(database, run, sizing)
     if refusal:
-        words = f"{database.name} does not get {sizing.size.cu.normalize():f} CU: {refusal}"
+        words = f"{database.name} does not get {_wanted(sizing)}: {refusal}"
         outcomes.answer_resizes(database, Unavailable(words, "it stays asked for; torpor why"))
     elif _has_size(database, run, sizing.size) and sizing.has_followed:
         _answer_done(database, sizing)
@@ -163,7 +166,7 @@ def started(database: Database, run: Run, size: Size) -> None:
 def shortcomings(database: Database, run: Run) -> Iterator[Shortcoming]:
     """Nothing for a compute that is as it shall be."""
     sizing = database.sizing_of(run)
-    wanted = f"{sizing.size.cu.normalize():f} CU"
+    wanted = _wanted(sizing)
     refusal = _refusal(database, run, sizing)
     if refusal:
         yield Shortcoming("NoRoom", f"it does not get {wanted}: {refusal}")
@@ -198,6 +201,10 @@ def look_again_at(database: Database, run: Run) -> tuple[float, ...]:
     if _is_move_needed(database, run, sizing):
         found.append(sizing.move_at)
     return tuple(found)
+
+
+def _wanted(sizing: Sizing) -> str:
+    return f"{sizing.size.cu.normalize():f} CU"
 
 
 def _answer_done(database: Database, sizing: Sizing) -> None:

@@ -287,6 +287,7 @@ def _awake(
     database.observed_generation = prepared.resource.metadata.generation
     database.trouble = database.blocked_by = database.spec_failure = None
     database.must_return = False
+    _tell_if_taken_over(database, agent, epoch)
     outcomes.own_volume(database, epoch)
     database.held_back = database.move_held_back = HeldBack()
     # From now on there is a volume: one that is missing was lost, and is not to be made anew.
@@ -295,6 +296,14 @@ def _awake(
     if started.facts is not None:
         outcomes.learn(database, started.facts, are_exact=True)
     return run
+
+
+def _tell_if_taken_over(database: Database, agent: AgentInfo, epoch: int) -> None:
+    """From a compute that had not given the data back."""
+    if database.fenced:
+        gone = ", ".join(database.fenced)
+        words = f"compute {agent.compute} has taken over under epoch {epoch}: {gone} confirmed gone"
+        outcomes.tell(database, "TakenOver", words, is_warning=False)
 
 
 def _answer(database: Database, watch: Stopwatch, cause: str) -> None:

@@ -75,6 +75,9 @@ def _say_what_is_missing(database: Database, failure: NotFenced) -> Plan[None]:
     database.blocked_by = failure
     found = database.status
     if rendered(database, found.phase, found.epoch, found.compute).conditions != found.conditions:
+        outcomes.tell(
+            database, failure.kind, "; ".join(filter(None, (failure.message, failure.hint)))
+        )
         try:
             yield from write(database, found.phase, found.epoch, found.compute)
         except Failure as unwritten:

@@ -58,6 +58,8 @@ def _park_every_session(database: Database, run: Run, switching: Switching) -> P
         if not insists:
             raise
         outcomes.note(database, "left_behind", failure.message)
+        words = f"its compute ends, and whoever is not at rest with it: {failure.message}"
+        outcomes.tell(database, "SessionsEnded", words)
 
 
 def _refuse_if_void(database: Database, run: Run, switching: Switching) -> None:
@@ -85,6 +87,11 @@ def _call_off(database: Database, run: Run, switching: Switching, failure: Failu
     database.world.pool.release(database.name)
     leaving.hold_back(database, run, failure.message, database.world.now)
     outcomes.note(database, "switchover_called_off", failure.message)
+    if switching.because and not switching.tries:
+        words = (
+            f"stays on its compute for now: {failure.message}; it is to move: {switching.because}"
+        )
+        outcomes.tell(database, "SwitchoverCalledOff", words)
     if database.switching is switching:
         words = f"{database.name} stays on its compute: {failure.message}"
         outcomes.answer_switchover(database, Busy(words, HINT))

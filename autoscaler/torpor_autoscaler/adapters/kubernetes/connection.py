@@ -1,24 +1,35 @@
-"""A cluster for as long as a ``with`` block, over a client of its own."""
+"""A cluster and its events for as long as a ``with`` block, over a client of their own."""
 
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 
 from torpor_autoscaler.adapters.kubernetes.cluster import KubernetesCluster
+from torpor_autoscaler.adapters.kubernetes.events import ACTION, CONTROLLER, DatabaseEvents
+from torpor_autoscaler.ports import Clock
 from torpor_autoscaler.settings import OnKubernetes
+from torpor_kube.events import Events
 from torpor_kube.login import chosen
 from torpor_kube.server import ApiServer
 
 
 @contextlib.asynccontextmanager
-async def to(place: OnKubernetes) -> AsyncIterator[KubernetesCluster]:
+async def to(
+    place: OnKubernetes, clock: Clock
+) -> AsyncIterator[tuple[KubernetesCluster, DatabaseEvents]]:
     kube = ApiServer(chosen(place.kubeconfig))
     cluster = KubernetesCluster(
         kube, system_namespace=place.system_namespace, namespaces=place.namespaces
     )
+    name = socket.gethostname()
+    events = DatabaseEvents(
+        Events(kube, clock, controller=CONTROLLER, instance=name, action=ACTION)
+    )
     try:
-        yield cluster
+        yield cluster, events
     finally:
+        await events.close()
         await cluster.close()
         await kube.close()

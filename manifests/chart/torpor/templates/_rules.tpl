@@ -25,4 +25,7 @@
 - apiGroups: [torpor.dev]
   resources: [serverlessdatabases/status]
   verbs: [get, patch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create]
 {{- end }}

@@ -1,0 +1,87 @@
+"""Events of events.k8s.io: few, for people, and none of them twice in a while."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from datetime import UTC, datetime
+from typing import Protocol
+
+from torpor_api.failures import Failure
+from torpor_kube.documents import metadata, name_of, namespace_of
+from torpor_kube.kinds import EVENT
+from torpor_kube.port import Document, Kube
+
+log = logging.getLogger(__name__)
+
+QUIET_S = 600.0
+"""For so long the same is not said again of the same object."""
+
+REMEMBERED_MAX = 2000
+
+NOTE_CHARACTERS_MAX = 1024
+"""What the API takes."""
+
+
+class Clock(Protocol):
+    def now(self) -> float:
+        """Seconds of a clock that never goes back."""
+
+    def wall_s(self) -> float:
+        """Seconds since 1970."""
+
+
+class Events:
+    """A courtesy: what can't be told is logged, and nothing waits for it."""
+
+    def __init__(
+        self, kube: Kube, clock: Clock, *, controller: str, instance: str, action: str
+    ) -> None:
+        """Who tells them: ``controller`` is its name, ``instance`` which one of it; ``action``: in
+        a word, what it was doing."""
+        self._kube = kube
+        self._clock = clock
+        self._head = {
+            "reportingController": controller,
+            "reportingInstance": instance,
+            "action": action,
+        }
+        self._told: dict[int, float] = {}
+        """When, by a hash of what: of two that share one, the later is told late."""
+
+    async def tell(self, about: Document, reason: str, note: str, *, is_warning: bool) -> None:
+        """Of an object, of which kind, name, namespace and uid are enough. Never raises."""
+        key = hash((str(metadata(about).get("uid")), reason, note))
+        now = self._clock.now()
+        if now - self._told.get(key, -QUIET_S) < QUIET_S:
+            return
+        self._told[key] = now
+        if len(self._told) > REMEMBERED_MAX:
+            del self._told[next(iter(self._told))]
+        log.info("told", extra={"object": name_of(about), "reason": reason})
+        try:
+            await self._kube.create(EVENT, self._event(about, reason, note, is_warning))
+        except Failure as failure:
+            log.warning("event_lost", extra={"reason": reason, "why": failure.message})
+
+    def _event(self, about: Document, reason: str, note: str, is_warning: bool) -> Document:
+        at = datetime.fromtimestamp(self._clock.wall_s(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        mark = hashlib.sha256(f"{at} {reason} {note}".encode()).hexdigest()
+        return {
+            "metadata": {
+                "name": f"{name_of(about)}.{mark[:16]}",
+                "namespace": namespace_of(about),
+            },
+            **self._head,
+            "eventTime": at,
+            "type": "Warning" if is_warning else "Normal",
+            "reason": reason,
+            "note": note[:NOTE_CHARACTERS_MAX],
+            "regarding": {
+                "apiVersion": about.get("apiVersion"),
+                "kind": about.get("kind"),
+                "name": name_of(about),
+                "namespace": namespace_of(about),
+                "uid": metadata(about).get("uid", ""),
+            },
+        }
