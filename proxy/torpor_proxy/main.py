@@ -28,6 +28,7 @@ from torpor_proxy.adapters.certificate import Certificate
 from torpor_proxy.adapters.compute import SocketComputes
 from torpor_proxy.adapters.fleet import ChannelFleet
 from torpor_proxy.adapters.listener import Listener
+from torpor_proxy.adapters.namespace_certificates import NamespaceCertificates
 from torpor_proxy.adapters.network_compute import NetworkComputes
 from torpor_proxy.executor.cancels import Cancels
 from torpor_proxy.executor.endpoint import Endpoint
@@ -61,6 +62,8 @@ class Options:
     domains: tuple[str, ...]
     chaos: Chaos
     health: TcpAddress | None = None
+    namespaces: Path | None = None
+    """The folder with a certificate for each namespace."""
 
 
 def parse_options(arguments: Sequence[str]) -> Options:
@@ -72,6 +75,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
     parser.add_argument("--listen", required=True, metavar="HOST:PORT")
     parser.add_argument("--tls-cert", type=Path, metavar="FILE")
     parser.add_argument("--tls-key", type=Path, metavar="FILE")
+    parser.add_argument("--tls-namespaces", type=Path, metavar="FOLDER", help="of NAMESPACE.pem")
     parser.add_argument("--domain", action="append", help="NAME[.NAMESPACE].DOMAIN is an endpoint")
     parser.add_argument("--health", type=parse_tcp, metavar="HOST:PORT", help="answers probes")
     parser.add_argument("--park-every-safe-point", action="store_true")
@@ -82,6 +86,8 @@ def parse_options(arguments: Sequence[str]) -> Options:
         raise InvalidRequest(f"--listen {given.listen!r}: write HOST:PORT, like 127.0.0.1:6432")
     if (given.tls_cert is None) != (given.tls_key is None):
         raise InvalidRequest("--tls-cert and --tls-key belong together")
+    if given.tls_namespaces is not None and given.tls_cert is None:
+        raise InvalidRequest("--tls-namespaces FOLDER belongs to --tls-cert and --tls-key")
     if given.restart_every < 0 or (given.restart_every and not given.park_every_safe_point):
         raise InvalidRequest("--restart-every N belongs to --park-every-safe-point; N is above 0")
     autoscaler = parse_address(given.autoscaler)
@@ -101,6 +107,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
         domains,
         chaos,
         given.health,
+        given.tls_namespaces,
     )
 
 
@@ -189,6 +196,15 @@ def _files(options: Options) -> tuple[Path, ...]:
     return (*files_of(options.tls), *(file for file in own if file is not None))
 
 
+def _encryption(options: Options) -> Certificate | None:
+    """Raises InvalidRequest where the files can't be used."""
+    if options.certificate is None or options.key is None:
+        return None
+    folder = options.namespaces
+    of_namespaces = None if folder is None else NamespaceCertificates(folder, options.domains)
+    return Certificate(options.certificate, options.key, of_namespaces)
+
+
 async def _serve(
     options: Options,
     settings: Settings,
@@ -196,9 +212,7 @@ async def _serve(
     listening: asyncio.Event,
     asked_to_end: asyncio.Event,
 ) -> None:
-    encryption = None
-    if options.certificate is not None and options.key is not None:
-        encryption = Certificate(options.certificate, options.key)
+    encryption = _encryption(options)
     identity = None if options.tls is None else Identity(options.tls)
     computes = SocketComputes() if identity is None else NetworkComputes(identity)
     fleet = ChannelFleet(options.autoscaler, options.name, identity)

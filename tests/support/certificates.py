@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -25,21 +26,34 @@ class Authority:
             self._key, hashes.SHA256()
         )
 
+    @property
+    def certificate(self) -> str:
+        """By which others trust it, in PEM."""
+        return self._certificate.public_bytes(serialization.Encoding.PEM).decode()
+
     def folder(self, folder: Path, name: str, *, days: int = 1) -> Path:
         """``tls.crt``, ``tls.key`` and ``ca.crt`` of the component ``name``; replaced, if there."""
+        certificate, key = self._leaf((name,), days)
+        folder.mkdir(exist_ok=True)
+        _replace(folder / "tls.key", key)
+        _replace(folder / "tls.crt", certificate)
+        _replace(folder / "ca.crt", self.certificate.encode())
+        return folder
+
+    def one_file(self, path: Path, *names: str) -> None:
+        """A certificate with these names and its key; replaced, if there."""
+        _replace(path, b"".join(self._leaf(names, days=1)))
+
+    def _leaf(self, names: Sequence[str], days: int) -> tuple[bytes, bytes]:
         key = ec.generate_private_key(ec.SECP256R1())
         leaf = (
-            _builder(_named(name), self._name, key.public_key(), days)
+            _builder(_named(names[0]), self._name, key.public_key(), days)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage(BOTH_SIDES), critical=False)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+            .add_extension(x509.SubjectAlternativeName(map(x509.DNSName, names)), critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        folder.mkdir(exist_ok=True)
-        _replace(folder / "tls.key", _pem_of_key(key))
-        _replace(folder / "tls.crt", leaf.public_bytes(serialization.Encoding.PEM))
-        _replace(folder / "ca.crt", self._certificate.public_bytes(serialization.Encoding.PEM))
-        return folder
+        return leaf.public_bytes(serialization.Encoding.PEM), _pem_of_key(key)
 
 
 def _builder(

@@ -112,6 +112,7 @@ class ProxyProcess:
             *(sys.executable, "-m", "torpor_proxy", "--name", self.name),
             *("--autoscaler", str(self._town.autoscaler), "--tls", str(self._town.proxy_tls)),
             *("--listen", str(self.address)),
+            *self._town.proxy_options,
         ]
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(argv, stdout=output, stderr=output)
@@ -126,9 +127,16 @@ class ProxyProcess:
 class NetworkTown:
     """Proxies, an autoscaler, and the database ``shop``."""
 
-    def __init__(self, agents: NetworkAgents, proxies: int, options: Sequence[str]) -> None:
+    def __init__(
+        self,
+        agents: NetworkAgents,
+        proxies: int,
+        agent_options: Sequence[str],
+        proxy_options: Sequence[str],
+    ) -> None:
         self.agents = agents
-        self.cluster = NetworkCluster(agents, options)
+        self.proxy_options = proxy_options
+        self.cluster = NetworkCluster(agents, agent_options)
         self.proxy_tls = agents.files_of(PROXY)
         self.autoscaler = free_address()
         self.proxies = [ProxyProcess(self, number) for number in range(proxies)]
@@ -214,11 +222,14 @@ class NetworkTown:
 
 @contextlib.asynccontextmanager
 async def opened_network_town(
-    proxies: int = 1, limits: Limits | None = None, agent_options: Sequence[str] = ()
+    proxies: int = 1,
+    limits: Limits | None = None,
+    agent_options: Sequence[str] = (),
+    proxy_options: Sequence[str] = (),
 ) -> AsyncIterator[NetworkTown]:
     async with contextlib.AsyncExitStack() as ending:
         agents = await ending.enter_async_context(agents_on_network())
-        town = NetworkTown(agents, proxies, agent_options)
+        town = NetworkTown(agents, proxies, agent_options, proxy_options)
         watchers = Watchers(town.cluster.answer)
         town.cluster.tell = watchers.tell
         handlers = handlers_of(town.cluster.answer, *CLUSTER_REQUESTS)

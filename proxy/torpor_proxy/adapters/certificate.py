@@ -1,4 +1,5 @@
-"""What clients are shown: the proxy's certificate, read again when its files have changed."""
+"""What clients are shown: the proxy's certificate, read again when its files have changed; or that
+of the namespace they ask for, where it has one of its own."""
 
 from __future__ import annotations
 
@@ -7,13 +8,10 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from torpor_api.failures import InvalidRequest
-from torpor_proxy.adapters.tls import NamedSslObject, TlsStream, remember_server_name
-from torpor_proxy.core.startup import ALPN
+from torpor_proxy.adapters.namespace_certificates import NamespaceCertificates
+from torpor_proxy.adapters.shown import Shown, load
+from torpor_proxy.adapters.tls import NamedSslObject, TlsStream
 
 log = logging.getLogger(__name__)
 
@@ -23,24 +21,36 @@ _Stamp = tuple[tuple[int, int, int], ...]
 @dataclass(frozen=True, slots=True)
 class _Loaded:
     stamp: _Stamp
-    context: ssl.SSLContext
-    end_point: bytes
+    shown: Shown
 
 
 class Certificate:
     """A certificate with its chain, and the key that belongs to it."""
 
-    def __init__(self, certificate: Path, key: Path) -> None:
+    def __init__(
+        self, certificate: Path, key: Path, of_namespaces: NamespaceCertificates | None = None
+    ) -> None:
         """Raises InvalidRequest where the files can't be used."""
         self._files = certificate, key
+        self._of_namespaces = of_namespaces
         try:
             self._loaded = self._load(self._stamp())
         except (OSError, ValueError) as error:
             raise InvalidRequest(f"TLS certificate {certificate}, key {key}: {error}") from None
 
     def new_stream(self) -> TlsStream:
-        loaded = self._present()
-        return TlsStream(loaded.context, end_point=loaded.end_point)
+        shown = self._present().shown
+        return TlsStream(shown.context, end_point=shown.end_point)
+
+    def _choose(
+        self, connection: ssl.SSLSocket | ssl.SSLObject, name: str | None, _: ssl.SSLContext
+    ) -> None:
+        """For ``SSLContext.sni_callback``."""
+        assert isinstance(connection, NamedSslObject)
+        connection.server_name = name
+        chosen = self._of_namespaces.shown_to(name) if self._of_namespaces else None
+        if chosen is not None:
+            connection.show(chosen.context, chosen.end_point)
 
     def _present(self) -> _Loaded:
         try:
@@ -54,31 +64,10 @@ class Certificate:
         return self._loaded
 
     def _load(self, stamp: _Stamp) -> _Loaded:
-        return _Loaded(stamp, _context_of(*self._files), _end_point_of(self._files[0].read_bytes()))
+        shown = load(*self._files)
+        shown.context.sni_callback = self._choose
+        return _Loaded(stamp, shown)
 
     def _stamp(self) -> _Stamp:
         found = [path.stat() for path in self._files]
         return tuple((each.st_ino, each.st_mtime_ns, each.st_size) for each in found)
-
-
-def _context_of(certificate: Path, key: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(certificate, key)
-    context.set_alpn_protocols([ALPN])
-    # Postgres clients don't resume TLS sessions; a ticket would be memory and bytes for nothing.
-    context.num_tickets = 0
-    context.options |= ssl.OP_NO_TICKET
-    context.sslobject_class = NamedSslObject
-    context.sni_callback = remember_server_name
-    return context
-
-
-def _end_point_of(pem: bytes) -> bytes:
-    found = x509.load_pem_x509_certificate(pem)
-    algorithm = found.signature_hash_algorithm
-    if algorithm is None or isinstance(algorithm, hashes.MD5 | hashes.SHA1):
-        algorithm = hashes.SHA256()
-    digest = hashes.Hash(algorithm)
-    digest.update(found.public_bytes(Encoding.DER))
-    return digest.finalize()

@@ -18,24 +18,21 @@ _READ_BYTES = 64 << 10
 
 
 class NamedSslObject(ssl.SSLObject):
-    """Remembers the server name that the client asked for."""
+    """Remembers the server name that the client asked for, and which certificate it was shown."""
 
     server_name: str | None = None
+    end_point: bytes = b""
 
-
-def remember_server_name(
-    connection: ssl.SSLSocket | ssl.SSLObject, name: str | None, _: ssl.SSLContext
-) -> None:
-    """For ``SSLContext.sni_callback``."""
-    if isinstance(connection, NamedSslObject):
-        connection.server_name = name
+    def show(self, context: ssl.SSLContext, end_point: bytes) -> None:
+        """Another certificate than that of the context it was made with."""
+        self.context, self.end_point = context, end_point
 
 
 class TlsStream(Connection):
     """TLS over the connection of a plain stream."""
 
     __slots__ = (
-        "_end_point",
+        "_context",
         "_handshake",
         "_has_ended",
         "_has_said_end",
@@ -48,11 +45,12 @@ class TlsStream(Connection):
         self, context: ssl.SSLContext, *, server_side: bool = True, end_point: bytes = b""
     ) -> None:
         super().__init__()
-        self._end_point = end_point
+        self._context = context
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         made = context.wrap_bio(self._incoming, self._outgoing, server_side=server_side)
         self._ssl = cast(NamedSslObject, made)
+        self._ssl.end_point = end_point
         self._handshake: asyncio.Future[None] | None = None
         self._has_ended = False
         self._has_said_end = False
@@ -65,7 +63,7 @@ class TlsStream(Connection):
 
     @property
     def end_point(self) -> bytes:
-        return self._end_point
+        return self._ssl.end_point
 
     @property
     def application_protocol(self) -> str | None:
@@ -141,6 +139,8 @@ class TlsStream(Connection):
         try:
             if self._handshake is not None and not self._handshake.done():
                 self._ssl.do_handshake()
+                # Whatever was shown has served its end: a session must not keep it for its life.
+                self._ssl.context = self._context
                 self._handshake.set_result(None)
             self._read()
         except ssl.SSLWantReadError:

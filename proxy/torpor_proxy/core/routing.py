@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from torpor_api.identity import canonical_endpoint_name
+from torpor_api.identity import canonical_endpoint_name, split_endpoint_name
 from torpor_proxy.core.refusals import (
     EndpointDisagrees,
     EndpointUnnamed,
@@ -72,6 +72,12 @@ def route(startup: Startup, server_name: str | None, domains: Iterable[str]) -> 
     if words:
         parameters += (("options", join_options(words)),)
     return Route(next(iter(named.values())), user, database or user, parameters)
+
+
+def namespace_named(server_name: str | None, domains: Iterable[str]) -> str | None:
+    """That of the endpoint in the TLS server name; None where it names none."""
+    endpoint = _from_server_name(server_name, domains)
+    return None if endpoint is None else split_endpoint_name(endpoint)[1]
 
 
 def _from_server_name(server_name: str | None, domains: Iterable[str]) -> str | None:
