@@ -32,6 +32,10 @@ FAILED_KEPT_S = 600.0
 ENDED_MAX = 1000
 """Ended pods of a pool that are kept; beyond it the oldest go. They cost memory of etcd only."""
 
+YOUNG_S = 30.0
+"""For which a compute is kept though there is one too many: how many are wanted changes from one
+second to the next, and what is ended while it starts is missed when it would be ready."""
+
 PAUSE_S_MIN = 5.0
 PAUSE_S_MAX = 300.0
 """Between two that fail: doubled with each, so that a bad image is no storm of pods."""
@@ -94,17 +98,18 @@ def plan_pool(facts: PoolFacts, now: float, namespace: str) -> PoolPlan:
     failed = _failed(facts, now)
     wait_s = _pause_s(failed, now)
     missing = max(0, wanted - len(current))
+    too_many = _too_many(current, wanted)
     return PoolPlan(
         start=0 if wait_s else min(missing, BURST_MAX),
         start_own=tuple(_owners_without(facts, alive, now)),
         actions=(
-            *_surplus(facts, unclaimed, current, wanted, namespace),
+            *_surplus(facts, unclaimed, current, wanted, now, namespace),
             *_used(facts, alive, namespace),
             *_lost(facts, namespace),
             *_ended(facts, failed, now, namespace),
         ),
         to_ask=_to_ask(facts, failed, now),
-        again_in_s=_again_in_s(facts, alive, failed, wait_s if missing else 0.0, now),
+        again_in_s=_again_in_s(facts, alive, failed, too_many, wait_s if missing else 0.0, now),
         wanted=wanted,
         warm=sum(pod.is_ready for pod in unclaimed),
         claimed=sum(pod.name in facts.named for pod in facts.pods),
@@ -165,6 +170,7 @@ def _failed(facts: PoolFacts, now: float, owner: Key | None = None) -> list[Seen
         pod
         for pod in facts.pods
         if pod.failure and pod.database == owner and pod.name not in facts.named
+        if not pod.is_deleting  # It was told to end.
         if pod.is_dedicated is (owner is not None)
         if now - (pod.ended_at or pod.created_at) < FAILED_KEPT_S
     ]
@@ -184,19 +190,29 @@ def _surplus(
     unclaimed: list[SeenPod],
     current: list[SeenPod],
     wanted: int,
+    now: float,
     namespace: str,
 ) -> Iterator[Action]:
     """Too many, or made from what the pool no longer is.
 
     Not by name alone: where one has changed since it was seen, it may just be claimed.
     """
-    # A claim takes the oldest that is ready: the youngest and those that are not ready go first.
-    by_worth = sorted(current, key=lambda pod: (not pod.is_ready, pod.created_at, pod.name))
     ready = sum(pod.is_ready for pod in current)
     outdated = [pod for pod in unclaimed if pod.template != facts.template]
     kept = max(0, wanted - ready)
-    for pod in [*by_worth[wanted:], *sorted(outdated, key=lambda pod: pod.created_at)[kept:]]:
+    too_many = [pod for pod in _too_many(current, wanted) if _grown_in_s(facts, pod, now) <= 0]
+    for pod in [*too_many, *sorted(outdated, key=lambda pod: pod.created_at)[kept:]]:
         yield Delete(POD, Key(namespace, pod.name), pod.version)
+
+
+def _too_many(current: list[SeenPod], wanted: int) -> list[SeenPod]:
+    """A claim takes the oldest that is ready: the youngest and those that are not go first."""
+    by_worth = sorted(current, key=lambda pod: (not pod.is_ready, pod.created_at, pod.name))
+    return by_worth[wanted:]
+
+
+def _grown_in_s(facts: PoolFacts, pod: SeenPod, now: float) -> float:
+    return 0.0 if _is_leaving(facts) else pod.created_at + YOUNG_S - now
 
 
 def _used(facts: PoolFacts, alive: list[SeenPod], namespace: str) -> Iterator[Action]:
@@ -282,10 +298,16 @@ def _release(pod: SeenPod, namespace: str) -> Patch:
 
 
 def _again_in_s(
-    facts: PoolFacts, alive: list[SeenPod], failed: list[SeenPod], wait_s: float, now: float
+    facts: PoolFacts,
+    alive: list[SeenPod],
+    failed: list[SeenPod],
+    too_many: list[SeenPod],
+    wait_s: float,
+    now: float,
 ) -> float | None:
     pauses = [_pause_s(_failed(facts, now, one), now) for one in _without_own(facts, alive)]
     moments = [pause_s for pause_s in (wait_s, *pauses) if pause_s]
+    moments += [_grown_in_s(facts, pod, now) for pod in too_many]
     moments += [FAILED_KEPT_S - (now - (pod.ended_at or pod.created_at)) for pod in failed]
     moments += [
         _kept_s(facts, pod, now)

@@ -17,6 +17,7 @@ from torpor_operator.core.pool import (
     FAILED_KEPT_S,
     PAUSE_S_MIN,
     USED_S_MAX,
+    YOUNG_S,
     PoolFacts,
     PoolPlan,
     may_be_let_go,
@@ -82,10 +83,26 @@ def test_a_claimed_compute_is_replaced_and_left_alone() -> None:
 
 
 def test_of_too_many_those_go_that_are_least_ready_and_youngest() -> None:
-    old, young = pod("old"), pod("young", created_at=NOW - 1)
+    old, young = pod("old"), pod("young", created_at=NOW - YOUNG_S)
     starting = pod("starting", is_ready=False, created_at=NOW - 50)
     assert deleted(plan(old, young, starting, wanted=1)) == ["young", "starting"]
     assert deleted(plan(old, young, starting, wanted=2)) == ["starting"]
+
+
+def test_one_that_was_just_made_is_not_ended_because_fewer_are_wanted_now() -> None:
+    old, young = pod("old"), pod("young", is_ready=False, created_at=NOW - 1)
+    found = plan(old, young, wanted=1)
+    assert (found.actions, found.again_in_s) == ((), YOUNG_S - 1)
+    assert deleted(plan(old, young, wanted=1, now=NOW - 1 + YOUNG_S)) == ["young"]
+    leaving = plan(old, young, document=pool(deletionTimestamp="now"))
+    assert set(deleted(leaving)) == {"old", "young"}
+
+
+def test_one_that_was_told_to_end_while_it_started_has_not_failed() -> None:
+    failed = pod("a", is_ready=False, has_ended=True, ended_at=NOW - 1, failure="exit code 137")
+    assert plan(failed, wanted=1).start == 0
+    found = plan(replace(failed, is_deleting=True), wanted=1)
+    assert (found.start, found.failure) == (1, "")
 
 
 def test_a_pod_is_deleted_only_as_it_was_seen() -> None:
