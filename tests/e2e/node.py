@@ -20,8 +20,8 @@ from e2e import kubectl
 from e2e.cluster import NAMESPACE
 from e2e.kubectl import Json, until
 
-AGENT = "torpor_compute"
-"""In the command line of a compute's first process."""
+AGENT = ("-m", "torpor_compute")
+"""How the command line of a compute's agent goes on after its program."""
 
 CHAINS = ("INPUT", "OUTPUT", "FORWARD")
 
@@ -89,13 +89,8 @@ def processes_of(pod: Json) -> list[int]:
 
 
 def agent_of(pod: Json) -> int:
-    """The first process of a compute's container: with it all others end."""
-    (found,) = [
-        pid
-        for pid in processes_of(pod)
-        if AGENT in _words(pid) and _text(pid, "status").split("NSpid:")[1].split()[1] == "1"
-    ]
-    return found
+    """With it all others of a compute's container end. What it has just started looks like it."""
+    return min(pid for pid in processes_of(pod) if _words(pid)[1:3] == [*AGENT])
 
 
 def postmaster_of(pod: Json) -> int:

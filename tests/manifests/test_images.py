@@ -32,6 +32,11 @@ def test_each_component_has_a_target() -> None:
     assert {f"AS {component}\n" in RECIPE for component in images.COMPONENTS} == {True}
 
 
+def test_each_hears_that_it_is_to_end_while_it_starts() -> None:
+    first = re.findall(r'^ENTRYPOINT \["([^"]+)", "--", ', RECIPE, re.M)
+    assert first == ["/usr/bin/tini"] * len(images.COMPONENTS)
+
+
 def test_every_package_of_the_project_is_copied() -> None:
     packed = {f"{name}" for name in re.findall(r"^COPY (\w+) \1$", RECIPE, re.M)}
     wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
