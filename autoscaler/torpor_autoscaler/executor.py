@@ -108,6 +108,7 @@ class Executor:
         """Let the database live."""
         self.tick()
         self._entries[entry.database.name] = entry
+        self._world.updates.forget(entry.database.name)
         with self._guarded(entry):
             entry.lifecycle = Lifecycle(entry.database)
             self._act(entry, entry.lifecycle.action)
@@ -115,6 +116,7 @@ class Executor:
     def end(self, entry: Entry, failure: Failure) -> None:
         """The resource is gone: nothing more happens, and whoever waits is told why."""
         self._entries.pop(entry.database.name, None)
+        self._world.updates.forget(entry.database.name)
         self._deadlines.set(entry.database.name, None)
         if entry.task is not None:
             entry.task.cancel()

@@ -8,7 +8,15 @@ from torpor_api.chain import Chain
 from torpor_api.failures import Busy, Failure
 from torpor_api.messages import ApplySpec, FetchVerifiers
 from torpor_api.phases import Phase
-from torpor_autoscaler.core import leaving, listening, login_facts, outcomes, resizing, status
+from torpor_autoscaler.core import (
+    leaving,
+    listening,
+    login_facts,
+    outcomes,
+    resizing,
+    status,
+    updating,
+)
 from torpor_autoscaler.core.actions import AskAgent, AskCluster, Plan, Wait, ask
 from torpor_autoscaler.core.database import Database, Run
 from torpor_autoscaler.core.idle import Decision
@@ -110,6 +118,7 @@ def _sleep_or_wait(database: Database, run: Run, now: float) -> Plan[None]:
     else:
         leaving.take_up(database, run, now)
         resizing.take_up(database, run, now)
+        updating.take_up(database, run, decision, now)
         yield from _switch_over_or_wait(database, run, decision)
 
 
@@ -176,6 +185,7 @@ def _next_look(database: Database, run: Run, decision: Decision) -> float | None
         database.next_facts_at,
         *leaving.look_again_at(database, run),
         *resizing.look_again_at(database, run),
+        *updating.look_again_at(database, run),
     ]
     if database.open_resume is not None:
         moments.append(database.open_resume.until)

@@ -87,7 +87,7 @@ def decide(sight: Sight, limits: Limits, now: float) -> Decision:
 def _of_time(sight: Sight, now: float) -> list[Reason]:
     found = []
     timeout_s = sight.spec.idle_timeout
-    if now < sight.used_at + timeout_s or not _was_seen_idle(sight, timeout_s):
+    if now < sight.used_at + timeout_s or not was_seen_idle(sight.views, sight.used_at + timeout_s):
         found.append(reasons.used(now - sight.used_at, timeout_s))
     if now < sight.held_back_until:
         left_s = sight.held_back_until - now
@@ -95,11 +95,12 @@ def _of_time(sight: Sight, now: float) -> list[Reason]:
     return found
 
 
-def _was_seen_idle(sight: Sight, timeout_s: float) -> bool:
-    """A sample younger than the time-out's end: what a session did since is otherwise unknown."""
+def was_seen_idle(views: tuple[View, ...], at: float) -> bool:
+    """By samples that are younger than the moment at which it has been idle for long enough: what a
+    session did since is otherwise unknown."""
     return all(
-        view.sampled_at is not None and view.sampled_at >= sight.used_at + timeout_s
-        for view in sight.views
+        view.sampled_at is not None and view.sampled_at >= at
+        for view in views
         if view.sample is not None and view.sample.sessions
     )
 

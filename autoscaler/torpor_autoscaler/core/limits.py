@@ -90,6 +90,19 @@ class Limits:
     """Switchovers for the sake of one size until the next sleep: each is a pause for everybody."""
     resize_patience_s: float = 5.0
     """For sessions to reach a safe point in such a switchover."""
+    update_idle_s: float = 1.0
+    """For which nobody has used a database, by the reports of its proxies, before it leaves a
+    compute that is outdated: who works without a pause is not made to wait for it."""
+    update_patience_s: float = 1.0
+    """For sessions to reach a safe point then."""
+    update_pause_s: float = 10.0
+    """Between two such moves in a pool: it takes about as long until a pod is warm."""
+    update_backoff_s_min: float = 10.0
+    update_backoff_s_max: float = 600.0
+    """Between two tries for one database: each costs a checkpoint, and a pause for everybody."""
+    update_rest_s: float = 3600.0
+    """For a pool's updates, when a database has not come up on a fresh compute: time for somebody
+    to read why."""
     stop_grace_s: float = 1.0
     """For clients that are not a proxy's to leave; then the agent says Busy."""
 

@@ -85,6 +85,8 @@ def end_run(database: Database) -> None:
     close_resume(database, Chain())
     if database.switching is not None and database.switching.left_at is None:
         answer_switchover(database, Busy(f"{database.name} was stopped before it could be moved"))
+    if database.switching is None:
+        database.world.updates.forget(database.name)
     database.run = database.inside = None
     database.doubt = None
     database.world.silences.ended(database.name)
@@ -142,6 +144,8 @@ def answer_suspends(database: Database, refusal: Failure | None) -> None:
 def answer_switchover(database: Database, answer: SwitchedOver | Failure) -> None:
     """It has come to its end, this one or another."""
     if database.switching is not None:
+        failure = answer if isinstance(answer, Failure) else None
+        database.world.updates.ended(database.name, failure, database.world.now)
         database.effects.append(AnswerSwitchover(answer, database.switching.asker))
         database.switching = None
 

@@ -229,13 +229,14 @@ class WarmPool:
         pool: str = "",
         with_own_volume: bool = False,
         not_on: str | None = None,
+        is_current: bool = False,
     ) -> AgentInfo | None:
         """As :meth:`take`, but it can be released; the same one however often this is asked.
 
-        ``not_on``: a node that it must not be on.
+        ``not_on``: a node that it must not be on. ``is_current``: none that is outdated itself.
         """
         owner = database if with_own_volume else ""
-        wanted = _Wanted(postgres_version, pool, owner, not_on)
+        wanted = _Wanted(postgres_version, pool, owner, not_on, is_current)
         kept = self._agents.get(self._reserved.get(database, ""))
         if kept is not None and wanted.fits(kept):
             return kept
@@ -293,6 +294,7 @@ class _Wanted:
     pool: str
     owner: str
     not_on: str | None
+    is_current: bool = False
 
     def fits(self, agent: AgentInfo) -> bool:
         reaches_volume = agent.database == self.owner and bool(
@@ -300,4 +302,5 @@ class _Wanted:
         )
         is_elsewhere = self.not_on is None or agent.node != self.not_on
         is_right = self.postgres_version in (None, agent.postgres_version)
-        return reaches_volume and is_elsewhere and is_right
+        is_recent = not (self.is_current and agent.is_outdated)
+        return reaches_volume and is_elsewhere and is_right and is_recent

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from torpor_api.failures import Busy, Failure, NoWarmCompute, Unavailable
-from torpor_autoscaler.core import leaving, reasons, resizing
+from torpor_autoscaler.core import leaving, reasons, resizing, updating
 from torpor_autoscaler.core.database import Database
 
 WAITERS_SHOWN_MAX = 5
@@ -81,6 +81,7 @@ def _awake(database: Database, now: float) -> tuple[str, ...]:
         found.insert(0, RESTARTING)
     if database.run is not None:
         found += [one.message for one in resizing.shortcomings(database, database.run)]
+        found += [updating.WORDS] if updating.is_outdated(database, database.run) else []
     if database.spec_failure is not None:
         found.append(f"the spec could not be applied: {database.spec_failure.message}")
     return tuple(found) + _unstored(database)

@@ -7,6 +7,7 @@ from torpor_api.resource import Endpoint
 from torpor_autoscaler.core.limits import Limits
 from torpor_autoscaler.core.proxies import Proxies
 from torpor_autoscaler.core.silence import Silences
+from torpor_autoscaler.core.updates import Updates
 from torpor_autoscaler.core.warm_pool import WarmPool
 
 ANY_DATABASE = "*"
@@ -31,6 +32,7 @@ class World:
         self.pool = WarmPool(warm, pool)
         self.proxies = Proxies(limits.proxy_forget_s)
         self.silences = Silences(limits)
+        self.updates = Updates(limits)
         self.endpoint = endpoint
         self.tells_of_rest = tells_of_rest
         """Whether a database that sleeps says in its record that it is ready, at each generation:

@@ -16,6 +16,7 @@ from torpor_kube.names import (
     DATABASE_LABEL,
     DATABASE_NAMESPACE_LABEL,
     DEDICATED_LABEL,
+    OUTDATED_ANNOTATION,
     POOL_LABEL,
     POSTGRES_VERSION_LABEL,
 )
@@ -48,6 +49,11 @@ def test_one_that_was_made_for_a_database_is_for_no_other() -> None:
     assert (
         compute_from(pod(labels={**labels, DEDICATED_LABEL: "true"})).info.database == "shop.team"
     )
+
+
+def test_one_that_is_outdated_says_so() -> None:
+    assert compute_from(pod(annotations={OUTDATED_ANNOTATION: "true"})).info.is_outdated
+    assert not compute_from(pod()).info.is_outdated
 
 
 def test_addresses() -> None:

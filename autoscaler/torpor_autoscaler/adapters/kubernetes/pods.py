@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from torpor_api.identity import endpoint_name
 from torpor_api.messages import AgentInfo, AgentSize
 from torpor_autoscaler.adapters.kubernetes.sizes import size_of
-from torpor_kube.documents import condition, labels_of, metadata, name_of
+from torpor_kube.documents import annotations_of, condition, labels_of, metadata, name_of
 from torpor_kube.fencing import why_not_gone
 from torpor_kube.names import (
     AGENT_PORT,
     DATABASE_LABEL,
     DATABASE_NAMESPACE_LABEL,
     DEDICATED_LABEL,
+    OUTDATED_ANNOTATION,
     POOL_LABEL,
     POSTGRES_VERSION_LABEL,
 )
@@ -39,6 +40,8 @@ class Compute:
     database: str = ""
     """Whose own volume it has; empty: its pool's."""
     pool: str = ""
+    is_outdated: bool = False
+    """Its pool's operator says so."""
 
     @property
     def is_gone(self) -> bool:
@@ -56,6 +59,7 @@ class Compute:
             database=self.database,
             pool=self.pool,
             node=self.node,
+            is_outdated=self.is_outdated,
         )
 
 
@@ -74,6 +78,7 @@ def compute_from(pod: Document) -> Compute:
         size=size_of(pod),
         database=_owner(labels_of(pod)),
         pool=labels_of(pod).get(POOL_LABEL, ""),
+        is_outdated=OUTDATED_ANNOTATION in annotations_of(pod),
     )
 
 
