@@ -31,6 +31,11 @@ def failure_of(status: int, body: bytes, asked: str) -> Failure:
     return kind(f"the API server says to {asked}: {_words(status, body)}", hint)
 
 
+def reason_of(failure: Failure) -> str:
+    """What the server itself has said: where room is short, that is what matters."""
+    return failure.message.partition(": ")[2] or failure.message
+
+
 def failure_in_watch(document: Document, asked: str) -> Failure:
     """Of an ERROR line, whose object is a Status."""
     code = document.get("code")

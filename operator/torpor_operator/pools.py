@@ -12,11 +12,19 @@ from torpor_api.failures import Failure, InvalidRequest, NotFound
 from torpor_kube.documents import metadata, name_of, version_of
 from torpor_kube.kinds import POD, VOLUME_CLAIM, WARM_POOL
 from torpor_kube.port import Document, Kube
+from torpor_operator.attempts import Attempts
 from torpor_operator.core.actions import Action, Apply, Create, Delete, Patch, Tell, Weight
 from torpor_operator.core.cache import Cache
+from torpor_operator.core.conditions import Finding
 from torpor_operator.core.naming import POOL_FINALIZER, Key, key_of, volume_claim
 from torpor_operator.core.pods import PodSettings, compute_pod, spec_of, template_hash
-from torpor_operator.core.pool import PoolFacts, PoolPlan, may_be_let_go, plan_pool
+from torpor_operator.core.pool import (
+    PoolFacts,
+    PoolPlan,
+    is_leaving,
+    may_be_let_go,
+    plan_pool,
+)
 from torpor_operator.core.pool_status import pool_claim, pool_status, unread_status
 from torpor_operator.core.seen_pods import SeenPod, see_pod
 from torpor_operator.executor import Executor, Stale
@@ -68,34 +76,46 @@ class Pools:
         """When the autoscaler may be asked about ended ones again."""
 
     async def look(self, key: Key) -> float | None:
-        """Seconds after which to look again though nothing has changed; None: no need."""
+        """Seconds after which to look again though nothing has changed; None: no need.
+
+        What is of no use any more ends last: whoever waits for a compute does not wait for that.
+        """
+        attempts = Attempts()
+        facts = await self._facts_of(key, attempts)
+        if facts is None:
+            return None
+        plan = plan_pool(facts, self._clock.wall_s(), self._settings.namespace)
+        if plan.start or plan.start_own:
+            if not await self._is_there(facts.document):
+                self._cache.pool_gone(key.name)
+                return 0.0
+            await attempts.make("ComputesRefused", self._start_all(facts.document, plan))
+        if facts.template:
+            await self._say(facts.document, plan, attempts.refusal)
+        if key.name in self._cache.pools and may_be_let_go(facts):
+            await self._release(self._cache.pools[key.name])
+        claimed = await self._claimed_meanwhile(plan.actions)
+        for action in plan.actions:
+            if not (isinstance(action, Delete) and action.key.name in claimed):
+                await attempts.make("ComputesStay", self._executor.carry_out(action))
+        attempts.end()
+        if not plan.to_ask:
+            return plan.again_in_s
+        return min(plan.again_in_s or inf, await self._ask_about(plan.to_ask))
+
+    async def _facts_of(self, key: Key, attempts: Attempts) -> PoolFacts | None:
+        """None: nobody knows what is to become of its pods."""
         document = self._cache.pools.get(key.name)
         if document is None:
-            return None
+            return self._facts_of_gone(key)
         try:
             spec_of(document)
         except InvalidRequest as invalid:
             await self._say_unread(document, invalid.message)
-            return None
-        if "deletionTimestamp" not in metadata(document):
-            await self._prepare(document)
-            document = self._cache.pools[key.name]
-        facts = self._facts(document)
-        plan = plan_pool(facts, self._clock.wall_s(), self._settings.namespace)
-        for action in plan.actions:
-            if not await self._is_claimed_meanwhile(action):
-                await self._executor.carry_out(action)
-        if (plan.start or plan.start_own) and not await self._is_there(document):
-            self._cache.pool_gone(key.name)
-            return None
-        for database in (*plan.start_own, *[None] * plan.start):
-            await self._start(document, database)
-        await self._say(document, plan)
-        if may_be_let_go(facts):
-            await self._release(document)
-        if not plan.to_ask:
-            return plan.again_in_s
-        return min(plan.again_in_s or inf, await self._ask_about(plan.to_ask))
+            return self._facts_of_gone(key) if is_leaving(document) else None
+        if not is_leaving(document):
+            await self._prepare(document, attempts)
+        return self._facts(self._cache.pools.get(key.name, document))
 
     async def _ask_about(self, ended: Sequence[str]) -> float:
         """Seconds after which to look again; at once, where some are let go."""
@@ -120,7 +140,7 @@ class Pools:
             return False
         return metadata(found).get("uid") == metadata(document).get("uid")
 
-    async def _prepare(self, document: Document) -> None:
+    async def _prepare(self, document: Document, attempts: Attempts) -> None:
         """Before its first pod: who deletes it must wait for them, and they need a volume."""
         finalizers = metadata(document).get("finalizers") or []
         if POOL_FINALIZER not in finalizers:
@@ -131,28 +151,50 @@ class Pools:
             await self._executor.carry_out(Patch(WARM_POOL, key_of(document), {"metadata": mine}))
         claim = pool_claim(document, self._settings.namespace)
         if name_of(claim) not in self._cache.claims:
-            try:
-                await self._executor.carry_out(Create(VOLUME_CLAIM, claim))
-            except Stale:
-                return  # It has outlived an earlier pool of this name, with its data.
+            await attempts.make("ClaimRefused", self._claim(claim))
 
-    async def _is_claimed_meanwhile(self, action: Action) -> bool:
-        """A claim changes the database and not the pod: before one that may serve is ended, the
-        databases themselves are asked, and no watch of them that may be silent."""
-        if not isinstance(action, Delete):
-            return False
-        pod = self._cache.pods.get(action.key.name)
-        if pod is None or pod.has_ended or not (pod.is_ready or pod.database):
-            return False
-        async for document in self._databases():
-            if (document.get("status") or {}).get("compute") == pod.name:
-                return True
-        return False
+    async def _claim(self, claim: Document) -> None:
+        try:
+            await self._executor.carry_out(Create(VOLUME_CLAIM, claim))
+        except Stale:
+            return  # It has outlived an earlier pool of this name, with its data.
+
+    async def _claimed_meanwhile(self, actions: Sequence[Action]) -> set[str]:
+        """A claim changes the database and not the pod: before those that may serve are ended, the
+        databases themselves are asked, once for all of them, and no watch that may be silent."""
+        deleted = [action.key.name for action in actions if isinstance(action, Delete)]
+        asked = {name for name in deleted if self._may_serve(name)}
+        found = set[str]()
+        if asked:
+            async for document in self._databases():
+                found.add((document.get("status") or {}).get("compute") or "")
+        return asked & found
+
+    def _may_serve(self, name: str) -> bool:
+        pod = self._cache.pods.get(name)
+        return pod is not None and not pod.has_ended and (pod.is_ready or pod.database is not None)
+
+    def _facts_of_gone(self, key: Key) -> PoolFacts:
+        """Of a pool that is gone, or whose end is all that can be read of it: no pod is for it."""
+        end = {"metadata": {"name": key.name, "deletionTimestamp": ""}}
+        pods, named = self._cache.pods_of(key.name), self._named(key.name)
+        return PoolFacts(
+            document=end,
+            template="",
+            pods=pods,
+            named=named,
+            unnamed_s=self._unnamed_s(pods, named),
+            ownerless=[one.name for one in pods if self._cache.is_ownerless(one)],
+            let_go=self._let_go,
+        )
+
+    def _named(self, pool: str) -> set[str]:
+        return self._cache.named_computes()
 
     def _facts(self, document: Document) -> PoolFacts:
         name, template = name_of(document), template_hash(document, self._settings)
         self._executor.look_at(self._cache.template_known(name, template))
-        pods, named = self._cache.pods_of(name), self._cache.named_computes()
+        pods, named = self._cache.pods_of(name), self._named(name)
         return PoolFacts(
             document=document,
             template=template,
@@ -177,15 +219,21 @@ class Pools:
             del self._unnamed_since[name]
         return {name: now - since for name, since in self._unnamed_since.items()}
 
+    async def _start_all(self, document: Document, plan: PoolPlan) -> None:
+        for database in (*plan.start_own, *[None] * plan.start):
+            await self._start(document, database)
+
     async def _start(self, document: Document, database: Key | None) -> None:
         suffix = base64.b32encode(self._random_bytes(SUFFIX_BYTES)).decode().lower()
         pod = compute_pod(document, self._settings, suffix, database)
         self._cache.pod_seen(see_pod(await self._kube.create(POD, pod)))
 
-    async def _say(self, document: Document, plan: PoolPlan) -> None:
-        status = pool_status(
-            document, plan, self._settings.namespace, api_time(self._clock.wall_s())
-        )
+    async def _say(self, document: Document, plan: PoolPlan, refusal: Finding | None) -> None:
+        now = api_time(self._clock.wall_s())
+        status = pool_status(document, plan, refusal, self._settings.namespace, now)
+        if refusal:
+            tell = Tell(document, Weight.WARNING, refusal.reason, refusal.message)
+            await self._executor.carry_out(tell)
         if plan.failure:
             note = f"a compute failed before it served anybody: {plan.failure}"
             tell = Tell(document, Weight.WARNING, "ComputeFailed", note)

@@ -47,7 +47,7 @@ class PoolFacts:
 
     document: Document
     template: str
-    """Of the pods that would be made now."""
+    """Of the pods that would be made now; empty: none can be."""
     pods: Collection[SeenPod]
     named: Collection[str]
     """Computes that the status of some database names."""
@@ -131,7 +131,7 @@ def _claim_awaited_s(pod: SeenPod, now: float) -> float:
 
 def wanted_size(document: Document) -> int:
     """What the autoscaler wants, within the pool's bounds; nothing once it is being deleted."""
-    if "deletionTimestamp" in metadata(document):
+    if is_leaving(document):
         return 0
     size = spec_of(document).size
     return max(size.min, min(size.max, int((document.get("status") or {}).get("wanted") or 0)))
@@ -140,16 +140,17 @@ def wanted_size(document: Document) -> int:
 def may_be_let_go(facts: PoolFacts) -> bool:
     """Whether a pool that is being deleted has no pod left that may still run, and none to make:
     data of the databases that are deleted with it can be erased by nobody else."""
-    return _is_leaving(facts) and not facts.pods and not facts.erasers
+    return is_leaving(facts.document) and not facts.pods and not facts.erasers
 
 
-def _is_leaving(facts: PoolFacts) -> bool:
-    return "deletionTimestamp" in metadata(facts.document)
+def is_leaving(pool: Document) -> bool:
+    """Whether it is being deleted."""
+    return "deletionTimestamp" in metadata(pool)
 
 
 def _owners_without(facts: PoolFacts, alive: list[SeenPod], now: float) -> Iterator[Key]:
     """One at a time each: its successor could not mount the volume before it has ended."""
-    without = [] if _is_leaving(facts) else _without_own(facts, alive)
+    without = [] if is_leaving(facts.document) else _without_own(facts, alive)
     for database in without[:BURST_MAX]:
         if not _pause_s(_failed(facts, now, database), now):
             yield database
@@ -212,7 +213,7 @@ def _too_many(current: list[SeenPod], wanted: int) -> list[SeenPod]:
 
 
 def _grown_in_s(facts: PoolFacts, pod: SeenPod, now: float) -> float:
-    return 0.0 if _is_leaving(facts) else pod.created_at + YOUNG_S - now
+    return 0.0 if is_leaving(facts.document) else pod.created_at + YOUNG_S - now
 
 
 def _used(facts: PoolFacts, alive: list[SeenPod], namespace: str) -> Iterator[Action]:
@@ -244,7 +245,7 @@ def _ended(facts: PoolFacts, failed: list[SeenPod], now: float, namespace: str) 
 def _removable(facts: PoolFacts, failed: list[SeenPod], now: float) -> Iterator[SeenPod]:
     """Those that are over, and that nobody wants to look at."""
     for pod in facts.pods:
-        is_shown = not _is_leaving(facts) and pod in failed and not pod.is_deleting
+        is_shown = not is_leaving(facts.document) and pod in failed and not pod.is_deleting
         if _is_over(facts, pod, now) and not is_shown:
             yield pod
 

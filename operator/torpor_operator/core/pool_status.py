@@ -45,8 +45,11 @@ def unread_status(pool: Document, message: str, now: str) -> Document | None:
     return _status(pool, Finding("Ready", False, "Invalid", message), {}, now)
 
 
-def pool_status(pool: Document, plan: PoolPlan, namespace: str, now: str) -> Document | None:
-    ready = _ready(plan, pool_claim(pool, namespace))
+def pool_status(
+    pool: Document, plan: PoolPlan, refusal: Finding | None, namespace: str, now: str
+) -> Document | None:
+    """``refusal``: of what the pool needs, by the API server."""
+    ready = refusal or _ready(plan, pool_claim(pool, namespace))
     return _status(pool, ready, {"warm": plan.warm, "claimed": plan.claimed}, now)
 
 

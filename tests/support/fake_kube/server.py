@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from aiohttp import web
@@ -40,6 +40,8 @@ class Faults:
         """False: an older server, which can't send a list at the head of a watch."""
         self.holds_watches = False
         """What happens is not told, until it ends."""
+        self.refuses: Callable[[str, str], bool] = lambda method, path: False
+        """Its admission, by method and path: what a quota or Pod Security would not have."""
         self.stale = 0
         """Lists and watches are that many versions behind."""
 
@@ -103,6 +105,8 @@ class FakeKube:
             self.faults.too_busy -= 1
             return web.json_response({}, status=429, headers={"Retry-After": "0"})
         try:
+            if self.faults.refuses(request.method, request.path):
+                raise ApiError(403, "Forbidden", f"{request.path} is forbidden: exceeded quota")
             response: web.StreamResponse = await handler(request)
         except ApiError as error:
             return web.json_response(error.status(), status=error.code)

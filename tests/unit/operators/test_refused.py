@@ -1,0 +1,142 @@
+"""What the API server will not have (a quota, Pod Security, a spec): it is said where people look,
+and nothing else waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.fake_kube.server import FakeKube
+from support.kube_people import RUNNING
+from support.operating import SYSTEM, World, add_pool, operating, serving
+from torpor_kube import kinds
+from torpor_kube.documents import name_of
+from torpor_operator.core import pool
+
+PODS = f"/api/v1/namespaces/{SYSTEM}/pods"
+CLAIMS = f"/api/v1/namespaces/{SYSTEM}/persistentvolumeclaims"
+
+
+@pytest.fixture
+async def fake(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeKube]:
+    monkeypatch.setattr(pool, "YOUNG_S", 0.0)
+    async with serving() as fake:
+        yield fake
+
+
+def status(world: World) -> dict[str, Any]:
+    found: dict[str, Any] = world.get(kinds.WARM_POOL, "default", SYSTEM) or {}
+    return found.get("status") or {}
+
+
+def ready(world: World) -> dict[str, Any]:
+    found = [one for one in status(world).get("conditions") or () if one["type"] == "Ready"]
+    return found[0] if found else {}
+
+
+def reasons(world: World, namespace: str = SYSTEM) -> set[str]:
+    return {one["reason"] for one in world.fake.objects.all(kinds.EVENT, namespace)}
+
+
+async def test_computes_that_are_refused_are_the_pools_condition(
+    fake: FakeKube, tmp_path: Path
+) -> None:
+    fake.faults.refuses = lambda method, path: (method, path) == ("POST", PODS)
+    add_pool(fake)
+    async with operating(fake, tmp_path) as world:
+        await world.until("it is told", lambda: ready(world).get("reason") == "ComputesRefused")
+        assert "exceeded quota" in ready(world)["message"]
+        assert "ComputesRefused" in reasons(world)
+        fake.faults.refuses = lambda method, path: False
+        await world.until("one is started", world.pods)
+        await world.until("it is over", lambda: ready(world).get("reason") == "Filling")
+
+
+async def test_a_pools_claim_that_is_refused_is_its_condition(
+    fake: FakeKube, tmp_path: Path
+) -> None:
+    fake.faults.refuses = lambda method, path: path.startswith(CLAIMS + "/")
+    add_pool(fake)
+    async with operating(fake, tmp_path) as world:
+        await world.until("it is told", lambda: ready(world).get("reason") == "ClaimRefused")
+        assert "exceeded quota" in ready(world)["message"]
+        await world.until("its computes are made all the same", world.pods)
+
+
+async def test_a_pod_that_can_not_be_let_go_holds_up_no_other(
+    fake: FakeKube, tmp_path: Path
+) -> None:
+    add_pool(fake, size={"min": 3, "max": 3})
+    async with operating(fake, tmp_path) as world:
+        await world.until("three wait", lambda: len(world.pods()) == 3)
+        pods = [name_of(pod) for pod in world.pods()]
+        kept = min(pods)
+        fake.faults.refuses = lambda method, path: method == "DELETE" and path == f"{PODS}/{kept}"
+        patch = {"spec": {"size": {"min": 0, "max": 0}}}
+        fake.objects.patch((kinds.WARM_POOL, SYSTEM, "default"), patch, "")
+
+        def deleted() -> set[str]:
+            found = world.pods()
+            return {name_of(pod) for pod in found if "deletionTimestamp" in pod["metadata"]}
+
+        gone = {*pods} - {kept}
+        await world.until(
+            "the others go",
+            lambda: gone <= deleted() | (gone - {name_of(pod) for pod in world.pods()}),
+        )
+        await world.until(
+            "the pool says what it has",
+            lambda: ready(world).get("observedGeneration") == 2,
+        )
+
+
+async def test_before_warm_computes_end_the_databases_are_listed_once(
+    fake: FakeKube, tmp_path: Path
+) -> None:
+    add_pool(fake, size={"min": 5, "max": 5})
+    async with operating(fake, tmp_path) as world:
+        await world.until("five wait", lambda: len(world.pods()) == 5)
+        for pod in world.pods():
+            key = (kinds.POD, SYSTEM, name_of(pod))
+            fake.objects.patch(key, {"status": RUNNING}, "status")
+        await world.until("they are warm", lambda: status(world).get("warm") == 5)
+        await world.settled()
+        fake.requests.clear()
+        patch = {"spec": {"size": {"min": 0, "max": 0}}}
+        fake.objects.patch((kinds.WARM_POOL, SYSTEM, "default"), patch, "")
+        listed = "GET /apis/torpor.dev/v1alpha1/serverlessdatabases"
+
+        def told() -> list[str]:
+            found = [one.partition(f"{PODS}/")[0] for one in fake.requests]
+            return [one for one in found if one in ("DELETE ", listed)]
+
+        await world.until("all are ended", lambda: told().count("DELETE ") >= 5)
+        assert told()[:6] == [listed, *["DELETE "] * 5]
+
+
+async def test_pods_of_a_pool_that_is_gone_are_let_go(fake: FakeKube, tmp_path: Path) -> None:
+    """Somebody took its finalizer away, or its kind."""
+    add_pool(fake)
+    async with operating(fake, tmp_path) as world:
+        await world.until("a compute waits", lambda: len(world.pods()) == 1)
+        await world.settled()
+        key = (kinds.WARM_POOL, SYSTEM, "default")
+        fake.objects.patch(key, {"metadata": {"finalizers": []}}, "")
+        world.delete(kinds.WARM_POOL, "default", SYSTEM)
+        await world.until("nothing is left of it", lambda: not world.pods())
+
+
+async def test_a_pool_that_can_not_be_read_can_be_deleted(fake: FakeKube, tmp_path: Path) -> None:
+    add_pool(fake)
+    async with operating(fake, tmp_path) as world:
+        await world.until("a compute waits", lambda: len(world.pods()) == 1)
+        patch = {"spec": {"size": {"min": "many"}}}
+        fake.objects.patch((kinds.WARM_POOL, SYSTEM, "default"), patch, "")
+        await world.until("it is told", lambda: ready(world).get("reason") == "Invalid")
+        world.delete(kinds.WARM_POOL, "default", SYSTEM)
+        there = partial(world.get, kinds.WARM_POOL, "default", SYSTEM)
+        await world.until("it is gone", lambda: not there() and not world.pods())
