@@ -5,17 +5,19 @@ from __future__ import annotations
 import base64
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
 from torpor_api.brief import in_one_line
-from torpor_api.failures import Conflict, Failure, InvalidRequest, NotFound
+from torpor_api.failures import Conflict, Failure, InvalidRequest, NotFound, Refused
 from torpor_api.resource import ServerlessDatabase
+from torpor_kube.answers import reason_of
 from torpor_kube.documents import metadata
 from torpor_kube.kinds import SECRET
 from torpor_kube.port import Document, Kube
-from torpor_operator.core.actions import Action, Delete, Tell, Weight
+from torpor_operator.core.actions import Action, Create, Delete, Repair, Tell, Weight
 from torpor_operator.core.cache import Cache, ChildId, verifiers_of
 from torpor_operator.core.database import DatabaseFacts, House, plan_database, served_elsewhere
 from torpor_operator.core.deletion import is_deleting, plan_deletion
@@ -28,10 +30,22 @@ from torpor_operator.times import api_time
 log = logging.getLogger(__name__)
 
 TAKEN_AGAIN_S = 60.0
-"""A name that is somebody else's, a Secret that is not there: nobody tells when that changes."""
+"""A name that is somebody else's, an object that is refused, a Secret that is not there: nobody
+tells when that changes."""
 
 ROUNDS_MAX = 8
 """Plans in one look; each but the last one learnt something."""
+
+
+@dataclass(slots=True)
+class Obstacles:
+    """What was in the way of one look."""
+
+    taken: dict[ChildId, str] = field(default_factory=dict)
+    refused: dict[ChildId, str] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.taken or self.refused)
 
 
 class Databases:
@@ -103,7 +117,7 @@ class Databases:
 
     async def _provide(self, key: Key) -> float | None:
         """Until nothing is left to do: what we write ourselves is no news that would come back."""
-        taken: dict[ChildId, str] = {}
+        obstacles = Obstacles()
         before: tuple[Action, ...] = ()
         for _ in range(ROUNDS_MAX):
             seen = self._cache.databases.get(key)
@@ -112,29 +126,46 @@ class Databases:
             document = seen.document()
             if is_deleting(document) or served_elsewhere(document, self._house()):
                 return None  # Since the last round; the watch says so, too.
-            facts = await self._facts(key, document, taken)
+            facts = await self._facts(key, document, obstacles)
             now = api_time(self._clock.wall_s())
             actions = plan_database(facts, self._house(), now, self._random_bytes)
             if not actions:
-                self._cache.checked(key)
-                waits = bool(taken) or _is_password_missing(facts)
+                if not obstacles:
+                    self._cache.checked(key)
+                waits = bool(obstacles) or _is_password_missing(facts)
                 return TAKEN_AGAIN_S if waits else None
             if actions == before:
                 log.warning("nothing_comes_of_it", extra={"database": key.endpoint})
                 return TAKEN_AGAIN_S  # Somebody keeps a part of it as it is.
             before = actions
             try:
-                for action in actions:
-                    await self._carry_out(key, action)
-            except NameTaken as conflict:
-                taken[conflict.child] = conflict.owner
+                await self._carry_out_all(key, actions, obstacles)
             except Stale as stale:
                 log.debug("planned_anew", extra={"reason": stale.message})
         raise Stale(f"{key.name} is not as it shall be after {ROUNDS_MAX} attempts")
 
-    async def _facts(
-        self, key: Key, document: Document, taken: Mapping[ChildId, str]
-    ) -> DatabaseFacts:
+    async def _carry_out_all(
+        self, key: Key, actions: Iterable[Action], obstacles: Obstacles
+    ) -> None:
+        """From the first obstacle on only what else is made in the database's own namespace: so all
+        of them are known at once, and the rest follows from that."""
+        is_hindered = False
+        for action in actions:
+            object_of = _object_of(action)
+            if is_hindered and (object_of is None or object_of.key.namespace != key.namespace):
+                continue
+            try:
+                await self._carry_out(key, action)
+            except NameTaken as conflict:
+                obstacles.taken[conflict.child] = conflict.owner
+                is_hindered = True
+            except (Refused, InvalidRequest) as refusal:
+                if object_of is None:
+                    raise
+                obstacles.refused[object_of] = reason_of(refusal)
+                is_hindered = True
+
+    async def _facts(self, key: Key, document: Document, obstacles: Obstacles) -> DatabaseFacts:
         resource = read_resource(document)
         given = await self._given(resource)  # First: what was seen is not to grow old meanwhile.
         retained = self._cache.retained.get(key)
@@ -151,7 +182,8 @@ class Databases:
             are_checked=self._cache.are_checked(key),
             given=given,
             retained=retained,
-            taken=dict(taken),
+            taken=dict(obstacles.taken),
+            refused=dict(obstacles.refused),
             claims=frozenset(self._cache.claims),
             is_outdated=self._cache.is_outdated(resource.status.compute),
         )
@@ -170,6 +202,13 @@ class Databases:
                 fields = {"database": resource.name, "role": role.name, "reason": str(error)}
                 log.info("password_not_found", extra=fields)
         return found
+
+
+def _object_of(action: Action) -> ChildId | None:
+    """What is to be made by it."""
+    if isinstance(action, Create | Repair):
+        return ChildId(action.kind, key_of(action.document))
+    return None
 
 
 def _is_password_missing(facts: DatabaseFacts) -> bool:

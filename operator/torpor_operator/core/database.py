@@ -13,7 +13,14 @@ from typing import Any
 from torpor_api.resource import ServerlessDatabase
 from torpor_kube import names
 from torpor_kube.documents import metadata, name_of, version_of
-from torpor_kube.kinds import CONFIG_MAP, SECRET, SERVERLESS_DATABASE, SERVICE, VOLUME_CLAIM
+from torpor_kube.kinds import (
+    CONFIG_MAP,
+    SECRET,
+    SERVERLESS_DATABASE,
+    SERVICE,
+    VOLUME_CLAIM,
+    Kind,
+)
 from torpor_kube.port import Document
 from torpor_operator.core.actions import (
     Action,
@@ -75,6 +82,8 @@ class DatabaseFacts:
     """Its compute is of another template than its pool's now; None: nobody can say yet."""
     taken: Mapping[ChildId, str] = field(default_factory=dict)
     """Names that belong to somebody else, and to whom."""
+    refused: Mapping[ChildId, str] = field(default_factory=dict)
+    """What the API server has just refused to make, and why."""
 
     @property
     def adopts(self) -> bool:
@@ -94,7 +103,8 @@ def plan_database(
         facts.given,
         {child.key.name: seen for child, seen in facts.children.items() if child.kind == SECRET},
         facts.children.get(_verifiers_id(facts, house)),
-        {child.key.name for child in facts.taken if child.kind == SECRET},
+        # A new password that is kept nowhere would be another one at every look.
+        {child.key.name for child in (*facts.taken, *facts.refused) if child.kind == SECRET},
         random_bytes,
         are_checked=facts.are_checked,
     )
@@ -133,7 +143,9 @@ def _before_anything(facts: DatabaseFacts, house: House) -> Iterator[Action]:
 def _own_volume(facts: DatabaseFacts) -> Iterator[Action]:
     """Its claim, before anybody is told where the data is to be."""
     claim = facts.storage.claim
-    if claim is not None and name_of(claim) not in facts.claims:
+    if claim is None or name_of(claim) in facts.claims:
+        return
+    if ChildId(VOLUME_CLAIM, key_of(claim)) not in facts.refused:
         yield Create(VOLUME_CLAIM, claim)
 
 
@@ -171,6 +183,8 @@ def _wanted(
 
 def _children(facts: DatabaseFacts, wanted: Mapping[ChildId, Document]) -> Iterator[Action]:
     for child, document in wanted.items():
+        if child in facts.refused:
+            continue
         seen = facts.children.get(child)
         if seen is None and child not in facts.taken:
             yield Create(child.kind, document)
@@ -193,7 +207,7 @@ def _status(
     now: str,
 ) -> Iterator[Action]:
     findings = (
-        facts.storage.finding,
+        _refusal(facts, VOLUME_CLAIM, "StorageReady") or facts.storage.finding,
         _credentials_finding(facts, credentials),
         _endpoint_finding(facts),
         *_outdated(facts),
@@ -206,7 +220,7 @@ def _status(
         "binding": {"name": credentials_secret(key_of(facts.document).name, first_role)},
         "conditions": conditions,
     }
-    if facts.storage.storage is not None:
+    if facts.storage.storage is not None and not _is_claim_refused(facts):
         status["storage"] = {
             **facts.storage.storage,
             "namespace": house.system_namespace,
@@ -251,7 +265,23 @@ def served_elsewhere(document: Document, house: House) -> Tell | None:
     return Tell(document, Weight.WARNING, "ServedElsewhere", note)
 
 
+def _refusal(facts: DatabaseFacts, kind: Kind, type: str) -> Finding | None:
+    for child, why in facts.refused.items():
+        if child.kind == kind:
+            return Finding(type, False, "Refused", f"{kind.kind} {child.key.name}: {why}")
+    return None
+
+
+def _is_claim_refused(facts: DatabaseFacts) -> bool:
+    """Then nobody is told of a place on it, who has not been told yet."""
+    is_refused = any(child.kind == VOLUME_CLAIM for child in facts.refused)
+    return is_refused and facts.resource.status.storage is None
+
+
 def _credentials_finding(facts: DatabaseFacts, credentials: Credentials) -> Finding:
+    refusal = _refusal(facts, SECRET, "CredentialsReady")
+    if refusal:
+        return refusal
     if credentials.missing:
         message = "; ".join(credentials.missing)
         return Finding("CredentialsReady", False, "PasswordSecretMissing", message)
@@ -263,6 +293,9 @@ def _credentials_finding(facts: DatabaseFacts, credentials: Credentials) -> Find
 
 
 def _endpoint_finding(facts: DatabaseFacts) -> Finding:
+    refusal = _refusal(facts, SERVICE, "EndpointReady")
+    if refusal:
+        return refusal
     for child, owner in facts.taken.items():
         if child.kind == SERVICE:
             message = f"Service {child.key.name} belongs to {owner}: rename it"

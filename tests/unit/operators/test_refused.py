@@ -140,3 +140,58 @@ async def test_a_pool_that_can_not_be_read_can_be_deleted(fake: FakeKube, tmp_pa
         world.delete(kinds.WARM_POOL, "default", SYSTEM)
         there = partial(world.get, kinds.WARM_POOL, "default", SYSTEM)
         await world.until("it is gone", lambda: not there() and not world.pods())
+
+
+def condition(world: World, type: str) -> dict[str, Any]:
+    found: dict[str, Any] = world.database("shop").get("status") or {}
+    return next((one for one in found.get("conditions") or () if one["type"] == type), {})
+
+
+@pytest.mark.parametrize(
+    ("refused", "type", "spec"),
+    [
+        ("/namespaces/default/secrets/", "CredentialsReady", {}),
+        ("/namespaces/default/services/", "EndpointReady", {}),
+        (
+            "/persistentvolumeclaims/torpor-data-",
+            "StorageReady",
+            {"storage": {"mode": "dedicated"}},
+        ),
+    ],
+    ids=["secret", "service", "claim"],
+)
+async def test_what_a_database_is_refused_is_its_condition_and_the_rest_is_made(
+    fake: FakeKube, tmp_path: Path, refused: str, type: str, spec: dict[str, Any]
+) -> None:
+    add_pool(fake)
+    fake.faults.refuses = lambda method, path: method == "PATCH" and refused in path
+    async with operating(fake, tmp_path) as world:
+        world.make("shop", **spec)
+        await world.until("it is told", lambda: condition(world, type).get("reason") == "Refused")
+        await world.settled()
+        assert "exceeded quota" in condition(world, type)["message"]
+        assert "Refused" in reasons(world, "default")
+        types = ("CredentialsReady", "EndpointReady", "StorageReady")
+        told = {one: condition(world, one)["status"] for one in types}
+        assert told == {one: "False" if one == type else "True" for one in types}
+        assert ("storage" in world.database("shop")["status"]) is (type != "StorageReady")
+        before = world.get(kinds.SECRET, "verifiers-default.shop", SYSTEM)
+        world.say("shop", sessions=1)
+        await world.until("it is looked at again", lambda: len(world.operator.leading.queue) == 0)
+        assert world.get(kinds.SECRET, "verifiers-default.shop", SYSTEM) == before
+
+
+async def test_all_names_that_are_taken_are_found_in_one_look(
+    fake: FakeKube, tmp_path: Path
+) -> None:
+    add_pool(fake)
+    roles = [{"name": f"role-{number}"} for number in range(20)]
+    for role in roles:
+        metadata = {"name": f"shop-{role['name']}", "namespace": "default"}
+        fake.objects.create(kinds.SECRET, {"metadata": metadata, "data": {}})
+    async with operating(fake, tmp_path) as world:
+        databases = [{"name": "app", "owner": "role-0"}]
+        world.make("shop", roles=roles, databases=databases)
+        await world.until(
+            "it is told", lambda: condition(world, "CredentialsReady").get("reason") == "NameTaken"
+        )
