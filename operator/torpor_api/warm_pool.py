@@ -141,6 +141,15 @@ class PullSecret(ApiModel):
     """In Torpor's own namespace."""
 
 
+class UpdateStrategy(StrEnum):
+    """When a database that is awake gets a compute of another image or pool spec."""
+
+    WHEN_IDLE = "WhenIdle"
+    """As soon as nobody is at work, one database after the other."""
+    ON_SLEEP = "OnSleep"
+    """At its next sleep, or when a person moves it."""
+
+
 class WarmPoolSpec(ApiModel):
     """What the pool's computes are like."""
 
@@ -150,6 +159,9 @@ class WarmPoolSpec(ApiModel):
     """Of the computes; left out: the one that was installed with the operator."""
     size: PoolSize = PoolSize()
     resources: PoolResources = PoolResources()
+    update_strategy: UpdateStrategy = UpdateStrategy.WHEN_IDLE
+    """When databases that are awake leave computes of an older image or pool spec: ``WhenIdle``, as
+    soon as nobody is at work, one after the other; or ``OnSleep``, at their next sleep."""
     storage: PoolStorage = PoolStorage()
     node_selector: Annotated[dict[LabelText, LabelText], Field(max_length=32)] = {}
     """Labels that a node must have."""

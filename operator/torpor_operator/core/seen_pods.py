@@ -52,6 +52,8 @@ class SeenPod:
     trouble: str = ""
     """Why it does not start: no node for it, no image, no volume."""
     finalizers: tuple[str, ...] = ()
+    says_outdated: bool = False
+    """For the autoscaler, which moves its database."""
 
     @property
     def is_fenced(self) -> bool:
@@ -82,6 +84,7 @@ def see_pod(document: Document) -> SeenPod:
         failure=_failure(document) if has_ended or is_lost else "",
         trouble="" if has_ended or is_lost else _trouble(status),
         finalizers=tuple(metadata(document).get("finalizers") or ()),
+        says_outdated=names.OUTDATED_ANNOTATION in annotations_of(document),
     )
 
 
