@@ -100,6 +100,11 @@ class Operator:
     def _report(self, targets: Iterable[Target]) -> None:
         self.leading.report(targets)
 
+    def outdated(self) -> int:
+        """How many databases are awake on a compute that is not as its pool would make one now."""
+        computes = self.cache.named_computes()
+        return sum(self.cache.is_outdated(compute) is True for compute in computes)
+
     async def _look_at_certificates(self, _: Key) -> float:
         """What is trusted stands in each database's Secret."""
         before = self._certificates.ca_certificate
@@ -198,11 +203,7 @@ async def run(settings: Settings, connect: Callable[[], ApiServer], login: Login
     try:
         if not await _first(election.won, told):
             async with leading(settings, kube, login, broken.set) as operator:
-                metrics.gauge(
-                    "torpor_operator_waiting",
-                    "Databases, pools and certificates that are to be looked at",
-                    lambda: {"": len(operator.leading.queue)},
-                )
+                tell_metrics(metrics, operator)
                 await _first(told, election.lost, broken)
         return 0 if told.is_set() else 1
     finally:
@@ -212,6 +213,21 @@ async def run(settings: Settings, connect: Callable[[], ApiServer], login: Login
         await health.close()
         await kube.close()
         await kube_of_lease.close()
+
+
+def tell_metrics(metrics: Metrics, operator: Operator) -> None:
+    """From now on those of the one that leads are among them."""
+    metrics.gauge(
+        "torpor_operator_waiting",
+        "Databases, pools and certificates that are to be looked at",
+        lambda: {"": len(operator.leading.queue)},
+    )
+    metrics.gauge(
+        "torpor_computes",
+        "Computes that serve a database and are of an older image or pool spec",
+        lambda: {"outdated": operator.outdated()},
+        label="state",
+    )
 
 
 def _told(loop: asyncio.AbstractEventLoop, ended: Callable[[], None]) -> None:

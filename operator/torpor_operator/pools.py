@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from math import inf
 
 from torpor_api.failures import Failure, InvalidRequest, NotFound
@@ -17,6 +17,7 @@ from torpor_operator.core.actions import Action, Apply, Create, Delete, Patch, T
 from torpor_operator.core.cache import Cache
 from torpor_operator.core.conditions import Finding
 from torpor_operator.core.naming import POOL_FINALIZER, Key, key_of, volume_claim
+from torpor_operator.core.outdated import say_outdated
 from torpor_operator.core.pods import PodSettings, compute_pod, spec_of, template_hash
 from torpor_operator.core.pool import (
     PoolFacts,
@@ -95,13 +96,17 @@ class Pools:
         if key.name in self._cache.pools and may_be_let_go(facts):
             await self._release(self._cache.pools[key.name])
         claimed = await self._claimed_meanwhile(plan.actions)
-        for action in plan.actions:
+        for action in (*plan.actions, *self._outdated(facts)):
             if not (isinstance(action, Delete) and action.key.name in claimed):
                 await attempts.make("ComputesStay", self._executor.carry_out(action))
         attempts.end()
         if not plan.to_ask:
             return plan.again_in_s
         return min(plan.again_in_s or inf, await self._ask_about(plan.to_ask))
+
+    def _outdated(self, facts: PoolFacts) -> Iterator[Action]:
+        namespace = self._settings.namespace
+        return say_outdated(facts.document, facts.template, facts.pods, namespace)
 
     async def _facts_of(self, key: Key, attempts: Attempts) -> PoolFacts | None:
         """None: nobody knows what is to become of its pods."""

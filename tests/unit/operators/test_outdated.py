@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from support.operating import SYSTEM, World
+from torpor_channel.metrics import Metrics
 from torpor_kube import kinds
+from torpor_kube.names import OUTDATED_ANNOTATION
+from torpor_operator.main import tell_metrics
 
 
 def up_to_date(world: World) -> list[dict[str, Any]]:
@@ -48,6 +51,64 @@ async def test_it_says_so_until_it_sleeps(world: World) -> None:
     assert compute in said["message"] and "torpor switchover" in said["message"]
     world.say("shop", phase="Suspended", compute=None)
     await world.until("nothing is outdated", lambda: not up_to_date(world))
+
+
+def annotated(world: World) -> set[str]:
+    """Computes that the autoscaler takes for outdated."""
+    found = [one["metadata"] for one in world.pods()]
+    return {one["name"] for one in found if OUTDATED_ANNOTATION in one.get("annotations", {})}
+
+
+def want(world: World, strategy: str) -> None:
+    key = (kinds.WARM_POOL, SYSTEM, "default")
+    world.fake.objects.patch(key, {"spec": {"updateStrategy": strategy}}, "")
+
+
+async def test_the_autoscaler_is_told_of_it_on_its_pod(world: World) -> None:
+    compute = await awake(world)
+    assert not annotated(world)
+    change_pool(world)
+    await world.until("it is told", lambda: compute in annotated(world))
+    await world.until("a newer one is made", lambda: newer(world))
+    assert not annotated(world) & set(newer(world))
+
+
+async def test_not_where_the_pool_leaves_it_to_the_next_sleep(world: World) -> None:
+    compute = await awake(world)
+    want(world, "OnSleep")
+    change_pool(world)
+    await world.until("it is outdated", lambda: up_to_date(world))
+    await world.settled()
+    assert not annotated(world)
+    want(world, "WhenIdle")
+    await world.until("it is told", lambda: compute in annotated(world))
+    want(world, "OnSleep")
+    await world.until("it is taken back", lambda: not annotated(world))
+    assert up_to_date(world)
+
+
+async def test_another_strategy_alone_makes_nothing_outdated(world: World) -> None:
+    await awake(world)
+    want(world, "OnSleep")
+    await world.settled()
+    assert not up_to_date(world) and not annotated(world)
+
+
+async def test_how_many_are_outdated_is_a_metric(world: World) -> None:
+    metrics = Metrics()
+    tell_metrics(metrics, world.operator)
+
+    def outdated() -> float:
+        lines = [line.split() for line in metrics.text().decode().splitlines()]
+        name = 'torpor_computes{state="outdated"}'
+        return next(float(line[1]) for line in lines if line[0] == name)
+
+    await awake(world)
+    assert outdated() == 0
+    change_pool(world)
+    await world.until("it is outdated", lambda: outdated() == 1)
+    world.say("shop", phase="Suspended", compute=None)
+    await world.until("nothing is outdated", lambda: outdated() == 0)
 
 
 async def test_one_that_has_moved_to_another_compute_is_not(world: World) -> None:
