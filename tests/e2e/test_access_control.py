@@ -29,6 +29,7 @@ MAY = {
         ("patch", "torpor.dev", "serverlessdatabases/status", ELSEWHERE),
         ("get", "", "secrets", NAMESPACE),
         ("patch", "", "pods/resize", NAMESPACE),
+        ("create", "events.k8s.io", "events", ELSEWHERE),
     ),
     "proxy": (),
     "compute": (),

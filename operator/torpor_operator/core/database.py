@@ -314,7 +314,7 @@ def _outdated(facts: DatabaseFacts) -> Iterator[Finding]:
     if is_outdated:
         message = (
             f"compute {facts.resource.status.compute} is of an older image or pool spec: its next "
-            "sleep ends that, or torpor switchover"
+            "sleep ends that, its pool's updateStrategy, or torpor switchover"
         )
         yield Finding(_UP_TO_DATE, False, "OlderTemplate", message)
 
