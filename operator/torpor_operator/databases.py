@@ -23,6 +23,7 @@ from torpor_operator.core.database import DatabaseFacts, House, plan_database, s
 from torpor_operator.core.deletion import is_deleting, plan_deletion
 from torpor_operator.core.naming import Key, key_of
 from torpor_operator.core.storage import Volumes, plan_storage
+from torpor_operator.erasing import NoEraser
 from torpor_operator.executor import Executor, NameTaken, Stale
 from torpor_operator.ports import Clock
 from torpor_operator.times import api_time
@@ -112,7 +113,8 @@ class Databases:
         except Failure as failure:
             note = f"can't be deleted yet: {in_one_line(failure.message)}"
             note += f" ({in_one_line(failure.hint)})" if failure.hint else ""
-            await self._executor.carry_out(Tell(document, Weight.WARNING, "DeletionWaits", note))
+            weight = Weight.NORMAL if isinstance(failure, NoEraser) else Weight.WARNING
+            await self._executor.carry_out(Tell(document, weight, "DeletionWaits", note))
             raise
 
     async def _provide(self, key: Key) -> float | None:

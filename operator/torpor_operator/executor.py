@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 
-from torpor_api.failures import Conflict, NotFound, Unavailable
+from torpor_api.failures import Conflict, NotFound
 from torpor_kube import names
 from torpor_kube.documents import labels_of, metadata, name_of, version_of
 from torpor_kube.kinds import (
@@ -45,8 +45,9 @@ from torpor_operator.core.naming import (
 )
 from torpor_operator.core.retained import is_retained, see_retained
 from torpor_operator.core.seen import see_database
-from torpor_operator.core.seen_pods import SeenPod, see_pod
+from torpor_operator.core.seen_pods import see_pod
 from torpor_operator.core.targets import Target
+from torpor_operator.erasing import Eraser
 from torpor_operator.notes import Notes
 from torpor_operator.ports import Agents, Autoscaler
 
@@ -82,7 +83,7 @@ class Executor:
         self._kube = kube
         self._cache = cache
         self._autoscaler = autoscaler
-        self._agents = agents
+        self._eraser = Eraser(kube, cache, agents, report, self.carry_out)
         self._notes = notes
         self._report = report
 
@@ -102,7 +103,7 @@ class Executor:
             case Suspend(database):
                 await self._autoscaler.suspend(database)
             case Erase():
-                await self._erase(action)
+                await self._eraser.erase(action)
             case Tell():
                 await self._notes.tell(action)
 
@@ -178,30 +179,6 @@ class Executor:
         except NotFound:
             return
 
-    async def _erase(self, order: Erase) -> None:
-        """By any agent that serves nobody; while there is none, the pool makes one for it."""
-        if order.pool not in self._cache.pools:
-            raise Unavailable(
-                f"there is no WarmPool {order.pool!r}, whose computes could erase its data",
-                hint="make it again, or write deletionPolicy: Retain",
-            )
-        named = self._cache.named_computes()
-        for pod in self._cache.pods_of(order.pool):
-            if _is_free(pod) and pod.name not in named:
-                try:
-                    await self._agents.erase(pod, order)
-                except (Conflict, Unavailable) as failure:
-                    fields = {"compute": pod.name, "reason": failure.message}
-                    log.info("agent_could_not_erase", extra=fields)
-                    continue
-                self._cache.erased(order.database)
-                return
-        self._report(self._cache.eraser_wanted(order.database, order.pool))
-        raise Unavailable(
-            f"no compute of the pool {order.pool!r} is free to erase {order.directory}",
-            hint="one is being started for it",
-        )
-
     def learn(self, kind: Kind, document: Document) -> None:
         """What we have just written or read is news like any other; the watch says it again."""
         if kind == SERVERLESS_DATABASE:
@@ -221,7 +198,3 @@ class Executor:
 
 def _in_version(document: Document, version: str) -> Document:
     return {**document, "metadata": {**document["metadata"], "resourceVersion": version}}
-
-
-def _is_free(pod: SeenPod) -> bool:
-    return pod.is_ready and not pod.is_deleting and not pod.has_ended and pod.database is None

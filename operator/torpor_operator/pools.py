@@ -194,7 +194,7 @@ class Pools:
         )
 
     def _named(self, pool: str) -> set[str]:
-        return self._cache.named_computes()
+        return self._cache.named_computes() | self._cache.erasing(pool)
 
     def _facts(self, document: Document) -> PoolFacts:
         name, template = name_of(document), template_hash(document, self._settings)

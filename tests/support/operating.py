@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class Others:
 
     suspended: list[Key] = field(default_factory=list)
     erased: list[tuple[str, Erase]] = field(default_factory=list)
+    on_erase: Callable[[SeenPod, Erase], Awaitable[None]] | None = None
     refusal: Failure | None = None
     holds_suspends: asyncio.Event | None = None
     """Until it is set nobody hears what came of his wish."""
@@ -67,6 +68,8 @@ class Others:
 
     async def erase(self, pod: SeenPod, order: Erase) -> None:
         self.erased.append((pod.name, order))
+        if self.on_erase is not None:
+            await self.on_erase(pod, order)
 
 
 @dataclass

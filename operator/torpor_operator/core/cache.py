@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from torpor_kube import names
-from torpor_kube.documents import labels_of, name_of
+from torpor_kube.documents import labels_of, metadata, name_of
 from torpor_kube.kinds import CONFIG_MAP, SECRET, VOLUME_CLAIM, Kind
 from torpor_kube.port import Document
 from torpor_operator.core import targets
@@ -74,8 +74,9 @@ class Cache:
         self.templates: dict[str, str] = {}
         """By pool: that of the computes which would be made now."""
         self.user_ids = UserIds()
-        self.erasers: dict[str, set[Key]] = {}
-        """By pool: databases whose data is to be erased, for which an agent is needed."""
+        self.erasers: dict[str, dict[Key, float]] = {}
+        """By pool: databases whose data is to be erased, for which an agent is needed; since when,
+        in seconds of a clock that never goes back."""
         self._children: dict[Key, dict[ChildId, Child]] = {}
         self._unchecked: set[Key] = set()
         """Databases of whose objects one has changed since all were found as they should be: few,
@@ -252,7 +253,17 @@ class Cache:
     def pod_seen(self, pod: SeenPod) -> set[Target]:
         before = self.pods.get(pod.name)
         self.pods[pod.name] = pod
-        return {self.pool(pod.pool)} if before != pod else set()
+        if before == pod:
+            return set()
+        # Of what they wait for, one may be there now.
+        return {self.pool(pod.pool)} | self._to_erase(pod)
+
+    def _to_erase(self, pod: SeenPod) -> set[Target]:
+        """Databases whose data is to be erased, which this pod may concern."""
+        concerned = set(self.erasers.get(pod.pool, ())) if pod.is_ready else set()
+        if pod.has_ended and pod.database is not None and self.is_ending(pod.database):
+            concerned.add(pod.database)
+        return {targets.database(key) for key in concerned}
 
     def pod_gone(self, pod: SeenPod) -> set[Target]:
         self.pods.pop(pod.name, None)
@@ -267,15 +278,26 @@ class Cache:
             concerned |= self.pod_seen(pod)
         return concerned
 
-    def eraser_wanted(self, database: Key, pool: str) -> set[Target]:
+    def eraser_wanted(self, database: Key, pool: str, now: float) -> set[Target]:
         """Its data is to be erased and no agent is free: the pool starts one for it."""
-        self.erasers.setdefault(pool, set()).add(database)
+        self.erasers.setdefault(pool, {}).setdefault(database, now)
         return {self.pool(pool)}
 
     def erased(self, database: Key) -> None:
         """Nobody is needed for it any more."""
         for waiting in self.erasers.values():
-            waiting.discard(database)
+            waiting.pop(database, None)
+
+    def is_ending(self, database: Key) -> bool:
+        """It is being deleted, and not gone yet."""
+        seen = self.databases.get(database)
+        return seen is not None and "deletionTimestamp" in metadata(seen.document())
+
+    def erasing(self, pool: str) -> set[str]:
+        """Computes that were asked to erase what is not erased yet: whoever goes on after them has
+        to find what became of them."""
+        found = [pod for pod in self.pods_of(pool) if pod.database and not pod.is_dedicated]
+        return {pod.name for pod in found if pod.database and self.is_ending(pod.database)}
 
     def pods_of(self, pool: str) -> list[SeenPod]:
         return [pod for pod in self.pods.values() if pod.pool == pool]

@@ -50,7 +50,7 @@ class PoolFacts:
     """Of the pods that would be made now; empty: none can be."""
     pods: Collection[SeenPod]
     named: Collection[str]
-    """Computes that the status of some database names."""
+    """Computes that the status of some database names, or that erase the data of one."""
     unnamed_s: Mapping[str, float] = field(default_factory=dict)
     """For how long a claimed pod has been seen without a database that names it."""
     ownerless: Collection[str] = ()

@@ -29,6 +29,16 @@ async def awake(world: World, **spec: Any) -> None:
     world.others.on_suspend = lambda key: world.say("shop", phase="Suspended", compute=None)
 
 
+async def run_pods(world: World, count: int) -> None:
+    """One waits for databases, the others are made to erase."""
+    await world.until("pods are made for it", lambda: len(world.pods()) == count)
+    assert not is_gone(world)
+    status = {"conditions": [{"type": "Ready", "status": "True"}], "podIP": "10.0.0.1"}
+    for pod in world.pods():
+        key = (kinds.POD, SYSTEM, pod["metadata"]["name"])
+        world.fake.objects.patch(key, {"status": status}, "status")
+
+
 def is_gone(world: World) -> bool:
     return world.get(kinds.SERVERLESS_DATABASE, "shop") is None
 
@@ -144,19 +154,10 @@ async def test_it_stays_while_a_session_keeps_it_awake(world: World) -> None:
 async def test_with_the_policy_delete_an_agent_erases_the_data_first(world: World) -> None:
     await awake(world, deletionPolicy="Delete")
     world.delete(kinds.SERVERLESS_DATABASE, "shop")
-    await world.until("a pod is made for it", lambda: world.pods())
-    assert not is_gone(world)
-    pod = world.pods()[0]["metadata"]["name"]
-    status = {"conditions": [{"type": "Ready", "status": "True"}], "podIP": "10.0.0.1"}
-    world.fake.objects.patch((kinds.POD, SYSTEM, pod), {"status": status}, "status")
+    await run_pods(world, 2)
     await world.until("it is gone", lambda: is_gone(world))
-    (name, order), *_ = world.others.erased
-    assert (name, order.directory, order.epoch, order.user_id) == (
-        pod,
-        "/volumes/default.shop",
-        8,
-        100000,
-    )
+    (_, order), *_ = world.others.erased
+    assert (order.directory, order.epoch, order.user_id) == ("/volumes/default.shop", 8, 100000)
     assert world.get(kinds.CONFIG_MAP, "retained-default.shop", SYSTEM) is None
 
 
@@ -279,10 +280,7 @@ async def test_one_whose_compute_was_lost_can_be_deleted(world: World) -> None:
     await awake(world, deletionPolicy="Delete")
     world.say("shop", phase="Suspended", compute="c1", fenced=["c0", "c1"])
     world.delete(kinds.SERVERLESS_DATABASE, "shop")
-    await world.until("a pod is made for it", lambda: world.pods())
-    pod = world.pods()[0]["metadata"]["name"]
-    status = {"conditions": [{"type": "Ready", "status": "True"}], "podIP": "10.0.0.1"}
-    world.fake.objects.patch((kinds.POD, SYSTEM, pod), {"status": status}, "status")
+    await run_pods(world, 2)
     await world.until("it is gone", lambda: is_gone(world))
     assert world.others.suspended == []
     assert world.others.erased[0][1].fenced == ("c0", "c1")

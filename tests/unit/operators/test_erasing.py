@@ -1,0 +1,197 @@
+"""Whom an erase takes, and how the next one goes on where one died in its midst."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from support.kube_people import ENDED, RUNNING
+from support.operating import SYSTEM, World, add_pool, operating, serving
+from torpor_api.failures import Conflict, Unavailable
+from torpor_api.identity import ComputeId, Epoch
+from torpor_compute.adapters.volume import FileVolume
+from torpor_kube import kinds, names
+from torpor_operator.core.actions import Erase
+from torpor_operator.core.erasing import ERASER_WAIT_S, candidates
+from torpor_operator.core.naming import Key
+from torpor_operator.core.seen_pods import SeenPod
+
+SHOP = Key("default", "shop")
+
+
+@pytest.fixture
+async def asleep(tmp_path: Path) -> AsyncIterator[World]:
+    """The database ``shop`` sleeps, is to be erased with its resource, and one compute waits."""
+    async with serving() as fake:
+        add_pool(fake, size={"min": 1, "max": 1})
+        async with operating(fake, tmp_path) as world:
+            world.make("shop", deletionPolicy="Delete")
+            await world.until(
+                "it is provided", lambda: "binding" in (world.database("shop").get("status") or {})
+            )
+            world.say("shop", phase="Suspended", epoch=7, observedGeneration=1)
+            await world.until("one waits", world.pods)
+            run(world, world.pods()[0]["metadata"]["name"])
+            yield world
+
+
+def run(world: World, pod: str) -> None:
+    world.fake.objects.patch((kinds.POD, SYSTEM, pod), {"status": RUNNING}, "status")
+
+
+def end(world: World, pod: str) -> None:
+    (ended,) = ENDED["containerStatuses"]
+    status = {**ENDED, "containerStatuses": [{**ended, "name": "compute"}]}
+    world.fake.objects.patch((kinds.POD, SYSTEM, pod), {"status": status}, "status")
+
+
+def pod_names(world: World) -> set[str]:
+    return {pod["metadata"]["name"] for pod in world.pods()}
+
+
+def is_gone(world: World) -> bool:
+    return world.get(kinds.SERVERLESS_DATABASE, "shop") is None
+
+
+def run_new(world: World) -> None:
+    """Whoever has been made becomes ready."""
+    for pod in world.pods():
+        if "podIP" not in (pod.get("status") or {}):
+            run(world, pod["metadata"]["name"])
+
+
+async def until(world: World, what: str, holds: Callable[[], object]) -> None:
+    """With as many computes as the operator makes."""
+
+    def holds_now() -> object:
+        run_new(world)
+        return holds()
+
+    await world.until(what, holds_now)
+
+
+async def test_it_has_a_compute_of_its_own_made_and_leaves_a_warm_one(asleep: World) -> None:
+    asleep.delete(kinds.SERVERLESS_DATABASE, "shop")
+    await asleep.until("another is made", lambda: len(asleep.pods()) == 2)
+    assert asleep.others.erased == []
+    await until(asleep, "it is gone", lambda: is_gone(asleep))
+    ((eraser, _),) = asleep.others.erased
+    labels = {pod["metadata"]["name"]: pod["metadata"]["labels"] for pod in asleep.pods()}
+    assert labels.pop(eraser)[names.DATABASE_LABEL] == "shop"
+    ((_, warm),) = labels.items()
+    assert names.DATABASE_LABEL not in warm
+
+
+def pod(name: str, created_at: float, **known: object) -> SeenPod:
+    return SeenPod(name, "1", "default", "t", created_at, is_ready=True, **known)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kept", "waited_s", "taken"),
+    [
+        (1, 0.0, ["young", "old"]),
+        (3, 0.0, []),
+        (3, ERASER_WAIT_S - 1.0, []),
+        (3, ERASER_WAIT_S, ["young", "old", "oldest"]),
+    ],
+)
+def test_none_of_those_that_the_pool_keeps_until_it_has_waited_for_long(
+    kept: int, waited_s: float, taken: list[str]
+) -> None:
+    pods = [
+        pod("old", 2.0),
+        pod("young", 3.0),
+        pod("oldest", 1.0),
+        pod("claimed", 4.0),
+        pod("labelled", 5.0, database=Key("default", "blog")),
+        pod("leaves", 6.0, is_deleting=True),
+    ]
+    found = candidates(SHOP, pods, ["claimed"], kept, waited_s)
+    assert [one.name for one in found] == taken
+
+
+def test_whoever_was_asked_before_is_asked_first() -> None:
+    pods = [pod("warm", 1.0), pod("asked", 2.0, database=SHOP)]
+    assert [one.name for one in candidates(SHOP, pods, [], 1, 0.0)] == ["asked"]
+
+
+class Agents:
+    """Each erases a real volume; so many as ``mortal`` die when they have taken it."""
+
+    def __init__(self, volume: Path, mortal: int = 0) -> None:
+        self._volume = volume
+        (volume / "data").mkdir(parents=True)
+        (volume / "ownership").mkdir()
+        (volume / "data" / "PG_VERSION").write_text("17\n")
+        self._mortal = mortal
+        self.asked: list[str] = []
+        self._epochs: dict[str, int] = {}
+
+    def volume_of(self, compute: str) -> FileVolume:
+        return FileVolume(self._volume, ComputeId(compute), "17")
+
+    async def erase(self, pod: SeenPod, order: Erase) -> None:
+        self.asked.append(pod.name)
+        if self._epochs.setdefault(pod.name, order.epoch) != order.epoch:
+            raise Conflict(f"compute {pod.name} has another claim")
+        if len(self._epochs) <= self._mortal:
+            await self.volume_of(pod.name).take(Epoch(order.epoch), order.fenced)
+            raise Unavailable("the connection was lost")
+        await self.volume_of(pod.name).erase(Epoch(order.epoch), order.fenced)
+
+
+async def dies_in_its_midst(asleep: World, agents: Agents) -> str:
+    """The compute that has taken the volume and can't be reached any more."""
+    asleep.others.on_erase = agents.erase
+    asleep.delete(kinds.SERVERLESS_DATABASE, "shop")
+    await until(asleep, "one was asked", lambda: agents.asked)
+    return agents.asked[0]
+
+
+async def test_the_next_one_goes_on_when_the_first_has_ended(asleep: World, tmp_path: Path) -> None:
+    """And not before: its record says that it has the volume, and it may be at it still."""
+    agents = Agents(tmp_path / "volume", mortal=1)
+    first = await dies_in_its_midst(asleep, agents)
+
+    def is_told_to_end() -> bool:
+        there = asleep.get(kinds.POD, first, SYSTEM)
+        return there is not None and "deletionTimestamp" in there["metadata"]
+
+    await until(asleep, "the first one is told to end", is_told_to_end)
+    assert not is_gone(asleep)
+    end(asleep, first)
+    await until(asleep, "it is gone", lambda: is_gone(asleep))
+    assert not (tmp_path / "volume").exists()
+
+
+async def test_the_pod_of_one_that_died_at_it_stays_as_the_word_of_its_end(
+    asleep: World, tmp_path: Path
+) -> None:
+    agents = Agents(tmp_path / "volume", mortal=1)
+    first = await dies_in_its_midst(asleep, agents)
+    asleep.others.let_go_of = {first}
+    end(asleep, first)
+    await until(asleep, "another one was refused", lambda: len(set(agents.asked)) == 2)
+    assert first in pod_names(asleep)
+    await until(asleep, "it is gone", lambda: is_gone(asleep))
+    await asleep.until("its pod goes", lambda: first not in pod_names(asleep))
+
+
+async def test_where_its_pod_has_vanished_a_person_may_say_that_it_has_ended(
+    asleep: World, tmp_path: Path
+) -> None:
+    agents = Agents(tmp_path / "volume")
+    asleep.others.on_erase = agents.erase
+    await agents.volume_of("lost").take(Epoch(8), ())
+    asleep.delete(kinds.SERVERLESS_DATABASE, "shop")
+
+    def notes() -> list[str]:
+        return [one["note"] for one in asleep.fake.objects.all(kinds.EVENT, "default")]
+
+    words = f"{names.GONE_COMPUTE_ANNOTATION}=lost"
+    await until(asleep, "it is told what to do", lambda: any(words in one for one in notes()))
+    sworn = {"metadata": {"annotations": {names.GONE_COMPUTE_ANNOTATION: "lost"}}}
+    asleep.fake.objects.patch((kinds.SERVERLESS_DATABASE, "default", "shop"), sworn, "")
+    await until(asleep, "it is gone", lambda: is_gone(asleep))
