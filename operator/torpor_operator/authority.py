@@ -5,28 +5,35 @@ A Secret that somebody else made (cert-manager, a person) is left alone and used
 
 from __future__ import annotations
 
-import base64
+import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
-from torpor_api.failures import InvalidRequest, NotFound
+from torpor_api.failures import NotFound
 from torpor_channel.issuing import Pair
 from torpor_kube import names
-from torpor_kube.documents import labels_of, name_of, version_of
-from torpor_kube.kinds import POD, SECRET
-from torpor_kube.port import NOT_THERE, Document, Kube
+from torpor_kube.documents import name_of
+from torpor_kube.kinds import POD
+from torpor_kube.port import Document, Kube
 from torpor_operator.adapters.keys import (
     make_authority,
     make_leaf,
     read_authority,
-    read_leaf,
     refuse_other_key,
+)
+from torpor_operator.certificate_secrets import (
+    CertificateSecrets,
+    Data,
+    Held,
+    Unusable,
+    files_of,
+    kept_files,
 )
 from torpor_operator.core.actions import Tell, Weight
 from torpor_operator.core.certificates import (
-    SERVER_SECRET,
     Authorities,
     Authority,
     CertificateAction,
@@ -35,15 +42,16 @@ from torpor_operator.core.certificates import (
     Leaf,
     LeafWanted,
     MakeAuthority,
+    Place,
     Promote,
     Trust,
     check_in_s,
     component_leaves,
     plan_authority,
     plan_leaves,
-    with_room,
 )
 from torpor_operator.core.naming import MANAGED_BY
+from torpor_operator.core.server_certificates import SERVER_SECRET, has_room, with_room
 from torpor_operator.notes import Notes
 from torpor_operator.ports import Clock
 from torpor_operator.times import api_micro_time
@@ -67,27 +75,18 @@ UNUSABLE_AGAIN_S = 60.0
 """After a Secret that can't be used: nobody tells when somebody else's is put right."""
 
 NAMES_TOLD_MAX = 20
-"""Of those that the certificate has no room for, in one line of the log."""
-
-Data = dict[str, str]
-"""Of a Secret, decoded."""
+"""Of the namespaces that there is no room for, in one line of the log."""
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A Secret that is there."""
+class Found:
+    """What one look starts from."""
 
-    data: Data
-    is_ours: bool
-    version: str = NOT_THERE
-
-
-class Unusable(InvalidRequest):
-    """A Secret as somebody has written it, by which nothing can be signed or trusted."""
-
-    def __init__(self, secret: str, why: str) -> None:
-        super().__init__(f"Secret {secret}: {why}")
-        self.secret = secret
+    known: Authorities
+    authority: Data
+    read: Mapping[str, Held | None]
+    leaves: Mapping[Place, Leaf | None]
+    now: float
 
 
 class CertificateKeeper:
@@ -99,16 +98,18 @@ class CertificateKeeper:
         clock: Clock,
         namespace: str,
         instance: str,
-        server_leaf: Callable[[], LeafWanted | None],
+        server_leaves: Callable[[], Sequence[LeafWanted]],
         own_folder: Path,
     ) -> None:
         self._kube = kube
         self._clock = clock
         self._namespace = namespace
+        self._secrets = CertificateSecrets(kube, namespace)
         self._instance = instance
-        self._server_leaf = server_leaf
+        self._server_leaves = server_leaves
         self._own_folder = own_folder
-        self._nameless: tuple[str, ...] = ()
+        self._left_out: list[str] = []
+        """Namespaces that there was no room for when last somebody was told."""
         self._notes = Notes(kube, clock, MANAGED_BY)
         self.ca_certificate = ""
         """By which clients know the proxy, in PEM; empty before the first look, and where somebody
@@ -124,80 +125,109 @@ class CertificateKeeper:
             return await self._look()
         except Unusable as unusable:
             note = f"{unusable.message}: put it right, or delete it and another one is made"
-            about = self._secret(unusable.secret)
+            about = self._secrets.reference(unusable.secret)
             await self._notes.tell(Tell(about, Weight.WARNING, "CertificateUnusable", note))
             log.warning("certificate_unusable", extra={"reason": unusable.message})
             if not self.ca_certificate and unusable.secret != SERVER_SECRET:
-                shown = await self._read(SERVER_SECRET)
+                shown = await self._secrets.read(SERVER_SECRET)
                 self.ca_certificate = shown.data.get("ca.crt", "") if shown else ""
             return UNUSABLE_AGAIN_S
 
     async def _look(self) -> float:
         for _ in range(ROUNDS_MAX):
-            held = await self._read(AUTHORITY_SECRET) or Held({}, is_ours=True)
+            held = await self._secrets.read(AUTHORITY_SECRET) or Held({}, is_ours=True)
             authority, known = held.data, _authorities(held)
-            server = self._server_leaf()
-            wanted = (*component_leaves(), *([server] if server else []))
-            secrets = {one.secret: await self._read(one.secret) for one in wanted}
-            wanted = tuple(
-                [await self._with_room(one, secrets[one.secret], authority) for one in wanted]
-            )
-            ours = [one for one in wanted if _is_ours(secrets[one.secret])]
-            leaves = {one.secret: _leaf(secrets[one.secret], authority) for one in ours}
+            wanted = [*component_leaves(), *self._server_leaves()]
+            read = {name: await self._secrets.read(name) for name in _secrets_of(wanted)}
+            wanted = await self._own_work(wanted, read)
+            signers = [authority[key] for key in ("tls.crt", "previous.crt") if key in authority]
+            leaves = await self._secrets.leaves([one.place for one in wanted], read, signers)
             now = self._clock.wall_s()
             step = plan_authority(known, leaves, now) if held.is_ours else None
             if step is None and known is not None:
-                self.ca_certificate = _known_by(secrets.get(SERVER_SECRET), authority)
-                await self._keep_leaves(known, authority, secrets, leaves, ours, now)
-                return check_in_s(known, leaves, now)
+                self.ca_certificate = _known_by(read.get(SERVER_SECRET), authority)
+                found = Found(known, authority, read, leaves, now)
+                left_out = await self._keep_all(found, wanted)
+                due = {place: leaf for place, leaf in leaves.items() if place not in left_out}
+                return check_in_s(known, due, now)
             assert step is not None, "without an authority one is made"
-            await self._write(AUTHORITY_SECRET, _stepped(authority, step, now), held)
+            await self._secrets.write(AUTHORITY_SECRET, _stepped(authority, step, now), held)
             log.info("authority_changed", extra={"step": type(step).__name__})
         return 1.0
 
-    async def _with_room(
-        self, wanted: LeafWanted, held: Held | None, authority: Data
-    ) -> LeafWanted:
-        """Says which names there is no room for, whenever they are others."""
-        if not wanted.rest or not _is_ours(held):
-            return wanted
-        leaf = _leaf(held, authority)
-        named, nameless = with_room(wanted, leaf.names if leaf else ())
-        if nameless != self._nameless:
-            self._nameless = nameless
-            told = {"names": nameless[:NAMES_TOLD_MAX], "count": len(nameless)}
-            log.warning("names_without_certificate", extra=told)
-            if nameless:
-                await self._notes.tell(_nameless(self._secret(SERVER_SECRET), nameless))
-        return named
+    async def _own_work(
+        self, wanted: Sequence[LeafWanted], read: Mapping[str, Held | None]
+    ) -> list[LeafWanted]:
+        """Without what somebody else has made. Where that is the proxy's certificate, clients are
+        shown it and nothing else: those of namespaces go."""
+        if not _is_ours(read.get(SERVER_SECRET)):
+            of_namespaces = _secrets_of(one for one in wanted if one.namespace)
+            for name in of_namespaces:
+                if (held := read[name]) is not None and held.is_ours:
+                    await self._secrets.delete(name, held)
+                    log.info("certificates_deleted", extra={"secret": name})
+            wanted = [one for one in wanted if not one.namespace]
+        return [one for one in wanted if _is_ours(read[one.secret])]
 
-    async def _keep_leaves(
-        self,
-        known: Authorities,
-        authority: Data,
-        secrets: Mapping[str, Held | None],
-        leaves: Mapping[str, Leaf | None],
-        wanted: Sequence[LeafWanted],
-        now: float,
-    ) -> None:
-        current = Pair(authority["tls.crt"], authority["tls.key"])
-        trusted = bundle(authority)
-        waiting = set[str]()
-        made = {name: dict(held.data) if held else {} for name, held in secrets.items()}
-        for action in plan_leaves(known, leaves, wanted, now):
-            assert isinstance(action, Issue | Trust)
-            data = made[action.leaf.secret]
-            if isinstance(action, Issue):
-                pair = make_leaf(current, action.leaf, now)
-                data |= {"tls.crt": pair.certificate, "tls.key": pair.key}
-            data["ca.crt"] = trusted
-            await self._write(action.leaf.secret, data, secrets[action.leaf.secret])
-            log.info("certificate_written", extra={"secret": action.leaf.secret})
-            if isinstance(action, Issue):
-                waiting.add(action.leaf.component)
+    async def _keep_all(self, found: Found, wanted: Sequence[LeafWanted]) -> set[Place]:
+        """Those that there is no room for. First the parts' own, which wait for nothing else."""
+        own = [one for one in wanted if one.is_client]
+        await self._keep(found, own)
+        if (held := await self._secrets.read(OPERATOR_SECRET)) is not None:
+            self._keep_own(held.data)
+        shown = [one for one in wanted if not one.is_client]
+        left_out = await self._keep(found, [_named(one, found.leaves[one.place]) for one in shown])
+        await self._tell_left_out(sorted(place.namespace for place in left_out))
+        return left_out
+
+    async def _keep(self, found: Found, wanted: Sequence[LeafWanted]) -> set[Place]:
+        """The same, of these; each Secret is written once."""
+        left_out, waiting = set[Place](), set[str]()
+        actions = plan_leaves(found.known, found.leaves, wanted, found.now)
+        for name, of_it in groupby(actions, key=lambda action: action.leaf.secret):
+            before = found.read[name]
+            namespaces = [one.namespace for one in wanted if one.secret == name]
+            data = kept_files(before.data, namespaces) if before else {}
+            for action in of_it:
+                if await self._put(found, action, data):
+                    waiting.add(action.leaf.component)
+                elif isinstance(action, Issue):
+                    left_out.add(action.leaf.place)
+            if data != (before.data if before else {}):
+                await self._secrets.write(name, data, before)
+                log.info("certificate_written", extra={"secret": name})
         for component in waiting & HURRIED:
-            await self._hurry(component, now)
-        self._keep_own(made[OPERATOR_SECRET])
+            await self._hurry(component, found.now)
+        return left_out
+
+    async def _put(self, found: Found, action: Issue | Trust, data: Data) -> bool:
+        """Whether a certificate was made that was not there."""
+        place = action.leaf.place
+        if not place.namespace:
+            data["ca.crt"] = bundle(found.authority)
+        if not isinstance(action, Issue):
+            return False
+        current = Pair(found.authority["tls.crt"], found.authority["tls.key"])
+        files = files_of(place, make_leaf(current, action.leaf, found.now))
+        await asyncio.sleep(0)  # There may be thousands, and the renewal of the Lease between them.
+        others = sum(len(text) for file, text in data.items() if file not in files)
+        own = sum(map(len, files.values()))
+        if not has_room(others, own, is_new=found.leaves[place] is None):
+            return False
+        data |= files
+        return True
+
+    async def _tell_left_out(self, namespaces: list[str]) -> None:
+        """Whenever they are others."""
+        if namespaces == self._left_out:
+            return
+        self._left_out = namespaces
+        told = namespaces[:NAMES_TOLD_MAX]
+        fields = {"namespaces": told, "count": len(namespaces)}
+        log.warning("namespaces_without_certificate", extra=fields)
+        if namespaces:
+            about = self._secrets.reference(SERVER_SECRET)
+            await self._notes.tell(_without_certificate(about, namespaces))
 
     async def _hurry(self, component: str, now: float) -> None:
         """A kubelet brings a Secret to a pod within a minute or two, and at once where the pod
@@ -226,49 +256,20 @@ class CertificateKeeper:
                 path.touch(mode=0o600)
                 path.write_text(data[name])
 
-    def _secret(self, name: str) -> Document:
-        """As far as an event needs it."""
-        return {
-            "apiVersion": SECRET.api_version,
-            "kind": SECRET.kind,
-            "metadata": {"name": name, "namespace": self._namespace},
-        }
 
-    async def _read(self, name: str) -> Held | None:
-        try:
-            secret = await self._kube.get(SECRET, name, self._namespace)
-        except NotFound:
-            return None
-        encoded: dict[str, str] = secret.get("data") or {}
-        data: Data = {}
-        for key, value in encoded.items():
-            try:
-                data[key] = base64.b64decode(value).decode()
-            except ValueError:
-                raise Unusable(name, f"its {key} is no text, let alone PEM") from None
-        is_ours = labels_of(secret).get(names.MANAGED_BY_LABEL) == MANAGED_BY
-        return Held(data, is_ours, version_of(secret))
-
-    async def _write(self, name: str, data: Data, before: Held | None) -> None:
-        """Conflict where it is no more as it was read: another operator may be at it, too."""
-        document: Document = {
-            "metadata": {
-                "name": name,
-                "namespace": self._namespace,
-                "resourceVersion": before.version if before else NOT_THERE,
-                "labels": {names.NAME_LABEL: "torpor", names.MANAGED_BY_LABEL: MANAGED_BY},
-            },
-            "type": "kubernetes.io/tls",
-            "data": {key: base64.b64encode(text.encode()).decode() for key, text in data.items()},
-        }
-        await self._kube.apply(SECRET, document, manager=names.OPERATOR_MANAGER)
+def _secrets_of(wanted: Iterable[LeafWanted]) -> list[str]:
+    return list(dict.fromkeys(one.secret for one in wanted))
 
 
-def _nameless(secret: Document, nameless: Sequence[str]) -> Tell:
-    """On the Secret that the certificate is in."""
+def _named(wanted: LeafWanted, leaf: Leaf | None) -> LeafWanted:
+    """With the names that it has room for."""
+    return with_room(wanted, leaf.names if leaf else ()) if wanted.rest else wanted
+
+
+def _without_certificate(secret: Document, namespaces: Sequence[str]) -> Tell:
     note = (
-        f"no room for {len(nameless)} names, verify-full fails with them: "
-        f"{', '.join(nameless[:NAMES_TOLD_MAX])}"
+        f"no room for the certificates of {len(namespaces)} namespaces, verify-full fails in them: "
+        f"{', '.join(namespaces[:NAMES_TOLD_MAX])}"
     )
     return Tell(secret, Weight.WARNING, "NamesWithoutCertificate", note)
 
@@ -309,18 +310,6 @@ def _known_by(shown: Held | None, authority: Data) -> str:
 
 def _is_ours(held: Held | None) -> bool:
     return held is None or held.is_ours
-
-
-def _leaf(held: Held | None, authority: Data) -> Leaf | None:
-    if held is None:
-        return None
-    data = held.data
-    signers = [authority[key] for key in ("tls.crt", "previous.crt") if key in authority]
-    try:
-        return read_leaf(data["tls.crt"], data.get("ca.crt", ""), signers)
-    except (KeyError, ValueError) as error:
-        log.warning("certificate_unreadable", extra={"reason": str(error)})
-        return None
 
 
 def _stepped(authority: Data, step: CertificateAction, now: float) -> Data:

@@ -23,10 +23,11 @@ from torpor_operator.adapters.feeds import watches
 from torpor_operator.adapters.handlers import KopfThread, Login, kopf_login, registry_for
 from torpor_operator.authority import CertificateKeeper
 from torpor_operator.core.cache import Cache
-from torpor_operator.core.certificates import LeafWanted, server_leaf
+from torpor_operator.core.certificates import LeafWanted
 from torpor_operator.core.database import House
 from torpor_operator.core.naming import Key
 from torpor_operator.core.pods import PodSettings
+from torpor_operator.core.server_certificates import server_leaves
 from torpor_operator.core.targets import Sort, Target, database
 from torpor_operator.databases import Databases
 from torpor_operator.election import Election
@@ -78,7 +79,7 @@ class Operator:
             clock,
             settings.namespace,
             settings.instance,
-            self._server_leaf,
+            self._server_leaves,
             settings.tls_folder,
         )
         databases = Databases(kube, self.cache, executor, clock, self._house)
@@ -141,12 +142,12 @@ class Operator:
             ca_certificate=self._certificates.ca_certificate,
         )
 
-    def _server_leaf(self) -> LeafWanted | None:
-        """None: not all namespaces are known yet."""
+    def _server_leaves(self) -> Sequence[LeafWanted]:
+        """None of them while not all namespaces are known yet."""
         if not self.leading.is_complete.is_set():
-            return None
+            return ()
         service = f"{self._settings.proxy_service}.{self._settings.namespace}"
-        return server_leaf(
+        return server_leaves(
             self._settings.domains,
             self.cache.namespaces(),
             service,

@@ -20,6 +20,7 @@ from kustomize_base import CHART, NAMESPACE
 from manifests.charts import HELM, Json, Refused, helm, needs_helm, of_kind, rendered
 from torpor_autoscaler import settings as autoscaler_settings
 from torpor_operator import settings as operator_settings
+from torpor_operator.core.server_certificates import NAMESPACES_SECRET, PARTS
 from torpor_proxy.main import parse_options
 from torpor_proxy.settings import Settings, from_environment
 
@@ -106,7 +107,8 @@ def test_every_pod_keeps_to_the_restricted_standard(values: Json) -> None:
         assert security["runAsNonRoot"] and security["runAsUser"] > 0
         assert security["seccompProfile"] == {"type": "RuntimeDefault"}
         assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
-        assert all(volume.keys() & {"secret", "emptyDir"} for volume in spec.get("volumes", []))
+        kinds = {"secret", "emptyDir", "projected"}
+        assert all(volume.keys() & kinds for volume in spec.get("volumes", []))
         for container in spec["containers"]:
             own = container["securityContext"]
             assert own["allowPrivilegeEscalation"] is False and own["readOnlyRootFilesystem"]
@@ -233,9 +235,20 @@ def test_the_proxy_understands_its_arguments(values: Json) -> None:
     asked = {each["name"]: each["value"] for each in container["env"]}
     assert from_environment(asked).drain_timeout_s == 30.0
     assert options.certificate is not None
-    assert {options.tls, options.certificate.parent} <= {*mounts_of(container)}
+    assert options.namespaces is not None
+    folders = {options.tls, options.certificate.parent, options.namespaces}
+    assert folders <= {*mounts_of(container)}
     assert options.domains[-2:] == ("svc", "svc.cluster.local")
     assert str(options.autoscaler) == f"torpor-autoscaler.{NAMESPACE}.svc:7434"
+
+
+def test_a_proxy_has_the_certificates_of_all_namespaces_mounted() -> None:
+    deployment = of_kind("Deployment", rendered({}))["torpor-proxy"]
+    volumes = {one["name"]: one for one in deployment["spec"]["template"]["spec"]["volumes"]}
+    sources = [one["secret"] for one in volumes["namespaces-tls"]["projected"]["sources"]]
+    wanted = {f"{NAMESPACES_SECRET}{part}" for part in range(PARTS)}
+    assert {one["name"] for one in sources} == wanted
+    assert all(one["optional"] for one in sources), "only those are there that are needed"
 
 
 def test_every_setting_of_the_proxy_can_be_given_in_the_chart_and_no_other() -> None:

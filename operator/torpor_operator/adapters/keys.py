@@ -57,8 +57,9 @@ def refuse_other_key(certificate: str, key: str) -> None:
         raise ValueError("is that of another certificate")
 
 
-def read_leaf(certificate: str, trusted: str, authorities: Iterable[str]) -> Leaf:
-    """``trusted``: the bundle beside it; ``authorities``: those that may have signed it.
+def read_leaf(certificate: str, trusted: str | None, authorities: Iterable[str]) -> Leaf:
+    """``trusted``: the bundle beside it, where there is to be one; ``authorities``: those that may
+    have signed it.
 
     Raises ValueError for what is no certificate.
     """
@@ -71,7 +72,7 @@ def read_leaf(certificate: str, trusted: str, authorities: Iterable[str]) -> Lea
         signed_by=next((_id(one) for one in known if _has_signed(one, found)), ""),
         made_at=made.timestamp(),
         ends_at=found.not_valid_after_utc.timestamp(),
-        trusts=frozenset(_id(one) for one in bundle),
+        trusts=None if trusted is None else frozenset(_id(one) for one in bundle),
     )
 
 

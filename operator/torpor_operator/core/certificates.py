@@ -10,7 +10,7 @@ pods, with a wide margin.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 DAY_S = 86_400.0
@@ -28,9 +28,6 @@ SPREAD_S = DAY_S
 
 CHECK_S_MAX = 12 * 3600.0
 """Clocks are set and processes are paused: not to be slept through."""
-
-NAMES_MAX = 500
-"""Of one certificate, some 20 KB: Java's clients refuse a greeting of more than 32 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +54,15 @@ class Authorities:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a certificate is."""
+
+    secret: str
+    namespace: str = ""
+    """Whose it is, in a Secret that has those of many; empty: it is the only one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Leaf:
     """A certificate that is in a Secret."""
 
@@ -65,8 +71,8 @@ class Leaf:
     """The authority's id; empty where it is none of ours."""
     made_at: float
     ends_at: float
-    trusts: frozenset[str]
-    """Ids of the authorities beside it."""
+    trusts: frozenset[str] | None
+    """Ids of the authorities beside it; None: whoever shows it need trust nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,12 @@ class LeafWanted:
     """More names, as far as there is room for them."""
     component: str = ""
     """Whose pods have it mounted, and may wait for it."""
+    namespace: str = ""
+    """Whose databases' clients are shown it; empty: it is alone in its Secret."""
+
+    @property
+    def place(self) -> Place:
+        return Place(self.secret, self.namespace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +131,15 @@ CertificateAction: TypeAlias = MakeAuthority | Promote | DropPrevious | Issue | 
 
 
 def plan_authority(
-    known: Authorities | None, leaves: Mapping[str, Leaf | None], now: float
+    known: Authorities | None, leaves: Mapping[Place, Leaf | None], now: float
 ) -> CertificateAction | None:
     """The next step of the authority, one at a time; leaves are planned when there is none."""
     if known is None or known.current.ends_at <= now:
         return MakeAuthority()
     issued = [leaf for leaf in leaves.values() if leaf is not None]
     if known.next is not None:
-        is_known = all(known.next.id in leaf.trusts for leaf in issued)
+        bundles = [leaf.trusts for leaf in issued if leaf.trusts is not None]
+        is_known = all(known.next.id in trusts for trusts in bundles)
         return Promote() if is_known and now >= known.next.made_at + SPREAD_S else None
     if known.previous is not None:
         is_unused = all(
@@ -140,16 +153,16 @@ def plan_authority(
 
 def plan_leaves(
     known: Authorities,
-    leaves: Mapping[str, Leaf | None],
+    leaves: Mapping[Place, Leaf | None],
     wanted: Sequence[LeafWanted],
     now: float,
-) -> Iterator[CertificateAction]:
+) -> Iterator[Issue | Trust]:
     """Everything that is missing, old, of other names, or trusts too few or too many."""
     for one in wanted:
-        leaf = leaves.get(one.secret)
+        leaf = leaves.get(one.place)
         if leaf is None or not _is_good(leaf, one, known, now):
             yield Issue(one)
-        elif leaf.trusts != known.trusted:
+        elif leaf.trusts is not None and leaf.trusts != known.trusted:
             yield Trust(one)
 
 
@@ -160,7 +173,7 @@ def _is_good(leaf: Leaf, wanted: LeafWanted, known: Authorities, now: float) -> 
     return has_time and has_names and leaf.signed_by == known.current.id
 
 
-def check_in_s(known: Authorities, leaves: Mapping[str, Leaf | None], now: float) -> float:
+def check_in_s(known: Authorities, leaves: Mapping[Place, Leaf | None], now: float) -> float:
     """When to look again though nothing has changed."""
     moments = [known.current.ends_at - AUTHORITY_RENEW_S]
     moments += [leaf.ends_at - LEAF_RENEW_S for leaf in leaves.values() if leaf is not None]
@@ -178,32 +191,3 @@ def component_leaves() -> tuple[LeafWanted, ...]:
     return tuple(
         LeafWanted(f"torpor-{part}-tls", (f"{part}.torpor",), component=part) for part in parts
     )
-
-
-SERVER_SECRET = "torpor-proxy-server-tls"
-
-
-def server_leaf(
-    domains: Sequence[str], namespaces: Sequence[str], service: str, cluster_domain: str
-) -> LeafWanted:
-    """What clients are shown: every name under which they may have looked a database up."""
-    names = [name for domain in domains for name in (domain, f"*.{domain}")]
-    names += [service, f"{service}.svc", f"{service}.svc.{cluster_domain}"]
-    rest: list[str] = []
-    for namespace in sorted(namespaces):
-        rest += [f"*.{namespace}.svc", f"*.{namespace}.svc.{cluster_domain}"]
-        rest += [f"*.{namespace}.{domain}" for domain in domains]
-    own = tuple(dict.fromkeys(names))
-    return LeafWanted(SERVER_SECRET, own, is_client=False, rest=tuple(rest), component="proxy")
-
-
-def with_room(wanted: LeafWanted, held: Sequence[str]) -> tuple[LeafWanted, tuple[str, ...]]:
-    """With as many of the other names as one certificate has room for, and those without any.
-
-    Names that it has (``held``) stay: a new namespace takes none away from clients of an old one.
-    """
-    known = frozenset(held)
-    by_age = sorted(wanted.rest, key=lambda name: name not in known)
-    room = max(0, NAMES_MAX - len(wanted.names))
-    named = replace(wanted, names=(*wanted.names, *by_age[:room]), rest=())
-    return named, tuple(by_age[room:])

@@ -8,7 +8,6 @@ from torpor_operator.core.certificates import (
     DAY_S,
     LEAF_RENEW_S,
     LEAF_S,
-    NAMES_MAX,
     SPREAD_S,
     Authorities,
     Authority,
@@ -17,29 +16,29 @@ from torpor_operator.core.certificates import (
     Leaf,
     LeafWanted,
     MakeAuthority,
+    Place,
     Promote,
     Trust,
     check_in_s,
     component_leaves,
     plan_authority,
     plan_leaves,
-    server_leaf,
-    with_room,
 )
 
 PROXY = LeafWanted("torpor-proxy-tls", ("proxy.torpor",))
 AGENT = LeafWanted("torpor-compute-tls", ("compute.torpor",))
-WANTED = (PROXY, AGENT)
+TEAM = LeafWanted("torpor-proxy-namespaces-1", ("*.team.svc",), namespace="team")
+WANTED = (PROXY, AGENT, TEAM)
 
 
 class Town:
-    """Two parts, whose pods have seen a Secret an hour after it was written."""
+    """Two parts and a namespace, whose pods have seen a Secret a day after it was written."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self.known: Authorities | None = None
-        self.leaves: dict[str, Leaf | None] = {one.secret: None for one in WANTED}
-        self.mounted: list[tuple[float, dict[str, Leaf | None]]] = []
+        self.leaves: dict[Place, Leaf | None] = {one.place: None for one in WANTED}
+        self.mounted: list[tuple[float, dict[Place, Leaf | None]]] = []
         self.made = 0
         self.story: list[str] = []
 
@@ -57,15 +56,14 @@ class Town:
             return
         assert self.known is not None
         for action in plan_leaves(self.known, self.leaves, WANTED, self.now):
-            assert isinstance(action, Issue | Trust)
             wanted = action.leaf
-            leaf = self.leaves[wanted.secret] if isinstance(action, Trust) else None
-            self.leaves[wanted.secret] = Leaf(
+            leaf = self.leaves[wanted.place] if isinstance(action, Trust) else None
+            self.leaves[wanted.place] = Leaf(
                 names=wanted.names,
                 signed_by=leaf.signed_by if leaf else self.known.current.id,
                 made_at=leaf.made_at if leaf else self.now,
                 ends_at=leaf.ends_at if leaf else self.now + LEAF_S,
-                trusts=self.known.trusted,
+                trusts=None if wanted.namespace else self.known.trusted,
             )
         self.mounted.append((self.now, dict(self.leaves)))
 
@@ -93,7 +91,7 @@ class Town:
         parts = [leaf for leaves in recent for leaf in leaves.values() if leaf is not None]
         for one in parts:
             for other in parts:
-                assert one.signed_by in other.trusts
+                assert other.trusts is None or one.signed_by in other.trusts
 
 
 def test_a_life_of_fifteen_years() -> None:
@@ -125,21 +123,32 @@ def test_a_certificate_is_made_anew_where_it_is_missing_old_or_of_other_names() 
         (leaf(names=()), 0.0),
         (leaf(signed_by=""), 0.0),
     ):
-        assert list(plan_leaves(ONE, {PROXY.secret: found}, [PROXY], now)) == [Issue(PROXY)]
+        assert list(plan_leaves(ONE, {PROXY.place: found}, [PROXY], now)) == [Issue(PROXY)]
     for good in (leaf(), leaf(names=(*PROXY.names, "one.too.many"))):
-        assert list(plan_leaves(ONE, {PROXY.secret: good}, [PROXY], 0.0)) == []
+        assert list(plan_leaves(ONE, {PROXY.place: good}, [PROXY], 0.0)) == []
 
 
 def test_who_trusts_too_many_or_too_few_keeps_its_certificate_and_is_told() -> None:
     for trusts in (frozenset[str](), frozenset({"ca-1", "ca-0"})):
-        found = {PROXY.secret: leaf(trusts=trusts)}
+        found = {PROXY.place: leaf(trusts=trusts)}
         assert list(plan_leaves(ONE, found, [PROXY], 0.0)) == [Trust(PROXY)]
+
+
+def test_who_is_only_shown_to_clients_is_told_of_no_authority() -> None:
+    found = {TEAM.place: leaf(names=TEAM.names, trusts=None)}
+    assert list(plan_leaves(ONE, found, [TEAM], 0.0)) == []
+    both = Authorities(ONE.current, next=Authority("ca-2", 0.0, AUTHORITY_S))
+    assert plan_authority(both, found, SPREAD_S) == Promote()
+    after = Authorities(Authority("ca-2", 0.0, AUTHORITY_S), previous=ONE.current)
+    assert plan_authority(after, found, SPREAD_S) is None, (
+        "clients are still shown the previous one"
+    )
 
 
 def test_the_next_look_is_when_something_falls_due_and_at_least_twice_a_day() -> None:
     due = LEAF_S - LEAF_RENEW_S
-    assert check_in_s(ONE, {PROXY.secret: leaf()}, due - 60) == 60
-    assert check_in_s(ONE, {PROXY.secret: leaf()}, 0.0) == DAY_S / 2
+    assert check_in_s(ONE, {PROXY.place: leaf()}, due - 60) == 60
+    assert check_in_s(ONE, {PROXY.place: leaf()}, 0.0) == DAY_S / 2
     assert check_in_s(ONE, {}, AUTHORITY_S - AUTHORITY_RENEW_S - 5) == 5
 
 
@@ -151,30 +160,3 @@ def test_the_parts_know_each_other_by_these_names() -> None:
         "torpor-operator-tls": ("operator.torpor",),
         "torpor-client-tls": ("client.torpor",),
     }
-
-
-def test_clients_find_every_name_that_they_may_have_looked_up() -> None:
-    wanted = server_leaf(["db.example.com"], ["team"], "torpor-proxy.system", "cluster.local")
-    assert {*wanted.names, *wanted.rest} >= {
-        "db.example.com",
-        "*.db.example.com",
-        "*.team.db.example.com",
-        "*.team.svc",
-        "*.team.svc.cluster.local",
-        "torpor-proxy.system.svc",
-    }
-
-
-def test_a_new_namespace_takes_no_name_from_an_old_one() -> None:
-    def shown(namespaces: list[str], held: tuple[str, ...]) -> tuple[LeafWanted, tuple[str, ...]]:
-        return with_room(server_leaf(["d"], namespaces, "p.s", "cluster.local"), held)
-
-    old = [f"n{i}" for i in range(200)]
-    first, nameless = shown(old, ())
-    assert len(first.names) == NAMES_MAX
-    assert len(nameless) == 3 * 200 - (NAMES_MAX - len({"d", "*.d", "p.s", "p.s.svc", "cluster"}))
-    second, still = shown(["a", *old], first.names)
-    assert set(second.names) == set(first.names)
-    assert {*still} == {*nameless, "*.a.d", "*.a.svc", "*.a.svc.cluster.local"}
-    third, _ = shown(["a", *old[:150]], first.names)
-    assert {"*.a.d", "*.a.svc"} <= {*third.names}, "there is room where others have gone"

@@ -13,8 +13,8 @@ from torpor_kube import kinds
 from torpor_kube.port import Document
 from torpor_operator.adapters.keys import read_leaf
 from torpor_operator.core import credentials
-from torpor_operator.core.certificates import NAMES_MAX
 from torpor_operator.core.naming import Key
+from torpor_operator.core.server_certificates import part_of
 
 
 def data(secret: Document | None) -> dict[str, str]:
@@ -262,31 +262,8 @@ async def test_proxies_get_a_new_namespaces_names_without_waiting(world: World) 
         return "torpor.dev/certificate-written" in (pod["metadata"].get("annotations") or {})
 
     await world.until("the proxy's pod is touched", is_told)
-    shown = data(world.get(kinds.SECRET, "torpor-proxy-server-tls", SYSTEM))["tls.crt"]
-    assert "*.team.svc" in read_leaf(shown, "", []).names
-
-
-async def test_whose_names_the_certificate_has_no_room_for_is_told(world: World) -> None:
-    for number in range(252):
-        namespace = f"team-{number}"
-        world.fake.objects.create(kinds.NAMESPACE, {"metadata": {"name": namespace}})
-        world.make("shop", namespace=namespace)
-
-    def notes() -> list[str]:
-        found = world.fake.objects.all(kinds.EVENT, SYSTEM)
-        return [one["note"] for one in found if one["reason"] == "NamesWithoutCertificate"]
-
-    await world.until("somebody is told", lambda: any("verify-full" in note for note in notes()))
-
-    def is_full() -> bool:
-        secret = world.get(kinds.SECRET, "torpor-proxy-server-tls", SYSTEM)
-        return secret is not None and len(shown_names(secret)) == NAMES_MAX
-
-    await world.until("the others are in the certificate", is_full)
-
-
-def shown_names(secret: Document) -> tuple[str, ...]:
-    return read_leaf(data(secret)["tls.crt"], "", []).names
+    shown = data(world.get(kinds.SECRET, part_of("team"), SYSTEM))["team.pem"]
+    assert "*.team.svc" in read_leaf(shown, None, []).names
 
 
 async def test_one_that_can_not_be_read_is_told_and_holds_up_nobody(world: World) -> None:
