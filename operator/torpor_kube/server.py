@@ -24,8 +24,13 @@ APPLY = "application/apply-patch+yaml"
 class ApiServer:
     """One client of it."""
 
-    def __init__(self, login: Login, *, request_s_max: float = REQUEST_S_MAX) -> None:
+    def __init__(
+        self, login: Login, *, manager: str = "", request_s_max: float = REQUEST_S_MAX
+    ) -> None:
+        """``manager``: whose fields are that it creates and patches, in the objects'
+        ``managedFields``; empty: the server names the program."""
         self._transport = Transport(login, request_s_max)
+        self._by = {"fieldManager": manager} if manager else {}
 
     async def close(self) -> None:
         await self._transport.close()
@@ -72,7 +77,9 @@ class ApiServer:
 
     async def create(self, kind: Kind, document: Document) -> Document:
         path = kind.path(namespace_of(document))
-        return await self._transport.ask(Question("POST", path, body=_typed(kind, document)))
+        return await self._transport.ask(
+            Question("POST", path, self._by, body=_typed(kind, document))
+        )
 
     async def apply(
         self, kind: Kind, document: Document, *, manager: str, subresource: str = ""
@@ -95,7 +102,7 @@ class ApiServer:
     ) -> Document:
         path = kind.path(namespace, name, subresource)
         return await self._transport.ask(
-            Question("PATCH", path, body=patch, content_type=form.value)
+            Question("PATCH", path, self._by, body=patch, content_type=form.value)
         )
 
     async def delete(

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 LIST_AGAIN_S = 1.0
 """Where the API server did not answer."""
 
+TOLD_S_MAX = 10.0
+"""For kopf to tell of a pool that a list has; it may have gone before kopf listed any."""
+
 ENDINGS_MAX = 16
 """Deletions at once. Each may wait a minute for sessions, and minutes for an erase; nothing but
 other deletions waits for one."""
@@ -124,12 +127,15 @@ class Leading:
         while True:
             try:
                 if await self._has_pools():
-                    await self._is_told.wait()
+                    async with asyncio.timeout(TOLD_S_MAX):
+                        await self._is_told.wait()
                     self._gone.clear()
                     async for document in self._all_pools():
                         if name_of(document) not in self._gone:
                             self.report(self._cache.pool_seen(document))
                 return
+            except TimeoutError:
+                log.warning("pools_not_told", extra={"waited_s": TOLD_S_MAX})
             except Failure as failure:
                 log.warning("pools_not_listed", extra={"reason": failure.message})
                 await asyncio.sleep(LIST_AGAIN_S)

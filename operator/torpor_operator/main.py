@@ -13,7 +13,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, S
 from torpor_api.logs import log_as_json
 from torpor_channel.health import Health
 from torpor_channel.metrics import Metrics
+from torpor_kube import names
 from torpor_kube.kinds import SERVERLESS_DATABASE, WARM_POOL, Kind
+from torpor_kube.login import Login as ApiLogin
 from torpor_kube.login import chosen
 from torpor_kube.port import Document, Kube
 from torpor_kube.server import ApiServer
@@ -181,8 +183,9 @@ async def leading(
     try:
         yield operator
     finally:
-        await thread.close()
+        # Before kopf, which may take a while: what is done from now on may be another's to do.
         await operator.leading.close()
+        await thread.close()
 
 
 async def run(settings: Settings, connect: Callable[[], ApiServer], login: Login) -> int:
@@ -247,10 +250,14 @@ async def _first(*events: asyncio.Event) -> int:
     return next(number for number, event in enumerate(events) if event.is_set())
 
 
+def _connect(login: ApiLogin) -> ApiServer:
+    return ApiServer(login, manager=names.OPERATOR_MANAGER)
+
+
 def main(argv: Sequence[str]) -> int:
     settings = settings_of.from_arguments(argv)
     log_as_json()
     if settings.kubeconfig is not None:
         os.environ["KUBECONFIG"] = str(settings.kubeconfig)
     login = chosen(settings.kubeconfig)
-    return asyncio.run(run(settings, lambda: ApiServer(login), kopf_login))
+    return asyncio.run(run(settings, lambda: _connect(login), kopf_login))

@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Protocol
 
 import kopf
@@ -32,6 +32,19 @@ log = logging.getLogger(__name__)
 
 WATCH_INACTIVITY_S = 70.0
 """Bookmarks come once a minute; a watch that is silent for longer is connected again."""
+
+
+class Backoffs:
+    """Seconds between kopf's attempts at a server that is away: as soon as the other watches it is
+    to see that the server is back, and it never gives up."""
+
+    def __iter__(self) -> Iterator[float]:
+        yield from (0.5, 1.0)
+        while True:
+            yield RETRY_S_MAX
+
+
+RETRY_S_MAX = 2.0
 
 REQUEST_S_MAX = 30.0
 CONNECT_S_MAX = 10.0
@@ -91,6 +104,7 @@ async def _configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     settings.watching.reconnect_backoff = RECONNECT_S
     settings.networking.request_timeout = REQUEST_S_MAX
     settings.networking.connect_timeout = CONNECT_S_MAX
+    settings.networking.error_backoffs = Backoffs()
     settings.networking.enforce_retry_after = True
     settings.watching.chunk_size = LIST_CHUNK
     settings.queueing.worker_limit = WORKERS_MAX

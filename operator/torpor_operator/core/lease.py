@@ -82,6 +82,8 @@ class Elector:
             self._seen, self._seen_at = record, now
         if record.holder == self.identity:
             return Take(record.version, record.transitions, record.acquired)
+        if record.holder:
+            self._renewed_at = None  # Somebody has taken it, for whatever reason.
         if not record.holder or now >= self._seen_at + record.duration_s:
             return Take(record.version, record.transitions + 1, "")
         return Look(min(RETRY_S, self._seen_at + record.duration_s - now))

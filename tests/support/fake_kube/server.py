@@ -68,6 +68,8 @@ class FakeKube:
         self.forwarding = Forwarding()
         self.requests: list[str] = []
         """Method and path of every request that came."""
+        self.managers: set[str] = set()
+        """Who has written, as the writes themselves say."""
         self.url = ""
         self._feeds: set[Feed] = set()
 
@@ -95,9 +97,15 @@ class FakeKube:
         for feed in list(self._feeds):
             feed.end()
 
+    def watchers(self) -> int:
+        """How many watches there are just now."""
+        return len(self._feeds)
+
     @web.middleware
     async def _as_status(self, request: web.Request, handler: Any) -> web.StreamResponse:
         self.requests.append(f"{request.method} {request.path}")
+        if request.method in ("POST", "PATCH"):
+            self.managers.add(request.query.get("fieldManager", ""))
         if self.faults.is_away:
             assert request.transport is not None
             request.transport.abort()

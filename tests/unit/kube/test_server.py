@@ -55,6 +55,14 @@ async def test_what_was_done_unheard_is_not_done_twice(fake: FakeKube, kube: Api
         await kube.create(CONFIG_MAP, ONE)
 
 
+async def test_whoever_writes_is_named(fake: FakeKube) -> None:
+    kube = ApiServer(at(fake.url), manager="torpor-operator")
+    await kube.create(CONFIG_MAP, ONE)
+    await kube.patch(CONFIG_MAP, "one", "default", {"data": {"a": "b"}})
+    assert fake.managers == {"torpor-operator"}
+    await kube.close()
+
+
 class Deaf:
     """Takes every question and answers none, or only who has the right token."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,7 +16,7 @@ from support.operating import SYSTEM, serving
 from torpor_kube import kinds
 from torpor_kube.documents import name_of
 from torpor_kube.port import Document
-from torpor_operator.adapters.handlers import KopfThread, registry_for
+from torpor_operator.adapters.handlers import RETRY_S_MAX, KopfThread, registry_for
 
 TOLD_S_MAX = 30.0
 
@@ -93,3 +94,19 @@ async def test_pools_elsewhere_are_none_of_ours(fake: FakeKube) -> None:
         make(fake, "next")
         await told.hears("next")
     assert ("theirs", False) not in told.all
+
+
+async def test_a_server_that_is_away_is_asked_every_two_seconds_and_for_ever() -> None:
+    """With pauses as kopf has them pools were heard of 20 s later than everything else."""
+    found = kopf.OperatorSettings()
+    registry = registry_for(Told(), no_login)
+    for handler in registry._activities.get_all_handlers():
+        if handler.id == "_configure":
+            await handler.fn(settings=found)
+    pauses = found.networking.error_backoffs
+    assert not isinstance(pauses, float)
+    assert max(itertools.islice(pauses, 1000)) == RETRY_S_MAX
+
+
+async def no_login(**_: Any) -> kopf.ConnectionInfo:
+    raise kopf.LoginError("nowhere")

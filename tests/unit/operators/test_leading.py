@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
-from support.operating import SYSTEM, settings
+import pytest
+
+from support.operating import SYSTEM, serving, settings
 from torpor_api.failures import Unavailable
+from torpor_kube.login import at
 from torpor_kube.port import Document
+from torpor_kube.server import ApiServer
+from torpor_operator import main
+from torpor_operator.adapters.handlers import KopfThread, kopf_login
 from torpor_operator.core.cache import Cache
 from torpor_operator.core.naming import Key
 from torpor_operator.core.targets import CERTIFICATES, Sort, Target, database
@@ -36,13 +42,15 @@ class Looks:
         return None
 
 
-def leading(tmp_path: Path, looks: Looks) -> Leading:
+def leading(
+    tmp_path: Path, looks: Looks, pools: Callable[[], AsyncGenerator[Document, None]] = nothing
+) -> Leading:
     async def certificates(key: Key) -> float | None:
         found.has_certificates.set()
         return None
 
     every = {Sort.DATABASE: looks.look, Sort.POOL: looks.look, Sort.CERTIFICATES: certificates}
-    found = Leading(Cache(SYSTEM), settings(tmp_path), every, nothing)
+    found = Leading(Cache(SYSTEM), settings(tmp_path), every, pools)
     return found
 
 
@@ -86,3 +94,50 @@ async def test_what_failed_is_looked_at_again(tmp_path: Path) -> None:
     await until_looked_at(dispatcher, looks, 2)
     await dispatcher.close()
     assert looks.seen == [target.key, target.key]
+
+
+async def test_a_pool_that_goes_before_kopf_tells_of_it_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torpor_operator.leading.TOLD_S_MAX", 0.05)
+    lists = 0
+
+    async def pools() -> AsyncGenerator[Document, None]:
+        nonlocal lists
+        lists += 1
+        if lists == 1:
+            yield {"metadata": {"name": "default", "namespace": SYSTEM}}
+
+    dispatcher = leading(tmp_path, Looks(), pools)
+    dispatcher.start([])
+    async with asyncio.timeout(20):
+        await dispatcher.is_complete.wait()
+    await dispatcher.close()
+
+
+async def test_its_watches_and_looks_end_before_kopf_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """kopf may take ten seconds, and another one leads by then."""
+    ended_first = asyncio.Event()
+
+    class Kopf(KopfThread):
+        def start(self) -> None:
+            pass
+
+        async def close(self) -> None:
+            async with asyncio.timeout(20):
+                while fake.watchers():
+                    fake.bookmark()  # A server notices that nobody listens when it speaks.
+                    await asyncio.sleep(0.01)
+            ended_first.set()
+
+    monkeypatch.setattr("torpor_operator.main.KopfThread", Kopf)
+    async with serving() as fake:
+        kube = ApiServer(at(fake.url))
+        async with main.leading(settings(tmp_path), kube, kopf_login, lambda: None):
+            async with asyncio.timeout(20):
+                while not fake.watchers():
+                    await asyncio.sleep(0.01)
+        await kube.close()
+    assert ended_first.is_set()

@@ -58,6 +58,14 @@ def test_a_leader_steps_down_before_another_may_begin() -> None:
     assert last_led + RETRY_S < first_taken
 
 
+def test_a_leader_that_reads_of_another_one_leads_no_more() -> None:
+    """It was asleep for longer than the Lease lasts, or a person has given it to another."""
+    leader = Elector("a")
+    leader.took(0)
+    leader.decide(record("b", "2"), 1)
+    assert not leader.leads(1)
+
+
 def test_what_is_written_is_read_back() -> None:
     spec = lease_spec("a", Take("1", 4, ""), "2027-01-01T00:00:00.000000Z")
     found = record_of({"metadata": {"resourceVersion": "2"}, "spec": spec})

@@ -10,6 +10,7 @@ from torpor_autoscaler.adapters.kubernetes.cluster import KubernetesCluster
 from torpor_autoscaler.adapters.kubernetes.events import ACTION, CONTROLLER, DatabaseEvents
 from torpor_autoscaler.ports import Clock
 from torpor_autoscaler.settings import OnKubernetes
+from torpor_kube import names
 from torpor_kube.events import Events
 from torpor_kube.login import chosen
 from torpor_kube.server import ApiServer
@@ -19,7 +20,7 @@ from torpor_kube.server import ApiServer
 async def to(
     place: OnKubernetes, clock: Clock
 ) -> AsyncIterator[tuple[KubernetesCluster, DatabaseEvents]]:
-    kube = ApiServer(chosen(place.kubeconfig))
+    kube = ApiServer(chosen(place.kubeconfig), manager=names.AUTOSCALER_MANAGER)
     cluster = KubernetesCluster(
         kube, system_namespace=place.system_namespace, namespaces=place.namespaces
     )
