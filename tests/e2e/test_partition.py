@@ -12,7 +12,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -38,13 +38,17 @@ pytestmark = [pytest.mark.alone, pytest.mark.timeout(500, func_only=True)]
 
 @dataclass
 class Lost:
-    """A database whose compute nobody hears, and a client of it who waits for an answer."""
+    """A database whose compute nobody hears, and a client of it who waits for an answer.
+
+    He asks when it is known: what was asked of a compute that is lost then ends with an error.
+    """
 
     database: Database
     client: Sync
     pod: Json
     epoch: int
-    waiting: Future[list[Any]]
+    threads: ThreadPoolExecutor
+    waiting: Future[list[Any]] = field(init=False)
 
     def is_not_fenced(self) -> bool:
         found = _ready(self.database)
@@ -52,6 +56,9 @@ class Lost:
 
     def has_said_so(self) -> bool:
         return "torpor.dev/gone-compute" in self.database.events.get("NotFenced", "")
+
+    def asks(self) -> None:
+        self.waiting = self.threads.submit(_kept, self.client)
 
     async def nobody_has_taken_over(self) -> None:
         assert not self.waiting.done()
@@ -85,12 +92,14 @@ async def test_nobody_takes_over_before_somebody_may(
             for pod in before:
                 island.enter_context(node.cut_off(pod))
             lost = [
-                Lost(database, client, pod, database.epoch, threads.submit(_kept, client))
+                Lost(database, client, pod, database.epoch, threads)
                 for database, client, pod in zip(databases, clients, before, strict=True)
             ]
             for one in lost:
                 await asyncio.to_thread(until, one.is_not_fenced, "the status says why it waits")
                 await asyncio.to_thread(until, one.has_said_so, "and so does an event")
+            for one in lost:
+                one.asks()
             await asyncio.sleep(LONELY_SECONDS)
             for one in lost:
                 await one.nobody_has_taken_over()
