@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -65,11 +66,25 @@ def leaving(torpor: Installation) -> Iterator[list[str]]:
 @pytest.fixture
 def namespace(leaving: list[str]) -> Iterator[str]:
     """Removed with all that is in it, after a test that passed or failed."""
+    with fresh_namespace(leaving) as name:
+        yield name
+
+
+@pytest.fixture
+def another_namespace(leaving: list[str]) -> Iterator[str]:
+    with fresh_namespace(leaving) as name:
+        yield name
+
+
+@contextlib.contextmanager
+def fresh_namespace(leaving: list[str]) -> Iterator[str]:
     name = fresh_name("e2e")
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    yield name
-    kubectl.kubectl("delete", "namespace", name, "--wait=false")
-    leaving.append(name)
+    try:
+        yield name
+    finally:
+        kubectl.kubectl("delete", "namespace", name, "--wait=false")
+        leaving.append(name)
 
 
 @pytest.fixture

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
+from functools import partial
+from typing import Any
+
 import psycopg
 import pytest
 
@@ -10,6 +15,8 @@ from e2e.cluster import Image
 from e2e.conftest import MakeDatabase
 from e2e.database import Database
 from e2e.kubectl import until
+
+ANSWER_SECONDS_MAX = 10.0
 
 
 def test_a_database_is_ready_before_anything_runs(database: Database) -> None:
@@ -60,6 +67,18 @@ def test_the_certificate_knows_the_name_soon(database: Database) -> None:
     until(lambda: _is_let_in(database, sslmode="verify-full"), "the name is in it", 180)
 
 
+def test_each_namespace_has_a_certificate_of_its_own(
+    make_database: MakeDatabase, another_namespace: str
+) -> None:
+    first = make_database()
+    second = Database(first.torpor, another_namespace, first.name, first.spec)
+    second.apply()
+    second.is_ready()
+    for database in (first, second):
+        until(partial(_is_shown_its_own, database), "its own certificate is shown", 180)
+        until(partial(_is_let_in, database, sslmode="verify-full"), "each proxy knows it", 180)
+
+
 def test_a_wrong_password_wakes_nobody(database: Database) -> None:
     wrong = database.binding | {"password": "wrong"}
     stranger = Database(database.torpor, database.namespace, database.name)
@@ -85,6 +104,21 @@ def _is_let_in(database: Database, sslmode: str) -> bool:
         assert "does not match host name" in str(error)
         return False
     return True
+
+
+def _is_shown_its_own(database: Database) -> bool:
+    """A client that verifies the name sees a certificate with the names of one namespace alone."""
+    context = ssl.create_default_context(cafile=str(database.torpor.ca))
+    context.set_alpn_protocols(["postgresql"])
+    address = (database.torpor.host, database.torpor.port)
+    host = database.binding["host"]
+    with socket.create_connection(address, timeout=ANSWER_SECONDS_MAX) as plain:
+        try:
+            with context.wrap_socket(plain, server_hostname=host) as encrypted:
+                shown: dict[str, Any] = encrypted.getpeercert() or {}
+        except ssl.SSLCertVerificationError:
+            return False
+    return all(f".{database.namespace}." in name for _, name in shown["subjectAltName"])
 
 
 def _key(database: Database, key: str) -> dict[str, str]:
