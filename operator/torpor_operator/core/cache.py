@@ -6,6 +6,7 @@ change nothing that is kept concern nobody.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from torpor_kube.kinds import CONFIG_MAP, SECRET, VOLUME_CLAIM, Kind
 from torpor_kube.port import Document
 from torpor_operator.core import targets
 from torpor_operator.core.claims import why_no_volume
+from torpor_operator.core.erasing import ERASERS_MAX
 from torpor_operator.core.naming import MANAGED_BY, Key, database_of, key_of
 from torpor_operator.core.retained import Retained
 from torpor_operator.core.seen import Child, SeenDatabase, see_child
@@ -77,6 +79,8 @@ class Cache:
         self.erasers: dict[str, dict[Key, float]] = {}
         """By pool: databases whose data is to be erased, for which an agent is needed; since when,
         in seconds of a clock that never goes back."""
+        self._namespaces: Counter[str] = Counter()
+        """Those with databases, and with how many."""
         self._children: dict[Key, dict[ChildId, Child]] = {}
         self._unchecked: set[Key] = set()
         """Databases of whose objects one has changed since all were found as they should be: few,
@@ -93,7 +97,10 @@ class Cache:
         self.databases[key] = seen
         self.user_ids.note(key, seen.pool, seen.user_id)
         if before is None:
-            return {targets.database(key), self.pool(seen.pool), targets.CERTIFICATES}
+            self._namespaces[key.namespace] += 1
+            is_first = self._namespaces[key.namespace] == 1
+            of_clients = {targets.CERTIFICATES} if is_first else set[Target]()
+            return {targets.database(key), self.pool(seen.pool), *of_clients}
         concerned = {targets.database(key)} if before.body != seen.body else set()
         if before.compute != seen.compute or before.awaits_compute != seen.awaits_compute:
             concerned.add(self.pool(seen.pool))
@@ -101,6 +108,8 @@ class Cache:
 
     def database_gone(self, key: Key) -> set[Target]:
         gone = self.databases.pop(key, None)
+        if gone is not None:
+            self._namespaces -= Counter([key.namespace])  # None is left at 0.
         if key not in self.retained:
             self.user_ids.forget(key)
         self.erased(key)
@@ -134,7 +143,7 @@ class Cache:
         return {seen.key for seen in found if seen.awaits_compute and seen.pool == pool}
 
     def namespaces(self) -> list[str]:
-        return sorted({key.namespace for key in self.databases})
+        return sorted(self._namespaces)
 
     # --- their objects -----------------------------------------------------------------------
 
@@ -259,8 +268,10 @@ class Cache:
         return {self.pool(pod.pool)} | self._to_erase(pod)
 
     def _to_erase(self, pod: SeenPod) -> set[Target]:
-        """Databases whose data is to be erased, which this pod may concern."""
-        concerned = set(self.erasers.get(pod.pool, ())) if pod.is_ready else set()
+        """Databases whose data is to be erased, which this pod may concern: those that have waited
+        for longest, of whom some may be busy with another one."""
+        waiting = self.erasers.get(pod.pool, ()) if pod.is_ready else ()
+        concerned = set(list(waiting)[:ERASERS_MAX])
         if pod.has_ended and pod.database is not None and self.is_ending(pod.database):
             concerned.add(pod.database)
         return {targets.database(key) for key in concerned}

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from itertools import pairwise
 
+from torpor_operator.core.cache import Cache
 from torpor_operator.core.certificates import LeafWanted
+from torpor_operator.core.naming import Key
+from torpor_operator.core.seen import see_database
 from torpor_operator.core.server_certificates import (
     NAMES_MAX,
     PARTS,
@@ -14,6 +17,7 @@ from torpor_operator.core.server_certificates import (
     server_leaves,
     with_room,
 )
+from torpor_operator.core.targets import CERTIFICATES
 
 
 def leaves(*namespaces: str) -> dict[str, LeafWanted]:
@@ -73,3 +77,21 @@ def test_of_the_one_for_clients_without_a_server_name_no_namespace_loses_its_nam
     assert set(shown(["a", *old], first)) == set(first)
     third = shown(["a", *old[:150]], first)
     assert {"*.a.d", "*.a.svc"} <= set(third), "there is room where others have gone"
+
+
+def test_certificates_are_looked_at_for_the_first_database_of_a_namespace_alone() -> None:
+    cache = Cache("torpor-system")
+
+    def is_looked_at(name: str, namespace: str) -> bool:
+        place = {"name": name, "namespace": namespace, "resourceVersion": "1", "uid": name}
+        return CERTIFICATES in cache.database_seen(see_database({"metadata": place}))
+
+    assert is_looked_at("shop", "a") and not is_looked_at("blog", "a")
+    assert not is_looked_at("shop", "a"), "seen again"
+    assert is_looked_at("shop", "b") and cache.namespaces() == ["a", "b"]
+    for name in ("shop", "blog", "blog"):
+        cache.database_gone(Key("a", name))
+    assert cache.namespaces() == ["b"]
+    assert is_looked_at("next", "a"), "it may have been let go meanwhile"
+    cache.databases_listed("", [])
+    assert cache.namespaces() == []
