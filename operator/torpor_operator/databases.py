@@ -21,6 +21,7 @@ from torpor_operator.core.actions import Action, Create, Delete, Repair, Tell, W
 from torpor_operator.core.cache import Cache, ChildId, verifiers_of
 from torpor_operator.core.database import DatabaseFacts, House, plan_database, served_elsewhere
 from torpor_operator.core.deletion import is_deleting, plan_deletion
+from torpor_operator.core.erasing import ERASER_AGAIN_S
 from torpor_operator.core.naming import Key, key_of
 from torpor_operator.core.storage import Volumes, plan_storage
 from torpor_operator.erasing import NoEraser
@@ -86,8 +87,7 @@ class Databases:
             await self._executor.carry_out(note)
             return None
         if is_deleting(document):
-            await self._end(document, resource)
-            return None
+            return await self._end(document, resource)
         return await self._provide(key)
 
     async def _clear(self, key: Key) -> None:
@@ -101,7 +101,8 @@ class Databases:
         if isinstance(action, Delete):
             self._cache.object_deleted(database, action.kind, action.key)
 
-    async def _end(self, document: Document, resource: ServerlessDatabase) -> None:
+    async def _end(self, document: Document, resource: ServerlessDatabase) -> float | None:
+        """Seconds after which to look again, where it waits for a compute."""
         key = key_of(document)
         children = tuple(self._cache.children_of(key, metadata(document)["uid"]))
         system = self._house().system_namespace
@@ -110,12 +111,19 @@ class Databases:
                 await self._carry_out(key, action)
         except (Conflict, NotFound):
             raise  # It has changed meanwhile, or fallen asleep, and is looked at again.
+        except NoEraser as failure:
+            if failure.is_late:
+                await self._say_what_it_waits_for(document, failure)
+            return ERASER_AGAIN_S
         except Failure as failure:
-            note = f"can't be deleted yet: {in_one_line(failure.message)}"
-            note += f" ({in_one_line(failure.hint)})" if failure.hint else ""
-            weight = Weight.NORMAL if isinstance(failure, NoEraser) else Weight.WARNING
-            await self._executor.carry_out(Tell(document, weight, "DeletionWaits", note))
+            await self._say_what_it_waits_for(document, failure)
             raise
+        return None
+
+    async def _say_what_it_waits_for(self, document: Document, failure: Failure) -> None:
+        note = f"can't be deleted yet: {in_one_line(failure.message)}"
+        note += f" ({in_one_line(failure.hint)})" if failure.hint else ""
+        await self._executor.carry_out(Tell(document, Weight.WARNING, "DeletionWaits", note))
 
     async def _provide(self, key: Key) -> float | None:
         """Until nothing is left to do: what we write ourselves is no news that would come back."""

@@ -26,7 +26,7 @@ from torpor_kube.kinds import POD, SERVERLESS_DATABASE
 from torpor_kube.port import Kube
 from torpor_operator.core.actions import Action, Delete, Erase, Patch
 from torpor_operator.core.cache import Cache
-from torpor_operator.core.erasing import candidates
+from torpor_operator.core.erasing import ERASER_WAIT_S, candidates
 from torpor_operator.core.naming import Key
 from torpor_operator.core.pool import wanted_size
 from torpor_operator.core.seen_pods import SeenPod
@@ -37,7 +37,9 @@ log = logging.getLogger(__name__)
 
 
 class NoEraser(Unavailable):
-    """None is free; one is being made, which is no trouble yet."""
+    """None is free; one is being made, which is trouble only when it does not come."""
+
+    is_late = False
 
 
 class Eraser:
@@ -58,6 +60,8 @@ class Eraser:
         self._carry_out = carry_out
         self._holders: dict[Key, Holder] = {}
         """Whom volumes have named that are still to be erased: who came before, and died at it."""
+        self._taken: set[str] = set()
+        """Pods that are just being labelled: each is one database's."""
 
     async def erase(self, order: Erase) -> None:
         """Raises NoEraser, NotFenced; and Unavailable without a pool."""
@@ -67,26 +71,33 @@ class Eraser:
                 f"there is no WarmPool {order.pool!r}, whose computes could erase its data",
                 hint="make it again, or write deletionPolicy: Retain",
             )
-        order = await self._above_holder(order)
+        try:
+            order = await self._above_holder(order)
+        except NotFenced:
+            self._cache.erased(order.database)  # No compute is kept for it until then.
+            raise
         now = asyncio.get_running_loop().time()
         since = self._cache.erasers.get(order.pool, {}).get(order.database, now)
         pods, named = self._cache.pods_of(order.pool), self._cache.named_computes()
         for pod in candidates(order.database, pods, named, wanted_size(pool), now - since):
+            if pod.name in self._taken:
+                continue
             if await self._is_done_by(pod, order):
                 self._holders.pop(order.database, None)
                 return
         self._report(self._cache.eraser_wanted(order.database, order.pool, since))
-        raise NoEraser(
+        waits = NoEraser(
             f"no compute of the pool {order.pool!r} is free to erase {order.directory}",
             hint="one is being started for it",
         )
+        waits.is_late = now - since >= ERASER_WAIT_S
+        raise waits
 
     async def _is_done_by(self, pod: SeenPod, order: Erase) -> bool:
         """Raises NotFenced, StaleEpoch where the volume knows of somebody whom we don't."""
         try:
             if pod.database is None:
-                self._cache.erased(order.database)  # Else the pool makes one more in its place.
-                await self._label(pod, order.database)
+                await self._take(pod, order.database)
             await self._agents.erase(pod, order)
         except (NotFenced, StaleEpoch) as refused:
             if refused.holder is not None:
@@ -98,8 +109,16 @@ class Eraser:
             return False
         return True
 
-    async def _label(self, pod: SeenPod, database: Key) -> None:
+    async def _take(self, pod: SeenPod, database: Key) -> None:
         """Raises Conflict where it has changed since: it may have been claimed."""
+        self._cache.erased(database)  # Else the pool makes one more in its place.
+        self._taken.add(pod.name)
+        try:
+            await self._label(pod, database)
+        finally:
+            self._taken.discard(pod.name)
+
+    async def _label(self, pod: SeenPod, database: Key) -> None:
         labels = {
             names.DATABASE_LABEL: database.name,
             names.DATABASE_NAMESPACE_LABEL: database.namespace,

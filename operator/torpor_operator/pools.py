@@ -16,6 +16,7 @@ from torpor_operator.attempts import Attempts
 from torpor_operator.core.actions import Action, Apply, Create, Delete, Patch, Tell, Weight
 from torpor_operator.core.cache import Cache
 from torpor_operator.core.conditions import Finding
+from torpor_operator.core.erasing import ERASERS_MAX
 from torpor_operator.core.naming import POOL_FINALIZER, Key, key_of, volume_claim
 from torpor_operator.core.outdated import say_outdated
 from torpor_operator.core.pods import PodSettings, compute_pod, spec_of, template_hash
@@ -40,9 +41,6 @@ STILL_NEEDED_S = 2.0
 UNANSWERED_S = 15.0
 """Before the next one to an autoscaler that does not answer: warm computes are not to wait for it
 each time."""
-
-ERASERS_MAX = 4
-"""Computes that are made at once for data that is to be erased: each erases one database's."""
 
 SUFFIX_BYTES = 5
 """Eight characters of base32: a compute's id is never used again."""

@@ -12,6 +12,12 @@ from collections.abc import Collection
 from torpor_operator.core.naming import Key
 from torpor_operator.core.seen_pods import SeenPod
 
+ERASERS_MAX = 4
+"""Computes that are made at once for data that is to be erased: each erases one database's."""
+
+ERASER_AGAIN_S = 10.0
+"""Before somebody looks again who waits for one: the news of a ready one may concern others."""
+
 ERASER_WAIT_S = 60.0
 """For a compute of its own: many times what a pod takes to start where there is room for one."""
 

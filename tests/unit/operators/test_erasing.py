@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -195,3 +196,32 @@ async def test_where_its_pod_has_vanished_a_person_may_say_that_it_has_ended(
     sworn = {"metadata": {"annotations": {names.GONE_COMPUTE_ANNOTATION: "lost"}}}
     asleep.fake.objects.patch((kinds.SERVERLESS_DATABASE, "default", "shop"), sworn, "")
     await until(asleep, "it is gone", lambda: is_gone(asleep))
+
+
+async def test_many_are_erased_one_after_the_other_and_each_compute_is_asked_for_one(
+    tmp_path: Path,
+) -> None:
+    names_ = [f"many{number}" for number in range(10)]
+    async with serving() as fake:
+        add_pool(fake, size={"min": 1, "max": 1})
+        async with operating(fake, tmp_path) as world:
+            for name in names_:
+                world.make(name, deletionPolicy="Delete")
+                await world.until("it is provided", partial(is_provided, world, name))
+                world.say(name, phase="Suspended", epoch=7, observedGeneration=1)
+            await world.settled()
+            for name in names_:
+                world.delete(kinds.SERVERLESS_DATABASE, name)
+
+            def are_gone() -> bool:
+                return not any(True for _ in fake.objects.all(kinds.SERVERLESS_DATABASE, "default"))
+
+            await until(world, "they are gone", are_gone)
+            erasers = [pod for pod, _ in world.others.erased]
+            assert len(set(erasers)) == len(erasers) == len(names_)
+            notes = [one["note"] for one in fake.objects.all(kinds.EVENT, "default")]
+            assert not any("can't be deleted" in note for note in notes)
+
+
+def is_provided(world: World, name: str) -> bool:
+    return "binding" in (world.database(name).get("status") or {})
