@@ -1,4 +1,5 @@
-"""Makes keys and certificates: ECDSA on P-256, whoever signs and wherever they are kept.
+"""Makes keys and certificates: ECDSA on P-256, wherever they are kept. An authority that somebody
+else has made may have an RSA key, as cert-manager makes it where nobody says otherwise.
 
 Needs the package ``cryptography``, which the extras of those who issue bring.
 """
@@ -9,11 +10,15 @@ import datetime as dt
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+SigningKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +52,10 @@ def make_leaf(
     authority: Pair, common_name: str, names: Iterable[str], span: Span, *, is_client: bool = False
 ) -> Pair:
     """Of a server; ``is_client``: it may also be shown by who calls. ``names``: of hosts, or
-    addresses."""
+    addresses. Raises ValueError where the authority's key can't be used."""
     issuer = x509.load_pem_x509_certificate(authority.certificate.encode())
-    issuer_key = serialization.load_pem_private_key(authority.key.encode(), None)
-    assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)
-    identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
+    issuer_key = load_signing_key(authority.key)
+    identifier = _identifier_of(issuer)
     usages = [ExtendedKeyUsageOID.SERVER_AUTH]
     usages += [ExtendedKeyUsageOID.CLIENT_AUTH] if is_client else []
     key = _new_key()
@@ -64,6 +68,17 @@ def make_leaf(
         .add_extension(x509.SubjectAlternativeName(map(_general_name, names)), critical=False)
     )
     return _pair(builder, key, issuer_key)
+
+
+def load_signing_key(pem: str) -> SigningKey:
+    """Raises ValueError for what is no key, or one that signs nothing here."""
+    try:
+        key = serialization.load_pem_private_key(pem.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ValueError("is no private key that can be read") from None
+    if not isinstance(key, SigningKey):
+        raise ValueError("is neither an ECDSA nor an RSA key")
+    return key
 
 
 def make_self_signed(name: str, span: Span) -> Pair:
@@ -90,6 +105,18 @@ def _builder(
         .not_valid_after(span.ends)
         .add_extension(identifier, critical=False)
     )
+
+
+def _identifier_of(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    """As it calls its key itself, where it does: the ways to make such a name differ, and OpenSSL
+    takes a certificate with another one for somebody else's."""
+    try:
+        found = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+    except x509.ExtensionNotFound:
+        key = issuer.public_key()
+        assert isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey), "it has signed"
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(key)
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(found.value)
 
 
 def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
@@ -120,7 +147,7 @@ def _general_name(name: str) -> x509.GeneralName:
 def _pair(
     builder: x509.CertificateBuilder,
     key: ec.EllipticCurvePrivateKey,
-    signs: ec.EllipticCurvePrivateKey,
+    signs: SigningKey,
 ) -> Pair:
     certificate = builder.sign(signs, hashes.SHA256())
     return Pair(

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 
 from torpor_channel import issuing
@@ -47,12 +47,9 @@ def read_authority(certificate: str) -> Authority:
 
 
 def refuse_other_key(certificate: str, key: str) -> None:
-    """Raises ValueError for what is no key, or that of another certificate."""
+    """Raises ValueError for what is no key that signs here, or that of another certificate."""
     found = x509.load_pem_x509_certificate(certificate.encode())
-    try:
-        own = serialization.load_pem_private_key(key.encode(), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise ValueError("is no private key that can be read") from None
+    own = issuing.load_signing_key(key)
     if own.public_key() != found.public_key():
         raise ValueError("is that of another certificate")
 

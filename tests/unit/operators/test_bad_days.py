@@ -9,11 +9,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from support.certificates import Authority, Key
 from support.fake_kube.server import FakeKube
 from support.operating import SYSTEM, World, add_pool, operating, serving
 from torpor_kube import kinds
-from torpor_operator.adapters.keys import make_authority
+from torpor_operator.adapters.keys import make_authority, read_leaf
 
 
 @pytest.fixture
@@ -91,9 +93,17 @@ async def test_another_operator_finds_all_as_it_is(fake: FakeKube, tmp_path: Pat
         assert world.database("next")["status"]["storage"]["userId"] not in taken
 
 
-async def test_a_foreign_authority_is_used_and_left_alone(fake: FakeKube, tmp_path: Path) -> None:
-    pair = make_authority(1_700_000_000.0)
-    data = {"tls.crt": pair.certificate, "tls.key": pair.key}
+@pytest.mark.parametrize(
+    "key",
+    [ec.generate_private_key(ec.SECP384R1()), rsa.generate_private_key(65537, 2048)],
+    ids=["ECDSA", "RSA"],
+)
+async def test_a_foreign_authority_is_used_and_left_alone(
+    fake: FakeKube, tmp_path: Path, key: Key
+) -> None:
+    """As cert-manager would write it, whose keys are of RSA where nobody says otherwise."""
+    foreign = Authority("theirs", key)
+    data = {"tls.crt": foreign.certificate, "tls.key": foreign.key}
     encoded = {key: base64.b64encode(text.encode()).decode() for key, text in data.items()}
     theirs = {"metadata": {"name": "torpor-ca", "namespace": SYSTEM}, "data": encoded}
     fake.objects.create(kinds.SECRET, theirs)
@@ -104,7 +114,9 @@ async def test_a_foreign_authority_is_used_and_left_alone(fake: FakeKube, tmp_pa
         authority = world.get(kinds.SECRET, "torpor-ca", SYSTEM)
         leaf = world.get(kinds.SECRET, "torpor-proxy-tls", SYSTEM)
         assert authority and leaf and authority["data"] == encoded
-        assert base64.b64decode(leaf["data"]["ca.crt"]).decode() == pair.certificate
+        assert base64.b64decode(leaf["data"]["ca.crt"]).decode() == foreign.certificate
+        certificate = base64.b64decode(leaf["data"]["tls.crt"]).decode()
+        assert read_leaf(certificate, None, [foreign.certificate]).signed_by
 
 
 async def test_whose_certificate_the_proxy_shows_clients_are_told(

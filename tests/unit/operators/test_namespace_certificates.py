@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
+from support.certificates import Authority
 from support.fake_kube.server import FakeKube
 from support.operating import SYSTEM, serving
 from support.tls_clients import met
@@ -134,6 +136,19 @@ async def test_clients_of_hundreds_of_namespaces_verify_their_names(
     ):
         found = await met(proxy, client, host)
         assert found.end_point == found.sha256
+
+
+async def test_clients_verify_what_an_authority_of_somebody_else_has_signed(
+    release: Release,
+) -> None:
+    """Which calls its key in its own way."""
+    release.time_s = time.time()
+    foreign = Authority("theirs", rsa.generate_private_key(65537, 2048))
+    release.write("torpor-ca", {"tls.crt": foreign.certificate, "tls.key": foreign.key})
+    await release.look(["team"])
+    client = ssl.create_default_context(cadata=foreign.certificate)
+    for host in ("shop.team.svc", "proxy.system.svc"):
+        await met(release.proxy(), client, host)
 
 
 async def test_an_old_namespace_keeps_its_certificate_whoever_comes_and_goes(

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from support.certificates import Authority, Key
 from support.fake_kube.server import FakeKube
 from support.operating import SYSTEM, World, add_pool, operating, serving
 from torpor_kube import kinds
@@ -45,6 +47,11 @@ def pair(made_at: float = MADE_AT) -> dict[str, bytes]:
     return {"tls.crt": made.certificate.encode(), "tls.key": made.key.encode()}
 
 
+def of_key(key: Key) -> dict[str, bytes]:
+    made = Authority(key=key)
+    return {"tls.crt": made.certificate.encode(), "tls.key": made.key.encode()}
+
+
 @pytest.mark.parametrize(
     ("labels", "data", "why"),
     [
@@ -54,8 +61,9 @@ def pair(made_at: float = MADE_AT) -> dict[str, bytes]:
         (OURS, {**pair(), "tls.crt": b"\xff\xfe"}, "its tls.crt is no text"),
         ({}, {**pair(), "tls.key": b"oops"}, "its tls.key is no private key"),
         ({}, {**pair(), "tls.key": pair()["tls.key"]}, "is that of another certificate"),
+        ({}, of_key(Ed25519PrivateKey.generate()), "is neither an ECDSA nor an RSA key"),
     ],
-    ids=["without", "empty", "edited", "binary", "no key", "other key"],
+    ids=["without", "empty", "edited", "binary", "no key", "other key", "other sort"],
 )
 async def test_an_authority_that_can_not_be_used_is_told_and_the_rest_goes_on(
     fake: FakeKube, tmp_path: Path, labels: dict[str, str], data: dict[str, bytes], why: str
