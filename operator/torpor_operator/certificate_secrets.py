@@ -22,6 +22,8 @@ from torpor_operator.core.naming import MANAGED_BY
 
 log = logging.getLogger(__name__)
 
+_PEM = (".crt", ".key", ".pem")
+
 Data = dict[str, str]
 """Of a Secret, decoded."""
 
@@ -64,7 +66,8 @@ class CertificateSecrets:
             try:
                 data[key] = base64.b64decode(value).decode()
             except ValueError:
-                raise Unusable(name, f"its {key} is no text, let alone PEM") from None
+                if key.endswith(_PEM):  # Else it is a keystore, say, that cert-manager puts beside.
+                    raise Unusable(name, f"its {key} is no text, let alone PEM") from None
         is_ours = labels_of(secret).get(names.MANAGED_BY_LABEL) == MANAGED_BY
         return Held(data, is_ours, version_of(secret))
 

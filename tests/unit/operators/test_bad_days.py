@@ -126,6 +126,7 @@ async def test_whose_certificate_the_proxy_shows_clients_are_told(
     pair = make_authority(1_700_000_000.0)
     data = {"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": "theirs"}
     encoded = {key: base64.b64encode(text.encode()).decode() for key, text in data.items()}
+    encoded["keystore.p12"] = base64.b64encode(b"\xff\xfe").decode()
     head = {"name": "torpor-proxy-server-tls", "namespace": SYSTEM}
     fake.objects.create(kinds.SECRET, {"metadata": head, "data": encoded})
     async with operating(fake, tmp_path) as world:
