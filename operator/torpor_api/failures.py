@@ -60,6 +60,11 @@ class Conflict(Failure):
     retryable = True
 
 
+class BoundElsewhere(Conflict):
+    """The agent is another database's, for life: it has done nothing for this one, and never
+    will."""
+
+
 class Unavailable(Failure):
     """The other side can't be reached or did not answer in time; the outcome is unknown."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from torpor_api.failures import (
+    BoundElsewhere,
     Conflict,
     DataDamaged,
     Failure,
@@ -220,6 +221,11 @@ def _start(
         database.is_condemned = True
         yield from _believe_volume(database, (request.epoch, agent.compute), refused.holder)
         raise refused  # No fault of the database: it goes on for as long as somebody waits.
+    except BoundElsewhere as refused:
+        # By its own word it has never had this volume: it is as good as gone, and another is free.
+        outcomes.note(database, "compute_taken", agent.compute, refused.message)
+        outcomes.confirm_gone(database, agent.compute)
+        return None
     except Failure as failure:
         database.is_condemned = True
         is_final = not failure.retryable
@@ -253,10 +259,16 @@ def _started(database: Database, agent: AgentInfo, request: StartCompute) -> Pla
     Recovery takes longer than any answer is waited for, and ending it would make it begin anew.
     """
     deadline = database.world.now + database.world.limits.start_s_max
+    is_unheard = False
     while True:
         try:
             return (yield from ask(AskAgent(agent, request)))
+        except BoundElsewhere as failure:
+            if is_unheard:  # It may have been another's word, who has its address by now.
+                raise Conflict(failure.message) from failure
+            raise
         except Unavailable as failure:
+            is_unheard = True
             is_late = database.world.now >= deadline
             if is_late or not (yield from _may_still_start(database, agent, request.epoch)):
                 raise failure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torpor_api.failures import Conflict, NotFound, StaleEpoch
+from torpor_api.failures import BoundElsewhere, Conflict, NotFound, StaleEpoch
 from torpor_api.identity import ComputeId
 
 
@@ -18,9 +18,11 @@ class Claim:
 
 
 def refuse_other_claim(claim: Claim | None, wanted: Claim) -> None:
-    """Raises Conflict where the agent is bound to something else."""
+    """Raises BoundElsewhere, or Conflict where it is bound to another claim of the database: then
+    it may have the very volume."""
     if claim is not None and claim != wanted:
-        raise Conflict(
+        refusal = Conflict if claim.database == wanted.database else BoundElsewhere
+        raise refusal(
             f"compute {claim.compute} is bound to {claim.database} under epoch {claim.epoch}",
             hint="claim another one: an agent serves one claim in its life",
         )

@@ -12,6 +12,7 @@ from torpor_api import messages as m
 from torpor_api.chain import Step
 from torpor_api.facts import Activity, LoginFacts, RoleFacts
 from torpor_api.failures import (
+    BoundElsewhere,
     Busy,
     Conflict,
     DataDamaged,
@@ -219,7 +220,8 @@ class FakeAgent:
     async def _start(self, request: m.StartCompute) -> m.Started:
         key = (request.database, request.epoch)
         if self.claims and (self.claims[-1] != key or self._request is None):
-            raise Conflict(f"{self.compute} serves {self.database}, epoch {self.epoch}")
+            refusal = Conflict if self.claims[-1][0] == request.database else BoundElsewhere
+            raise refusal(f"{self.compute} serves {self.database}, epoch {self.epoch}")
         if self._starting is None and self.is_leaving:
             raise Conflict(f"{self.compute} was told to end")
         if self._starting is None:

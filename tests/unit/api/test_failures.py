@@ -41,6 +41,7 @@ def test_a_kind_of_a_newer_release_may_be_tried_again() -> None:
 def test_what_may_be_tried_again() -> None:
     assert {kind for kind in KINDS if Failure.by_kind[kind].retryable} == {
         "Conflict",
+        "BoundElsewhere",
         "Unavailable",
         "NoWarmCompute",
         "NotFenced",

@@ -146,7 +146,7 @@ def test_a_lost_race_for_the_record_does_not_call_it_off() -> None:
         (step, fields, kind)
         for step, fields in BEFORE_THE_STOP
         for kind in FAILURES
-        if step is not m.WriteStatus or kind is not Conflict
+        if step is not m.WriteStatus or not issubclass(kind, Conflict)
     ],
 )
 def test_every_failure_before_the_stop_leaves_it_as_it_was(

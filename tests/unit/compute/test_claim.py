@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from torpor_api.failures import Conflict, NotFound, StaleEpoch
+from torpor_api.failures import BoundElsewhere, Conflict, NotFound, StaleEpoch
 from torpor_api.identity import ComputeId
 from torpor_compute.core.claim import (
     Claim,
@@ -24,8 +24,10 @@ def test_the_same_claim_is_welcome(bound: Claim | None) -> None:
 
 @pytest.mark.parametrize("other", [Claim(C1, "shop", 6), Claim(C1, "shop", 4), Claim(C1, "x", 5)])
 def test_another_claim_is_not(other: Claim) -> None:
-    with pytest.raises(Conflict, match="c1 is bound to shop under epoch 5"):
+    with pytest.raises(Conflict, match="c1 is bound to shop under epoch 5") as refused:
         refuse_other_claim(CLAIM, other)
+    # Of its own database it may have the volume.
+    assert isinstance(refused.value, BoundElsewhere) == (other.database != CLAIM.database)
 
 
 def test_epochs() -> None:
