@@ -104,6 +104,16 @@ def has_moved(database: Database, before: Json) -> None:
     until(has, f"{database.name} is on another compute than {before['metadata']['name']}")
 
 
+def tells_of_its_move(database: Database) -> None:
+    """Waits: whoever is served hears of it before the status does."""
+
+    def tells() -> bool:
+        told: Json = database.status.get("lastSwitchover", {})
+        return told.get("epoch") == database.epoch
+
+    until(tells, f"the status of {database.name} tells of its last move")
+
+
 def end_of(pod: Json) -> Json:
     """What the kubelet wrote of its container's end; {}: nothing, or the object is gone."""
     found = kubectl.find("pod", pod["metadata"]["name"], NAMESPACE) or {}

@@ -62,5 +62,5 @@ def test_a_transaction_keeps_its_database_awake(make_database: MakeDatabase) -> 
     with database.connect() as client, client.transaction():
         client.execute("select 1")
         until(lambda: "transaction" in database.why_awake, "its reason is named")
-        assert database.phase == "Active"
+        until(lambda: database.phase == "Active", "its status says so")
     database.falls_asleep()

@@ -97,7 +97,7 @@ def test_a_parked_session_hears_what_is_notified_by_the_other_proxy_first(
         for ears in (first, second):
             heard = ears.notifies(timeout=WAIT_SECONDS_MAX, stop_after=len(sent))
             assert [notice.payload for notice in heard] == sent
-        assert database.status["sessions"] == 2
+        until(lambda: database.status["sessions"] == 2, "the status counts both")
 
 
 def test_a_cancel_request_finds_its_query_whichever_proxy_it_reaches(
