@@ -8,23 +8,20 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from pydantic import ValidationError
-
-from torpor_api.brief import in_one_line
-from torpor_api.failures import Conflict, Failure, InvalidRequest, NotFound, Refused
+from torpor_api.failures import InvalidRequest, NotFound, Refused
 from torpor_api.resource import ServerlessDatabase
 from torpor_kube.answers import reason_of
 from torpor_kube.documents import metadata
 from torpor_kube.kinds import SECRET
 from torpor_kube.port import Document, Kube
-from torpor_operator.core.actions import Action, Create, Delete, Repair, Tell, Weight
-from torpor_operator.core.cache import Cache, ChildId, verifiers_of
+from torpor_operator.core.actions import Action, Create, Repair, Tell, Weight
+from torpor_operator.core.cache import Cache, ChildId
 from torpor_operator.core.database import DatabaseFacts, House, plan_database, served_elsewhere
-from torpor_operator.core.deletion import is_deleting, plan_deletion
-from torpor_operator.core.erasing import ERASER_AGAIN_S
+from torpor_operator.core.deletion import is_deleting
 from torpor_operator.core.naming import Key, key_of
-from torpor_operator.core.storage import Volumes, plan_storage
-from torpor_operator.erasing import NoEraser
+from torpor_operator.core.reading import read_for_its_end, read_resource
+from torpor_operator.core.storage import Kept, Volumes, plan_storage
+from torpor_operator.ends import Ends, namespace_uid
 from torpor_operator.executor import Executor, NameTaken, Stale
 from torpor_operator.ports import Clock
 from torpor_operator.times import api_time
@@ -65,19 +62,22 @@ class Databases:
         self._kube = kube
         self._cache = cache
         self._executor = executor
+        self._ends = Ends(kube, cache, executor, house)
         self._clock = clock
         self._house = house
         self._random_bytes = random_bytes
 
     async def look(self, key: Key) -> float | None:
         """Seconds after which to look again though nothing has changed; None: no need."""
+        if key in self._cache.stripped:
+            await self._ends.keep_left_behind(key)
         seen = self._cache.databases.get(key)
         if seen is None:
-            await self._clear(key)
+            await self._ends.clear(key)
             return None
         document = seen.document()
         if (elsewhere := served_elsewhere(document, self._house())) is not None:
-            await self._carry_out(key, elsewhere)
+            await self._executor.carry_out(elsewhere)
             return None
         try:
             resource = read_resource(document)
@@ -85,45 +85,12 @@ class Databases:
             # Somebody got around the schema. The others go on.
             note = Tell(document, Weight.WARNING, "Invalid", invalid.message)
             await self._executor.carry_out(note)
-            return None
+            if not is_deleting(document):
+                return None
+            resource = read_for_its_end(document)
         if is_deleting(document):
-            return await self._end(document, resource)
+            return await self._ends.end(document, resource)
         return await self._provide(key)
-
-    async def _clear(self, key: Key) -> None:
-        """Of one whose finalizer somebody took away: what no owner deletes."""
-        verifiers = verifiers_of(key, self._house().system_namespace)
-        if verifiers in self._cache.children_of(key, uid=""):
-            await self._carry_out(key, Delete(verifiers.kind, verifiers.key))
-
-    async def _carry_out(self, database: Key, action: Action) -> None:
-        await self._executor.carry_out(action)
-        if isinstance(action, Delete):
-            self._cache.object_deleted(database, action.kind, action.key)
-
-    async def _end(self, document: Document, resource: ServerlessDatabase) -> float | None:
-        """Seconds after which to look again, where it waits for a compute."""
-        key = key_of(document)
-        children = tuple(self._cache.children_of(key, metadata(document)["uid"]))
-        system = self._house().system_namespace
-        try:
-            for action in plan_deletion(document, resource, children, system):
-                await self._carry_out(key, action)
-        except (Conflict, NotFound):
-            raise  # It has changed meanwhile, or fallen asleep, and is looked at again.
-        except NoEraser as failure:
-            if failure.is_late:
-                await self._say_what_it_waits_for(document, failure)
-            return ERASER_AGAIN_S
-        except Failure as failure:
-            await self._say_what_it_waits_for(document, failure)
-            raise
-        return None
-
-    async def _say_what_it_waits_for(self, document: Document, failure: Failure) -> None:
-        note = f"can't be deleted yet: {in_one_line(failure.message)}"
-        note += f" ({in_one_line(failure.hint)})" if failure.hint else ""
-        await self._executor.carry_out(Tell(document, Weight.WARNING, "DeletionWaits", note))
 
     async def _provide(self, key: Key) -> float | None:
         """Until nothing is left to do: what we write ourselves is no news that would come back."""
@@ -165,7 +132,7 @@ class Databases:
             if is_hindered and (object_of is None or object_of.key.namespace != key.namespace):
                 continue
             try:
-                await self._carry_out(key, action)
+                await self._executor.carry_out_for(key, action)
             except NameTaken as conflict:
                 obstacles.taken[conflict.child] = conflict.owner
                 is_hindered = True
@@ -177,21 +144,25 @@ class Databases:
 
     async def _facts(self, key: Key, document: Document, obstacles: Obstacles) -> DatabaseFacts:
         resource = read_resource(document)
-        given = await self._given(resource)  # First: what was seen is not to grow old meanwhile.
+        # First what is asked for: what was seen is not to grow old meanwhile.
+        given = await self._given(resource)
+        is_kept = key in self._cache.retained
+        namespace = await namespace_uid(self._kube, key.namespace) if is_kept else ""
         retained = self._cache.retained.get(key)
         volumes = Volumes(
             self._cache.pools.get(resource.spec.pool),
             self._cache.claims,
             self._house().system_namespace,
         )
+        kept = Kept(retained, namespace) if retained else None
         return DatabaseFacts(
             document=document,
             resource=resource,
-            storage=plan_storage(resource, volumes, retained, self._cache.user_ids),
+            storage=plan_storage(resource, volumes, kept, self._cache.user_ids),
             children=self._cache.children_of(key, metadata(document)["uid"]),
             are_checked=self._cache.are_checked(key),
             given=given,
-            retained=retained,
+            kept=kept,
             taken=dict(obstacles.taken),
             refused=dict(obstacles.refused),
             claims=frozenset(self._cache.claims),
@@ -224,13 +195,3 @@ def _object_of(action: Action) -> ChildId | None:
 def _is_password_missing(facts: DatabaseFacts) -> bool:
     wanted = [role.name for role in facts.resource.spec.roles if role.password_secret]
     return any(not facts.given.get(name) for name in wanted)
-
-
-def read_resource(document: Document) -> ServerlessDatabase:
-    """What a newer release has added to the schema is passed over. Raises InvalidRequest."""
-    try:
-        return ServerlessDatabase.model_validate(document, extra="ignore")
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InvalidRequest(f"{where}: {in_one_line(first['msg'])}") from None

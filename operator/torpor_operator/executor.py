@@ -107,6 +107,12 @@ class Executor:
             case Tell():
                 await self._notes.tell(action)
 
+    async def carry_out_for(self, database: Key, action: Action) -> None:
+        """What is deleted of it is known to be gone at once; the watch says it again."""
+        await self.carry_out(action)
+        if isinstance(action, Delete):
+            self._cache.object_deleted(database, action.kind, action.key)
+
     def look_at(self, concerned: Iterable[Target]) -> None:
         """Something that was found out concerns them."""
         self._report(concerned)

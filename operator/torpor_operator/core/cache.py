@@ -68,6 +68,10 @@ class Cache:
     def __init__(self, system_namespace: str) -> None:
         self.system_namespace = system_namespace
         self.databases: dict[Key, SeenDatabase] = {}
+        self.stripped: dict[Key, SeenDatabase] = {}
+        """Those that went without a word of the operator's, as they were last: somebody has taken
+        their finalizer off, and their data is there."""
+        self._let_go: set[Key] = set()
         self.retained: dict[Key, Retained] = {}
         self.pools: dict[str, Document] = {}
         self.pods: dict[str, SeenPod] = {}
@@ -106,11 +110,28 @@ class Cache:
             concerned.add(self.pool(seen.pool))
         return concerned
 
+    def let_go(self, key: Key) -> None:
+        """The operator takes its finalizer off: all is done that its end takes."""
+        self._let_go.add(key)
+
+    def held(self, key: Key) -> None:
+        """It stays after all."""
+        self._let_go.discard(key)
+
+    def noted(self, key: Key) -> None:
+        """What it has left behind without its finalizer is on record, if there is anything."""
+        self.stripped.pop(key, None)
+        if key not in self.retained and key not in self.databases:
+            self.user_ids.forget(key)
+
     def database_gone(self, key: Key) -> set[Target]:
         gone = self.databases.pop(key, None)
+        if gone is not None and gone.has_finalizer and key not in self._let_go:
+            self.stripped[key] = gone
+        self._let_go.discard(key)
         if gone is not None:
             self._namespaces -= Counter([key.namespace])  # None is left at 0.
-        if key not in self.retained:
+        if key not in self.retained and key not in self.stripped:
             self.user_ids.forget(key)
         self.erased(key)
         concerned = {targets.database(key)}  # It may have left something behind.
@@ -217,9 +238,9 @@ class Cache:
         return concerned
 
     def retained_seen(self, database: Key, kept: Retained | None) -> set[Target]:
-        """None: somebody has edited it into something that can't be read."""
+        """None: somebody has edited it into something that can't be read; the data is there."""
         if kept is None:
-            return self.retained_gone(database)
+            return set()
         self.retained[database] = kept
         self.user_ids.note(database, kept.pool, kept.user_id)
         return {targets.database(database)}

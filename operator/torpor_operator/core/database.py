@@ -44,9 +44,8 @@ from torpor_operator.core.credentials import (
 from torpor_operator.core.endpoint import database_service
 from torpor_operator.core.fingerprint import fingerprint
 from torpor_operator.core.naming import Key, credentials_secret, key_of
-from torpor_operator.core.retained import Retained
 from torpor_operator.core.seen import Child
-from torpor_operator.core.storage import StoragePlan, may_adopt
+from torpor_operator.core.storage import Kept, StoragePlan, may_adopt
 
 _UP_TO_DATE = "UpToDate"
 """False while its compute is not as its pool would make one now."""
@@ -75,7 +74,8 @@ class DatabaseFacts:
     """They are those that were found to be as they should be."""
     given: Mapping[str, str] = field(default_factory=dict)
     """What was found under ``passwordSecret``, by role."""
-    retained: Retained | None = None
+    kept: Kept | None = None
+    """Data of an earlier database of this name."""
     claims: frozenset[str] = frozenset()
     """PersistentVolumeClaims that are there."""
     is_outdated: bool | None = False
@@ -88,7 +88,7 @@ class DatabaseFacts:
     @property
     def adopts(self) -> bool:
         """Data was kept under this name, on the volume that the spec names."""
-        return self.retained is not None and may_adopt(self.resource, self.retained)
+        return self.kept is not None and may_adopt(self.resource, self.kept)
 
 
 def plan_database(
@@ -128,15 +128,16 @@ def _before_anything(facts: DatabaseFacts, house: House) -> Iterator[Action]:
     if names.STORAGE_FINALIZER not in finalizers:
         mine = {"resourceVersion": version, "finalizers": [*finalizers, names.STORAGE_FINALIZER]}
         yield Patch(SERVERLESS_DATABASE, key, {"metadata": mine})
-    elif facts.adopts and facts.retained is not None:
+    elif facts.adopts and facts.kept is not None:
+        retained = facts.kept.retained
         if status.storage is not None:
             name = names.retained_config_map(key.namespace, key.name)
             yield Delete(CONFIG_MAP, Key(house.system_namespace, name))
-        elif status.epoch < facts.retained.epoch:
-            kept = facts.retained.as_status()
+        elif status.epoch < retained.epoch:
+            kept = retained.as_status()
             patch = {"metadata": {"resourceVersion": version}, "status": kept}
             yield Patch(SERVERLESS_DATABASE, key, patch, "status")
-            note = f"takes over the data in {facts.retained.directory}, kept since its deletion"
+            note = f"takes over the data in {retained.directory}, kept since its deletion"
             yield Tell(facts.document, Weight.NORMAL, "Adopted", note)
 
 
@@ -157,7 +158,7 @@ def _offset(facts: DatabaseFacts, house: House, credentials: Credentials) -> int
     """Grows with each changed password: a compute that runs applies what is newer only."""
     storage = facts.resource.status.storage
     known = facts.children.get(_verifiers_id(facts, house))
-    kept = facts.retained if facts.adopts else None
+    kept = facts.kept.retained if facts.kept and facts.adopts else None
     stated = (
         storage.generation_offset if storage else 0,
         known.offset if known else 0,

@@ -18,7 +18,7 @@ from torpor_operator.core.actions import Action, Apply, Delete, Erase, Patch, Su
 from torpor_operator.core.cache import ChildId, verifiers_of
 from torpor_operator.core.naming import Key, key_of
 from torpor_operator.core.retained import Retained, as_config_map
-from torpor_operator.core.storage import is_dedicated
+from torpor_operator.core.storage import Kept, is_dedicated, why_not_adopted
 
 
 def is_deleting(document: Document) -> bool:
@@ -29,6 +29,8 @@ def plan_deletion(
     document: Document,
     resource: ServerlessDatabase,
     children: Collection[ChildId],
+    retained: Retained | None,
+    namespace_uid: str,
     system_namespace: str,
 ) -> Iterator[Action]:
     """In order; a later step is taken only when the earlier ones have succeeded.
@@ -43,23 +45,7 @@ def plan_deletion(
     if not _is_asleep(resource):
         yield Suspend(key)
         return  # The status will say that it sleeps, and this is decided again.
-    kept = _kept(resource)
-    own_claim = _own_claim(resource)
-    if kept is not None and resource.spec.deletion_policy is DeletionPolicy.RETAIN:
-        yield Apply(CONFIG_MAP, as_config_map(key, kept, system_namespace))
-        note = f"the data stays in {kept.directory} of {kept.claim} for the next one of this name"
-        yield Tell(document, Weight.NORMAL, "Retained", note)
-    else:
-        if own_claim:
-            # Nothing writes to it any more: its compute is gone, and no other one may mount it.
-            yield Delete(VOLUME_CLAIM, Key(system_namespace, own_claim))
-            yield Tell(document, Weight.NORMAL, "Erased", f"the volume {own_claim} is deleted")
-        elif kept is not None:
-            yield Erase(key, kept.pool, kept.epoch + 1, kept.directory, kept.user_id, kept.fenced)
-            note = f"the data in {kept.directory} of {kept.claim} is erased"
-            yield Tell(document, Weight.NORMAL, "Erased", note)
-        facts = names.login_facts_secret(key.namespace, key.name)
-        yield Delete(SECRET, Key(system_namespace, facts))
+    yield from _data(document, resource, retained, namespace_uid, system_namespace)
     verifiers = verifiers_of(key, system_namespace)
     yield Delete(SECRET, verifiers.key)
     for child in children:
@@ -68,6 +54,50 @@ def plan_deletion(
     others = [finalizer for finalizer in finalizers if finalizer != names.STORAGE_FINALIZER]
     patch = {"metadata": {"resourceVersion": version_of(document), "finalizers": others}}
     yield Patch(SERVERLESS_DATABASE, key, patch)
+
+
+def _data(
+    document: Document,
+    resource: ServerlessDatabase,
+    retained: Retained | None,
+    namespace_uid: str,
+    system_namespace: str,
+) -> Iterator[Action]:
+    """Its own, or what was kept under its name and it has not taken over yet."""
+    key = key_of(document)
+    kept = _kept(resource, namespace_uid)
+    if resource.status.storage is None and retained is not None:
+        why_not = why_not_adopted(resource, Kept(retained, namespace_uid))
+        if why_not:
+            yield Tell(document, Weight.NORMAL, "Retained", f"nothing is erased: {why_not}")
+            return
+        kept = retained
+    if kept is not None and resource.spec.deletion_policy is DeletionPolicy.RETAIN:
+        yield Apply(CONFIG_MAP, as_config_map(key, kept, system_namespace))
+        note = f"the data stays in {kept.directory} of {kept.claim} for the next one of this name"
+        yield Tell(document, Weight.NORMAL, "Retained", note)
+        return
+    own_claim = kept.claim if kept and kept.has_own_claim else _own_claim(resource)
+    if own_claim:
+        # Nothing writes to it any more: its compute is gone, and no other one may mount it.
+        yield Delete(VOLUME_CLAIM, Key(system_namespace, own_claim))
+        yield Tell(document, Weight.NORMAL, "Erased", f"the volume {own_claim} is deleted")
+    elif kept is not None:
+        yield Erase(key, kept.pool, kept.epoch + 1, kept.directory, kept.user_id, kept.fenced)
+        note = f"the data in {kept.directory} of {kept.claim} is erased"
+        yield Tell(document, Weight.NORMAL, "Erased", note)
+    if retained is not None:
+        name = names.retained_config_map(key.namespace, key.name)
+        yield Delete(CONFIG_MAP, Key(system_namespace, name))
+    facts = names.login_facts_secret(key.namespace, key.name)
+    yield Delete(SECRET, Key(system_namespace, facts))
+
+
+def left_behind(resource: ServerlessDatabase, namespace_uid: str) -> Retained | None:
+    """What is there of a database that went without its finalizer; None: nothing, or it may have
+    been erased already."""
+    is_deleted = resource.spec.deletion_policy is DeletionPolicy.DELETE and _is_asleep(resource)
+    return None if is_deleted else _kept(resource, namespace_uid)
 
 
 def _is_asleep(resource: ServerlessDatabase) -> bool:
@@ -84,7 +114,7 @@ def _own_claim(resource: ServerlessDatabase) -> str:
     return storage.claim if storage is not None and is_dedicated(resource) else ""
 
 
-def _kept(resource: ServerlessDatabase) -> Retained | None:
+def _kept(resource: ServerlessDatabase, namespace_uid: str) -> Retained | None:
     """What there is to keep or to erase; None for one that was never claimed."""
     status = resource.status
     if status.storage is None or status.epoch == 0:
@@ -98,4 +128,5 @@ def _kept(resource: ServerlessDatabase) -> Retained | None:
         compute=status.compute or "",
         fenced=status.fenced,
         generation=resource.metadata.generation + status.storage.generation_offset,
+        namespace_uid=namespace_uid,
     )

@@ -13,10 +13,22 @@ from torpor_kube import names
 from torpor_kube.documents import labels_of
 from torpor_kube.kinds import CONFIG_MAP
 from torpor_kube.port import Document
-from torpor_operator.core.naming import Key, labelled_database, labels_of_child
+from torpor_operator.core.naming import (
+    Key,
+    labelled_database,
+    labels_of_child,
+    volume_claim,
+)
 
 RETAINED = "retained"
 """Its value of the component label."""
+
+NAMESPACE_UID = "namespaceUid"
+"""The key of the namespace's uid: whoever takes it out lets any namespace of that name have the
+data. It is missing where the data was kept by a release that did not know it."""
+
+UNKNOWN_NAMESPACE = "unknown"
+"""Of a namespace that was gone already; no other one has this uid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +45,13 @@ class Retained:
     """Which was lost with the volume in its hands: whoever wakes the next one has it fenced."""
     fenced: tuple[str, ...] = ()
     """Those that were lost before it, and are confirmed gone."""
+    namespace_uid: str = ""
+    """Of the namespace that it was in; empty: whichever has the name."""
+
+    @property
+    def has_own_claim(self) -> bool:
+        """It is on a volume that no other database has data on."""
+        return self.claim != volume_claim(self.pool)
 
     def as_status(self) -> dict[str, Any]:
         """Of a resource that takes it over, before it is provided for: what a claim goes on from.
@@ -62,6 +81,7 @@ def as_config_map(database: Key, kept: Retained, system_namespace: str) -> Docum
             "generation": str(kept.generation),
             **({"compute": kept.compute} if kept.compute else {}),
             **({"fenced": ",".join(kept.fenced)} if kept.fenced else {}),
+            **({NAMESPACE_UID: kept.namespace_uid} if kept.namespace_uid else {}),
         },
     }
 
@@ -83,6 +103,7 @@ def see_retained(document: Document) -> tuple[Key, Retained | None]:
             generation=int(data["generation"]),
             compute=data.get("compute", ""),
             fenced=tuple(filter(None, data.get("fenced", "").split(","))),
+            namespace_uid=data.get(NAMESPACE_UID, ""),
         )
     except (KeyError, ValueError):
         kept = None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from torpor_api.resource import DEFAULT_POOL
+from torpor_kube import names
 from torpor_kube.documents import annotations_of, metadata, version_of
 from torpor_kube.kinds import SECRET, Kind
 from torpor_kube.port import Document
@@ -39,6 +40,11 @@ class SeenDatabase:
     compute: str | None
     awaits_compute: bool = False
     """One has to be made for it, with its own volume."""
+
+    @property
+    def has_finalizer(self) -> bool:
+        """Its end waits for the operator."""
+        return names.STORAGE_FINALIZER in (metadata(self.document()).get("finalizers") or ())
 
     def document(self) -> Document:
         """With the resourceVersion that it had."""

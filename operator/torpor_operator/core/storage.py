@@ -19,7 +19,7 @@ from torpor_kube.port import Document
 from torpor_operator.core.claims import CLAIM_PENDING, why_no_volume
 from torpor_operator.core.conditions import Finding
 from torpor_operator.core.naming import Key, labels_of_child, own_volume_claim, volume_claim
-from torpor_operator.core.retained import Retained
+from torpor_operator.core.retained import NAMESPACE_UID, Retained
 from torpor_operator.core.user_ids import UserIds
 
 VOLUMES = "/volumes"
@@ -50,6 +50,15 @@ class Volumes:
     """Where they are."""
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Data of an earlier database of this name, and for whom."""
+
+    retained: Retained
+    namespace_uid: str
+    """Of the namespace that bears the name now: data is no tenant's who came later."""
+
+
 def directory_of(database: Key) -> str:
     """Neither a name nor a namespace has a dot in it: no two databases share one."""
     return f"{VOLUMES}/{database.namespace}.{database.name}"
@@ -58,7 +67,7 @@ def directory_of(database: Key) -> str:
 def plan_storage(
     resource: ServerlessDatabase,
     volumes: Volumes,
-    retained: Retained | None,
+    kept: Kept | None,
     user_ids: UserIds,
 ) -> StoragePlan:
     """A place once given stays; a new one is given only where there surely is no data yet."""
@@ -67,9 +76,10 @@ def plan_storage(
     known = resource.status.storage
     if known is not None and (has_been_started(resource) or not user_ids.is_shared(database)):
         return _known(resource, volumes)
-    elsewhere = "" if retained is None else _why_elsewhere(resource, retained)
-    if elsewhere:
-        return StoragePlan(None, Finding(_TYPE, False, "KeptElsewhere", elsewhere))
+    retained = kept.retained if kept else None
+    obstacle = _obstacle(resource, kept) if kept else None
+    if obstacle is not None:
+        return StoragePlan(None, obstacle)
     if volumes.pool is None:
         return StoragePlan(None, _no_pool(pool))
     try:
@@ -99,19 +109,35 @@ def is_dedicated(resource: ServerlessDatabase) -> bool:
     return resource.spec.storage.mode == "dedicated"
 
 
-def may_adopt(resource: ServerlessDatabase, retained: Retained) -> bool:
-    """Whether data that was kept under its name is where its spec says."""
-    return not _why_elsewhere(resource, retained)
+def may_adopt(resource: ServerlessDatabase, kept: Kept) -> bool:
+    """Whether data that was kept under its name is its own, and where its spec says."""
+    return _obstacle(resource, kept) is None
 
 
-def _why_elsewhere(resource: ServerlessDatabase, retained: Retained) -> str:
-    """Why data that is kept under this name can't be taken over by this spec; empty: it can."""
+def why_not_adopted(resource: ServerlessDatabase, kept: Kept) -> str:
+    """In words; empty: it may be taken over."""
+    obstacle = _obstacle(resource, kept)
+    return obstacle.message if obstacle else ""
+
+
+def _obstacle(resource: ServerlessDatabase, kept: Kept) -> Finding | None:
+    """Why data that is kept under this name can't be taken over by this resource."""
+    retained = kept.retained
+    if retained.namespace_uid not in ("", kept.namespace_uid):
+        note = names.retained_config_map(resource.metadata.namespace, resource.metadata.name)
+        message = (
+            "data of another namespace of this name is kept under it: take another name, or have "
+            f"{NAMESPACE_UID} taken out of ConfigMap {note}"
+        )
+        return Finding(_TYPE, False, "KeptOfOthers", message)
     if retained.pool != resource.spec.pool:
-        return f"its data is kept in the pool {retained.pool!r}: write spec.pool {retained.pool}"
-    mode = "shared" if retained.claim == volume_claim(retained.pool) else "dedicated"
+        message = f"its data is kept in the pool {retained.pool!r}: write spec.pool {retained.pool}"
+        return Finding(_TYPE, False, "KeptElsewhere", message)
+    mode = "dedicated" if retained.has_own_claim else "shared"
     if mode != resource.spec.storage.mode:
-        return f"its data is kept on {retained.claim}: write spec.storage.mode {mode}"
-    return ""
+        message = f"its data is kept on {retained.claim}: write spec.storage.mode {mode}"
+        return Finding(_TYPE, False, "KeptElsewhere", message)
+    return None
 
 
 def _own_claim(resource: ServerlessDatabase, pool: Document, namespace: str) -> Document | None:

@@ -185,10 +185,9 @@ class Objects:
         if key[0] in WITH_STATUS and after.get("spec") != before.get("spec"):
             after["metadata"]["generation"] = before["metadata"]["generation"] + 1
         stored.document = after
-        told = self._happened(ChangeType.MODIFIED, key)
-        if "deletionTimestamp" in after["metadata"]:
-            self._remove_if_free(key)
-        return told
+        is_leaving = "deletionTimestamp" in after["metadata"]
+        gone = self._remove_if_free(key) if is_leaving else None
+        return gone or self._happened(ChangeType.MODIFIED, key)
 
     def _remove_if_free(self, key: Key) -> Document | None:
         metadata = self._find(key).document["metadata"]

@@ -56,6 +56,7 @@ async def test_it_is_put_to_sleep_and_its_data_is_kept(world: World) -> None:
         "claim": "torpor-pool-default",
         "epoch": "7",
         "generation": "1",
+        "namespaceUid": world.fake.objects.get((kinds.NAMESPACE, "", "default"))["metadata"]["uid"],
     }
     await world.until(
         "nobody's verifiers are left",

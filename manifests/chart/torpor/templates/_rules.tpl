@@ -11,6 +11,10 @@
 - apiGroups: [""]
   resources: [secrets, services]
   verbs: [get, list, watch, create, patch, delete]
+# Their uid: data that was kept is not for another namespace that comes to have the name.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]
