@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,8 @@ from e2e.kubectl import Json, until
 
 AGENT = ("-m", "torpor_compute")
 """How the command line of a compute's agent goes on after its program."""
+
+API_SERVER = "kubernetes.io/service-name=kubernetes"
 
 CHAINS = ("INPUT", "OUTPUT", "FORWARD")
 
@@ -129,10 +131,30 @@ def psql_within(pod: Json, database: str, statement: str) -> str:
 def cut_off(pod: Json) -> Iterator[None]:
     """Nothing reaches the pod over its network, nor anybody from it."""
     address = pod["status"]["podIP"]
-    rules = [(chain, side, address) for chain in CHAINS for side in ("--source", "--destination")]
-    made: list[tuple[str, str, str]] = []
+    with _dropped((side, address) for side in ("--source", "--destination")):
+        yield
+
+
+@contextlib.contextmanager
+def without_api_server(pods: list[Json]) -> Iterator[None]:
+    """What these pods say to it is lost, and they hear no refusal; everybody else is heard."""
+    servers = [
+        ("--destination", address, "--protocol", "tcp", "--dport", str(port["port"]))
+        for found in kubectl.listed("endpointslices", "default", API_SERVER)
+        for port in found["ports"]
+        for endpoint in found["endpoints"]
+        for address in endpoint["addresses"]
+    ]
+    sources = [("--source", pod["status"]["podIP"]) for pod in pods]
+    with _dropped((*source, *server) for source in sources for server in servers):
+        yield
+
+
+@contextlib.contextmanager
+def _dropped(packets: Iterable[tuple[str, ...]]) -> Iterator[None]:
+    made: list[tuple[str, ...]] = []
     try:
-        for rule in rules:
+        for rule in [(chain, *chosen) for chosen in packets for chain in CHAINS]:
             _firewall("--insert", *rule)
             made.append(rule)
         yield
@@ -141,8 +163,8 @@ def cut_off(pod: Json) -> Iterator[None]:
             _firewall("--delete", *rule)
 
 
-def _firewall(what: str, chain: str, side: str, address: str) -> None:
-    rule = ("iptables", "--wait", "10", what, chain, side, address, "--jump", "DROP")
+def _firewall(what: str, chain: str, *packets: str) -> None:
+    rule = ("iptables", "--wait", "10", what, chain, *packets, "--jump", "DROP")
     done = subprocess.run(rule, capture_output=True, text=True, timeout=30.0, check=False)
     assert done.returncode == 0, f"{' '.join(rule)}: {done.stderr}"
 

@@ -30,6 +30,7 @@ CORE = "/api/v1"
 GROUPS = {
     "customresourcedefinitions": "/apis/apiextensions.k8s.io/v1",
     "deployments": "/apis/apps/v1",
+    "endpointslices": "/apis/discovery.k8s.io/v1",
     "events": "/apis/events.k8s.io/v1",
     "networkpolicies": "/apis/networking.k8s.io/v1",
     "serverlessdatabases": "/apis/torpor.dev/v1alpha1",
