@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from math import inf
 
 from torpor_api import messages as m
@@ -35,6 +35,8 @@ class Fleet:
         """Databases whose login facts have not been read yet."""
         self._awaiting: set[asyncio.Event] = set()
         """Of those who wait for a database to be told; each is set when any has taken a step."""
+        self._unheard: tuple[str, ...] = ()
+        """Namespaces of which the cluster tells nothing."""
         self.all_known = asyncio.Event()
 
     # --- what is there ---------------------------------------------------------------------
@@ -52,7 +54,8 @@ class Fleet:
     def endpoints(self, after: str = "") -> m.Endpoints:
         """For a newcomer, those behind that name, a page of them: what the others know, and of
         closed gates that they are closed."""
-        return endpoints.page(self._told_behind(after))
+        page = endpoints.page(self._told_behind(after))
+        return page.model_copy(update={"unheard": self._unheard}) if self._unheard else page
 
     async def told(self, name: str, generation: int) -> None:
         """Until proxies were told of the database as it is at this generation."""
@@ -127,6 +130,9 @@ class Fleet:
         self._serve_waiting()
         self._proxies.tell(m.EndpointRemoved(name=name))
         self._see_if_all_known()
+
+    def namespaces_unheard(self, namespaces: Collection[str]) -> None:
+        self._unheard = tuple(sorted(namespaces))
 
     def agents_listed(self, agents: Iterable[m.AgentInfo]) -> None:
         """One that is missing may be gone: its database asks the fencer."""

@@ -8,7 +8,7 @@ means that the outcome is unknown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Protocol, TypeAlias, TypeVar
 
 from torpor_api.failures import Failure
@@ -118,6 +118,9 @@ class ClusterFacts(Protocol):
     def resource_changed(self, resource: ServerlessDatabase) -> None: ...
 
     def resource_deleted(self, name: str) -> None: ...
+
+    def namespaces_unheard(self, namespaces: Collection[str]) -> None:
+        """Of these nobody knows what there is, from now on; what was told does not include it."""
 
     def agents_listed(self, agents: Iterable[AgentInfo]) -> None:
         """All there are: before the resources, so that these find their computes."""

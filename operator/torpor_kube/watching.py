@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 from typing import Generic, Protocol, TypeVar
 
-from torpor_api.failures import Failure, InvalidRequest, Unavailable
+from torpor_api.failures import Failure, InvalidRequest, Refused, Unavailable
 from torpor_kube.documents import annotations_of, name_of, namespace_of, version_of
 from torpor_kube.kinds import Kind
 from torpor_kube.port import ALL_SENT, Change, ChangeType, Document, Expired, Kube
@@ -74,6 +74,8 @@ class Watch(Generic[KeptT]):
         self._task: asyncio.Task[None] | None = None
         self.is_listed = asyncio.Event()
         """Set once all were told for the first time."""
+        self.is_refused = asyncio.Event()
+        """Set while the server does not let us see any of them."""
         self._heard_at = float("-inf")
 
     @property
@@ -109,8 +111,14 @@ class Watch(Generic[KeptT]):
         if isinstance(failure, InvalidRequest) and self._can_stream and not self.since:
             self._can_stream = False  # A server that can't send the list as a part of the watch.
             return
+        if isinstance(failure, Refused):
+            self.is_refused.set()
         self._pause_s = min(self._pause_s * 2, RETRY_S_MAX)
-        fields = {"kind": self._kind.kind, "reason": failure.message}
+        fields = {
+            "kind": self._kind.kind,
+            "namespace": self._namespace,
+            "reason": failure.message,
+        }
         log.warning("watch_interrupted", extra=fields)
 
     async def _watch_once(self) -> None:
@@ -160,6 +168,7 @@ class Watch(Generic[KeptT]):
     def _tell_all(self, kept: Iterable[KeptT], version: str) -> None:
         self._sink.listed(kept)
         self._heard(version)
+        self.is_refused.clear()
         self.is_listed.set()
 
     def _tell(self, change: Change) -> None:

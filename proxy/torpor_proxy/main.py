@@ -121,6 +121,7 @@ class Hearer:
 
     def __init__(self, registry: Registry) -> None:
         self.told = registry.told
+        self.listed = registry.listed
         self.removed = registry.removed
         self.keep_only = registry.keep_only
         self.cancel = registry.cancel

@@ -14,6 +14,7 @@ from support.kube_people import People
 from support.kube_world import SYSTEM, World
 from torpor_api import messages as m
 from torpor_api.failures import NotFound
+from torpor_autoscaler.adapters.kubernetes import databases
 from torpor_autoscaler.adapters.kubernetes.cluster import KubernetesCluster
 from torpor_kube import watching
 from torpor_kube.kinds import NAMESPACE, SERVERLESS_DATABASE
@@ -85,3 +86,21 @@ async def test_what_was_missed_in_one_is_made_up_for_and_no_other_is_lost(world:
     await world.until(lambda: sorted(world.heard.resources) == ["one"])
     assert world.heard.lists.count("resources") == 1, "of one namespace, and not all anew"
     assert told.gone == ["one.shop"]
+
+
+async def test_a_namespace_that_may_not_be_seen_holds_up_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its Role went with it; and it is not as if its databases had been deleted."""
+    monkeypatch.setattr(databases, "REFUSED_S_MAX", 0.05)
+    world.fake.faults.refuses = lambda method, path: "/namespaces/shop/" in path
+    async with contextlib.AsyncExitStack() as ending:
+        kube = await ending.enter_async_context(client(at(world.fake.url)))
+        cluster = KubernetesCluster(kube, system_namespace=SYSTEM, namespaces=OURS)
+        ending.push_async_callback(cluster.close)
+        heard = Told()
+        await cluster.start(heard)
+        assert (sorted(heard.resources), heard.unheard) == (["one"], {"shop"})
+        world.fake.faults.refuses = lambda method, path: False
+        await world.until(lambda: sorted(heard.resources) == ["one", "one.shop"])
+        assert (heard.lists.count("resources"), heard.unheard) == (1, set())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -62,10 +62,14 @@ class Hearer:
     def told(self, info: m.EndpointInfo) -> None:
         self.known[info.name] = info
 
+    def listed(self, info: m.EndpointInfo) -> None:
+        self.told(info)
+
     def removed(self, name: str) -> None:
         del self.known[name]
 
-    def keep_only(self, names: Sequence[str]) -> None:
+    def keep_only(self, names: Sequence[str], unheard: Collection[str]) -> None:
+        self.unheard = set(unheard)
         self.known = {name: info for name, info in self.known.items() if name in names}
 
     async def close_gate(self, asked: m.CloseGate) -> m.GateClosed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from typing import Any
 
 from support.fakes.channel import CLUSTER_REQUESTS, Watchers, handlers_of
@@ -31,6 +31,7 @@ class Heard:
         self.resources: dict[str, ServerlessDatabase] = {}
         self.agents: dict[str, m.AgentInfo] = {}
         self.lists: list[str] = []
+        self.unheard: set[str] = set()
         self.watchers = Watchers(self.answer)
 
     async def answer(self, request: m.Request[Any]) -> m.Message:
@@ -49,6 +50,9 @@ class Heard:
     def resource_deleted(self, name: str) -> None:
         del self.resources[name]
         self.watchers.tell(m.ResourceDeleted(name=name))
+
+    def namespaces_unheard(self, namespaces: Collection[str]) -> None:
+        self.unheard = set(namespaces)
 
     def agents_listed(self, agents: Iterable[m.AgentInfo]) -> None:
         self.lists.append("agents")

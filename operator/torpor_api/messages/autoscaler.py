@@ -51,6 +51,8 @@ class Endpoints(Message):
     """Databases among them that there are, too, and of which no more can be said yet."""
     has_more: bool = False
     """Whether there are any behind the last of all these: MoreEndpoints asks for them."""
+    unheard: tuple[str, ...] = ()
+    """Namespaces of which nobody can say what there is: what was known there is not gone."""
 
 
 class RegisterProxy(Request[Endpoints]):

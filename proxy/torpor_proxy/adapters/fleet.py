@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from typing import Protocol, TypeVar
 
 from torpor_api import messages as m
@@ -40,10 +40,13 @@ class Told(Protocol):
     def told(self, info: m.EndpointInfo) -> None:
         """A database is new or has changed, or there is another one under its name."""
 
+    def listed(self, info: m.EndpointInfo) -> None:
+        """As an autoscaler knows it that has just taken us up."""
+
     def removed(self, name: str) -> None:
         """A database is gone."""
 
-    def keep_only(self, names: Sequence[str]) -> None:
+    def keep_only(self, names: Sequence[str], unheard: Collection[str]) -> None:
         """All that there are."""
 
     async def close_gate(self, asked: m.CloseGate) -> m.GateClosed:
@@ -89,6 +92,7 @@ class ChannelFleet:
         self._there: set[str] = set()
         """Databases heard of since the connection was made: once all are listed, there are no
         others."""
+        self._unheard: tuple[str, ...] = ()
         self._closed_meanwhile: set[str] = set()
         self._is_listed = asyncio.Event()
 
@@ -102,7 +106,7 @@ class ChannelFleet:
             page = await peer.ask(request, timeout_s=REGISTER_SECONDS_MAX)
             while last := self._take_in(hearer, page):
                 page = await peer.ask(m.MoreEndpoints(after=last), timeout_s=PAGE_SECONDS_MAX)
-            hearer.keep_only(tuple(self._there))
+            hearer.keep_only(tuple(self._there), self._unheard)
             self._is_listed.set()
 
         handlers = {**self._events(hearer), **self._gates(hearer), **self._questions(hearer)}
@@ -114,10 +118,11 @@ class ChannelFleet:
 
         Answers and events come in the order in which they were told, so the last word counts.
         """
+        self._unheard = page.unheard
         names = [*(info.name for info in page.endpoints), *page.unknown]
         self._there.update(names)
         for info in page.endpoints:
-            hearer.told(info)
+            hearer.listed(info)
             if info.address is not None and info.name not in self._closed_meanwhile:
                 # Whoever closed its gate may have died; a gate that is closed has none.
                 hearer.open_gate(m.OpenGate(name=info.name, epoch=info.epoch))

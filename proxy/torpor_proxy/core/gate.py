@@ -42,6 +42,12 @@ class Gate:
         self.held_until = None
         return True
 
+    def fall_back(self, epoch: int) -> None:
+        """What was known is of a time that never was: record and volume were restored from an older
+        state. It is asleep until more is told."""
+        self.epoch, self.address = epoch, None
+        self.closed_until = self.held_until = None
+
     def hold(self, info: EndpointInfo, until: float) -> bool:
         """Its compute is told before anybody may attach to it; False where a later one is known."""
         if not self.told(info):

@@ -139,6 +139,10 @@ class Endpoint:
         if info.address is not None:
             self.listeners.opened(info.epoch, is_in_time=self._fleet.name in info.listening)
 
+    def fall_back(self, epoch: int) -> None:
+        """See Gate.fall_back: sessions stay, and those that are attached have their backends."""
+        self._way.fall_back(epoch)
+
     async def close_gate(self, asked: CloseGate) -> GateClosed:
         """See CloseGate: park every session, or raise Busy and leave everything as it was."""
         if not self.gate.close(asked.epoch, monotonic() + asked.hold_s):

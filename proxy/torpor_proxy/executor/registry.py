@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import count
 from time import monotonic
 
-from torpor_api.identity import SessionId
+from torpor_api.identity import SessionId, split_endpoint_name
 from torpor_api.messages import EndpointInfo, EndpointSample
 from torpor_proxy.core import born
 from torpor_proxy.core.interning import Interner
@@ -73,16 +73,29 @@ class Registry:
                 self._told_ids,
             )
 
+    def listed(self, info: EndpointInfo) -> None:
+        """As an autoscaler knows it with whom we have just registered. It has no older news under
+        way, so a lower epoch of the same database is the one that counts."""
+        known = self.endpoints.get(info.name)
+        is_same = known is not None and info.uid != "" and known.info.uid == info.uid
+        if known is not None and is_same and info.epoch < known.gate.epoch:
+            known.fall_back(info.epoch)
+        self.told(info)
+
     def removed(self, name: str) -> None:
         """A database is gone; its sessions are told."""
         endpoint = self.endpoints.pop(name, None)
         for session in list(endpoint.sessions) if endpoint is not None else []:
             session.refuse(EndpointRemoved(name))
 
-    def keep_only(self, names: Iterable[str]) -> None:
-        """What the autoscaler does not know any more is gone."""
+    def keep_only(self, names: Iterable[str], unheard: Collection[str] = ()) -> None:
+        """What the autoscaler does not know any more is gone.
+
+        ``unheard``: namespaces of which it does not know what there is.
+        """
         for name in self.endpoints.keys() - set(names):
-            self.removed(name)
+            if split_endpoint_name(name)[1] not in unheard:
+                self.removed(name)
 
     def samples(self) -> list[EndpointSample]:
         """Of the databases that anybody uses."""

@@ -62,6 +62,13 @@ class Way:
         self._takes_up(info)
         return True
 
+    def fall_back(self, epoch: int) -> None:
+        """See Gate.fall_back."""
+        extra = {"endpoint": self._name, "epoch": epoch, "known": self.gate.epoch}
+        log.warning("epoch_fell_back", extra=extra)
+        self.gate.fall_back(epoch)
+        self._lost_epoch = 0
+
     def hold(self, info: EndpointInfo, until: float) -> bool:
         """The same, before anybody may attach to its compute."""
         if not self.gate.hold(info, until):
@@ -102,7 +109,7 @@ class Way:
 
     async def _until_open(self, cause: str, steps: Steps) -> bool:
         """Wait until sessions may attach; whether it was this wait that woke the database."""
-        is_first = False
+        is_first, retry_s = False, RETRY_SECONDS_MIN
         while (standing := self.gate.standing(monotonic())) is not Standing.OPEN:
             if standing is Standing.CLOSED:
                 await self._until_gate_moves()
@@ -111,8 +118,10 @@ class Way:
             awake = await self.wake(cause)
             if is_first:
                 _account(steps, awake)
-            if awake.endpoint.address is None:
-                await asyncio.sleep(RETRY_SECONDS_MIN)
+            if self.gate.standing(monotonic()) is Standing.ASLEEP:
+                # It had no address, or was not believed; the next answer may be the same.
+                await self.until_changed(retry_s)
+                retry_s = min(retry_s * 2, RETRY_SECONDS_MAX)
         return is_first
 
     async def _until_gate_moves(self) -> None:

@@ -54,3 +54,15 @@ def test_a_race_is_run_again_at_once_and_not_for_ever() -> None:
     assert story.rest().until is not None
     assert story.database.blocked_by is not None
     assert story.database.blocked_by.message == "shop: lost 5 races for its record"
+
+
+def test_a_compute_that_vanishes_in_the_claim_is_not_waited_for() -> None:
+    story = Story()
+    story.wake()
+    story.until(m.StartCompute)
+    story.fact(facts.agent_gone, "c1", 100.1)
+    story.fail(Unavailable("the connection was lost"))
+    wait = story.rest()
+    assert wait.until is not None and not story.all(m.ConfirmGone)
+    story.at(wait.until).rest()
+    assert story.record.status.compute == "c2"

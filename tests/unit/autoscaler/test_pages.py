@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
+from typing import Any, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from torpor_api.facts import LoginFacts
 from torpor_api.messages import EndpointInfo
 from torpor_api.phases import Phase
 from torpor_autoscaler.core.endpoints import PAGE_BYTES_MAX, page
+from torpor_autoscaler.fleet import Fleet
 
 Named = tuple[str, EndpointInfo | None]
 
@@ -50,3 +52,11 @@ def test_each_is_on_one_page(sizes: list[int | None]) -> None:
         for name, size in ((f"{number:02}", size) for number, size in enumerate(sizes))
     ]
     assert sorted(chain.from_iterable(pages(names))) == [name for name, _ in names]
+
+
+def test_a_page_says_of_which_namespaces_nothing_is_known() -> None:
+    nobody = cast("Any", None)
+    fleet = Fleet(nobody, nobody, nobody, nobody)
+    assert fleet.endpoints().unheard == ()
+    fleet.namespaces_unheard({"shop", "blog"})
+    assert fleet.endpoints().unheard == ("blog", "shop")

@@ -34,7 +34,8 @@ STEPS: list[tuple[type[Any], dict[str, Any]]] = [
     (m.WriteStatus, {"phase": Phase.ACTIVE}),
 ]
 
-FAILURES = [kind for kind in Failure.by_kind.values() if kind.__module__.startswith("torpor_api")]
+KINDS = [kind for kind in Failure.by_kind.values() if kind.__module__.startswith("torpor_api")]
+FAILURES = [kind for kind in KINDS if kind is not BoundElsewhere]  # Which proves an end.
 
 
 def test_one_wake_in_order() -> None:
@@ -326,27 +327,8 @@ def test_not_fenced_by_the_agent_leads_to_the_fencer_and_to_another_claim() -> N
     assert story.database.trouble is None
 
 
-def test_a_compute_that_vanishes_in_the_claim_is_not_waited_for() -> None:
-    story = Story()
-    story.wake()
-    story.until(m.StartCompute)
-    story.fact(facts.agent_gone, "c1", 100.1)
-    story.fail(Unavailable("the connection was lost"))
-    wait = story.rest()
-    assert wait.until is not None and not story.all(m.ConfirmGone)
-    story.at(wait.until).rest()
-    assert story.record.status.compute == "c2"
-
-
-@pytest.mark.parametrize(
-    ("step", "fields", "kind"),
-    [
-        (step, fields, kind)
-        for step, fields in STEPS
-        for kind in FAILURES
-        if step is not m.StartCompute or kind is not BoundElsewhere  # That one is proof of its end.
-    ],
-)
+@pytest.mark.parametrize("kind", FAILURES)
+@pytest.mark.parametrize(("step", "fields"), STEPS)
 @pytest.mark.parametrize("was_done", [False, True])
 def test_every_failure_at_every_step_ends_in_an_answer(
     step: type[Any], fields: dict[str, Any], kind: type[Failure], was_done: bool

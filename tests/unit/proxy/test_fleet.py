@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 
 import pytest
@@ -32,18 +32,23 @@ class Hearer:
 
     def __init__(self) -> None:
         self.names: list[str] = []
-        self.listed: list[set[str]] = []
+        self.wholes: list[set[str]] = []
         """What there is, each time all of it is known."""
         self.opened: list[m.OpenGate] = []
+        self.unheard: set[str] = set()
 
     def told(self, info: m.EndpointInfo) -> None:
         self.names.append(info.name)
 
+    def listed(self, info: m.EndpointInfo) -> None:
+        self.told(info)
+
     def removed(self, name: str) -> None:
         self.names.remove(name)
 
-    def keep_only(self, names: Sequence[str]) -> None:
-        self.listed.append(set(names))
+    def keep_only(self, names: Sequence[str], unheard: Collection[str]) -> None:
+        self.wholes.append(set(names))
+        self.unheard = set(unheard)
 
     async def close_gate(self, asked: m.CloseGate) -> m.GateClosed:
         if asked.name not in self.names:
@@ -82,6 +87,7 @@ class Autoscaler:
         """In one breath with the answer to a registration."""
         self.closes_first: tuple[m.CloseGate, ...] = ()
         """Before that answer."""
+        self.unheard: tuple[str, ...] = ()
         self.pages: dict[str, m.Endpoints] = {}
         """Behind the first one, by the name that each is asked for with."""
         self.before_page: Callable[[Peer], Awaitable[None]] | None = None
@@ -110,7 +116,9 @@ class Autoscaler:
             await peer.ask(asked, timeout_s=10)
         # A task that is made here writes after the answer and before anybody can have read it.
         self.after = asyncio.create_task(self._goes_on(peer))
-        return m.Endpoints(endpoints=self.endpoints, has_more=bool(self.pages))
+        return m.Endpoints(
+            endpoints=self.endpoints, has_more=bool(self.pages), unheard=self.unheard
+        )
 
     async def more(self, peer: Peer, request: m.MoreEndpoints) -> m.Endpoints:
         if self.before_page is not None:
@@ -209,7 +217,7 @@ async def test_what_is_gone_is_known_only_with_the_last_page(
     listed_before_pages: list[int] = []
 
     async def meanwhile(peer: Peer) -> None:
-        listed_before_pages.append(len(hearer.listed))
+        listed_before_pages.append(len(hearer.wholes))
         if len(listed_before_pages) == 1:
             peer.tell(m.EndpointChanged(endpoint=asleep("z")))
             peer.tell(m.EndpointRemoved(name="a"))
@@ -219,7 +227,7 @@ async def test_what_is_gone_is_known_only_with_the_last_page(
     await fleet.ready(timeout_s=10)
     await fleet.close()
     assert listed_before_pages == [0, 0]
-    assert hearer.listed == [{"b", "c", "d", "e", "z"}]
+    assert hearer.wholes == [{"b", "c", "d", "e", "z"}]
     assert hearer.names == ["b", "z", "c", "e"]
 
 
@@ -306,3 +314,14 @@ async def test_logins_that_come_at_once_share_an_agent_s_connection(
         assert again is not None and len(agent.peers) == 1
     finally:
         await agent.close()
+
+
+async def test_namespaces_that_the_autoscaler_does_not_see_are_told(
+    autoscaler: Autoscaler, tmp_path: Path
+) -> None:
+    autoscaler.unheard = ("blog",)
+    hearer, fleet = Hearer(), ChannelFleet(tmp_path / "a.sock", "proxy")
+    fleet.start(hearer)
+    await fleet.ready(timeout_s=10)
+    await fleet.close()
+    assert (hearer.wholes, hearer.unheard) == ([{"shop"}], {"blog"})

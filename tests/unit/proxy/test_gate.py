@@ -83,3 +83,13 @@ def test_a_new_compute_does_not_wait_for_the_closing_of_the_old_one() -> None:
     gate.close(2, until=13.0)
     gate.told(awake(3, LATER_ADDRESS))
     assert gate.standing(3.0) is Standing.OPEN
+
+
+def test_one_that_falls_back_is_asleep_until_more_is_told() -> None:
+    gate = Gate()
+    gate.told(awake(5))
+    gate.close(5, until=99.0)
+    gate.fall_back(3)
+    assert gate.standing(1.0) is Standing.ASLEEP
+    assert gate.told(awake(4, LATER_ADDRESS))
+    assert gate.standing(1.0) is Standing.OPEN and gate.address == LATER_ADDRESS

@@ -55,3 +55,22 @@ async def test_a_lower_epoch_of_the_same_uid_changes_nothing() -> None:
     before = registry.endpoints["shop"]
     registry.told(asleep("first", 1))
     assert registry.endpoints["shop"] is before and before.gate.epoch == 7
+
+
+async def test_who_takes_the_proxy_up_may_know_a_lower_epoch() -> None:
+    """API server and volume were restored from an older state: nobody serves the later one."""
+    registry = Registry(Settings(), cast("Any", None), cast("Any", None))
+    registry.told(asleep("first", 7))
+    before = registry.endpoints["shop"]
+    registry.listed(asleep("first", 5))
+    assert registry.endpoints["shop"] is before and before.gate.epoch == 5
+    registry.told(asleep("first", 6))
+    assert before.gate.epoch == 6
+
+
+async def test_of_namespaces_of_which_nothing_is_heard_nothing_is_gone() -> None:
+    registry = Registry(Settings(), cast("Any", None), cast("Any", None))
+    for name in ("a", "b", "a.blog", "b.shop"):
+        registry.told(EndpointInfo(name=name, phase=Phase.SUSPENDED))
+    registry.keep_only(["a"], ["blog"])
+    assert sorted(registry.endpoints) == ["a", "a.blog"]

@@ -42,15 +42,15 @@ class KubernetesCluster:
     async def start(self, fleet: ClusterFacts) -> None:
         """Answered when the fleet knows all agents and resources, in this order, so that a database
         that is found awake finds its own. Raises Unavailable."""
-        for part, watches in (
-            (self._computes, [self._computes.watch]),
-            (self._databases, self._databases.watches),
+        computes, databases = self._computes, self._databases
+        for part, all_heard in (
+            (computes, computes.watch.is_listed.wait),
+            (databases, databases.all_heard),
         ):
             part.start(fleet)
             try:
                 async with asyncio.timeout(WATCH_S_MAX):
-                    for watch in watches:
-                        await watch.is_listed.wait()
+                    await all_heard()
             except TimeoutError:
                 raise Unavailable("the API server does not list what there is") from None
 

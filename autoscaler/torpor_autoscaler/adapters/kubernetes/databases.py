@@ -28,6 +28,12 @@ from torpor_kube.watching import Watch
 
 log = logging.getLogger(__name__)
 
+REFUSED_S_MAX = 10.0
+"""How long a list may be refused before its namespace counts as one that is not there: a server
+that has just started refuses for a second or so what it has not read the roles for."""
+
+UNSEEN_HINT = "take it out of watchNamespaces; or make it again, and `helm upgrade` brings its Role"
+
 REFUSALS_AT_A_TIME_MAX = 4
 """Writes of conditions on resources that can't be read: nobody's wake stands behind them."""
 
@@ -47,18 +53,51 @@ class Databases:
         self._namespaces = frozenset(namespaces or [""])
         self._unlisted = set(self._namespaces)
         """Of these nothing was heard yet."""
-        self.watches = [
-            Watch(kube, SERVERLESS_DATABASE, self._kept, _Heard(self, where), namespace=where)
+        self._given_up = set[str]()
+        """Those among them that are not waited for."""
+        self._watches = {
+            where: Watch(
+                kube, SERVERLESS_DATABASE, self._kept, _Heard(self, where), namespace=where
+            )
             for where in sorted(self._namespaces)
-        ]
+        }
 
     def start(self, fleet: ClusterFacts) -> None:
         self._fleet = fleet
-        for watch in self.watches:
+        for watch in self._watches.values():
             watch.start()
 
+    async def all_heard(self) -> None:
+        """Until the fleet knows all of them, but for those in namespaces that we may not see: whose
+        namespace is deleted has no rights there any more. They are told when they can be seen."""
+        try:
+            async with asyncio.timeout(REFUSED_S_MAX):
+                await self._listed_all(self._unlisted)
+        except TimeoutError:
+            pass
+        refused = {where for where in self._unlisted if where and self._is_refused(where)}
+        await self._listed_all(self._unlisted - refused)
+        for where in sorted(self._unlisted):
+            log.error("namespace_not_seen", extra={"namespace": where, "hint": UNSEEN_HINT})
+        if self._unlisted:
+            self._give_up(self._unlisted)
+
+    async def _listed_all(self, namespaces: Iterable[str]) -> None:
+        for where in sorted(namespaces):
+            await self._watches[where].is_listed.wait()
+
+    def _is_refused(self, namespace: str) -> bool:
+        return self._watches[namespace].is_refused.is_set()
+
+    def _give_up(self, namespaces: Iterable[str]) -> None:
+        assert self._fleet is not None
+        self._given_up = set(namespaces)
+        self._fleet.namespaces_unheard(self._given_up)
+        self._unlisted.clear()
+        self._tell_all()
+
     async def close(self) -> None:
-        for watch in self.watches:
+        for watch in self._watches.values():
             await watch.close()
         for task in list(self._refusing):
             task.cancel()
@@ -83,6 +122,10 @@ class Databases:
         self._unlisted.discard(namespace)
         if self._unlisted:
             return
+        if namespace in self._given_up:
+            self._given_up.discard(namespace)
+            assert self._fleet is not None
+            self._fleet.namespaces_unheard(self._given_up)
         if is_first or not namespace:
             self._tell_all()
             return
