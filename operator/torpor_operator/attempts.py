@@ -15,19 +15,20 @@ class Attempts:
     that it does not answer is."""
 
     def __init__(self) -> None:
-        self.refusal: Finding | None = None
-        """The first of what it will not have, as long as nobody changes anything."""
+        self.refusals: dict[str, Finding] = {}
+        """What it will not have, as long as nobody changes anything: the first of each type."""
         self._failures: list[Failure] = []
 
-    async def make(self, reason: str, doing: Awaitable[None]) -> None:
-        """``reason``: in a word, what is not so where it is refused. Raises Unavailable."""
+    async def make(self, reason: str, doing: Awaitable[None], *, type: str = "Ready") -> None:
+        """``reason``: in a word, what is not so where it is refused; ``type``: of the condition
+        that this is said of. Raises Unavailable."""
         try:
             await doing
         except (Conflict, NotFound) as failure:
             self._failures.append(failure)
         except (Refused, InvalidRequest) as failure:
             self._failures.insert(0, failure)
-            self.refusal = self.refusal or Finding("Ready", False, reason, reason_of(failure))
+            self.refusals.setdefault(type, Finding(type, False, reason, reason_of(failure)))
 
     def end(self) -> None:
         """Raises the failure that is to be told, if there was any."""

@@ -12,15 +12,16 @@ from torpor_api.failures import InvalidRequest, NotFound, Refused
 from torpor_api.resource import ServerlessDatabase
 from torpor_kube.answers import reason_of
 from torpor_kube.documents import metadata
-from torpor_kube.kinds import SECRET
+from torpor_kube.kinds import SECRET, VOLUME_CLAIM
 from torpor_kube.port import Document, Kube
-from torpor_operator.core.actions import Action, Create, Repair, Tell, Weight
+from torpor_operator.core.actions import Action, Create, Patch, Repair, Tell, Weight
 from torpor_operator.core.cache import Cache, ChildId
+from torpor_operator.core.claims import see_claim
 from torpor_operator.core.database import DatabaseFacts, House, plan_database, served_elsewhere
 from torpor_operator.core.deletion import is_deleting
 from torpor_operator.core.naming import Key, key_of
 from torpor_operator.core.reading import read_for_its_end, read_resource
-from torpor_operator.core.storage import Kept, Volumes, plan_storage
+from torpor_operator.core.storage import Kept, Volumes, is_dedicated, plan_storage
 from torpor_operator.ends import Ends, namespace_uid
 from torpor_operator.executor import Executor, NameTaken, Stale
 from torpor_operator.ports import Clock
@@ -146,6 +147,7 @@ class Databases:
         resource = read_resource(document)
         # First what is asked for: what was seen is not to grow old meanwhile.
         given = await self._given(resource)
+        is_unlabelled = await self._is_unlabelled(resource)
         is_kept = key in self._cache.retained
         namespace = await namespace_uid(self._kube, key.namespace) if is_kept else ""
         retained = self._cache.retained.get(key)
@@ -153,6 +155,7 @@ class Databases:
             self._cache.pools.get(resource.spec.pool),
             self._cache.claims,
             self._house().system_namespace,
+            is_unlabelled,
         )
         kept = Kept(retained, namespace) if retained else None
         return DatabaseFacts(
@@ -165,9 +168,20 @@ class Databases:
             kept=kept,
             taken=dict(obstacles.taken),
             refused=dict(obstacles.refused),
-            claims=frozenset(self._cache.claims),
+            claims=self._cache.claims,
             is_outdated=self._cache.is_outdated(resource.status.compute),
         )
+
+    async def _is_unlabelled(self, resource: ServerlessDatabase) -> bool:
+        """Asked before a volume is called lost: a claim that was restored may lack its label."""
+        storage = resource.status.storage
+        if storage is None or not is_dedicated(resource) or storage.claim in self._cache.claims:
+            return False
+        try:
+            system = self._house().system_namespace
+            return see_claim(await self._kube.get(VOLUME_CLAIM, storage.claim, system)) is not None
+        except NotFound:
+            return False
 
     async def _given(self, resource: ServerlessDatabase) -> dict[str, str]:
         """Passwords that people keep in Secrets of their own; read whenever they are needed."""
@@ -186,10 +200,11 @@ class Databases:
 
 
 def _object_of(action: Action) -> ChildId | None:
-    """What is to be made by it."""
+    """What is to be made, or to grow, by it."""
     if isinstance(action, Create | Repair):
         return ChildId(action.kind, key_of(action.document))
-    return None
+    is_growth = isinstance(action, Patch) and action.kind == VOLUME_CLAIM
+    return ChildId(action.kind, action.key) if isinstance(action, Patch) and is_growth else None
 
 
 def _is_password_missing(facts: DatabaseFacts) -> bool:

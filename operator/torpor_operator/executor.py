@@ -35,7 +35,7 @@ from torpor_operator.core.actions import (
     Tell,
 )
 from torpor_operator.core.cache import Cache, ChildId, see_child_of
-from torpor_operator.core.claims import is_bound
+from torpor_operator.core.claims import see_claim
 from torpor_operator.core.naming import (
     MANAGED_BY,
     Key,
@@ -195,7 +195,7 @@ class Executor:
         elif kind == POD:
             self._cache.pod_seen(see_pod(document))
         elif kind == VOLUME_CLAIM:
-            self._cache.claims[name_of(document)] = is_bound(document)
+            self._report(self._cache.claim_seen(name_of(document), see_claim(document)))
         elif kind == CONFIG_MAP and is_retained(document):
             self._cache.retained_seen(*see_retained(document))
         elif kind in (SECRET, SERVICE) and names.DATABASE_LABEL in labels_of(document):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from math import inf
 
 from torpor_api.failures import Failure, InvalidRequest, NotFound
@@ -15,6 +15,7 @@ from torpor_kube.port import Document, Kube
 from torpor_operator.attempts import Attempts
 from torpor_operator.core.actions import Action, Apply, Create, Delete, Patch, Tell, Weight
 from torpor_operator.core.cache import Cache
+from torpor_operator.core.claims import VOLUME_SIZED, growth
 from torpor_operator.core.conditions import Finding
 from torpor_operator.core.erasing import ERASERS_MAX
 from torpor_operator.core.naming import POOL_FINALIZER, Key, key_of, volume_claim
@@ -90,7 +91,7 @@ class Pools:
                 return 0.0
             await attempts.make("ComputesRefused", self._start_all(facts.document, plan))
         if facts.template:
-            await self._say(facts.document, plan, attempts.refusal)
+            await self._say(facts.document, plan, attempts.refusals)
         if key.name in self._cache.pools and may_be_let_go(facts):
             await self._release(self._cache.pools[key.name])
         claimed = await self._claimed_meanwhile(plan.actions)
@@ -153,8 +154,12 @@ class Pools:
             }
             await self._executor.carry_out(Patch(WARM_POOL, key_of(document), {"metadata": mine}))
         claim = pool_claim(document, self._settings.namespace)
-        if name_of(claim) not in self._cache.claims:
+        there, size = self._cache.claims.get(name_of(claim)), spec_of(document).storage.size
+        if there is None:
             await attempts.make("ClaimRefused", self._claim(claim))
+        elif there.is_less_than(size):
+            grown = self._executor.carry_out(growth(key_of(claim), size))
+            await attempts.make("Refused", grown, type=VOLUME_SIZED)
 
     async def _claim(self, claim: Document) -> None:
         try:
@@ -198,6 +203,7 @@ class Pools:
         name, template = name_of(document), template_hash(document, self._settings)
         self._executor.look_at(self._cache.template_known(name, template))
         pods, named = self._cache.pods_of(name), self._named(name)
+        claim = self._cache.claims.get(volume_claim(name))
         return PoolFacts(
             document=document,
             template=template,
@@ -207,7 +213,7 @@ class Pools:
             ownerless=[one.name for one in pods if self._cache.is_ownerless(one)],
             let_go=self._let_go,
             awaiting=self._cache.awaiting_compute(name),
-            is_claim_bound=self._cache.claims.get(volume_claim(name), False),
+            is_claim_bound=claim is not None and claim.is_bound,
             erasers=min(ERASERS_MAX, len(self._cache.erasers.get(name, ()))),
         )
 
@@ -231,10 +237,12 @@ class Pools:
         pod = compute_pod(document, self._settings, suffix, database)
         self._cache.pod_seen(see_pod(await self._kube.create(POD, pod)))
 
-    async def _say(self, document: Document, plan: PoolPlan, refusal: Finding | None) -> None:
+    async def _say(
+        self, document: Document, plan: PoolPlan, refusals: Mapping[str, Finding]
+    ) -> None:
         now = api_time(self._clock.wall_s())
-        status = pool_status(document, plan, refusal, self._settings.namespace, now)
-        if refusal:
+        status = pool_status(document, plan, refusals, self._settings.namespace, now)
+        for refusal in refusals.values():
             tell = Tell(document, Weight.WARNING, refusal.reason, refusal.message)
             await self._executor.carry_out(tell)
         if plan.failure:

@@ -127,6 +127,14 @@ RULES: dict[Place, tuple[Rule, ...]] = {
         ),
     ),
     Place("DatabaseSpec", "pool"): (Rule("self == oldSelf", f"can't be changed: {_DATA_STAYS}"),),
+    Place("Storage"): (
+        Rule(
+            "self.mode != 'dedicated'"
+            " || quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0",
+            "can't shrink: volumes only grow",
+            ".size",
+        ),
+    ),
     Place("Storage", "mode"): (Rule("self == oldSelf", f"can't be changed: {_DATA_STAYS}"),),
     Place("Role"): (
         Rule(
@@ -148,7 +156,14 @@ RULES: dict[Place, tuple[Rule, ...]] = {
     ),
     # Whoever writes by mistake on what he knew before is refused, however he writes.
     Place("DatabaseStatus", "epoch"): (Rule("self >= oldSelf", "an epoch never goes down"),),
-    Place("StorageStatus", "userId"): (Rule("self == oldSelf", "the data has its owner for good"),),
+    Place("StorageStatus"): (
+        Rule(
+            # Before it is made nobody owns anything: of two that have one id one gets another.
+            "self.userId == oldSelf.userId || !has(oldSelf.isMade) || !oldSelf.isMade",
+            "the data has its owner for good",
+            ".userId",
+        ),
+    ),
     Place("PoolSize"): (Rule("self.min <= self.max", "min must be at most max", ".min"),),
     Place("PoolResources"): (
         Rule(

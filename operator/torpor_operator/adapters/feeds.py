@@ -8,11 +8,10 @@ does not hear of what was deleted while a watch was interrupted.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from torpor_kube import names
-from torpor_kube.documents import labels_of, name_of
+from torpor_kube.documents import name_of
 from torpor_kube.kinds import (
     CONFIG_MAP,
     POD,
@@ -25,7 +24,7 @@ from torpor_kube.kinds import (
 from torpor_kube.port import Document, Kube
 from torpor_kube.watching import Watch
 from torpor_operator.core.cache import Cache, ChildNews, see_child_of
-from torpor_operator.core.claims import is_bound
+from torpor_operator.core.claims import SeenClaim, see_claim
 from torpor_operator.core.naming import CERTIFICATES_SELECTOR, CHILDREN_SELECTOR, Key
 from torpor_operator.core.retained import RETAINED, Retained, see_retained
 from torpor_operator.core.seen import SeenDatabase, see_database
@@ -124,35 +123,21 @@ def _pods(cache: Cache, report: Report) -> Feed[SeenPod]:
     return Feed(report, cache.pods_listed, cache.pod_seen, cache.pod_gone)
 
 
-@dataclass(frozen=True, slots=True)
-class _Claim:
-    """What is kept of a PersistentVolumeClaim."""
-
-    name: str
-    pool: str
-    is_bound: bool
+Claim = tuple[str, SeenClaim | None]
+"""Its name, and what is kept of it."""
 
 
-def _claim(document: Document) -> _Claim:
-    pool = labels_of(document).get(names.POOL_LABEL, "")
-    return _Claim(name_of(document), pool, is_bound(document))
+def _claim(document: Document) -> Claim:
+    return name_of(document), see_claim(document)
 
 
-def _claims(cache: Cache, report: Report) -> Feed[_Claim]:
-    def listed(all: Iterable[_Claim]) -> set[Target]:
-        cache.claims = {one.name: one.is_bound for one in all}
-        return {cache.pool(pool) for pool in cache.pools}
-
-    def changed(one: _Claim) -> set[Target]:
-        is_news = cache.claims.get(one.name, False) != one.is_bound
-        cache.claims[one.name] = one.is_bound
-        return {cache.pool(one.pool)} if is_news else set()
-
-    def deleted(one: _Claim) -> set[Target]:
-        cache.claims.pop(one.name, None)
-        return {cache.pool(one.pool)}
-
-    return Feed(report, listed, changed, deleted)
+def _claims(cache: Cache, report: Report) -> Feed[Claim]:
+    return Feed(
+        report,
+        lambda there: cache.claims_listed(dict(there)),
+        lambda one: cache.claim_seen(*one),
+        lambda one: cache.claim_seen(one[0], None),
+    )
 
 
 Kept = tuple[Key, Retained | None]

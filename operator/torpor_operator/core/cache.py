@@ -15,9 +15,16 @@ from torpor_kube.documents import labels_of, metadata, name_of
 from torpor_kube.kinds import CONFIG_MAP, SECRET, VOLUME_CLAIM, Kind
 from torpor_kube.port import Document
 from torpor_operator.core import targets
-from torpor_operator.core.claims import why_no_volume
+from torpor_operator.core.claims import SeenClaim, why_no_volume
 from torpor_operator.core.erasing import ERASERS_MAX
-from torpor_operator.core.naming import MANAGED_BY, Key, database_of, key_of
+from torpor_operator.core.naming import (
+    MANAGED_BY,
+    Key,
+    database_of,
+    database_of_claim,
+    key_of,
+    volume_claim,
+)
 from torpor_operator.core.retained import Retained
 from torpor_operator.core.seen import Child, SeenDatabase, see_child
 from torpor_operator.core.seen_pods import SeenPod
@@ -75,8 +82,8 @@ class Cache:
         self.retained: dict[Key, Retained] = {}
         self.pools: dict[str, Document] = {}
         self.pods: dict[str, SeenPod] = {}
-        self.claims: dict[str, bool] = {}
-        """PersistentVolumeClaims, and whether each has its volume."""
+        self.claims: dict[str, SeenClaim] = {}
+        """PersistentVolumeClaims that are not on their way out."""
         self.templates: dict[str, str] = {}
         """By pool: that of the computes which would be made now."""
         self.user_ids = UserIds()
@@ -215,7 +222,7 @@ class Cache:
         if kind == CONFIG_MAP:
             self.retained_gone(database)
         elif kind == VOLUME_CLAIM:
-            self.claims.pop(key.name, None)
+            self.claim_seen(key.name, None)
         else:
             self.child_gone(database, ChildId(kind, key))
 
@@ -250,6 +257,27 @@ class Cache:
         if database not in self.databases:
             self.user_ids.forget(database)
         return {targets.database(database)}
+
+    # --- their volumes -----------------------------------------------------------------------
+
+    def claim_seen(self, name: str, claim: SeenClaim | None) -> set[Target]:
+        """None: it is gone, or on its way out."""
+        if self.claims.get(name) == claim:
+            return set()
+        if claim is None:
+            del self.claims[name]
+        else:
+            self.claims[name] = claim
+        database = database_of_claim(name)
+        if database is None:
+            return {self.pool(pool) for pool in self.pools if volume_claim(pool) == name}
+        return {targets.database(database)}
+
+    def claims_listed(self, all: Mapping[str, SeenClaim | None]) -> set[Target]:
+        """All there are: others are gone."""
+        gone = [name for name in self.claims if name not in all]
+        news = [*((name, None) for name in gone), *all.items()]
+        return set[Target]().union(*(self.claim_seen(name, claim) for name, claim in news))
 
     # --- pools -------------------------------------------------------------------------------
 

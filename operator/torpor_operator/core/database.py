@@ -6,7 +6,7 @@ is as it should be, nothing is to be done.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +34,7 @@ from torpor_operator.core.actions import (
 )
 from torpor_operator.core.binding import address_of, binding_secret, inner_database
 from torpor_operator.core.cache import ChildId, verifiers_of
+from torpor_operator.core.claims import VOLUME_SIZED
 from torpor_operator.core.conditions import Finding, are_known, as_conditions
 from torpor_operator.core.credentials import (
     Credentials,
@@ -49,6 +50,12 @@ from torpor_operator.core.storage import Kept, StoragePlan, may_adopt
 
 _UP_TO_DATE = "UpToDate"
 """False while its compute is not as its pool would make one now."""
+
+_USER_ID_UNIQUE = "UserIdUnique"
+"""False where two operators that led at once have given one id twice, and both were started."""
+
+_ONLY_WHERE_FALSE = (_UP_TO_DATE, VOLUME_SIZED, _USER_ID_UNIQUE)
+"""Conditions that are there only while something is not as it should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,7 @@ class DatabaseFacts:
     """What was found under ``passwordSecret``, by role."""
     kept: Kept | None = None
     """Data of an earlier database of this name."""
-    claims: frozenset[str] = frozenset()
+    claims: Collection[str] = ()
     """PersistentVolumeClaims that are there."""
     is_outdated: bool | None = False
     """Its compute is of another template than its pool's now; None: nobody can say yet."""
@@ -142,7 +149,10 @@ def _before_anything(facts: DatabaseFacts, house: House) -> Iterator[Action]:
 
 
 def _own_volume(facts: DatabaseFacts) -> Iterator[Action]:
-    """Its claim, before anybody is told where the data is to be."""
+    """Its claim, before anybody is told where the data is to be; or a larger one."""
+    growth = facts.storage.growth
+    if growth is not None and ChildId(VOLUME_CLAIM, growth.key) not in facts.refused:
+        yield growth
     claim = facts.storage.claim
     if claim is None or name_of(claim) in facts.claims:
         return
@@ -208,10 +218,13 @@ def _status(
     now: str,
 ) -> Iterator[Action]:
     findings = (
-        _refusal(facts, VOLUME_CLAIM, "StorageReady") or facts.storage.finding,
+        (None if facts.storage.growth else _refusal(facts, VOLUME_CLAIM, "StorageReady"))
+        or facts.storage.finding,
         _credentials_finding(facts, credentials),
         _endpoint_finding(facts),
         *_outdated(facts),
+        *_sized(facts),
+        *_shared(facts),
     )
     observed: dict[str, Any] = facts.document.get("status") or {}
     generation = metadata(facts.document).get("generation", 0)
@@ -231,7 +244,8 @@ def _status(
     is_as_observed = all(
         observed.get(part) == status[part] for part in ("binding", "storage") if part in status
     )
-    is_over = _says_outdated(facts) and not any(one.type == _UP_TO_DATE for one in findings)
+    found = {one.type for one in findings}
+    is_over = any(_says(facts, type) and type not in found for type in _ONLY_WHERE_FALSE)
     are_said = are_known(conditions, observed.get("conditions") or ()) and not is_over
     if not (is_as_observed and are_said):
         yield Apply(SERVERLESS_DATABASE, status_document(facts.document, status), "status")
@@ -304,14 +318,32 @@ def _endpoint_finding(facts: DatabaseFacts) -> Finding:
     return Finding("EndpointReady", True, "ServiceMade")
 
 
-def _says_outdated(facts: DatabaseFacts) -> bool:
+def _says(facts: DatabaseFacts, type: str) -> bool:
     observed: dict[str, Any] = facts.document.get("status") or {}
-    return any(one["type"] == _UP_TO_DATE for one in observed.get("conditions") or ())
+    return any(one["type"] == type for one in observed.get("conditions") or ())
+
+
+def _shared(facts: DatabaseFacts) -> Iterator[Finding]:
+    """Only where it is so."""
+    storage = facts.resource.status.storage
+    if facts.storage.is_user_id_shared and storage is not None:
+        message = (
+            f"another database of the pool has the user id {storage.user_id} too, and could read "
+            "this one's files: copy it into a new one, then delete it"
+        )
+        yield Finding(_USER_ID_UNIQUE, False, "UserIdShared", message)
+
+
+def _sized(facts: DatabaseFacts) -> Iterator[Finding]:
+    """Only where it is not."""
+    refusal = _refusal(facts, VOLUME_CLAIM, VOLUME_SIZED) if facts.storage.growth else None
+    if refusal:
+        yield refusal
 
 
 def _outdated(facts: DatabaseFacts) -> Iterator[Finding]:
     """Only where it is so: most wakes bring a compute of the present template."""
-    is_outdated = _says_outdated(facts) if facts.is_outdated is None else facts.is_outdated
+    is_outdated = _says(facts, _UP_TO_DATE) if facts.is_outdated is None else facts.is_outdated
     if is_outdated:
         message = (
             f"compute {facts.resource.status.compute} is of an older image or pool spec: its next "

@@ -69,9 +69,19 @@ def volume_claim(pool: str) -> str:
     return f"torpor-pool-{pool}"
 
 
+_OWN_CLAIM = "torpor-data-"
+
+
 def own_volume_claim(database: Key) -> str:
     """Of a database whose volume no other one shares; in the system namespace."""
-    return f"torpor-data-{database.namespace}.{database.name}"
+    return f"{_OWN_CLAIM}{database.namespace}.{database.name}"
+
+
+def database_of_claim(claim: str) -> Key | None:
+    """Whose own volume it is; None: that of a pool."""
+    namespace, dot, name = claim.removeprefix(_OWN_CLAIM).partition(".")
+    is_own = claim.startswith(_OWN_CLAIM) and dot
+    return Key(sys.intern(namespace), name) if is_own else None
 
 
 def labels_of_child(database: Key) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torpor_kube import names
@@ -42,26 +43,34 @@ def pool_claim(pool: Document, namespace: str) -> Document:
 
 def unread_status(pool: Document, message: str, now: str) -> Document | None:
     """Of a pool whose spec can't be read: its computes stay as they are."""
-    return _status(pool, Finding("Ready", False, "Invalid", message), {}, now)
+    return _status(pool, [Finding("Ready", False, "Invalid", message)], {}, now)
 
 
 def pool_status(
-    pool: Document, plan: PoolPlan, refusal: Finding | None, namespace: str, now: str
+    pool: Document, plan: PoolPlan, refusals: Mapping[str, Finding], namespace: str, now: str
 ) -> Document | None:
-    """``refusal``: of what the pool needs, by the API server."""
-    ready = refusal or _ready(plan, pool_claim(pool, namespace))
-    return _status(pool, ready, {"warm": plan.warm, "claimed": plan.claimed}, now)
+    """``refusals``: of what the pool needs, by the API server; by the type of the condition."""
+    ready = refusals.get("Ready") or _ready(plan, pool_claim(pool, namespace))
+    findings = [ready, *(one for one in refusals.values() if one.type != "Ready")]
+    return _status(pool, findings, {"warm": plan.warm, "claimed": plan.claimed}, now)
 
 
-def _status(pool: Document, ready: Finding, counts: dict[str, int], now: str) -> Document | None:
+def _status(
+    pool: Document, findings: Sequence[Finding], counts: dict[str, int], now: str
+) -> Document | None:
     """To be applied; None where the pool says all of it already."""
     observed: dict[str, Any] = pool.get("status") or {}
     generation = metadata(pool).get("generation", 0)
     known = observed.get("conditions") or ()
-    conditions = as_conditions([ready], known, generation, now)
+    conditions = as_conditions(findings, known, generation, now)
     numbers = counts | {"observedGeneration": generation}
     status = {**numbers, "conditions": conditions}
-    if are_known(conditions, known) and all(observed.get(n) == numbers[n] for n in numbers):
+    is_over = {one["type"] for one in known} > {one.type for one in findings}
+    if (
+        not is_over
+        and are_known(conditions, known)
+        and all(observed.get(n) == numbers[n] for n in numbers)
+    ):
         return None
     whole = metadata(pool)
     return {

@@ -6,8 +6,8 @@ ReadWriteOncePod claim, mounted by the compute that is made for the database, an
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torpor_api.failures import Refused
@@ -16,7 +16,8 @@ from torpor_api.resource import ServerlessDatabase
 from torpor_kube import names
 from torpor_kube.kinds import VOLUME_CLAIM
 from torpor_kube.port import Document
-from torpor_operator.core.claims import CLAIM_PENDING, why_no_volume
+from torpor_operator.core.actions import Patch
+from torpor_operator.core.claims import CLAIM_PENDING, SeenClaim, growth, why_no_volume
 from torpor_operator.core.conditions import Finding
 from torpor_operator.core.naming import Key, labels_of_child, own_volume_claim, volume_claim
 from torpor_operator.core.retained import NAMESPACE_UID, Retained
@@ -36,6 +37,10 @@ class StoragePlan:
     finding: Finding
     claim: Document | None = None
     """Of a volume of its own, which is to be made before anybody is told of the place."""
+    growth: Patch | None = None
+    """Of the claim of its own that is there."""
+    is_user_id_shared: bool = False
+    """With a database that has had it for longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +49,12 @@ class Volumes:
 
     pool: Document | None
     """The database's WarmPool; None: there is none of that name."""
-    claims: Collection[str] = ()
+    claims: Mapping[str, SeenClaim] = field(default_factory=dict)
     """Every PersistentVolumeClaim of Torpor's."""
     namespace: str = ""
     """Where they are."""
+    is_unlabelled: bool = False
+    """The database's own claim is there, and lacks the label by which claims are found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,8 @@ def plan_storage(
     pool = resource.spec.pool
     known = resource.status.storage
     if known is not None and (has_been_started(resource) or not user_ids.is_shared(database)):
-        return _known(resource, volumes)
+        plan = _known(resource, volumes)
+        return replace(plan, is_user_id_shared=user_ids.is_shared(database))
     retained = kept.retained if kept else None
     obstacle = _obstacle(resource, kept) if kept else None
     if obstacle is not None:
@@ -173,11 +181,21 @@ def _known(resource: ServerlessDatabase, volumes: Volumes) -> StoragePlan:
         "isMade": has_been_started(resource),
         "claim": known.claim,
     }
-    finding = _finding(resource, storage, volumes)
+    finding, growth = _finding(resource, storage, volumes), _growth(resource, volumes)
     if has_been_started(resource) or volumes.pool is None:
-        return StoragePlan(storage, finding)
+        return StoragePlan(storage, finding, growth=growth)
     claim = _own_claim(resource, volumes.pool, volumes.namespace)
-    return StoragePlan(storage, _assigned(resource, volumes.pool), claim)
+    return StoragePlan(storage, _assigned(resource, volumes.pool), claim, growth)
+
+
+def _growth(resource: ServerlessDatabase, volumes: Volumes) -> Patch | None:
+    """Of a volume that is there: volumes only grow, and only their size is anybody's to change."""
+    known = resource.status.storage
+    if known is None or not is_dedicated(resource):
+        return None
+    claim, size = volumes.claims.get(known.claim), resource.spec.storage.size
+    is_small = claim is not None and claim.is_less_than(size)
+    return growth(Key(volumes.namespace, known.claim), size) if is_small else None
 
 
 def _finding(resource: ServerlessDatabase, storage: dict[str, Any], volumes: Volumes) -> Finding:
@@ -185,6 +203,10 @@ def _finding(resource: ServerlessDatabase, storage: dict[str, Any], volumes: Vol
     if volumes.pool is None:
         return _no_pool(resource.spec.pool)
     claim = storage["claim"]
+    if is_dedicated(resource) and claim not in volumes.claims and volumes.is_unlabelled:
+        label = f"{names.POOL_LABEL}={resource.spec.pool}"
+        message = f"PersistentVolumeClaim {claim} has no label {label}: it is not seen without it"
+        return Finding(_TYPE, False, "VolumeUnlabelled", message)
     if is_dedicated(resource) and claim not in volumes.claims:
         message = f"the PersistentVolumeClaim {claim} is gone, and its data with it"
         return Finding(_TYPE, False, "VolumeLost", message)

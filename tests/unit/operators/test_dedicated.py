@@ -82,7 +82,6 @@ async def test_it_has_a_claim_of_its_size_before_it_is_served(world: World) -> N
 async def test_a_claim_that_is_gone_is_said_and_never_made_anew(world: World) -> None:
     await asleep(world)
     world.delete(kinds.VOLUME_CLAIM, CLAIM, SYSTEM)
-    world.say("shop", sessions=1)
     await world.until("it is told", lambda: reason(world) == "VolumeLost")
     assert claim(world) is None
 
