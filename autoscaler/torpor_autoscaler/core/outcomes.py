@@ -54,7 +54,8 @@ def lose(database: Database, reason: str, now: float) -> None:
     answer_switchover(database, Unavailable(words, "who needs it gets a fresh one all the same"))
     database.must_return = database.world.proxies.sessions(database.name, now) > 0
     what_next = "its sessions get" if database.must_return else "whoever needs it next gets"
-    told = f"compute {database.status.compute} is lost: {reason}; {what_next} another one"
+    compute = database.status.compute if database.run is None else database.run.agent.compute
+    told = f"compute {compute} is lost: {reason}; {what_next} another one"
     tell(database, "ComputeLost", told)
     database.is_condemned = True
     database.facts_are_exact = False

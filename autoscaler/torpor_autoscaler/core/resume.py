@@ -314,8 +314,9 @@ def _tell_if_taken_over(database: Database, agent: AgentInfo, epoch: int) -> Non
     """From a compute that had not given the data back."""
     if database.fenced:
         gone = ", ".join(database.fenced)
-        words = f"compute {agent.compute} has taken over under epoch {epoch}: {gone} confirmed gone"
-        outcomes.tell(database, "TakenOver", words, is_warning=False)
+        words = f"compute {agent.compute} has taken over under epoch {epoch}"
+        told = f"{words}; {gone} can't write to its data any more"
+        outcomes.tell(database, "TakenOver", told, is_warning=False)
 
 
 def _answer(database: Database, watch: Stopwatch, cause: str) -> None:

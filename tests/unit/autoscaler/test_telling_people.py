@@ -60,7 +60,7 @@ def test_who_is_lost_and_who_takes_over() -> None:
     assert (lost.reason, lost.is_warning) == ("ComputeLost", True)
     assert "c1" in lost.note and "its sessions get another one" in lost.note
     assert (over.reason, over.is_warning) == ("TakenOver", False)
-    assert "c2" in over.note and "epoch 2" in over.note and "c1 confirmed gone" in over.note
+    assert "c2" in over.note and "epoch 2" in over.note and "c1 can't write" in over.note
 
 
 def test_why_nobody_takes_over_is_told_once_with_what_would_help() -> None:
