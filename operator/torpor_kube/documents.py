@@ -23,6 +23,11 @@ def version_of(document: Document) -> str:
     return str(metadata(document).get("resourceVersion", ""))
 
 
+def is_older(version: str, than: str) -> bool:
+    """Versions of one object compare as numbers; nobody knows of those that are none."""
+    return version.isdigit() and than.isdigit() and int(version) < int(than)
+
+
 def labels_of(document: Document) -> dict[str, str]:
     return metadata(document).get("labels") or {}
 

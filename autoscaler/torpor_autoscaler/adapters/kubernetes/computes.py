@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Iterable
 from decimal import Decimal
@@ -16,7 +15,7 @@ from torpor_autoscaler.adapters.kubernetes.pods import Compute, compute_from
 from torpor_autoscaler.adapters.kubernetes.sizes import Amount, resize_patch, wanted_limits
 from torpor_autoscaler.ports import ClusterFacts
 from torpor_kube import names
-from torpor_kube.documents import labels_of
+from torpor_kube.documents import is_older, labels_of
 from torpor_kube.fencing import is_out_of_service
 from torpor_kube.kinds import NODE, POD, WARM_POOL
 from torpor_kube.port import Kube, PatchForm
@@ -158,17 +157,21 @@ class Computes:
                 raise
             self._bury(pod)
 
-    async def _end(self, pod: Compute) -> None:
-        # Where it is gone meanwhile, what is known of it is what the watch hears.
-        with contextlib.suppress(NotFound):
+    async def _end(self, pod: Compute) -> bool:
+        """Whether it was there. Else what is known of it is what the watch hears."""
+        try:
             await self._kube.delete(POD, pod.name, self._system, uid=pod.uid, grace_s=FENCE_GRACE_S)
+        except NotFound:
+            return False
+        return True
 
     async def _end_and_wait(self, pod: Compute, database: str) -> None:
         has_ended = self._awaited.setdefault(pod.name, asyncio.Event())
         if pod.name in self._pods:
             self._end_waiting(self._pods[pod.name])  # The word may have come since it was read.
         try:
-            await self._end(pod)
+            if not await self._end(pod) and pod.name in self._ended:
+                return  # All of that was heard since it was read.
             async with asyncio.timeout(FENCE_WAIT_S):
                 await has_ended.wait()
         except TimeoutError:
@@ -208,8 +211,16 @@ class Computes:
         patched = await self._kube.patch(
             POD, compute, self._system, patch, form=PatchForm.STRATEGIC, subresource="resize"
         )
-        # Else what the kubelet said of the former size would be taken for its answer.
-        self.changed(compute_from(patched))
+        self._learn(compute_from(patched))
+
+    def _learn(self, answer: Compute) -> None:
+        """Else what the kubelet said of the former size would be taken for its answer. But the
+        watch may have said more meanwhile: that it has ended."""
+        known = self._pods.get(answer.name)
+        if known is None or known.uid != answer.uid:
+            return
+        if not is_older(answer.version, known.version):
+            self.changed(answer)
 
     # --- labels ----------------------------------------------------------------------------
 

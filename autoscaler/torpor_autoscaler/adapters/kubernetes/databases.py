@@ -21,7 +21,7 @@ from torpor_autoscaler.adapters.kubernetes.documents import (
 )
 from torpor_autoscaler.ports import ClusterFacts
 from torpor_kube import names
-from torpor_kube.documents import name_of, namespace_of
+from torpor_kube.documents import is_older, name_of, namespace_of
 from torpor_kube.kinds import SERVERLESS_DATABASE
 from torpor_kube.port import Document, Kube
 from torpor_kube.watching import Watch
@@ -113,7 +113,7 @@ class Databases:
 
     def listed(self, namespace: str, all: Iterable[Known]) -> None:
         """The fleet hears of none before all: what one of them holds is nobody else's."""
-        there: dict[str, Known] = {one.name: one for one in all}
+        there: dict[str, Known] = {one.name: self._newest(one) for one in all}
         gone = [name for name in self._known if name not in there and _is_in(name, namespace)]
         for name in gone:
             del self._known[name]
@@ -144,6 +144,8 @@ class Databases:
 
     def changed(self, one: Known) -> None:
         assert self._fleet is not None
+        if self._newest(one) is not one:
+            return  # Our own write is newer, and the watch will say it.
         self._known[one.name] = one
         if self._unlisted:
             return
@@ -153,6 +155,12 @@ class Databases:
         else:
             self._withdraw(one.name)
         self._say_if_refused(one)
+
+    def _newest(self, heard: Known) -> Known:
+        """What is heard, or what our own write or question has brought since the watch was told."""
+        known = self._known.get(heard.name)
+        is_behind = known is not None and known.uid == heard.uid and _is_older(heard, known)
+        return known if known is not None and is_behind else heard
 
     def deleted(self, one: Known) -> None:
         self._known.pop(one.name, None)
@@ -262,10 +270,8 @@ def readable(known: Known) -> ServerlessDatabase:
     return known.resource
 
 
-def _is_older(before: Known, read: Known) -> bool:
-    """Versions of one object compare as numbers."""
-    versions = (before.version, read.version)
-    return all(v.isdigit() for v in versions) and int(versions[0]) < int(versions[1])
+def _is_older(one: Known, than: Known) -> bool:
+    return is_older(one.version, than.version)
 
 
 def _not_found(name: str) -> NotFound:

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from torpor_api.identity import endpoint_name
 from torpor_api.messages import AgentInfo, AgentSize
 from torpor_autoscaler.adapters.kubernetes.sizes import size_of
-from torpor_kube.documents import annotations_of, condition, labels_of, metadata, name_of
+from torpor_kube.documents import (
+    annotations_of,
+    condition,
+    labels_of,
+    metadata,
+    name_of,
+    version_of,
+)
 from torpor_kube.fencing import why_not_gone
 from torpor_kube.names import (
     AGENT_PORT,
@@ -27,6 +34,7 @@ class Compute:
 
     name: str
     uid: str
+    version: str
     address: str
     """Empty: it has none yet."""
     postgres_version: str
@@ -69,6 +77,7 @@ def compute_from(pod: Document) -> Compute:
     return Compute(
         name=name_of(pod),
         uid=str(metadata(pod).get("uid", "")),
+        version=version_of(pod),
         address=f"[{ip}]:{AGENT_PORT}" if ":" in ip else f"{ip}:{AGENT_PORT}" if ip else "",
         postgres_version=labels_of(pod).get(POSTGRES_VERSION_LABEL, ""),
         node=str(spec.get("nodeName") or ""),
