@@ -17,9 +17,10 @@ log = logging.getLogger(__name__)
 QUIET_S = 600.0
 """For so long the same is not said again of the same object."""
 
-REMEMBERED_MAX = 2000
+REMEMBERED_MAX = 20_000
+"""As many objects may have trouble at once and be told of it once in a while; 100 bytes each."""
 
-NOTE_CHARACTERS_MAX = 1024
+NOTE_BYTES_MAX = 1024
 """What the API takes."""
 
 
@@ -55,14 +56,22 @@ class Events:
         now = self._clock.now()
         if now - self._told.get(key, -QUIET_S) < QUIET_S:
             return
+        self._forget(now)
         self._told[key] = now
-        if len(self._told) > REMEMBERED_MAX:
-            del self._told[next(iter(self._told))]
         log.info("told", extra={"object": name_of(about), "reason": reason})
         try:
             await self._kube.create(EVENT, self._event(about, reason, note, is_warning))
         except Failure as failure:
             log.warning("event_lost", extra={"reason": reason, "why": failure.message})
+
+    def _forget(self, now: float) -> None:
+        """What may be said again anyway, and the oldest where there is too much."""
+        while self._told:
+            oldest = next(iter(self._told))
+            is_quiet = now - self._told[oldest] < QUIET_S
+            if is_quiet and len(self._told) < REMEMBERED_MAX:
+                return
+            del self._told[oldest]
 
     def _event(self, about: Document, reason: str, note: str, is_warning: bool) -> Document:
         at = datetime.fromtimestamp(self._clock.wall_s(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -76,7 +85,7 @@ class Events:
             "eventTime": at,
             "type": "Warning" if is_warning else "Normal",
             "reason": reason,
-            "note": note[:NOTE_CHARACTERS_MAX],
+            "note": note.encode()[:NOTE_BYTES_MAX].decode(errors="ignore"),
             "regarding": {
                 "apiVersion": about.get("apiVersion"),
                 "kind": about.get("kind"),

@@ -65,8 +65,10 @@ def see_child_of(kind: Kind, document: Document, system_namespace: str) -> Child
     id = ChildId(kind, database if key == database else key)
     is_managed = labels_of(document).get(names.MANAGED_BY_LABEL) == MANAGED_BY
     is_near = key.namespace == database.namespace
-    is_child = is_managed and (is_near or id == verifiers_of(database, system_namespace))
-    return ChildNews(database, id, see_child(kind, document) if is_child else None)
+    is_verifiers = id == verifiers_of(database, system_namespace)
+    is_child = is_managed and (is_near or is_verifiers)
+    child = see_child(kind, document, is_verifiers=is_verifiers) if is_child else None
+    return ChildNews(database, id, child)
 
 
 class Cache:

@@ -59,17 +59,17 @@ def decide_credentials(
     are_checked: bool = False,
 ) -> Credentials:
     """``given``: what was found under ``passwordSecret``, by role; ``known``: Secrets by name;
-    ``taken``: names of Secrets that are somebody else's; ``are_checked``: the verifiers are known
-    to fit the passwords in ``known``, as checking that takes a millisecond for each role."""
+    ``taken``: names of Secrets that can't be made, for whatever reason; ``are_checked``: the
+    verifiers are known to fit the passwords in ``known``: checking takes a millisecond for each."""
     passwords: dict[str, str] = {}
     missing: list[str] = []
     for role in resource.spec.roles:
         secret = credentials_secret(resource.metadata.name, role.name)
         if role.password_secret is None:
-            if secret in taken:
-                continue
             child = known.get(secret)
-            passwords[role.name] = (child and child.secret) or _new_password(random_bytes)
+            password = child.secret if child else ""
+            if password or secret not in taken:
+                passwords[role.name] = password or _new_password(random_bytes)
         elif given.get(role.name):
             passwords[role.name] = given[role.name]
         else:

@@ -13,7 +13,7 @@ from torpor_kube import names
 from torpor_kube.documents import annotations_of, metadata, version_of
 from torpor_kube.kinds import SECRET, Kind
 from torpor_kube.port import Document
-from torpor_operator.core.binding import PASSWORD, SECRET_TYPE
+from torpor_operator.core.binding import PASSWORD
 from torpor_operator.core.fingerprint import belongs_to, fingerprint
 from torpor_operator.core.naming import OFFSET_ANNOTATION, Key, key_of
 from torpor_operator.core.packing import packed, unpacked
@@ -90,13 +90,13 @@ class Child:
         return belongs_to(self.fingerprint, uid)
 
 
-def see_child(kind: Kind, document: Document) -> Child:
+def see_child(kind: Kind, document: Document, *, is_verifiers: bool = False) -> Child:
     """Whatever somebody has written into it: what can't be read is as if it were not there."""
     secret = ""
     data: dict[str, str] = document.get("data") or {}
-    if document.get("type") == SECRET_TYPE:
+    if kind == SECRET and not is_verifiers:
         secret = _decoded(data.get(PASSWORD, ""))
-    elif kind == SECRET:  # An item of a list does not say so itself.
+    elif kind == SECRET:
         secret = json.dumps({key: _decoded(value) for key, value in sorted(data.items())})
     offset = annotations_of(document).get(OFFSET_ANNOTATION, "")
     return Child(fingerprint(document), secret, _offset(offset))

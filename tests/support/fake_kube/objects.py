@@ -179,6 +179,8 @@ class Objects:
             if "status" in other:
                 after["status"] = other["status"]
         _refuse_too_long(key, after)
+        if key[0] is kinds.SECRET and "type" in before and after.get("type") != before["type"]:
+            raise invalid(f"{_called(key)}: type: Invalid value: field is immutable")
         after["metadata"] = after["metadata"] | _unchangeable(before["metadata"])
         if after == before:
             return copy.deepcopy(before)

@@ -10,7 +10,7 @@ import pytest
 from support.fake_kube.server import FakeKube
 from support.kube_cluster import client
 from torpor_kube import events as events_module
-from torpor_kube.events import NOTE_CHARACTERS_MAX, QUIET_S, Events
+from torpor_kube.events import NOTE_BYTES_MAX, QUIET_S, Events
 from torpor_kube.kinds import EVENT, SERVERLESS_DATABASE
 from torpor_kube.login import at
 
@@ -85,8 +85,9 @@ async def test_the_same_is_not_told_twice_in_a_while(world: World) -> None:
 
 
 async def test_what_is_too_long_for_the_api_is_cut(world: World) -> None:
-    await world.tell(note="x" * 5000)
-    assert world.told()[0]["note"] == "x" * NOTE_CHARACTERS_MAX
+    """It counts bytes, and refuses an event whose note has too many."""
+    await world.tell(note="x" + "é" * 5000)
+    assert world.told()[0]["note"] == "x" + "é" * (NOTE_BYTES_MAX // 2 - 1)
 
 
 async def test_what_can_not_be_told_is_lost_and_hurts_nobody(world: World) -> None:
@@ -94,6 +95,19 @@ async def test_what_can_not_be_told_is_lost_and_hurts_nobody(world: World) -> No
         await world.tell()
     await world.tell(note="something else")
     assert "something else" in [one["note"] for one in world.told()]
+
+
+async def test_what_may_be_told_again_is_not_remembered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else nothing new would be: what many objects were told long ago filled the memory."""
+    monkeypatch.setattr(events_module, "REMEMBERED_MAX", 3)
+    for note in ("a", "b"):
+        await world.tell(note=note)
+    world.clock.at += QUIET_S
+    for note in ("c", "a", "d", "c"):
+        await world.tell(note=note)
+    assert sorted(one["note"] for one in world.told()) == ["a", "a", "b", "c", "d"]
 
 
 async def test_not_everything_is_remembered(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

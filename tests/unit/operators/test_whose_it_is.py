@@ -183,6 +183,29 @@ async def test_where_both_are_made_together_one_of_them_has_it(world: World) -> 
     assert is_taken(world, password(world, "shop-a-b"), role, f"prod.{owner['name']}")
 
 
+async def test_one_made_anew_with_another_type_has_the_password_that_it_says(
+    world: World,
+) -> None:
+    """As backup tools do: its type can't be changed any more, which is told."""
+    await provided(world, "shop")
+    made = world.get(kinds.SECRET, "shop-app", "prod") or {}
+    with world.fake.faults.away():
+        world.fake.cut_watches()
+        world.delete(kinds.SECRET, "shop-app", "prod")
+        kept = {field: made["metadata"][field] for field in ("labels", "ownerReferences")}
+        whole = {"name": "shop-app", "namespace": "prod", **kept}
+        again = {"metadata": whole, "type": "Opaque", "data": {"password": b64("mine")}}
+        world.fake.objects.create(kinds.SECRET, again)
+    await world.until("it counts", lambda: is_taken(world, "mine", "app"))
+    await world.until(
+        "it is told",
+        lambda: condition(world, "shop", "CredentialsReady").get("reason") == "Refused",
+    )
+    assert "type" in condition(world, "shop", "CredentialsReady")["message"]
+    await world.settled()
+    assert password(world, "shop-app") == "mine" and is_taken(world, "mine", "app")
+
+
 async def test_a_label_that_somebody_changes_is_put_right(world: World) -> None:
     await provided(world, "shop")
     key = (kinds.SECRET, "prod", "shop-app")
