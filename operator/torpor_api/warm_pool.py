@@ -45,6 +45,24 @@ LabelText = Annotated[str, StringConstraints(max_length=316)]
 """A label's key with its prefix, or its value."""
 
 AnnotationText = Annotated[str, StringConstraints(max_length=4096)]
+
+OWN_PREFIX = "torpor.dev/"
+OWN_LABELS = tuple(
+    f"app.kubernetes.io/{name}" for name in ("component", "instance", "managed-by", "name")
+)
+"""Keys by which Torpor finds its pods again, and tells them apart."""
+
+OWN_KEYS_REFUSED = (
+    f"keys under {OWN_PREFIX}, and {', '.join(OWN_LABELS)} are Torpor's own: write others"
+)
+
+
+def _others(given: dict[str, str]) -> dict[str, str]:
+    if any(key.startswith(OWN_PREFIX) or key in OWN_LABELS for key in given):
+        raise ValueError(OWN_KEYS_REFUSED)
+    return given
+
+
 ObjectName = Annotated[
     str,
     StringConstraints(
@@ -173,10 +191,14 @@ class WarmPoolSpec(ApiModel):
     """How the node runs the containers, as with gVisor or Kata: a wall around each database."""
     image_pull_secrets: Annotated[tuple[PullSecret, ...], Field(max_length=8)] = ()
     """For an image of the pool's own, in place of those that the installation has."""
-    pod_labels: Annotated[dict[LabelText, LabelText], Field(max_length=32)] = {}
-    """More labels of the pods; Torpor's own ones stay as they are."""
-    pod_annotations: Annotated[dict[LabelText, AnnotationText], Field(max_length=32)] = {}
-    """More annotations of the pods."""
+    pod_labels: Annotated[
+        dict[LabelText, LabelText], Field(max_length=32), AfterValidator(_others)
+    ] = {}
+    """More labels of the pods, beside Torpor's own."""
+    pod_annotations: Annotated[
+        dict[LabelText, AnnotationText], Field(max_length=32), AfterValidator(_others)
+    ] = {}
+    """More annotations of the pods, beside Torpor's own."""
 
 
 class WarmPoolStatus(ApiModel):

@@ -14,6 +14,7 @@ from torpor_api.postgres_names import (
     ROLE_NAMES_RESERVED,
 )
 from torpor_api.resource import IDLE_TIMEOUT_SECONDS_MAX
+from torpor_api.warm_pool import OWN_KEYS_REFUSED, OWN_LABELS, OWN_PREFIX
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,15 @@ def _postgres_name(reserved: frozenset[str], what: str) -> tuple[Rule, ...]:
             f"is reserved: a {what} can't be called {', '.join(names)}",
         ),
     )
+
+
+_OTHERS = (
+    Rule(
+        f"self.all(key, !key.startsWith('{OWN_PREFIX}') && !(key in"
+        f" [{', '.join(repr(label) for label in OWN_LABELS)}]))",
+        OWN_KEYS_REFUSED,
+    ),
+)
 
 
 _UNITS_MS = "{'u': 1.0, 's': 1000.0, 'm': 60000.0, 'h': 3600000.0, 'd': 86400000.0}"
@@ -196,6 +206,8 @@ RULES: dict[Place, tuple[Rule, ...]] = {
     Place("WarmPoolSpec", "postgresVersion"): (
         Rule("self == oldSelf", "can't be changed: make another pool for another version"),
     ),
+    Place("WarmPoolSpec", "podLabels"): _OTHERS,
+    Place("WarmPoolSpec", "podAnnotations"): _OTHERS,
     Place("Toleration"): (
         Rule(
             "self.operator != 'Exists' || !has(self.value)",

@@ -28,6 +28,9 @@ SAME = {"cpu": "1", "memory": "1Gi"}
         ({"storage": {"size": "much"}}, "'much' is not a size"),
         ({"postgresVersion": "seventeen"}, "String should match pattern"),
         ({"tolerations": [{"operator": "In"}]}, "Input should be 'Exists' or 'Equal'"),
+        ({"podLabels": {"torpor.dev/database": "x"}}, "are Torpor's own: write others"),
+        ({"podLabels": {"app.kubernetes.io/component": "x"}}, "are Torpor's own"),
+        ({"podAnnotations": {"torpor.dev/template": "x"}}, "are Torpor's own"),
         ({"replicas": 3}, "Extra inputs are not permitted"),
     ],
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from torpor_api.warm_pool import OWN_LABELS, OWN_PREFIX
 from torpor_operator.core.naming import TEMPLATE_ANNOTATION, Key
 from torpor_operator.core.pods import PodSettings, compute_pod, template_hash
 
@@ -17,7 +18,7 @@ PLACED: dict[str, Any] = {
     "priorityClassName": "low",
     "runtimeClassName": "gvisor",
     "imagePullSecrets": [{"name": "pull"}],
-    "podLabels": {"team": "data", "torpor.dev/pool": "another"},
+    "podLabels": {"team": "data"},
     "podAnnotations": {"example.org/a": "b"},
 }
 
@@ -41,6 +42,7 @@ def test_labels_that_torpor_finds_a_pod_by_are_its_own(database: Key | None) -> 
     plain = compute_pod(pool(), SETTINGS, "x", database)["metadata"]
     made = compute_pod(pool(**PLACED), SETTINGS, "x", database)["metadata"]
     assert made["labels"] == {**plain["labels"], "team": "data"}
+    assert all(key.startswith(OWN_PREFIX) or key in OWN_LABELS for key in plain["labels"])
     assert made["annotations"]["example.org/a"] == "b"
     assert TEMPLATE_ANNOTATION in made["annotations"]
 
