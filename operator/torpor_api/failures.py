@@ -28,6 +28,8 @@ class Failure(Exception):
     retryable: ClassVar[bool] = False
 
     by_kind: ClassVar[dict[str, type[Failure]]] = {}
+    """Those of this module: what components have in common. One that a component made for itself
+    is unknown to the others, even where they are in one process with it."""
 
     def __init__(self, message: str, hint: str = "", holder: Holder | None = None) -> None:
         super().__init__(message)
@@ -38,7 +40,8 @@ class Failure(Exception):
 
     def __init_subclass__(cls) -> None:
         cls.kind = cls.__name__
-        Failure.by_kind[cls.kind] = cls
+        if cls.__module__ == __name__:
+            Failure.by_kind[cls.kind] = cls
 
 
 class InvalidRequest(Failure):

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from torpor_api.failures import Failure, Unavailable, failure_of
+from torpor_api.failures import Conflict, Failure, Unavailable, failure_of
 
-KINDS = [kind for kind, each in Failure.by_kind.items() if each.__module__ == "torpor_api.failures"]
+KINDS = sorted(Failure.by_kind)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -36,6 +36,16 @@ def test_a_kind_of_a_newer_release_may_be_tried_again() -> None:
     received = failure_of("FromTheFuture", "what it says")
     assert type(received) is Unavailable and received.retryable
     assert received.message == "what it says"
+
+
+def test_what_a_component_made_for_itself_is_unknown_to_the_others() -> None:
+    class Own(Conflict):
+        def __init__(self, count: int) -> None:
+            super().__init__(f"{count} of them")
+
+    sent = Own(3)
+    received = failure_of(sent.kind, sent.message, sent.hint)
+    assert (type(received), received.message) == (Unavailable, "3 of them")
 
 
 def test_what_may_be_tried_again() -> None:
