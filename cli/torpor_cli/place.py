@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from torpor_api.failures import Refused
 from torpor_cli.client import QUICK_SECONDS_MAX, SLOW_SECONDS_MAX, Json
 from torpor_cli.uri import Connection
 
 if TYPE_CHECKING:  # It takes longer to import than most verbs do.
     from torpor_api.resource import ServerlessDatabase
+
+
+class NotAllowed(Refused):
+    """The person has no right to ask that; it says nothing of the database."""
 
 
 class Place(Protocol):

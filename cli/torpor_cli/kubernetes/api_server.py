@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import queue
 import socket
+import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 from urllib.parse import urlencode
 
 import urllib3
@@ -16,6 +20,7 @@ from kubernetes.stream.ws_client import portforward_call
 
 from torpor_api.failures import InvalidRequest, Unavailable
 from torpor_api.identity import DEFAULT_NAMESPACE
+from torpor_cli.place import NotAllowed
 from torpor_kube.answers import failure_of
 from torpor_kube.kinds import POD, Kind
 from torpor_kube.port import Document
@@ -28,6 +33,36 @@ MERGE = "application/merge-patch+json"
 
 REQUEST_SECONDS_MAX = 15.0
 """A healthy server needs milliseconds; a distant one, and a login by a program, some seconds."""
+
+
+PAGE_ITEMS_MAX = 500
+"""Of a list: databases have 3 KB each."""
+
+HANDSHAKE_FORBIDDEN = "Handshake status 403"
+"""In the words of the client library, which tells no status of a WebSocket that was refused."""
+
+ResultT = TypeVar("ResultT")
+
+
+def _within(seconds: float, call: Callable[[], ResultT]) -> ResultT:
+    """What the call gives, which has no limit of its own. Raises TimeoutError; nobody waits for the
+    call then, nor does the process at its end."""
+    outcome: queue.SimpleQueue[tuple[ResultT | None, BaseException | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            outcome.put((call(), None))
+        except BaseException as error:
+            outcome.put((None, error))
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        result, error = outcome.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError from None
+    if error is not None:
+        raise error
+    return cast(ResultT, result)
 
 
 class ApiServer:
@@ -57,9 +92,15 @@ class ApiServer:
         return self._ask("GET", kind.path(namespace, name))
 
     def listed(self, kind: Kind, namespace: str = "", *, labels: str = "") -> list[Document]:
-        """Of all namespaces where none is named."""
-        query = {"labelSelector": labels}
-        return list(self._ask("GET", kind.path(namespace), query).get("items") or ())
+        """Of all namespaces where none is named. In parts, each within the time of a request."""
+        query = {"labelSelector": labels, "limit": str(PAGE_ITEMS_MAX)}
+        found: list[Document] = []
+        while True:
+            page = self._ask("GET", kind.path(namespace), query)
+            found += page.get("items") or ()
+            query["continue"] = str((page.get("metadata") or {}).get("continue") or "")
+            if not query["continue"]:
+                return found
 
     def apply(self, kind: Kind, document: Document) -> Document:
         """Server-side: fields of other managers stay; those of the document are this person's."""
@@ -81,20 +122,26 @@ class ApiServer:
     def forwarded(self, pod: str, namespace: str, port: int) -> socket.socket:
         """A connection to a port of a pod, through the API server and the pod's kubelet."""
         path = POD.path(namespace, pod, "portforward")
-        headers = self._headers("GET")
-        url = f"{self._client.configuration.host}{path}"
+        forward = functools.partial(
+            portforward_call,
+            self._client.configuration,
+            "GET",
+            f"{self._client.configuration.host}{path}",
+            headers=self._headers("GET"),
+            query_params=[("ports", str(port))],
+        )
         try:
-            forwarding = portforward_call(
-                self._client.configuration,
-                "GET",
-                url,
-                headers=headers,
-                query_params=[("ports", str(port))],
-            )
+            forwarding = _within(REQUEST_SECONDS_MAX, forward)
         except ApiException as error:
-            raise Unavailable(
-                f"the API server forwards no port of pod {pod}: {error.reason}",
+            reason = str(error.reason)
+            failure = NotAllowed if HANDSHAKE_FORBIDDEN in reason else Unavailable
+            raise failure(
+                f"the API server forwards no port of pod {pod}: {reason}",
                 hint=f"kubectl auth can-i create pods/portforward --namespace {namespace}",
+            ) from None
+        except TimeoutError:
+            raise Unavailable(
+                f"the API server forwards no port of pod {pod} within {REQUEST_SECONDS_MAX:g} s"
             ) from None
         return socket.socket(fileno=forwarding.socket(port).detach())
 

@@ -14,10 +14,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from torpor_api.failures import Unavailable
+from torpor_api.failures import Refused, Unavailable
 from torpor_channel.tls import AUTOSCALER, Identity
 from torpor_cli.client import Json, ask_over
 from torpor_cli.kubernetes.api_server import ApiServer
+from torpor_cli.place import NotAllowed
 from torpor_kube.documents import condition, metadata, name_of
 from torpor_kube.kinds import POD, SECRET
 from torpor_kube.names import AUTOSCALER_PORT, COMPONENT_LABEL, NAME_LABEL
@@ -34,8 +35,12 @@ def ask_autoscaler(
     api: ApiServer, system: str, request: str, body: dict[str, Any], timeout_s: float
 ) -> Json:
     """``system``: the namespace of the release that the database belongs to."""
-    identity = _identity(api.get(SECRET, CLIENT_TLS_SECRET, system))
-    with _forwarded(api, system, "autoscaler", AUTOSCALER_PORT) as raw:
+    try:
+        identity = _identity(api.get(SECRET, CLIENT_TLS_SECRET, system))
+        forwarded = _forwarded(api, system, "autoscaler", AUTOSCALER_PORT)
+    except Refused as refused:  # By the API server; the autoscaler's own refusals come later.
+        raise NotAllowed(refused.message, refused.hint) from None
+    with forwarded as raw:
         raw.settimeout(timeout_s)
         try:
             connection = identity.wrap_socket(raw, server_hostname=AUTOSCALER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 import click
@@ -9,7 +10,7 @@ import click
 from torpor_api.failures import NotFound
 from torpor_cli.client import SLOW_SECONDS_MAX, Json
 from torpor_cli.options import name_argument, on_place
-from torpor_cli.place import Place
+from torpor_cli.place import NotAllowed, Place
 
 
 @click.command("delete")
@@ -25,7 +26,9 @@ def command(name: str, data: bool, yes: bool, place: Place) -> None:
         what = "and ALL ITS DATA" if data else "and keep its data"
         click.confirm(f"Delete {name} {what}?", abort=True)
     if resource is not None and resource["status"]["phase"] not in ("Suspended", "Failed"):
-        place.ask_autoscaler("Suspend", name=name)
+        # Who may delete the resource need not be allowed to ask: the operator asks for him then.
+        with contextlib.suppress(NotAllowed):
+            place.ask_autoscaler("Suspend", name=name)
     place.ask_cluster("DeleteResource", timeout_s=SLOW_SECONDS_MAX, name=name, data=data)
     if data:
         click.echo(f"{name} is deleted, and all its data")

@@ -24,13 +24,16 @@ from support.verb_places import (
     requests_of,
 )
 from torpor_api import messages as m
-from torpor_api.failures import InvalidRequest, NotFound, Unavailable
+from torpor_api.failures import InvalidRequest, NotFound, Refused, Unavailable
 from torpor_cli.main import torpor
 from torpor_cli.options import PLUGIN
+from torpor_cli.place import NotAllowed
 from torpor_kube.kinds import SERVERLESS_DATABASE
 from torpor_kube.port import Document
 
 MANIFEST = "kind: ServerlessDatabase\nmetadata: {name: new}\nspec: {idleTimeout: 90s}\n"
+
+AWAKE = {"status": {"phase": "Active", "epoch": 1}}
 
 CREDENTIALS = {
     "username": "app",
@@ -177,6 +180,39 @@ async def test_delete_puts_to_sleep_first_and_returns_when_it_is_gone(
     assert cluster.asked == [m.Suspend(name="shop")]
     assert stored(kube, "shop") is None
     assert result.stdout.startswith("shop is deleted; its data is kept on the volume of its pool\n")
+
+
+@pytest.mark.parametrize("right", ["/secrets/torpor-client-tls", "/portforward"])
+async def test_who_may_only_delete_leaves_the_suspend_to_the_operator(
+    kube: FakeKube, cluster: Autoscaler, right: str
+) -> None:
+    kube.objects.patch((SERVERLESS_DATABASE, "default", "shop"), AWAKE, "status")
+    kube.faults.refuses = lambda method, path: path.endswith(right)
+    told = await cluster.torpor("suspend", "shop")
+    assert isinstance(told.exception, NotAllowed) and "403" in told.exception.message
+    told = await cluster.torpor("delete", "shop", "--yes")
+    assert told.exit_code == 0, told.stderr
+    assert stored(kube, "shop") is None and cluster.asked == []
+
+
+async def test_what_the_autoscaler_refuses_keeps_it_where_it_is(
+    kube: FakeKube, cluster: Autoscaler
+) -> None:
+    kube.objects.patch((SERVERLESS_DATABASE, "default", "shop"), AWAKE, "status")
+    cluster.answers[m.Suspend] = Refused("it is kept awake")
+    assert (await cluster.torpor("delete", "shop", "--yes")).exit_code == 1
+    assert stored(kube, "shop") is not None
+
+
+async def test_a_long_list_comes_in_parts(
+    kube: FakeKube, cluster: Autoscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torpor_cli.kubernetes.api_server.PAGE_ITEMS_MAX", 2)
+    for number in range(4):
+        add_database(kube, f"db-{number}")
+    told = await cluster.torpor("list", "-o", "json")
+    names = [item["metadata"]["name"] for item in json.loads(told.stdout)["items"]]
+    assert names == [f"db-{number}" for number in range(4)] + ["shop"]
 
 
 async def test_delete_with_its_data_changes_the_policy_first(
