@@ -6,7 +6,7 @@ say what a stranger must not learn.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import ClassVar
 
 from torpor_api.failures import Failure
@@ -56,11 +56,16 @@ class NotSupported(Refusal):
 class EndpointUnnamed(Refusal):
     sqlstate = "08004"
 
-    def __init__(self) -> None:
+    def __init__(self, domains: Collection[str]) -> None:
+        # A Service has its namespace in its name, also where that is default.
+        is_service = [domain.partition(".")[0] == "svc" for domain in domains]
+        names = ["NAME.NAMESPACE" if each else "NAME" for each in is_service]
+        hosts = [f"{name}.{domain}" for name, domain in zip(names, domains, strict=True)]
         super().__init__(
             "the endpoint is not named",
             "Add ?options=endpoint%3DNAME to the connection string, connect to the database "
-            "NAME/DBNAME or as USER@NAME, or use TLS with the host NAME.DOMAIN. "
+            f"NAME/DBNAME or as USER@NAME, or use TLS with the host {' or '.join(hosts)}. "
+            "Where its namespace is not default, NAME is NAME.NAMESPACE everywhere. "
             "`torpor uri NAME` prints a connection string that works.",
         )
 

@@ -9,7 +9,7 @@ name one they must agree: an error is better than another database than the clie
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from torpor_api.identity import canonical_endpoint_name, split_endpoint_name
@@ -39,7 +39,7 @@ class Route:
     """What is passed on to Postgres beside user and database."""
 
 
-def route(startup: Startup, server_name: str | None, domains: Iterable[str]) -> Route | Refusal:
+def route(startup: Startup, server_name: str | None, domains: Collection[str]) -> Route | Refusal:
     """The route, or why there is none."""
     given = dict(startup.parameters)
     if given.get("replication", "").lower() not in _NO_REPLICATION:
@@ -61,7 +61,7 @@ def route(startup: Startup, server_name: str | None, domains: Iterable[str]) -> 
     if endpoint is not None and (not named or endpoint in named.values()):
         named["the user name"], user = endpoint, name
     if not named:
-        return EndpointUnnamed()
+        return EndpointUnnamed(domains)
     if len(set(named.values())) > 1:
         return EndpointDisagrees(named)
     parameters = tuple(

@@ -112,6 +112,12 @@ def test_no_name_at_all(found: object) -> None:
     assert "endpoint%3DNAME" in found.hint
 
 
+def test_the_hint_names_hosts_that_there_are() -> None:
+    found = route(Startup(0, (("user", "app"),)), None, ("db.example.org", "svc"))
+    assert isinstance(found, EndpointUnnamed)
+    assert "the host NAME.db.example.org or NAME.NAMESPACE.svc." in found.hint
+
+
 def test_users_may_be_called_like_mail_addresses() -> None:
     assert routed(user="bob@example", options="endpoint=shop") == Route(
         "shop", "bob@example", "app"
