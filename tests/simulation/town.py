@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
@@ -123,9 +124,12 @@ class Life:
             self._tell(proxy, event)
 
     def _tell(self, proxy: FakeProxy, event: m.Event) -> None:
+        self._deliver(proxy, partial(proxy.hear, event))
+
+    def _deliver(self, proxy: FakeProxy, news: Callable[[], None]) -> None:
         def take() -> None:
             if self._town.proxies.get(proxy.name) is proxy:
-                proxy.hear(event)
+                news()
 
         self._network.deliver((self, proxy.name), take)
 
@@ -145,7 +149,7 @@ class Life:
     def _page(self, proxy: FakeProxy, page: m.Endpoints) -> m.Endpoints:
         """Told as events, which nothing may overtake; the answer has the names alone."""
         for endpoint in page.endpoints:
-            self._tell(proxy, m.EndpointChanged(endpoint=endpoint))
+            self._deliver(proxy, partial(proxy.listed, endpoint))
         names = tuple(endpoint.name for endpoint in page.endpoints)
         return page.model_copy(update={"endpoints": (), "unknown": names + page.unknown})
 

@@ -132,6 +132,10 @@ def observe(database: Database, resource: ServerlessDatabase) -> None:
         database.has_stale_facts |= database.run is None
         database.facts_retry_at = 0.0
         database.spec_retry_at = 0.0
+    if resource.status.epoch < database.status.epoch:
+        # Restored from an older state; proxies and agents have heard of the later epoch all the
+        # same, and believe no lower one.
+        database.seen_epoch = max(database.seen_epoch, database.status.epoch)
     database.resource = resource
     run, status = database.run, resource.status
     if run is not None and (status.epoch > run.epoch or status.phase in AT_REST):

@@ -87,7 +87,7 @@ class FakeProxy:
 
     def _take_in(self, page: m.Endpoints) -> str:
         for endpoint in page.endpoints:
-            self._told(endpoint)
+            self.listed(endpoint)
         names = [*(endpoint.name for endpoint in page.endpoints), *page.unknown]
         return max(names) if page.has_more else ""
 
@@ -126,6 +126,13 @@ class FakeProxy:
                 self.used_elsewhere.append(event)
             case _:
                 raise AssertionError(f"not for a proxy: {event!r}")
+
+    def listed(self, info: m.EndpointInfo) -> None:
+        """As an autoscaler knows it that has just taken us up."""
+        gate = self.gates.get(info.name)
+        if gate is not None and info.epoch < gate.info.epoch:
+            gate.info = gate.info.model_copy(update={"epoch": info.epoch, "address": None})
+        self._told(info)
 
     def _told(self, info: m.EndpointInfo) -> None:
         self._learn(info)
@@ -260,7 +267,7 @@ class FakeProxy:
                 lost_epoch = gate.info.epoch if gate.info.address is not None else 0
                 awake = await self.wake(session, lost_epoch)
                 self._told(awake.endpoint)
-                if lost_epoch:
+                if lost_epoch or gate.info.address is None:
                     await asyncio.sleep(RETRY_S)
         finally:
             gate.waiting -= 1

@@ -252,3 +252,15 @@ def test_a_start_that_somebody_elses_claim_has_overtaken_serves_nobody() -> None
     story.fact(facts.observe, story.record).answer().rest()
     assert story.database.run is None and not story.answers()
     assert (story.record.status.epoch, story.record.status.compute) == (8, "X")
+
+
+@pytest.mark.parametrize("epoch", [2, 3])
+def test_no_epoch_that_proxies_have_heard_of_is_claimed_again(epoch: int) -> None:
+    """Not only where the volume knows it: of a claim whose start has failed that knows nothing."""
+    story = Story(status=asleep(9))
+    story.rest()
+    older = story.record.model_copy(update={"status": asleep(epoch)})
+    story.store(older)
+    story.fact(facts.observe, story.record)
+    story.wake()
+    assert story.until(m.StartCompute).epoch == 10
