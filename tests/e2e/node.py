@@ -7,12 +7,16 @@ processes of a pod by their control group.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
 import subprocess
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -22,6 +26,9 @@ from e2e.kubectl import Json, until
 
 AGENT = ("-m", "torpor_compute")
 """How the command line of a compute's agent goes on after its program."""
+
+LEASE_SECONDS = 5.0
+"""Between two renewals of a node's Lease, which holds for forty."""
 
 API_SERVER = "kubernetes.io/service-name=kubernetes"
 
@@ -57,18 +64,46 @@ def is_ready() -> bool:
 
 @contextlib.contextmanager
 def silent_kubelet() -> Iterator[None]:
-    """It neither hears nor says anything; what it has started runs on."""
+    """It neither hears nor says anything of its pods; what it has started runs on.
+
+    Its Lease is renewed for it: were the only node not Ready, no compute on it would be, and nobody
+    could take over.
+    """
     (kubelet,) = _kubelets()
     os.kill(kubelet, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(kubelet, signal.SIGCONT)
-        until(is_ready, "the node is Ready again")
-        # While it was not, nothing on it counted as ready for clients.
-        for deployment in kubectl.listed("deployments", NAMESPACE):
-            name = deployment["metadata"]["name"]
-            kubectl.wait_for("deployment", name, NAMESPACE, "condition=Available")
+    is_over = Event()
+    with ThreadPoolExecutor(1) as threads:
+        renewing = threads.submit(_renew_lease_until, is_over)
+        try:
+            yield
+        finally:
+            is_over.set()
+            os.kill(kubelet, signal.SIGCONT)
+            renewing.result()
+            _is_back()
+
+
+def _renew_lease_until(is_over: Event) -> None:
+    while not is_over.wait(LEASE_SECONDS):
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        patch = json.dumps({"spec": {"renewTime": now}})
+        where = ("lease", name(), "--namespace", "kube-node-lease")
+        kubectl.kubectl("patch", *where, "--type=merge", "--patch", patch)
+
+
+def count_as_silent() -> None:
+    """As the node controller says of a node whose Lease has run out; pods stay as they are."""
+    condition = {"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown"}
+    patch = json.dumps({"status": {"conditions": [condition]}})
+    kubectl.kubectl("patch", "node", name(), "--subresource=status", "--patch", patch)
+
+
+def _is_back() -> None:
+    until(is_ready, "the node is Ready again")
+    # While it was not, what was on it may have been told to go.
+    for deployment in kubectl.listed("deployments", NAMESPACE):
+        which = deployment["metadata"]["name"]
+        kubectl.wait_for("deployment", which, NAMESPACE, "condition=Available")
 
 
 def _kubelets() -> list[int]:

@@ -33,7 +33,7 @@ LONELY_SECONDS = 3.0
 """For which it is looked whether anybody takes over who must not."""
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(500, func_only=True)]
-"""A node counts as not Ready about a minute after its kubelet's last word."""
+"""An agent is asked for half a minute before it counts as lost, and its pod is waited for."""
 
 
 @dataclass
@@ -124,7 +124,7 @@ async def a_persons_word_releases(one: Lost) -> None:
 
 async def a_node_out_of_service_releases(one: Lost) -> None:
     node.kill(one.pod)
-    await asyncio.to_thread(until, lambda: not node.is_ready(), "the node is not Ready")
+    await asyncio.to_thread(node.count_as_silent)
     await one.nobody_has_taken_over()
     kubectl.kubectl("taint", "nodes", node.name(), OUT_OF_SERVICE)
     try:

@@ -240,11 +240,14 @@ class Computes:
             log.warning("compute_not_labelled", extra=fields)
 
 
+def _annotate(compute: str) -> str:
+    return f"kubectl annotate sdb NAME {names.GONE_COMPUTE_ANNOTATION}={compute}"
+
+
 def _vanished(compute: str, database: str) -> NotFenced:
     return NotFenced(
         f"{database}: the pod of compute {compute} vanished before a kubelet said that it ended",
-        f"once you are sure that no node runs it: kubectl annotate sdb NAME "
-        f"torpor.dev/gone-compute={compute}",
+        f"once you are sure that no node runs it: {_annotate(compute)}",
     )
 
 
@@ -253,5 +256,6 @@ def _not_fenced(pod: Compute, database: str) -> NotFenced:
         f"{database}: nobody says that compute {pod.name} on node {pod.node} has ended: "
         f"{pod.why_not_gone}",
         f"if the node is off for good: kubectl taint nodes {pod.node} "
-        "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute",
+        "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute; "
+        f"once you are sure that it does not run: {_annotate(pod.name)}",
     )
