@@ -15,7 +15,7 @@ from torpor_kube.port import Document, Kube
 from torpor_operator.attempts import Attempts
 from torpor_operator.core.actions import Action, Apply, Create, Delete, Patch, Tell, Weight
 from torpor_operator.core.cache import Cache
-from torpor_operator.core.claims import VOLUME_SIZED, growth
+from torpor_operator.core.claims import VOLUME_SIZED, SeenClaim, growth
 from torpor_operator.core.conditions import Finding
 from torpor_operator.core.erasing import ERASERS_MAX
 from torpor_operator.core.naming import POOL_FINALIZER, Key, key_of, volume_claim
@@ -30,7 +30,7 @@ from torpor_operator.core.pool import (
 )
 from torpor_operator.core.pool_status import pool_claim, pool_status, unread_status
 from torpor_operator.core.seen_pods import SeenPod, see_pod
-from torpor_operator.executor import Executor, Stale
+from torpor_operator.executor import Executor, NameTaken, Stale
 from torpor_operator.ports import Autoscaler, Clock
 from torpor_operator.times import api_time
 
@@ -166,6 +166,9 @@ class Pools:
             await self._executor.carry_out(Create(VOLUME_CLAIM, claim))
         except Stale:
             return  # It has outlived an earlier pool of this name, with its data.
+        except NameTaken:
+            # Made beforehand by a person, whose it stays: nothing is told of it, but by pods.
+            self._cache.claim_seen(name_of(claim), SeenClaim(is_bound=True, size=""))
 
     async def _claimed_meanwhile(self, actions: Sequence[Action]) -> set[str]:
         """A claim changes the database and not the pod: before those that may serve are ended, the

@@ -109,7 +109,7 @@ class OnCluster:
         return (
             "its data is kept on the volume of its pool\n"
             "apply it again to bring it back; to remove the data too, apply it again with "
-            "deletionPolicy: Delete and delete it"
+            "deletionPolicy: Delete and, once it is Ready, delete it"
         )
 
     @property

@@ -135,7 +135,7 @@ class Cache:
 
     def database_gone(self, key: Key) -> set[Target]:
         gone = self.databases.pop(key, None)
-        if gone is not None and gone.has_finalizer and key not in self._let_go:
+        if gone is not None and gone.is_held and key not in self._let_go:
             self.stripped[key] = gone
         self._let_go.discard(key)
         if gone is not None:

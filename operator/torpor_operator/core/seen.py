@@ -42,9 +42,12 @@ class SeenDatabase:
     """One has to be made for it, with its own volume."""
 
     @property
-    def has_finalizer(self) -> bool:
-        """Its end waits for the operator."""
-        return names.STORAGE_FINALIZER in (metadata(self.document()).get("finalizers") or ())
+    def is_held(self) -> bool:
+        """The operator has not let it go: it does that to what is being deleted, and to nothing
+        else."""
+        whole = metadata(self.document())
+        has_finalizer = names.STORAGE_FINALIZER in (whole.get("finalizers") or ())
+        return has_finalizer or "deletionTimestamp" not in whole
 
     def document(self) -> Document:
         """With the resourceVersion that it had."""

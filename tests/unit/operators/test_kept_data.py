@@ -153,8 +153,9 @@ async def test_one_that_can_not_be_read_can_be_deleted(world: World) -> None:
 
 
 @pytest.mark.parametrize("policy", ["Retain", "Delete"])
+@pytest.mark.parametrize("is_first", [False, True], ids=["while it is deleted", "before"])
 async def test_without_its_finalizer_its_data_and_its_user_id_are_not_forgotten(
-    tmp_path: Path, policy: str
+    tmp_path: Path, policy: str, is_first: bool
 ) -> None:
     """Its compute may still run under that id."""
     async with serving() as fake:
@@ -168,9 +169,13 @@ async def test_without_its_finalizer_its_data_and_its_user_id_are_not_forgotten(
             user_id = status(world)["storage"]["userId"]
             with fake.faults.away():
                 world.fake.cut_watches()
-                world.delete(kinds.SERVERLESS_DATABASE, "shop", "team")
                 key = (kinds.SERVERLESS_DATABASE, "team", "shop")
-                fake.objects.patch(key, {"metadata": {"finalizers": []}}, "")
+                strip = partial(fake.objects.patch, key, {"metadata": {"finalizers": []}}, "")
+                if is_first:
+                    strip()
+                world.delete(kinds.SERVERLESS_DATABASE, "shop", "team")
+                if not is_first:
+                    strip()
             await world.until("it is on record", partial(note, world))
             assert (note(world) or {})["data"]["compute"] == "c1"
         async with operating(fake, tmp_path / "second") as world:

@@ -102,6 +102,19 @@ async def test_a_pools_volume_grows_with_it_or_says_why_not(world: World) -> Non
     await world.until("that is over", lambda: reason(pool_status(world), "VolumeSized") == "")
 
 
+async def test_a_pools_claim_may_be_made_beforehand_by_a_person(tmp_path: Path) -> None:
+    async with serving() as fake:
+        metadata = {"name": POOLS, "namespace": SYSTEM}
+        fake.objects.create(kinds.VOLUME_CLAIM, {"metadata": metadata, "spec": {"volumeName": "v"}})
+        add_pool(fake, storage={"size": "10Gi"})
+        async with operating(fake, tmp_path) as world:
+            await world.until("a compute is started", world.pods)
+            await world.settled()
+            there = world.get(kinds.VOLUME_CLAIM, POOLS, SYSTEM)
+            assert there and there["spec"] == {"volumeName": "v"}
+            assert fake.requests.count(f"PATCH {path(POOLS)}") == 1
+
+
 async def test_that_it_is_gone_is_noticed_when_it_goes(world: World) -> None:
     await with_volume(world)
     world.delete(kinds.VOLUME_CLAIM, OWN, SYSTEM)
