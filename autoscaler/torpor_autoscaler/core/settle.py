@@ -37,6 +37,9 @@ def settle(database: Database) -> Plan[None]:
             return
         if not _speaks_of(database, agent):
             return
+        if state is not None and _is_anothers(database, state):
+            # By its own word it has never had this volume, and is not to be ended for its sake.
+            outcomes.confirm_gone(database, agent.compute)
     database.doubt = None
     yield from fence(database)
 
@@ -129,6 +132,11 @@ def serves(database: Database, state: AgentState) -> bool:
     )
 
 
+def _is_anothers(database: Database, state: AgentState) -> bool:
+    """This very compute works for another database, as it does for life."""
+    return state.compute == database.status.compute and state.database not in (None, database.name)
+
+
 def _final_state(database: Database, agent: AgentInfo) -> Plan[AgentState | None]:
     """What the agent says once it is neither starting nor stopping; None: nothing of use."""
     deadline = database.world.now + database.world.limits.start_s_max
@@ -144,7 +152,7 @@ def _final_state(database: Database, agent: AgentInfo) -> Plan[AgentState | None
         except Failure as failure:
             outcomes.note(database, "agent_given_up", agent.compute, failure.message)
             return None
-        if state.state not in UNDECIDED:
+        if state.state not in UNDECIDED or _is_anothers(database, state):
             return state
         if database.world.now >= deadline:
             return None

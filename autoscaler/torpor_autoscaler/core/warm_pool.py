@@ -104,6 +104,8 @@ class WarmPool:
             self._note_pool(agent.pool)
             if agent.is_leaving:
                 self.leaves(agent.compute, inf)
+            if agent.is_taken:
+                self._release_those_with(agent.compute)
 
     def _note_pool(self, pool: str) -> None:
         if pool and pool not in self._pools:
@@ -273,7 +275,7 @@ class WarmPool:
 
     def _is_free(self, compute: str) -> bool:
         is_kept = compute in self._taken or compute in self._reserved.values()
-        return not is_kept and compute not in self._leaving
+        return not (is_kept or compute in self._leaving or self._agents[compute].is_taken)
 
     def stop_waiting(self, database: str) -> None:
         if database in self._waiting:

@@ -3,9 +3,12 @@ done nothing for this one. Two processes choose among the warm ones, and one was
 
 from __future__ import annotations
 
+import pytest
+
 from torpor_api import messages as m
 from torpor_api.failures import BoundElsewhere, Conflict, Unavailable
 from torpor_api.phases import Phase
+from torpor_api.resource import DatabaseStatus
 from torpor_autoscaler.core.actions import Wait
 from unit.autoscaler.story import Story
 
@@ -59,3 +62,15 @@ def test_so_is_one_whose_address_another_may_have_by_now() -> None:
     story.fail(TAKEN)
     story.let_time_pass(lambda: story.phase() is Phase.ACTIVE)
     assert "ConfirmGone" in story.names()
+
+
+@pytest.mark.parametrize("state", ["running", "starting", "refused"])
+def test_nor_is_one_ended_that_a_late_claim_names(state: str) -> None:
+    """The life before had sent the claim, and another database has had the compute since."""
+    story = Story(DatabaseStatus(phase=Phase.RESUMING, epoch=4, compute="c1"))
+    story.states["c1"] = m.AgentState(compute="c1", state=state, database="blog", epoch=2)
+    story.world.pool.spend("c1", "blog")
+    story.wake()
+    story.let_time_pass(lambda: story.phase() is Phase.ACTIVE)
+    assert story.phase() is Phase.ACTIVE and "ConfirmGone" not in story.names()
+    assert story.record.status.compute == "c2"

@@ -45,10 +45,15 @@ def test_an_agent_is_found_where_its_pod_is() -> None:
 
 def test_one_that_was_made_for_a_database_is_for_no_other() -> None:
     labels = {DATABASE_LABEL: "shop", DATABASE_NAMESPACE_LABEL: "team"}
-    assert compute_from(pod(labels=labels)).info.database == ""
-    assert (
-        compute_from(pod(labels={**labels, DEDICATED_LABEL: "true"})).info.database == "shop.team"
-    )
+    own = compute_from(pod(labels={**labels, DEDICATED_LABEL: "true"})).info
+    assert (own.database, own.is_taken) == ("shop.team", False)
+
+
+def test_one_that_has_the_label_of_a_database_is_taken() -> None:
+    labels = {DATABASE_LABEL: "shop", DATABASE_NAMESPACE_LABEL: "team"}
+    found = compute_from(pod(labels=labels)).info
+    assert (found.database, found.is_taken) == ("", True)
+    assert not compute_from(pod()).info.is_taken
 
 
 def test_one_that_is_outdated_says_so() -> None:

@@ -179,3 +179,12 @@ def test_no_more_are_wanted_than_a_pool_may_have() -> None:
     for number in range(1100):
         agents.take(f"d{number}", None, pool="default")
     assert agents.need("default").size == 1000
+
+
+def test_one_that_somebody_has_is_not_warm_though_no_record_says_so() -> None:
+    """Records that can't be seen, and data that is erased: the pod's label says it."""
+    agents = pool(2)
+    agents.reserve("a", None)
+    agents.learn(agent(1).model_copy(update={"is_taken": True}))
+    assert agents.reserve("a", None) == agent(2)
+    assert agents.take("b", None) is None

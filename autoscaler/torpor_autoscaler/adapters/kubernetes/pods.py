@@ -48,6 +48,8 @@ class Compute:
     database: str = ""
     """Whose own volume it has; empty: its pool's."""
     pool: str = ""
+    is_taken: bool = False
+    """It is labelled with a database, though it is not made for it: by a claim, or to erase."""
     is_outdated: bool = False
     """Its pool's operator says so."""
 
@@ -67,6 +69,7 @@ class Compute:
             database=self.database,
             pool=self.pool,
             node=self.node,
+            is_taken=self.is_taken,
             is_outdated=self.is_outdated,
         )
 
@@ -87,6 +90,7 @@ def compute_from(pod: Document) -> Compute:
         size=size_of(pod),
         database=_owner(labels_of(pod)),
         pool=labels_of(pod).get(POOL_LABEL, ""),
+        is_taken=DATABASE_LABEL in labels_of(pod) and DEDICATED_LABEL not in labels_of(pod),
         is_outdated=OUTDATED_ANNOTATION in annotations_of(pod),
     )
 
