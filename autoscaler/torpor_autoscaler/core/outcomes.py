@@ -159,8 +159,9 @@ def answer_resizes(database: Database, answer: Resized | Failure) -> None:
 
 def end_switchover(database: Database, compute: str, steps: tuple[Step, ...]) -> None:
     """The gate is open again; ``steps``: those since the old compute had stopped."""
-    switching, epoch = database.switching, database.status.epoch
-    assert switching is not None
+    switching, run = database.switching, database.run
+    assert switching is not None and run is not None
+    epoch = run.epoch  # The record may have fallen back meanwhile.
     pause_ms = round((database.world.now - switching.closed_at) * 1000.0, 3)
     whole = (switching.steps + steps)[: chain.STEPS_MAX]
     at = timestamp(database.world.wall_s)

@@ -102,3 +102,14 @@ def test_the_last_one_is_remembered_over_a_restart() -> None:
     story.wake()
     story.rest()
     assert story.record.status.epoch == 8 and story.record.status.last_switchover == last
+
+
+def test_a_record_that_falls_back_meanwhile_does_not_change_where_it_has_moved() -> None:
+    story = begun()
+    assert story.until(m.StartCompute).epoch == 2
+    older = DatabaseStatus(phase=Phase.ACTIVE, epoch=1, compute="c1", observed_generation=1)
+    story.store(story.record.model_copy(update={"status": older}))
+    story.fact(facts.observe, story.record).answer().let_time_pass(story.moves)
+    (moved,) = story.moves()
+    assert isinstance(moved, m.SwitchedOver)
+    assert (moved.epoch, moved.compute) == (2, "c2")
