@@ -27,10 +27,9 @@ class Attempts:
         except (Conflict, NotFound) as failure:
             self._failures.append(failure)
         except (Refused, InvalidRequest) as failure:
-            self._failures.insert(0, failure)
             self.refusals.setdefault(type, Finding(type, False, reason, reason_of(failure)))
 
     def end(self) -> None:
-        """Raises the failure that is to be told, if there was any."""
+        """Raises what is to be looked at again at once, if there was any."""
         if self._failures:
             raise self._failures[0]

@@ -9,9 +9,9 @@ from torpor_api.brief import in_one_line
 from torpor_api.failures import Conflict, Failure, InvalidRequest, NotFound
 from torpor_api.resource import ServerlessDatabase
 from torpor_kube.documents import metadata
-from torpor_kube.kinds import CONFIG_MAP, NAMESPACE
+from torpor_kube.kinds import CONFIG_MAP, NAMESPACE, VOLUME_CLAIM
 from torpor_kube.port import Document, Kube
-from torpor_operator.core.actions import Apply, Delete, Patch, Tell, Weight
+from torpor_operator.core.actions import Action, Apply, Delete, Erase, Patch, Tell, Weight
 from torpor_operator.core.cache import Cache, verifiers_of
 from torpor_operator.core.database import House, served_elsewhere
 from torpor_operator.core.deletion import left_behind, plan_deletion
@@ -56,6 +56,8 @@ class Ends:
                 if isinstance(action, Patch):
                     self._cache.let_go(key)
                 await self._executor.carry_out_for(key, action)
+                if isinstance(action, Erase) or _is_of_volume(action):
+                    self._cache.data_gone(key)
         except (Conflict, NotFound):
             self._cache.held(key)
             raise  # It has changed meanwhile, or fallen asleep, and is looked at again.
@@ -85,12 +87,16 @@ class Ends:
         document = self._cache.stripped[key].document()
         if key not in self._cache.retained and not served_elsewhere(document, self._house()):
             namespace = await namespace_uid(self._kube, key.namespace)
-            kept = left_behind(_read(document), namespace)
-            if kept is not None:
+            kept = left_behind(document, _read(document), namespace)
+            if kept is not None and not self._cache.has_no_data(key):
                 log.warning("finalizer_taken_away", extra={"database": key.endpoint})
                 note = as_config_map(key, kept, self._house().system_namespace)
                 await self._executor.carry_out(Apply(CONFIG_MAP, note))
         self._cache.noted(key)
+
+
+def _is_of_volume(action: Action) -> bool:
+    return isinstance(action, Delete) and action.kind == VOLUME_CLAIM
 
 
 def _read(document: Document) -> ServerlessDatabase:

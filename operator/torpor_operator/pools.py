@@ -43,6 +43,12 @@ UNANSWERED_S = 15.0
 """Before the next one to an autoscaler that does not answer: warm computes are not to wait for it
 each time."""
 
+REFUSED_AGAIN_S = 15.0
+"""After what the API server would not have: nobody tells when a quota has room again."""
+
+_ENDS = "Ends"
+"""Of what is refused where computes end: told in an event, and no condition of the pool's."""
+
 SUFFIX_BYTES = 5
 """Eight characters of base32: a compute's id is never used again."""
 
@@ -97,11 +103,14 @@ class Pools:
         claimed = await self._claimed_meanwhile(plan.actions)
         for action in (*plan.actions, *self._outdated(facts)):
             if not (isinstance(action, Delete) and action.key.name in claimed):
-                await attempts.make("ComputesStay", self._executor.carry_out(action))
+                await attempts.make("ComputesStay", self._executor.carry_out(action), type=_ENDS)
+        if _ENDS in attempts.refusals and facts.template:
+            await self._tell(facts.document, attempts.refusals[_ENDS])
+        moments = [plan.again_in_s or inf, REFUSED_AGAIN_S if attempts.refusals else inf]
+        if plan.to_ask:
+            moments.append(await self._ask_about(plan.to_ask))
         attempts.end()
-        if not plan.to_ask:
-            return plan.again_in_s
-        return min(plan.again_in_s or inf, await self._ask_about(plan.to_ask))
+        return None if min(moments) == inf else min(moments)
 
     def _outdated(self, facts: PoolFacts) -> Iterator[Action]:
         namespace = self._settings.namespace
@@ -246,14 +255,18 @@ class Pools:
         now = api_time(self._clock.wall_s())
         status = pool_status(document, plan, refusals, self._settings.namespace, now)
         for refusal in refusals.values():
-            tell = Tell(document, Weight.WARNING, refusal.reason, refusal.message)
-            await self._executor.carry_out(tell)
+            await self._tell(document, refusal)
         if plan.failure:
             note = f"a compute failed before it served anybody: {plan.failure}"
             tell = Tell(document, Weight.WARNING, "ComputeFailed", note)
             await self._executor.carry_out(tell)
         if status is not None:
             await self._executor.carry_out(Apply(WARM_POOL, status, "status"))
+
+    async def _tell(self, document: Document, refusal: Finding) -> None:
+        log.warning("pool_refused", extra={"pool": name_of(document), "reason": refusal.message})
+        tell = Tell(document, Weight.WARNING, refusal.reason, refusal.message)
+        await self._executor.carry_out(tell)
 
     async def _say_unread(self, document: Document, message: str) -> None:
         note = Tell(document, Weight.WARNING, "Invalid", message)

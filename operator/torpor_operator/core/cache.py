@@ -81,6 +81,8 @@ class Cache:
         """Those that went without a word of the operator's, as they were last: somebody has taken
         their finalizer off, and their data is there."""
         self._let_go: set[Key] = set()
+        self._erased: set[Key] = set()
+        """Databases that are being deleted, and whose data is gone already."""
         self.retained: dict[Key, Retained] = {}
         self.pools: dict[str, Document] = {}
         self.pods: dict[str, SeenPod] = {}
@@ -123,13 +125,23 @@ class Cache:
         """The operator takes its finalizer off: all is done that its end takes."""
         self._let_go.add(key)
 
+    def data_gone(self, key: Key) -> None:
+        """Its data is erased; what is left of its end is soon done."""
+        self._erased.add(key)
+
+    def has_no_data(self, key: Key) -> bool:
+        """Whether that was done by this process."""
+        return key in self._erased
+
     def held(self, key: Key) -> None:
-        """It stays after all."""
+        """It stays after all, and may be awake again."""
         self._let_go.discard(key)
+        self._erased.discard(key)
 
     def noted(self, key: Key) -> None:
         """What it has left behind without its finalizer is on record, if there is anything."""
         self.stripped.pop(key, None)
+        self._erased.discard(key)
         if key not in self.retained and key not in self.databases:
             self.user_ids.forget(key)
 
@@ -137,6 +149,8 @@ class Cache:
         gone = self.databases.pop(key, None)
         if gone is not None and gone.is_held and key not in self._let_go:
             self.stripped[key] = gone
+        else:
+            self._erased.discard(key)
         self._let_go.discard(key)
         if gone is not None:
             self._namespaces -= Counter([key.namespace])  # None is left at 0.

@@ -7,6 +7,7 @@ it stays, and all of this is decided again.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 from torpor_api.phases import Phase
 from torpor_api.resource import DeletionPolicy, ServerlessDatabase
@@ -67,7 +68,9 @@ def _data(
     key = key_of(document)
     kept = _kept(resource, namespace_uid)
     if resource.status.storage is None and retained is not None:
-        why_not = why_not_adopted(resource, Kept(retained, namespace_uid))
+        # What was to be erased is nobody's to take over, and anybody's of that place to erase.
+        there = replace(retained, is_to_erase=False)
+        why_not = why_not_adopted(resource, Kept(there, namespace_uid))
         if why_not:
             yield Tell(document, Weight.NORMAL, "Retained", f"nothing is erased: {why_not}")
             return
@@ -93,11 +96,13 @@ def _data(
     yield Delete(SECRET, Key(system_namespace, facts))
 
 
-def left_behind(resource: ServerlessDatabase, namespace_uid: str) -> Retained | None:
-    """What is there of a database that went without its finalizer; None: nothing, or it may have
-    been erased already."""
-    is_deleted = resource.spec.deletion_policy is DeletionPolicy.DELETE and _is_asleep(resource)
-    return None if is_deleted else _kept(resource, namespace_uid)
+def left_behind(
+    document: Document, resource: ServerlessDatabase, namespace_uid: str
+) -> Retained | None:
+    """What is there of a database that went without its finalizer; None: nothing."""
+    kept = _kept(resource, namespace_uid)
+    was_to_go = is_deleting(document) and resource.spec.deletion_policy is DeletionPolicy.DELETE
+    return replace(kept, is_to_erase=True) if kept and was_to_go else kept
 
 
 def _is_asleep(resource: ServerlessDatabase) -> bool:

@@ -47,6 +47,8 @@ class Retained:
     """Those that were lost before it, and are confirmed gone."""
     namespace_uid: str = ""
     """Of the namespace that it was in; empty: whichever has the name."""
+    is_to_erase: bool = False
+    """Its deletion was to erase it, and nobody knows how far that came: some of it may be there."""
 
     @property
     def has_own_claim(self) -> bool:
@@ -82,6 +84,7 @@ def as_config_map(database: Key, kept: Retained, system_namespace: str) -> Docum
             **({"compute": kept.compute} if kept.compute else {}),
             **({"fenced": ",".join(kept.fenced)} if kept.fenced else {}),
             **({NAMESPACE_UID: kept.namespace_uid} if kept.namespace_uid else {}),
+            **({"toErase": "true"} if kept.is_to_erase else {}),
         },
     }
 
@@ -104,6 +107,7 @@ def see_retained(document: Document) -> tuple[Key, Retained | None]:
             compute=data.get("compute", ""),
             fenced=tuple(filter(None, data.get("fenced", "").split(","))),
             namespace_uid=data.get(NAMESPACE_UID, ""),
+            is_to_erase=data.get("toErase") == "true",
         )
     except (KeyError, ValueError):
         kept = None

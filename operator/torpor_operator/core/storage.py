@@ -138,6 +138,12 @@ def _obstacle(resource: ServerlessDatabase, kept: Kept) -> Finding | None:
             f"{NAMESPACE_UID} taken out of ConfigMap {note}"
         )
         return Finding(_TYPE, False, "KeptOfOthers", message)
+    if retained.is_to_erase:
+        message = (
+            "data of an earlier one was to be erased and may be there still: delete this one with "
+            "deletionPolicy: Delete, which erases it, then apply it again"
+        )
+        return Finding(_TYPE, False, "KeptToErase", message)
     if retained.pool != resource.spec.pool:
         message = f"its data is kept in the pool {retained.pool!r}: write spec.pool {retained.pool}"
         return Finding(_TYPE, False, "KeptElsewhere", message)

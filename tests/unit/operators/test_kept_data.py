@@ -185,6 +185,36 @@ async def test_without_its_finalizer_its_data_and_its_user_id_are_not_forgotten(
             assert other()["status"]["storage"]["userId"] != user_id
 
 
+async def test_whose_deletion_waits_is_on_record_as_to_be_erased(tmp_path: Path) -> None:
+    """Which is when people take finalizers off. Nobody has its data then, until it is erased."""
+    async with serving() as fake:
+        add_pool(fake, size={"min": 0, "max": 0})
+        async with operating(fake, tmp_path / "first") as world:
+            make_namespace(world)
+            await provided(world, deletionPolicy="Delete")
+            world.say("shop", "team", phase="Suspended", epoch=7, observedGeneration=1)
+            await world.until("it is made", lambda: status(world)["storage"]["isMade"] is True)
+            user_id = status(world)["storage"]["userId"]
+            world.delete(kinds.SERVERLESS_DATABASE, "shop", "team")
+            await world.until("it waits", lambda: world.operator.cache.erasers.get("default"))
+            key = (kinds.SERVERLESS_DATABASE, "team", "shop")
+            fake.objects.patch(key, {"metadata": {"finalizers": []}}, "")
+            await world.until("it is on record", partial(note, world))
+        async with operating(fake, tmp_path / "second") as world:
+            world.make("other", "team")
+            other = partial(world.database, "other", "team")
+            await world.until("it is provided", lambda: "storage" in (other().get("status") or {}))
+            assert other()["status"]["storage"]["userId"] != user_id
+            world.make("shop", "team", deletionPolicy="Delete")
+            await world.until("it is told", lambda: storage_reason(world) == "KeptToErase")
+            await erased(world)
+            (_, order), *_ = world.others.erased
+            assert (order.epoch, order.user_id) == (8, user_id)
+            assert note(world) is None
+            await provided(world)
+            assert status(world).get("epoch") is None
+
+
 async def test_what_is_let_go_by_the_operator_is_not_on_record_as_left_behind(
     world: World,
 ) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from support.fake_kube.server import FakeKube
-from support.kube_people import RUNNING
+from support.kube_people import ENDED, RUNNING
 from support.operating import SYSTEM, World, add_pool, operating, serving
 from torpor_kube import kinds
 from torpor_kube.documents import name_of
+from torpor_operator import pools
 from torpor_operator.core import pool
 
 PODS = f"/api/v1/namespaces/{SYSTEM}/pods"
@@ -24,6 +25,8 @@ CLAIMS = f"/api/v1/namespaces/{SYSTEM}/persistentvolumeclaims"
 @pytest.fixture
 async def fake(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeKube]:
     monkeypatch.setattr(pool, "YOUNG_S", 0.0)
+    monkeypatch.setattr(pools, "REFUSED_AGAIN_S", 0.1)
+    monkeypatch.setattr(pools, "STILL_NEEDED_S", 0.05)
     async with serving() as fake:
         yield fake
 
@@ -88,10 +91,32 @@ async def test_a_pod_that_can_not_be_let_go_holds_up_no_other(
             "the others go",
             lambda: gone <= deleted() | (gone - {name_of(pod) for pod in world.pods()}),
         )
+        await world.until("it is told", lambda: "ComputesStay" in reasons(world))
         await world.until(
             "the pool says what it has",
             lambda: ready(world).get("observedGeneration") == 2,
         )
+
+
+async def test_ended_computes_are_let_go_though_others_are_refused(
+    fake: FakeKube, tmp_path: Path
+) -> None:
+    """Else a quota stays full of them."""
+    add_pool(fake)
+    async with operating(fake, tmp_path) as world:
+        await world.until("one waits", lambda: len(world.pods()) == 1)
+        await world.settled()
+        compute = name_of(world.pods()[0])
+        fake.faults.refuses = lambda method, path: (method, path) == ("POST", PODS)
+        for told in (RUNNING, ENDED):
+            statuses = [{**told["containerStatuses"][0], "name": "compute"}]
+            patch = {"status": {**told, "containerStatuses": statuses}}
+            fake.objects.patch((kinds.POD, SYSTEM, compute), patch, "status")
+        await world.until("the next is refused", lambda: "ComputesRefused" in reasons(world))
+        await world.until("it is asked about", lambda: world.others.asked_about)
+        assert world.others.let_go_of is not None
+        world.others.let_go_of.add(compute)
+        await world.until("it is gone", lambda: not world.pods())
 
 
 async def test_before_warm_computes_end_the_databases_are_listed_once(
