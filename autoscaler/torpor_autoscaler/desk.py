@@ -96,6 +96,14 @@ class Desk:
         self._world.proxies.hung_up(proxy, self._executor.tick())
         self._fleet.poke_awake()
 
+    def proxy_ended(self, asked: m.ForgetProxy) -> None:
+        now = self._executor.tick()
+        used_at = {use.name: now - use.ago_s for use in asked.used}
+        self._world.proxies.ended(asked.proxy, used_at, now)
+        for entry in self._fleet.awake():
+            facts.used(entry.database, used_at.get(entry.database.name, 0.0))
+        self._fleet.poke_awake()
+
     def proxy_sampled(self, event: m.ProxySample) -> None:
         proxies, by = self._world.proxies, event.proxy
         for told in [each for each in event.samples if proxies.is_news_elsewhere(by, each)]:
@@ -139,8 +147,11 @@ class Desk:
         now = self._executor.tick()
         if self._world.may_not_know_all_proxies(now):
             raise Unavailable("what the sessions of a proxy did that has hung up is not known")
+        at = self._world.proxies.used_by_ended(asked.name, now)
+        ended = m.LastUse(ago_s=None if at is None else now - at)
         answers = await self._proxies.ask_each(asked, timeout_s=LAST_USE_S_MAX)
-        return used.last(answer for name, answer in answers.items() if name != asked.proxy)
+        others = [answer for name, answer in answers.items() if name != asked.proxy]
+        return used.last([ended, *others])
 
     # --- people ----------------------------------------------------------------------------
 

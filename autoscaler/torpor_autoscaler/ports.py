@@ -23,6 +23,7 @@ from torpor_api.messages import (
     CloseGate,
     Endpoints,
     Event,
+    ForgetProxy,
     HaveHeard,
     LastUse,
     LetGo,
@@ -147,7 +148,11 @@ class ProxyDesk(Protocol):
     def more_endpoints(self, after: str) -> Endpoints:
         """The page behind that name."""
 
-    def proxy_hung_up(self, proxy: str) -> None: ...
+    def proxy_hung_up(self, proxy: str) -> None:
+        """Without a word: what its sessions do is unknown for a while."""
+
+    def proxy_ended(self, asked: ForgetProxy) -> None:
+        """It will hang up, and has said all there was to say."""
 
     def proxy_sampled(self, event: ProxySample) -> None: ...
 

@@ -236,6 +236,8 @@ async def _serve(
         log.info("draining", extra={"timeout_s": settings.drain_timeout_s})
         await listener.close()
         await registry.drain()
+        watching.cancel()  # What it reported after the last word would be a stranger's.
+        await fleet.leave(registry.last_uses())
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)

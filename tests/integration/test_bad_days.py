@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -30,6 +31,7 @@ from support.wire_client import (
     query,
     rows_of,
 )
+from torpor_autoscaler.core.limits import Limits
 from torpor_proxy.core import wire
 
 ROLES = [{"name": "app"}, {"name": "boss", "password": "boss", "superuser": True}]
@@ -266,10 +268,13 @@ def test_the_proxy_ends_in_good_order(place: Database) -> None:
         committed = working.until(b"Z")
         assert (b"C", b"COMMIT\0") in committed
         assert last_words(working)["C"] == "57P01"
+    ended_at = time.monotonic()
     until(lambda: up.processes("torpor_proxy") not in ([], [proxy]), "another proxy")
     until(lambda: can_connect(up), "it listens")
     with logged_in(place) as fresh:
         assert fresh.query("select n from done order by n") == [(b"1",), (b"2",)]
+    place.fall_asleep()
+    assert time.monotonic() - ended_at < Limits().proxy_forget_s, "it was waited for"
 
 
 def can_connect(up: Up) -> bool:

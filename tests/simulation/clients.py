@@ -47,7 +47,7 @@ class Client:
     async def live(self) -> None:
         while True:
             proxy = self._town.proxies.get(self._proxy_name)
-            if proxy is None or self._database not in proxy.gates:
+            if proxy is None or proxy.is_draining or self._database not in proxy.gates:
                 await asyncio.sleep(RECONNECT_S)
                 continue
             session = proxy.connect(self._database)

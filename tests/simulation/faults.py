@@ -24,6 +24,8 @@ class Weather:
     """Nobody reaches the agent, and nobody can say that it is gone; its Postgres lives on."""
     restart_autoscaler_s: float = float("inf")
     restart_proxy_s: float = float("inf")
+    end_proxy_s: float = float("inf")
+    """Not a fault: a proxy ends in good order, says so, and another one comes."""
     conflict_s: float = float("inf")
     """Somebody else writes the resource: a label, or another spec."""
     fail_start_s: float = float("inf")
@@ -74,6 +76,7 @@ def stormy(random: Random) -> Weather:
         partition_agent_s=every(20.0),
         restart_autoscaler_s=every(15.0),
         restart_proxy_s=every(20.0),
+        end_proxy_s=every(20.0),
         conflict_s=every(2.0),
         fail_start_s=every(10.0),
         slow_stop_s=every(10.0),

@@ -45,6 +45,7 @@ class Storm:
             (weather.partition_agent_s, self._partition_agent),
             (weather.restart_autoscaler_s, self._restart_autoscaler),
             (weather.restart_proxy_s, self._restart_proxy),
+            (weather.end_proxy_s, self._end_proxy),
             (weather.conflict_s, self._conflict),
             (weather.fail_start_s, self._fail_start),
             (weather.slow_stop_s, self._slow_stop),
@@ -128,8 +129,28 @@ class Storm:
         await self._town.restart_autoscaler(self._random.expovariate(1 / 0.5))
 
     async def _restart_proxy(self) -> None:
-        name = self._random.choice(sorted(self._town.proxies))
-        self._town.kill_proxy(name)
+        name = self._some_proxy()
+        if name is not None:
+            self._town.kill_proxy(name)
+            await self._next_proxy(name)
+
+    async def _end_proxy(self) -> None:
+        proxies, name = self._town.proxies, self._some_proxy()
+        if name is None:
+            return
+        proxy = proxies[name]
+        await proxy.drain()
+        if proxies.get(name) is proxy:
+            del proxies[name]
+            with contextlib.suppress(Failure):
+                await proxy.leave()
+            self._town.hang_up(proxy)
+            await self._next_proxy(name)
+
+    def _some_proxy(self) -> str | None:
+        return self._random.choice(sorted(self._town.proxies) or [None])
+
+    async def _next_proxy(self, name: str) -> None:
         await asyncio.sleep(self._random.expovariate(1 / 0.5))
         proxy = self._town.add_proxy(name)
         self._town.network.background(keep_proxy_alive(self._town, proxy))

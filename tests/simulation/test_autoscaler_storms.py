@@ -62,6 +62,12 @@ def test_drains_in_calm_weather_are_nobodys_loss() -> None:
     assert (run.ledger.refusals, run.ledger.broken_queries) == (0, 0)
 
 
+def test_proxies_that_end_in_calm_weather_cut_nobody_off() -> None:
+    run = Run(1, lambda _: replace(CALM, end_proxy_s=2.0))
+    run.run()
+    assert run.ledger.commits > 500 and run.ledger.broken_queries == 0
+
+
 def drains(_: Random) -> Weather:
     return replace(CALM, drain_s=1.0)
 

@@ -15,7 +15,7 @@ from support.fakes.agent import FakeAgent
 from support.fakes.cluster import FakeCluster
 from support.fakes.proxy import FakeProxy
 from torpor_api import messages as m
-from torpor_api.failures import Unavailable
+from torpor_api.failures import InvalidRequest, Unavailable
 from torpor_api.resource import Endpoint
 from torpor_autoscaler.core.database import AT_REST
 from torpor_autoscaler.main import Autoscaler
@@ -139,12 +139,21 @@ class Life:
             return await self._wake(request)
         if isinstance(request, m.MoreEndpoints):
             return self._page(proxy, desk.more_endpoints(request.after))
+        if isinstance(request, m.ForgetProxy):
+            return self._forget(proxy, request)
         assert isinstance(request, m.RegisterProxy)
         await desk.all_known()
         if self._town.proxies.get(proxy.name) is not proxy:
             raise Unavailable("the proxy has died, and its connection with it")
         self.registered[proxy.name] = proxy
         return self._page(proxy, desk.proxy_registered(proxy.name))
+
+    def _forget(self, proxy: FakeProxy, request: m.ForgetProxy) -> m.Done:
+        if not self.knows(proxy):
+            raise InvalidRequest("it has hung up meanwhile")
+        del self.registered[proxy.name]
+        self.autoscaler.desk.proxy_ended(request)
+        return m.Done()
 
     def _page(self, proxy: FakeProxy, page: m.Endpoints) -> m.Endpoints:
         """Told as events, which nothing may overtake; the answer has the names alone."""
@@ -284,9 +293,13 @@ class Town:
         for gate in proxy.gates.values():
             for session in list(gate.sessions):
                 proxy.disconnect(session)
-        if self.life.registered.pop(name, None) is not None:
-            desk = self.life.autoscaler.desk
-            self.life.hear(name, lambda: desk.proxy_hung_up(name))
+        self.hang_up(proxy)
+
+    def hang_up(self, proxy: FakeProxy) -> None:
+        life = self.life
+        if life.knows(proxy):
+            del life.registered[proxy.name]
+            life.hear(proxy.name, lambda: life.autoscaler.desk.proxy_hung_up(proxy.name))
 
     def kill_agent(self, compute: str) -> None:
         """The connection breaks at once; that it is gone is told later, and only if it is."""

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from torpor_api import messages as m
+from torpor_api.failures import InvalidRequest
 from torpor_autoscaler.adapters.proxies import ChannelProxies
 from torpor_autoscaler.ports import PeopleDesk, ProxyDesk
 from torpor_channel.address import Address
@@ -22,7 +23,7 @@ _Handlers = dict[type[m.Message], Callable[[Peer, Any], Awaitable[Any]]]
 _OF_PROXIES: _Messages = frozenset(
     {
         *(m.RegisterProxy, m.MoreEndpoints, m.Wake, m.ProxySample, m.ResumeSeen),
-        *(m.CancelQuery, m.AskLastUse, m.Switchover),
+        *(m.ForgetProxy, m.CancelQuery, m.AskLastUse, m.Switchover),
     }
 )
 """A switchover is asked for by a proxy that tries everybody's sessions out (chaos mode)."""
@@ -88,6 +89,7 @@ class Listener:
 
         return {
             m.RegisterProxy: self._register,
+            m.ForgetProxy: self._forget,
             m.MoreEndpoints: more,
             m.Wake: wake,
             m.ProxySample: sampled,
@@ -140,6 +142,12 @@ class Listener:
         self._watches.add(watch)
         watch.add_done_callback(self._watches.discard)
         return self._desk.proxy_registered(asked.proxy)
+
+    async def _forget(self, peer: Peer, asked: m.ForgetProxy) -> m.Done:
+        if not self._proxies.remove(asked.proxy, peer):
+            raise InvalidRequest(f"proxy {asked.proxy!r} is not registered over this connection")
+        self._desk.proxy_ended(asked)
+        return m.Done()
 
     async def _until_hung_up(self, proxy: str, peer: Peer) -> None:
         await peer.closed.wait()

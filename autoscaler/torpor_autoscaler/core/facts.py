@@ -218,6 +218,11 @@ def looked_inside(database: Database, epoch: int, activity: Activity, now: float
     database.inside = Inside(activity, now, since)
 
 
+def used(database: Database, at: float) -> None:
+    """By sessions of a proxy that has none any more, and does not report it."""
+    database.used_at = max(database.used_at, at)
+
+
 def resume_seen(database: Database, epoch: int, rest: Chain) -> None:
     """The first client has its first row; later ones say nothing new."""
     if database.run is not None and epoch == database.run.epoch:

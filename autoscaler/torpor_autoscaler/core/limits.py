@@ -14,8 +14,8 @@ class Limits:
     sample_age_s_max: float = 3.0
     """Proxies report every second: after three missed ones nobody knows what their sessions do."""
     proxy_forget_s: float = 30.0
-    """A proxy that hung up this long ago has no clients left, or has a new name. The agent's smart
-    stop still refuses to end a session that we have forgotten."""
+    """A proxy that hung up without a word this long ago has no clients left, or has a new name. The
+    agent's smart stop still refuses to end a session that we have forgotten."""
     start_grace_s: float = 5.0
     """After the autoscaler's start: proxies reconnect within 50 ms, and whoever has not reported
     yet may have busy sessions."""

@@ -6,7 +6,7 @@ of sleeping ones cost nothing. A database that a proxy's sample does not name ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from torpor_api.messages import EndpointSample
@@ -33,11 +33,13 @@ class _Proxy:
 
 
 class Proxies:
-    """All that are registered, and for a while those that have hung up."""
+    """All that are registered, and for a while those that have hung up without a word."""
 
     def __init__(self, forget_s: float) -> None:
         self._forget_s = forget_s
         self._proxies: dict[str, _Proxy] = {}
+        self._ended: list[tuple[float, Mapping[str, float]]] = []
+        """Of those that have ended in good order: when, and when they last used which database."""
         self.revision = 0
         """Grows whenever one registers."""
 
@@ -60,6 +62,11 @@ class Proxies:
 
     def hung_up(self, proxy: str, now: float) -> None:
         self._proxies[proxy].hung_up_at = now
+
+    def ended(self, proxy: str, used_at: Mapping[str, float], now: float) -> None:
+        """In good order, without a session: forgotten but for when each database was last used."""
+        self._proxies.pop(proxy, None)
+        self._ended.append((now, used_at))
 
     def sampled(self, proxy: str, samples: Iterable[EndpointSample], now: float) -> None:
         """Nothing is believed of a proxy that is not registered."""
@@ -118,6 +125,12 @@ class Proxies:
         views = self.views(database, now)
         return sum(view.sample.sessions for view in views if view.sample is not None)
 
+    def used_by_ended(self, database: str, now: float) -> float | None:
+        """When those that have ended of late last used it, who can't be asked any more."""
+        self._forget(now)
+        uses = (used_at[database] for _, used_at in self._ended if database in used_at)
+        return max(uses, default=None)
+
     def _forget_at(self, proxy: _Proxy) -> float | None:
         return None if proxy.hung_up_at is None else proxy.hung_up_at + self._forget_s
 
@@ -126,3 +139,5 @@ class Proxies:
         for name, forget_at in moments:
             if forget_at is not None and forget_at <= now:
                 del self._proxies[name]
+        if self._ended:
+            self._ended = [one for one in self._ended if one[0] + self._forget_s > now]

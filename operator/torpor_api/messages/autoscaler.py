@@ -10,7 +10,7 @@ from pydantic import Field
 from torpor_api.chain import Chain, Step
 from torpor_api.facts import LoginFacts
 from torpor_api.messages.agent import ComputeAddress
-from torpor_api.messages.base import Event, Message, Request
+from torpor_api.messages.base import Done, Event, Message, Request
 from torpor_api.phases import Phase
 from torpor_api.resource import Keepalives
 
@@ -71,6 +71,27 @@ class MoreEndpoints(Request[Endpoints]):
     reply: ClassVar = Endpoints
     after: str
     """The last name of that page."""
+
+
+class DatabaseUse(Message):
+    """When sessions of a proxy last used a database."""
+
+    name: str
+    ago_s: float
+    """Seconds since one of them last did something."""
+
+
+class ForgetProxy(Request[Done]):
+    """Last word of a proxy that ends in good order: no session is left there, and none will come.
+
+    From then on it is told and asked nothing, and keeps nothing awake. One that hangs up without
+    this word counts for a while. InvalidRequest where it is not registered over this connection.
+    """
+
+    reply: ClassVar = Done
+    proxy: str
+    used: tuple[DatabaseUse, ...] = ()
+    """Of every database that its sessions have used: nobody can ask it any more."""
 
 
 class EndpointChanged(Event):

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Awaitable, Collection, Sequence
 from typing import Protocol, TypeVar
 
 from torpor_api import messages as m
 from torpor_api.facts import RoleFacts
-from torpor_api.failures import NotFound
+from torpor_api.failures import Failure, NotFound
 from torpor_channel.address import Address, parse_address
 from torpor_channel.client import Link, dial
 from torpor_channel.peer import ConnectionLost, Handlers, Peer
 from torpor_channel.tls import AUTOSCALER, COMPUTE, Identity, Trust
 
 ReplyT = TypeVar("ReplyT", bound=m.Message)
+
+log = logging.getLogger(__name__)
 
 REGISTER_SECONDS_MAX = 30.0
 """For the first page of endpoints: an autoscaler that has just started knows them only when it has
@@ -26,6 +29,9 @@ PAGE_SECONDS_MAX = 10.0
 
 SWITCHOVER_SECONDS_MAX = 90.0
 """For what follows once the sessions are parked; the autoscaler gives up before."""
+
+LAST_WORD_SECONDS_MAX = 1.0
+"""To be heard at the end, which takes a millisecond; unheard we count for a while as lost."""
 
 WAKE_RETRY_SECONDS = 0.02
 """Until the link has noticed that its connection is gone, and looks for another one."""
@@ -208,6 +214,17 @@ class ChannelFleet:
     async def ready(self, *, timeout_s: float) -> None:
         """Wait until all endpoints are known. Raises Unavailable."""
         await self._linked.ready(timeout_s=timeout_s)
+
+    async def leave(self, used: Sequence[m.DatabaseUse]) -> None:
+        """The last word: no session is left here, and none will come. Never raises.
+
+        An autoscaler of a release that does not know the word passes over it.
+        """
+        request = m.ForgetProxy(proxy=self.name, used=tuple(used))
+        try:
+            await self._linked.ask(request, timeout_s=LAST_WORD_SECONDS_MAX)
+        except Failure as failure:
+            log.info("last_word_unheard", extra={"reason": failure.message})
 
     async def close(self) -> None:
         """Hang up on everybody."""

@@ -9,7 +9,7 @@ from itertools import count
 from time import monotonic
 
 from torpor_api.identity import SessionId, split_endpoint_name
-from torpor_api.messages import EndpointInfo, EndpointSample
+from torpor_api.messages import DatabaseUse, EndpointInfo, EndpointSample
 from torpor_proxy.core import born
 from torpor_proxy.core.interning import Interner
 from torpor_proxy.core.refusals import EndpointRemoved, Refusal, ShuttingDown, TooManySessions
@@ -197,6 +197,11 @@ class Registry:
                 if is_late or not (session.is_in_flight or self._is_served(session)):
                     session.refuse(ShuttingDown())
             await asyncio.sleep(_DRAIN_POLL_SECONDS)
+
+    def last_uses(self) -> list[DatabaseUse]:
+        """Of every database that sessions of this proxy have used."""
+        told = ((name, each.last_use().ago_s) for name, each in self.endpoints.items())
+        return [DatabaseUse(name=name, ago_s=ago_s) for name, ago_s in told if ago_s is not None]
 
     @staticmethod
     def _is_served(session: Session) -> bool:

@@ -15,7 +15,7 @@ from torpor_api.failures import Busy, InvalidRequest, NotFound, StaleEpoch, Unav
 FIRST_ROW_MS = 1.0
 
 LOOK_S = 0.005
-"""Between two looks at sessions that are busy while the gate is closing."""
+"""Between two looks at sessions that are busy while the gate is closing, or the proxy ends."""
 
 RETRY_S = 0.05
 """Between two attempts to reach a compute that is said to be fine."""
@@ -65,6 +65,8 @@ class FakeProxy:
         self.name = name
         self.gates: dict[str, FakeGate] = {}
         self._is_listed = False
+        self.is_draining = False
+        """Whether it takes no clients any more."""
         self.told = 0
         """How often it has been told of a change."""
         self.used_elsewhere: list[m.UsedElsewhere] = []
@@ -241,6 +243,25 @@ class FakeProxy:
     def _park(self, gate: FakeGate) -> None:
         for session in gate.sessions:
             _detach(session)
+
+    # --- its end ---------------------------------------------------------------------------
+
+    async def drain(self) -> None:
+        """End each session as soon as it is not busy, and take no others."""
+        self.is_draining = True
+        while sessions := [each for gate in self.gates.values() for each in gate.sessions]:
+            for session in [each for each in sessions if not each.is_busy]:
+                self.disconnect(session)
+            await asyncio.sleep(LOOK_S)
+
+    async def leave(self) -> None:
+        """Say as the last word that it ends in good order."""
+        used = tuple(
+            m.DatabaseUse(name=name, ago_s=self._now() - gate.used_at)
+            for name, gate in self.gates.items()
+            if gate.used_at
+        )
+        await self.ask(m.ForgetProxy(proxy=self.name, used=used))
 
     # --- what clients do -------------------------------------------------------------------
 

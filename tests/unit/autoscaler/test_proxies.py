@@ -42,6 +42,26 @@ def test_one_that_hung_up_counts_until_it_is_forgotten() -> None:
     assert proxies.views("shop", 40.0) == ()
 
 
+def test_one_that_has_ended_in_good_order_counts_no_longer() -> None:
+    proxies = Proxies(forget_s=30.0)
+    proxies.registered("p")
+    proxies.sampled("p", [SAMPLE], 2.0)
+    proxies.ended("p", {"shop": 1.0}, 10.0)
+    proxies.sampled("p", [SAMPLE], 10.5)
+    assert proxies.names == () and proxies.views("shop", 10.0) == ()
+    assert not proxies.has_lost_some(10.0)
+
+
+def test_when_those_that_have_ended_used_it_is_remembered_for_a_while() -> None:
+    proxies = Proxies(forget_s=30.0)
+    for name, at in (("p", 8.0), ("q", 7.0)):
+        proxies.registered(name)
+        proxies.ended(name, {"shop": at}, 10.0)
+    assert proxies.used_by_ended("shop", 39.9) == 8.0
+    assert proxies.used_by_ended("other", 39.9) is None
+    assert proxies.used_by_ended("shop", 40.0) is None
+
+
 def test_one_that_is_back_must_report_before_it_is_believed() -> None:
     proxies = Proxies(forget_s=30.0)
     proxies.registered("p")

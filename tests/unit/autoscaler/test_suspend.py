@@ -77,6 +77,16 @@ def test_nothing_is_done_before_its_time() -> None:
     assert wait.until == 111.0 and not story.asked
 
 
+def test_its_time_counts_from_the_last_use_in_a_proxy_that_has_ended() -> None:
+    """Which has said so itself, and later than by its last sample."""
+    story = awake()
+    story.at(106.0).sample(idle_s=6.0)
+    story.world.proxies.ended("p1", {"shop": 107.0}, 108.0)
+    story.fact(facts.used, 107.0).rest()
+    assert isinstance(story.action, Wait) and story.action.until == 117.0
+    assert story.at(117.0).rest() and story.phase() is Phase.SUSPENDED
+
+
 def test_the_endpoint_is_told_nothing_before_the_gates_are_closed() -> None:
     story = idle()
     story.until(m.Checkpoint)

@@ -10,7 +10,7 @@ import pytest
 
 from torpor_api import messages as m
 from torpor_api.facts import RoleFacts
-from torpor_api.failures import Busy, NotFound, StartFailed, Unavailable
+from torpor_api.failures import Busy, Failure, InvalidRequest, NotFound, StartFailed, Unavailable
 from torpor_api.phases import Phase
 from torpor_channel.peer import Peer
 from torpor_channel.server import Server
@@ -82,6 +82,10 @@ class Autoscaler:
         self.answers: list[m.Awake | Exception | None] = []
         self.asked = 0
         self.switchovers: list[m.Switchover] = []
+        self.forgotten: list[m.ForgetProxy] = []
+        self.does_not_forget = False
+        self.why_not: Failure | None = None
+        """Where it says that; else it says nothing."""
         self.endpoints: tuple[m.EndpointInfo, ...] = (AWAKE.endpoint,)
         self.tells_at_once: tuple[m.EndpointInfo, ...] = ()
         """In one breath with the answer to a registration."""
@@ -103,6 +107,14 @@ class Autoscaler:
             raise answer
         assert answer is not None
         return answer
+
+    async def forget(self, _: Peer, request: m.ForgetProxy) -> m.Done:
+        self.forgotten.append(request)
+        if self.does_not_forget:
+            if self.why_not is not None:
+                raise self.why_not
+            await asyncio.Event().wait()
+        return m.Done()
 
     async def switch_over(self, _: Peer, request: m.Switchover) -> m.SwitchedOver:
         self.switchovers.append(request)
@@ -139,6 +151,7 @@ async def autoscaler(tmp_path: Path) -> AsyncIterator[Autoscaler]:
             m.Switchover: made.switch_over,
             m.RegisterProxy: made.register,
             m.MoreEndpoints: made.more,
+            m.ForgetProxy: made.forget,
         }
     )
     await server.listen(tmp_path / "a.sock")
@@ -153,6 +166,29 @@ async def fleet(autoscaler: Autoscaler, tmp_path: Path) -> AsyncIterator[Channel
     await made.ready(timeout_s=10)
     yield made
     await made.close()
+
+
+async def test_the_last_word_is_heard_before_the_connection_ends(
+    fleet: ChannelFleet, autoscaler: Autoscaler
+) -> None:
+    used = m.DatabaseUse(name="shop", ago_s=3.0)
+    await fleet.leave([used])
+    assert autoscaler.forgotten == [m.ForgetProxy(proxy="proxy", used=(used,))]
+
+
+@pytest.mark.parametrize("failure", [InvalidRequest("it is not known to this release"), None])
+async def test_whoever_does_not_hear_the_last_word_holds_up_nobodys_end(
+    fleet: ChannelFleet,
+    autoscaler: Autoscaler,
+    failure: Failure | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An autoscaler of the release before, and one that is stuck."""
+    monkeypatch.setattr("torpor_proxy.adapters.fleet.LAST_WORD_SECONDS_MAX", 0.1)
+    autoscaler.does_not_forget = True
+    autoscaler.why_not = failure
+    async with asyncio.timeout(5):
+        await fleet.leave([])
 
 
 async def test_a_wake_is_asked_again_of_the_next_autoscaler(

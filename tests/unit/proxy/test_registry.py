@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import Any, cast
 
 import pytest
 
-from support.fakes.session import FakeHost, new_session
+from support.fakes.session import FakeHost, attached, new_session
 from torpor_api.messages import EndpointInfo
 from torpor_api.phases import Phase
 from torpor_proxy.core.born import KERNEL_PROCESS_ID_MAX
+from torpor_proxy.executor.host import State
 from torpor_proxy.executor.registry import Registry
 from torpor_proxy.settings import Settings
 
@@ -66,6 +68,20 @@ async def test_who_takes_the_proxy_up_may_know_a_lower_epoch() -> None:
     assert registry.endpoints["shop"] is before and before.gate.epoch == 5
     registry.told(asleep("first", 6))
     assert before.gate.epoch == 6
+
+
+async def test_what_was_used_is_known_when_its_sessions_have_ended() -> None:
+    registry = Registry(Settings(), cast("Any", None), cast("Any", None))
+    for name in ("shop", "unused"):
+        registry.told(EndpointInfo(name=name, phase=Phase.ACTIVE, epoch=1))
+    session, _ = await attached(FakeHost())
+    shop = registry.endpoints["shop"]
+    shop.joined(session)
+    shop.moved(session, State.WAITING, State.ATTACHED)
+    session.last_used = monotonic() - 7.0
+    shop.moved(session, State.ATTACHED, State.ENDED)
+    (told,) = registry.last_uses()
+    assert told.name == "shop" and told.ago_s == pytest.approx(7.0, abs=1.0)
 
 
 async def test_of_namespaces_of_which_nothing_is_heard_nothing_is_gone() -> None:
