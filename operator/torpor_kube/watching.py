@@ -79,6 +79,11 @@ class Watch(Generic[KeptT]):
         self._heard_at = float("-inf")
 
     @property
+    def namespace(self) -> str:
+        """Empty: all of them."""
+        return self._namespace
+
+    @property
     def is_in_touch(self) -> bool:
         """What was told is not older than :data:`IN_TOUCH_S_MAX`, however quiet it is."""
         return asyncio.get_running_loop().time() - self._heard_at < IN_TOUCH_S_MAX

@@ -70,7 +70,9 @@ class Databases:
 
     async def look(self, key: Key) -> float | None:
         """Seconds after which to look again though nothing has changed; None: no need."""
-        if key in self._cache.stripped:
+        if self._cache.is_unseen(key):
+            return None
+        if key in self._cache.endings.stripped:
             await self._ends.keep_left_behind(key)
         seen = self._cache.databases.get(key)
         if seen is None:

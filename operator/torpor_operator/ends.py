@@ -54,12 +54,12 @@ class Ends:
             uid = await namespace_uid(self._kube, key.namespace)
             for action in plan_deletion(document, resource, children, retained, uid, system):
                 if isinstance(action, Patch):
-                    self._cache.let_go(key)
+                    self._cache.endings.let_go(key)
                 await self._executor.carry_out_for(key, action)
                 if isinstance(action, Erase) or _is_of_volume(action):
-                    self._cache.data_gone(key)
+                    self._cache.endings.data_gone(key)
         except (Conflict, NotFound):
-            self._cache.held(key)
+            self._cache.endings.held(key)
             raise  # It has changed meanwhile, or fallen asleep, and is looked at again.
         except NoEraser as failure:
             if failure.is_late:
@@ -84,11 +84,11 @@ class Ends:
     async def keep_left_behind(self, key: Key) -> None:
         """Of one whose finalizer somebody took away: its user id is given to nobody while its data
         is there, and whoever takes that over has its compute fenced first."""
-        document = self._cache.stripped[key].document()
+        document = self._cache.endings.stripped[key].document()
         if key not in self._cache.retained and not served_elsewhere(document, self._house()):
             namespace = await namespace_uid(self._kube, key.namespace)
             kept = left_behind(document, _read(document), namespace)
-            if kept is not None and not self._cache.has_no_data(key):
+            if kept is not None and not self._cache.endings.has_no_data(key):
                 log.warning("finalizer_taken_away", extra={"database": key.endpoint})
                 note = as_config_map(key, kept, self._house().system_namespace)
                 await self._executor.carry_out(Apply(CONFIG_MAP, note))

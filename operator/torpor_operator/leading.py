@@ -27,6 +27,12 @@ LIST_AGAIN_S = 1.0
 TOLD_S_MAX = 10.0
 """For kopf to tell of a pool that a list has; it may have gone before kopf listed any."""
 
+REFUSED_S_MAX = 10.0
+"""How long a list may be refused before its namespace counts as one that can't be seen: a server
+that has just started refuses for a second or so what it has not read the roles for."""
+
+UNSEEN_HINT = "take it out of watchNamespaces; or make it again, and `helm upgrade` brings its Role"
+
 ENDINGS_MAX = 16
 """Deletions at once. Each may wait a minute for sessions, and minutes for an erase; nothing but
 other deletions waits for one."""
@@ -108,8 +114,7 @@ class Leading:
     # --- work --------------------------------------------------------------------------------
 
     async def _await_all(self) -> None:
-        for watch in self._watches:
-            await watch.is_listed.wait()
+        await self._await_lists()
         await self._see_pools()
         await self.has_certificates.wait()
         log.info("all_seen", extra={"databases": len(self._cache.databases)})
@@ -118,6 +123,36 @@ class Leading:
         self.report([CERTIFICATES, *self._held])
         self._held.clear()
         self._gone.clear()
+
+    async def _await_lists(self) -> None:
+        """All but those of namespaces in which we have no rights: that one of them was deleted, and
+        its Role with it, is no reason to do nothing for all others."""
+        try:
+            async with asyncio.timeout(REFUSED_S_MAX):
+                for watch in self._watches:
+                    await watch.is_listed.wait()
+                return
+        except TimeoutError:
+            pass
+        while True:
+            waiting = [watch for watch in self._watches if not watch.is_listed.is_set()]
+            refused = {watch.namespace for watch in waiting if watch.is_refused.is_set()}
+            unseen = refused - {"", self._settings.namespace}
+            if {watch.namespace for watch in waiting} <= unseen:
+                break
+            await asyncio.sleep(LIST_AGAIN_S)
+        for namespace in sorted(unseen):
+            log.error("namespace_not_seen", extra={"namespace": namespace, "hint": UNSEEN_HINT})
+            self._cache.unseen(namespace)
+            self._tasks.append(asyncio.create_task(self._see_later(namespace)))
+
+    async def _see_later(self, namespace: str) -> None:
+        """Somebody has given us the rights."""
+        for watch in self._watches:
+            if watch.namespace == namespace:
+                await watch.is_listed.wait()
+        log.info("namespace_seen", extra={"namespace": namespace})
+        self.report(self._cache.seen_again(namespace))
 
     async def _see_pools(self) -> None:
         """kopf does not say when it has told all, so they are listed once more beside it.

@@ -16,6 +16,7 @@ from torpor_kube.kinds import CONFIG_MAP, SECRET, VOLUME_CLAIM, Kind
 from torpor_kube.port import Document
 from torpor_operator.core import targets
 from torpor_operator.core.claims import SeenClaim, why_no_volume
+from torpor_operator.core.endings import Endings
 from torpor_operator.core.erasing import ERASERS_MAX
 from torpor_operator.core.naming import (
     MANAGED_BY,
@@ -77,12 +78,7 @@ class Cache:
     def __init__(self, system_namespace: str) -> None:
         self.system_namespace = system_namespace
         self.databases: dict[Key, SeenDatabase] = {}
-        self.stripped: dict[Key, SeenDatabase] = {}
-        """Those that went without a word of the operator's, as they were last: somebody has taken
-        their finalizer off, and their data is there."""
-        self._let_go: set[Key] = set()
-        self._erased: set[Key] = set()
-        """Databases that are being deleted, and whose data is gone already."""
+        self.endings = Endings()
         self.retained: dict[Key, Retained] = {}
         self.pools: dict[str, Document] = {}
         self.pods: dict[str, SeenPod] = {}
@@ -96,6 +92,7 @@ class Cache:
         in seconds of a clock that never goes back."""
         self._namespaces: Counter[str] = Counter()
         """Those with databases, and with how many."""
+        self._unseen: set[str] = set()
         self._children: dict[Key, dict[ChildId, Child]] = {}
         self._unchecked: set[Key] = set()
         """Databases of whose objects one has changed since all were found as they should be: few,
@@ -121,40 +118,18 @@ class Cache:
             concerned.add(self.pool(seen.pool))
         return concerned
 
-    def let_go(self, key: Key) -> None:
-        """The operator takes its finalizer off: all is done that its end takes."""
-        self._let_go.add(key)
-
-    def data_gone(self, key: Key) -> None:
-        """Its data is erased; what is left of its end is soon done."""
-        self._erased.add(key)
-
-    def has_no_data(self, key: Key) -> bool:
-        """Whether that was done by this process."""
-        return key in self._erased
-
-    def held(self, key: Key) -> None:
-        """It stays after all, and may be awake again."""
-        self._let_go.discard(key)
-        self._erased.discard(key)
-
     def noted(self, key: Key) -> None:
         """What it has left behind without its finalizer is on record, if there is anything."""
-        self.stripped.pop(key, None)
-        self._erased.discard(key)
+        self.endings.noted(key)
         if key not in self.retained and key not in self.databases:
             self.user_ids.forget(key)
 
     def database_gone(self, key: Key) -> set[Target]:
         gone = self.databases.pop(key, None)
-        if gone is not None and gone.is_held and key not in self._let_go:
-            self.stripped[key] = gone
-        else:
-            self._erased.discard(key)
-        self._let_go.discard(key)
         if gone is not None:
+            self.endings.gone(gone)
             self._namespaces -= Counter([key.namespace])  # None is left at 0.
-        if key not in self.retained and key not in self.stripped:
+        if key not in self.retained and key not in self.endings.stripped:
             self.user_ids.forget(key)
         self.erased(key)
         concerned = {targets.database(key)}  # It may have left something behind.
@@ -175,11 +150,18 @@ class Cache:
         """Those that hold a database, or held it when they were lost; of one that was deleted, too,
         where its data is kept: whoever takes it over has that compute fenced."""
         of_databases = {seen.compute for seen in self.databases.values() if seen.compute}
-        return of_databases | {kept.compute for kept in self.retained.values() if kept.compute}
+        of_kept = {kept.compute for kept in self.retained.values() if kept.compute}
+        return of_databases | of_kept | self._of_unseen()
+
+    def _of_unseen(self) -> set[str]:
+        """Computes that may hold a database which can't be seen, by their labels."""
+        labelled = [pod for pod in self.pods.values() if pod.database] if self._unseen else []
+        return {pod.name for pod in labelled if pod.database and self.is_unseen(pod.database)}
 
     def is_ownerless(self, pod: SeenPod) -> bool:
         """It was made for a database that is deleted."""
-        return pod.is_dedicated and pod.database not in self.databases
+        owner = pod.database if pod.is_dedicated else None
+        return owner is not None and owner not in self.databases and not self.is_unseen(owner)
 
     def awaiting_compute(self, pool: str) -> set[Key]:
         """Databases of the pool with a volume of their own that somebody wants awake."""
@@ -187,7 +169,25 @@ class Cache:
         return {seen.key for seen in found if seen.awaits_compute and seen.pool == pool}
 
     def namespaces(self) -> list[str]:
-        return sorted(self._namespaces)
+        return sorted({*self._namespaces, *self._unseen})
+
+    # --- namespaces in which we have no rights -----------------------------------------------
+
+    def unseen(self, namespace: str) -> None:
+        """What databases there are can't be seen. Where there surely are some, nobody gets a user
+        id that one of them may have."""
+        self._unseen.add(namespace)
+        if any(database.namespace == namespace for database in self._children):
+            self.user_ids.unknown_of.add(namespace)
+
+    def seen_again(self, namespace: str) -> set[Target]:
+        self._unseen.discard(namespace)
+        self.user_ids.unknown_of.discard(namespace)
+        return {targets.database(key) for key in self.databases} | {targets.CERTIFICATES}
+
+    def is_unseen(self, database: Key) -> bool:
+        """Whether nobody can say what becomes of it, nor whether it is there."""
+        return database.namespace in self._unseen
 
     # --- their objects -----------------------------------------------------------------------
 

@@ -93,7 +93,7 @@ def plan_storage(
     try:
         user_id = user_ids.give(database, pool)
     except Refused as refused:
-        return StoragePlan(None, Finding(_TYPE, False, "NoUserIdLeft", refused.message))
+        return StoragePlan(None, Finding(_TYPE, False, "NoUserId", refused.message))
     storage = {
         "userId": user_id,
         "directory": directory_of(database) if retained is None else retained.directory,

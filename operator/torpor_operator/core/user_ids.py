@@ -22,6 +22,9 @@ class UserIds:
         self._holders: dict[str, dict[int, Key]] = {}
         self._given: dict[Key, tuple[str, int]] = {}
         self._next: dict[str, int] = {}
+        self.unknown_of: set[str] = set()
+        """Namespaces with databases of which nobody can say what they have: until then nobody is
+        given a new one."""
 
     def note(self, database: Key, pool: str, user_id: int | None) -> None:
         """The resource, or what is retained of it, says so. A first holder keeps the id."""
@@ -43,10 +46,17 @@ class UserIds:
         return self._holders.get(pool, {}).get(user_id, database) != database
 
     def give(self, database: Key, pool: str) -> int:
-        """The id that it has, or one that is free. Raises Refused where all are taken."""
+        """The id that it has, or one that is free. Raises Refused where all are taken, or where
+        nobody can say which are."""
         known = self._given.get(database)
         if known is not None and known[0] == pool and not self.is_shared(database):
             return known[1]
+        if self.unknown_of:
+            where = ", ".join(sorted(self.unknown_of))
+            raise Refused(
+                f"which user ids are free nobody knows: the databases in {where} can't be seen, "
+                "the operator has no rights there"
+            )
         self._release(database)
         holders = self._holders.setdefault(pool, {})
         start = self._next.get(pool, 0)

@@ -223,7 +223,7 @@ async def test_what_is_let_go_by_the_operator_is_not_on_record_as_left_behind(
     world.say("shop", "team", phase="Suspended", epoch=7, observedGeneration=1)
     await erased(world)
     assert note(world) is None
-    assert Key("team", "shop") not in world.operator.cache.stripped
+    assert Key("team", "shop") not in world.operator.cache.endings.stripped
 
 
 async def test_a_note_that_somebody_spoils_keeps_its_user_id(world: World) -> None:
