@@ -10,7 +10,7 @@ from e2e.cluster import NAMESPACE
 from e2e.conftest import MakeDatabase
 from e2e.database import KIND, QUICK, Database
 from e2e.installation import warm_computes
-from e2e.kubectl import until
+from e2e.kubectl import WAIT_SECONDS_MAX, until
 
 
 def fill(database: Database) -> None:
@@ -47,6 +47,33 @@ def test_data_that_was_kept_is_found_again_with_new_credentials(
     assert answer(second) == 42
     assert second.epoch == epoch + 1
     second.apply(deletionPolicy="Delete")
+
+
+def test_a_namespace_that_is_made_anew_does_not_get_it_unasked(
+    make_database: MakeDatabase,
+) -> None:
+    """It may be another tenant's. Whoever runs the release says that it is not."""
+    first = make_database(deletionPolicy="Retain")
+    fill(first)
+    first.delete()
+    kubectl.kubectl("delete", "namespace", first.namespace, timeout_s=WAIT_SECONDS_MAX)
+    kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": first.namespace}})
+    second = Database(first.torpor, first.namespace, first.name, first.spec)
+    second.apply()
+    until(lambda: storage_reason(second) == "KeptOfOthers", "its database is told")
+    note = f"retained-{first.namespace}.{first.name}"
+    release = '{"data":{"namespaceUid":null}}'
+    kubectl.kubectl(
+        *("patch", "configmap", note, "--namespace", NAMESPACE, "--type=merge", "-p", release)
+    )
+    second.is_ready()
+    assert answer(second) == 42
+    second.apply(deletionPolicy="Delete")
+
+
+def storage_reason(database: Database) -> str:
+    conditions = database.status.get("conditions", ())
+    return next((one["reason"] for one in conditions if one["type"] == "StorageReady"), "")
 
 
 def test_data_that_was_not_kept_is_erased(make_database: MakeDatabase) -> None:
