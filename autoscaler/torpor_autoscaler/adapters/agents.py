@@ -37,7 +37,8 @@ class ChannelAgents:
         self._handlers: Handlers = {}
         self._peers: dict[str, Peer] = {}
         self._watches: dict[str, asyncio.Task[None]] = {}
-        self._dialling: dict[str, asyncio.Lock] = {}
+        self._dialling: dict[str, asyncio.Task[Peer]] = {}
+        """One call to each, for all who want to ask it."""
         self._calls: set[asyncio.Task[None]] = set()
 
     def start(self, fleet: AgentFacts) -> None:
@@ -45,7 +46,7 @@ class ChannelAgents:
         self._handlers = _handlers(fleet)
 
     async def close(self) -> None:
-        tasks = [*self._watches.values(), *self._calls]
+        tasks = [*self._watches.values(), *self._calls, *self._dialling.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -77,14 +78,23 @@ class ChannelAgents:
             watch.cancel()
 
     async def _peer(self, agent: m.AgentInfo) -> Peer:
-        async with self._dialling.setdefault(agent.compute, asyncio.Lock()):
-            peer = self._peers.get(agent.compute)
-            if peer is None or peer.closed.is_set():
-                peer = await self._dial(agent)
-                self._peers[agent.compute] = peer
-                watch = asyncio.create_task(self._watch(agent.compute, peer))
-                self._watches[agent.compute] = watch
+        peer = self._peers.get(agent.compute)
+        if peer is not None and not peer.closed.is_set():
             return peer
+        if agent.compute not in self._dialling:
+            dialling = self._dialling[agent.compute] = asyncio.create_task(self._connect(agent))
+            dialling.add_done_callback(_retrieve)
+        # Who gives up does not take the call of the others with him.
+        return await asyncio.shield(self._dialling[agent.compute])
+
+    async def _connect(self, agent: m.AgentInfo) -> Peer:
+        try:
+            peer = await self._dial(agent)
+        finally:
+            del self._dialling[agent.compute]
+        self._peers[agent.compute] = peer
+        self._watches[agent.compute] = asyncio.create_task(self._watch(agent.compute, peer))
+        return peer
 
     async def _dial(self, agent: m.AgentInfo) -> Peer:
         """Raises Unavailable where nobody listens, NotAsked where it is we who can't call."""
@@ -116,10 +126,15 @@ class ChannelAgents:
                 del self._peers[compute]
             if self._watches.get(compute) is asyncio.current_task():
                 del self._watches[compute]
-                self._dialling.pop(compute, None)
             await peer.close()
         assert self._fleet is not None
         self._fleet.agent_unheard(compute)
+
+
+def _retrieve(dialling: asyncio.Task[Peer]) -> None:
+    """The failure of a call for which nobody waits any more is no news."""
+    if not dialling.cancelled():
+        dialling.exception()
 
 
 async def _introduced(peer: Peer, agent: m.AgentInfo) -> m.AgentState:

@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import os
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import uvloop
@@ -83,3 +85,67 @@ def test_without_an_open_file_it_has_not_been_asked(
 
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(ask())
+
+
+class Listening:
+    """An agent that counts who connects, and may keep them waiting."""
+
+    def __init__(self) -> None:
+        self.introduced = 0
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+
+    async def state(self, _: Peer, request: m.AskAgentState) -> m.AgentState:
+        self.introduced += 1
+        await self.may_answer.wait()
+        return m.AgentState(compute="c1", state="warm")
+
+    async def checkpoint(self, _: Peer, request: m.Checkpoint) -> m.Done:
+        return m.Done()
+
+    @contextlib.asynccontextmanager
+    async def at(self, path: Path) -> AsyncIterator[Server]:
+        server = Server({m.AskAgentState: self.state, m.Checkpoint: self.checkpoint})
+        await server.listen(path)
+        yield server
+        await server.close()
+
+
+async def test_all_who_ask_at_once_share_a_call_whoever_of_them_gives_up(tmp_path: Path) -> None:
+    agents, listening = ChannelAgents(), Listening()
+    listening.may_answer.clear()
+    async with listening.at(tmp_path / "a.sock"):
+        info = agent_at(tmp_path / "a.sock")
+        first, *others = (
+            asyncio.create_task(agents.ask(info, m.Checkpoint(epoch=1), timeout_s=5.0))
+            for _ in range(3)
+        )
+        while not listening.introduced:
+            await asyncio.sleep(0)
+        first.cancel()
+        listening.may_answer.set()
+        assert await asyncio.gather(*others) == [m.Done(), m.Done()]
+        assert listening.introduced == 1
+        await agents.close()
+
+
+async def test_a_lost_connection_is_made_again_once(tmp_path: Path) -> None:
+    agents, unheard = ChannelAgents(), list[str]()
+    agents._fleet = cast("Any", SimpleNamespace(agent_unheard=unheard.append))
+    listening, info = Listening(), agent_at(tmp_path / "a.sock")
+    async with listening.at(tmp_path / "a.sock"):
+        await agents.ask(info, m.Checkpoint(epoch=1), timeout_s=5.0)
+        before = agents._peers["c1"]
+    await before.closed.wait()
+    async with listening.at(tmp_path / "a.sock"):
+        asked = [agents.ask(info, m.Checkpoint(epoch=1), timeout_s=5.0) for _ in range(3)]
+        await asyncio.gather(*asked)
+        assert (listening.introduced, unheard) == (2, ["c1"])
+        await agents.close()
+
+
+async def test_nothing_is_kept_of_agents_that_were_never_reached(tmp_path: Path) -> None:
+    agents = ChannelAgents()
+    with pytest.raises(Unavailable):
+        await agents.ask(agent_at(tmp_path / "no"), m.AskAgentState(), timeout_s=5.0)
+    assert not (agents._dialling or agents._peers or agents._watches)
