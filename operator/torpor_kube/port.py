@@ -66,9 +66,10 @@ class Kube(Protocol):
         """As it is now, not as some cache remembers it."""
 
     async def page(
-        self, kind: Kind, namespace: str = "", *, labels: str = "", rest: str = ""
+        self, kind: Kind, namespace: str = "", *, labels: str = "", name: str = "", rest: str = ""
     ) -> Page:
-        """The objects with these labels (``a=b,c``); all namespaces where none is named."""
+        """The objects with these labels (``a=b,c``), or the one of this name; all namespaces where
+        none is named."""
 
     def changes(
         self,
@@ -76,6 +77,7 @@ class Kube(Protocol):
         namespace: str = "",
         *,
         labels: str = "",
+        name: str = "",
         since: str = "",
         with_all: bool = False,
     ) -> AsyncGenerator[Change, None]:

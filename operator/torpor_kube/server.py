@@ -39,9 +39,9 @@ class ApiServer:
         return await self._transport.ask(Question("GET", kind.path(namespace, name)))
 
     async def page(
-        self, kind: Kind, namespace: str = "", *, labels: str = "", rest: str = ""
+        self, kind: Kind, namespace: str = "", *, labels: str = "", name: str = "", rest: str = ""
     ) -> Page:
-        query = {"limit": str(PAGE_ITEMS_MAX), "labelSelector": labels, "continue": rest}
+        query = {"limit": str(PAGE_ITEMS_MAX), "continue": rest, **_selected(labels, name)}
         found = await self._transport.ask(Question("GET", kind.path(namespace), query))
         metadata = found.get("metadata") or {}
         return Page(
@@ -56,6 +56,7 @@ class ApiServer:
         namespace: str = "",
         *,
         labels: str = "",
+        name: str = "",
         since: str = "",
         with_all: bool = False,
     ) -> AsyncGenerator[Change, None]:
@@ -63,8 +64,8 @@ class ApiServer:
             "watch": "true",
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(WATCH_S_MAX),
-            "labelSelector": labels,
             "resourceVersion": since,
+            **_selected(labels, name),
         }
         if with_all:
             query |= {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
@@ -122,6 +123,14 @@ class ApiServer:
         if grace_s is not None:
             body["gracePeriodSeconds"] = grace_s
         await self._transport.ask(Question("DELETE", kind.path(namespace, name), body=body))
+
+
+def _selected(labels: str, name: str) -> dict[str, str]:
+    """As the API chooses objects."""
+    return {
+        **({"labelSelector": labels} if labels else {}),
+        **({"fieldSelector": f"metadata.name={name}"} if name else {}),
+    }
 
 
 def _typed(kind: Kind, document: Document) -> Document:

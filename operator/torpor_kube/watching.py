@@ -49,7 +49,7 @@ class Sink(Protocol[KeptT_contra]):
 
 
 class Watch(Generic[KeptT]):
-    """One kind, in one namespace or all, with some labels or any."""
+    """One kind, in one namespace or all, with some labels or any, or the one of a name."""
 
     def __init__(
         self,
@@ -60,13 +60,14 @@ class Watch(Generic[KeptT]):
         *,
         namespace: str = "",
         labels: str = "",
+        name: str = "",
     ) -> None:
         self._kube = kube
         self._kind = kind
         self._keep = keep
         self._sink = sink
         self._namespace = namespace
-        self._labels = labels
+        self._chosen = {"labels": labels, "name": name}
         self.since = ""
         """The version up to which everything was told; empty: all must be listed."""
         self._can_stream = True
@@ -132,9 +133,9 @@ class Watch(Generic[KeptT]):
         changes = self._kube.changes(
             self._kind,
             self._namespace,
-            labels=self._labels,
             since=self.since,
             with_all=not self.since,
+            **self._chosen,
         )
         async with aclosing(changes):
             if not self.since:
@@ -159,14 +160,14 @@ class Watch(Generic[KeptT]):
 
     async def _list(self) -> None:
         kept: list[KeptT] = []
-        page = await self._kube.page(self._kind, self._namespace, labels=self._labels)
+        page = await self._kube.page(self._kind, self._namespace, **self._chosen)
         while True:
             for document in page.items:
                 kept += self._read(document)
             if not page.rest:
                 break
             page = await self._kube.page(
-                self._kind, self._namespace, labels=self._labels, rest=page.rest
+                self._kind, self._namespace, rest=page.rest, **self._chosen
             )
         self._tell_all(kept, page.resource_version)
 

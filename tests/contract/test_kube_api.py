@@ -315,6 +315,19 @@ async def test_what_no_longer_has_the_labels_is_told_as_deleted(place: Place) ->
     assert labels_of(await place.get(kind=SECRET)) == {"color": "blue"}
 
 
+async def test_a_list_and_a_watch_may_be_of_one_name(place: Place) -> None:
+    for name in ("one", "two"):
+        await place.create(name, kind=SECRET)
+    page = await place.kube.page(SECRET, place.namespace, name="two")
+    assert [name_of(one) for one in page.items] == ["two"]
+    await place.patch({"metadata": {"labels": {"color": "red"}}}, kind=SECRET)
+    await place.kube.delete(SECRET, "two", place.namespace)
+    heard = await hear(place, 1, since=page.resource_version, name="two")
+    assert [(change.type, name_of(change.document)) for change in heard] == [
+        (ChangeType.DELETED, "two")
+    ]
+
+
 async def test_a_watch_from_long_ago_tells_all_or_says_that_it_can_not(place: Place) -> None:
     await place.create(kind=SECRET)
     try:

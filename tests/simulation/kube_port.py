@@ -70,13 +70,15 @@ class FailingKube:
         return await self._ask(lambda: self._objects.get((kind, namespace, name)))
 
     async def page(
-        self, kind: Kind, namespace: str = "", *, labels: str = "", rest: str = ""
+        self, kind: Kind, namespace: str = "", *, labels: str = "", name: str = "", rest: str = ""
     ) -> Page:
         def listed() -> Page:
             version, _, begin = rest.partition("/")
             at, first = int(version or self._objects.version), int(begin or 0)
             found = [
-                one for one in self._objects.as_of(at, kind, namespace) if is_selected(one, labels)
+                one
+                for one in self._objects.as_of(at, kind, namespace)
+                if is_selected(one, labels, name)
             ]
             end = first + PAGE_ITEMS
             return Page(found[first:end], str(at), f"{at}/{end}" if found[end:] else "")
@@ -128,12 +130,13 @@ class FailingKube:
         namespace: str = "",
         *,
         labels: str = "",
+        name: str = "",
         since: str = "",
         with_all: bool = False,
     ) -> AsyncGenerator[Change, None]:
         if with_all and not self._can_stream:
             raise InvalidRequest("sendInitialEvents is forbidden")
-        feed = await self._ask(lambda: Feed(self._objects, kind, namespace, labels))
+        feed = await self._ask(lambda: Feed(self._objects, kind, namespace, labels, name))
         bookmarks = asyncio.create_task(_mark(feed))
         try:
             begin = self._cached() if with_all else int(since)
@@ -141,7 +144,7 @@ class FailingKube:
             head = self._objects.as_of(begin, kind, namespace) if with_all else []
             feed.begin(begin, with_all=False)
             for one in head:
-                if is_selected(one, labels):
+                if is_selected(one, labels, name):
                     yield Change(ChangeType.ADDED, one)
             is_in_head = with_all
             if is_in_head:

@@ -24,10 +24,10 @@ class Moved:
         return self._shown(await self.kube.get(kind, name, self._real(kind, namespace)))
 
     async def page(
-        self, kind: Kind, namespace: str = "", *, labels: str = "", rest: str = ""
+        self, kind: Kind, namespace: str = "", *, labels: str = "", name: str = "", rest: str = ""
     ) -> Page:
         where = self._real(kind, namespace or self.shown)
-        found = await self.kube.page(kind, where, labels=labels, rest=rest)
+        found = await self.kube.page(kind, where, labels=labels, name=name, rest=rest)
         return Page([self._shown(one) for one in found.items], found.resource_version, found.rest)
 
     async def changes(

@@ -165,8 +165,8 @@ class FakeKube:
                 raise ApiError(415, "UnsupportedMediaType", f"{request.method}: not in this fake")
 
     def _list(self, request: web.Request, kind: Kind, namespace: str) -> Document:
-        labels = request.query.get("labelSelector", "")
-        found = [one for one in self.objects.all(kind, namespace) if is_selected(one, labels)]
+        chosen = _chosen(request)
+        found = [one for one in self.objects.all(kind, namespace) if is_selected(one, *chosen)]
         start, _, version = request.query.get("continue", "0").partition("@")
         version = version or str(self.objects.version)
         if int(version) < self.objects.forgotten:
@@ -184,7 +184,7 @@ class FakeKube:
         with_all = request.query.get("sendInitialEvents") == "true"
         if with_all and not self.faults.can_stream:
             raise ApiError(422, "Invalid", "sendInitialEvents is forbidden for watch")
-        feed = Feed(self.objects, kind, namespace, request.query.get("labelSelector", ""))
+        feed = Feed(self.objects, kind, namespace, *_chosen(request))
         version = request.query.get("resourceVersion", "")
         first = feed.begin(int(version) if version else None, with_all=with_all)
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
@@ -225,6 +225,14 @@ def _place(request: web.Request) -> tuple[Kind, str, str, str]:
         raise not_found(f"the resource {parts[0]!r}")
     name, subresource, *_ = [*parts[1:], "", ""]
     return found, namespace, name, subresource
+
+
+def _chosen(request: web.Request) -> tuple[str, str]:
+    """The labels and the name that are asked for."""
+    field, _, name = request.query.get("fieldSelector", "").partition("=")
+    if field not in ("", "metadata.name"):
+        raise ApiError(400, "BadRequest", f"the field {field}: not in this fake")
+    return request.query.get("labelSelector", ""), name
 
 
 def _line(change: tuple[ChangeType, Document]) -> bytes:

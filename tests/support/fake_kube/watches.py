@@ -16,11 +16,13 @@ Told = tuple[ChangeType, Document]
 class Feed:
     """The changes of one kind, from a version on; with a selector as if nothing else existed."""
 
-    def __init__(self, objects: Objects, kind: Kind, namespace: str, labels: str) -> None:
+    def __init__(
+        self, objects: Objects, kind: Kind, namespace: str, labels: str, name: str = ""
+    ) -> None:
         self._objects = objects
         self._kind = kind
         self._namespace = namespace
-        self._labels = labels
+        self._chosen = labels, name
         self._seen: set[tuple[str, str]] = set()
         self._news = asyncio.Event()
         self._is_ended = False
@@ -33,7 +35,7 @@ class Feed:
         matching = [
             one
             for one in self._objects.all(self._kind, self._namespace)
-            if is_selected(one, self._labels)
+            if is_selected(one, *self._chosen)
         ]
         if with_all or since in (None, 0):
             self._seen = {_key(one) for one in matching}
@@ -42,7 +44,7 @@ class Feed:
         self._seen = {_key(one) for one in matching}
         for one in reversed(self._objects.since(since)):
             if one.key[0] is self._kind:
-                known = one.before is not None and is_selected(one.before, self._labels)
+                known = one.before is not None and is_selected(one.before, *self._chosen)
                 (self._seen.add if known else self._seen.discard)(_key(one.document))
         self.version = since
         return []
@@ -79,7 +81,7 @@ class Feed:
         if kind is not self._kind or self._namespace not in ("", namespace):
             return []
         key, was_seen = _key(one.document), _key(one.document) in self._seen
-        is_seen = one.type is not ChangeType.DELETED and is_selected(one.document, self._labels)
+        is_seen = one.type is not ChangeType.DELETED and is_selected(one.document, *self._chosen)
         (self._seen.add if is_seen else self._seen.discard)(key)
         if is_seen:
             return [(ChangeType.MODIFIED if was_seen else ChangeType.ADDED, one.document)]
