@@ -1,6 +1,7 @@
 """Looks at the certificates: reads the Secrets, asks the core, makes what is missing.
 
-A Secret that somebody else made (cert-manager, a person) is left alone and used as it is.
+A Secret that somebody else made (cert-manager, a person) is left alone: a certificate is used as it
+is, an authority from when everybody trusts it.
 """
 
 from __future__ import annotations
@@ -18,12 +19,8 @@ from torpor_kube import names
 from torpor_kube.documents import name_of
 from torpor_kube.kinds import POD
 from torpor_kube.port import Document, Kube
-from torpor_operator.adapters.keys import (
-    make_authority,
-    make_leaf,
-    read_authority,
-    refuse_other_key,
-)
+from torpor_operator.adapters.keys import make_leaf
+from torpor_operator.authority_secrets import Given, authorities_in, bundle, given_in, stepped
 from torpor_operator.certificate_secrets import (
     CertificateSecrets,
     Data,
@@ -34,16 +31,14 @@ from torpor_operator.certificate_secrets import (
 )
 from torpor_operator.core.actions import Tell, Weight
 from torpor_operator.core.certificates import (
+    AUTHORITY_SECRET,
+    GIVEN_SECRET,
     Authorities,
     Authority,
-    CertificateAction,
-    DropPrevious,
     Issue,
     Leaf,
     LeafWanted,
-    MakeAuthority,
     Place,
-    Promote,
     Trust,
     check_in_s,
     component_leaves,
@@ -57,8 +52,6 @@ from torpor_operator.ports import Clock
 from torpor_operator.times import api_micro_time
 
 log = logging.getLogger(__name__)
-
-AUTHORITY_SECRET = "torpor-ca"
 
 OPERATOR_SECRET = "torpor-operator-tls"
 
@@ -124,10 +117,7 @@ class CertificateKeeper:
         try:
             return await self._look()
         except Unusable as unusable:
-            note = f"{unusable.message}: put it right, or delete it and another one is made"
-            about = self._secrets.reference(unusable.secret)
-            await self._notes.tell(Tell(about, Weight.WARNING, "CertificateUnusable", note))
-            log.warning("certificate_unusable", extra={"reason": unusable.message})
+            await self._tell_unusable(unusable)
             if not self.ca_certificate and unusable.secret != SERVER_SECRET:
                 shown = await self._secrets.read(SERVER_SECRET)
                 self.ca_certificate = shown.data.get("ca.crt", "") if shown else ""
@@ -135,31 +125,56 @@ class CertificateKeeper:
 
     async def _look(self) -> float:
         for _ in range(ROUNDS_MAX):
-            held = await self._secrets.read(AUTHORITY_SECRET) or Held({}, is_ours=True)
-            authority, known = held.data, _authorities(held)
+            now = self._clock.wall_s()
+            held = await self._secrets.read(AUTHORITY_SECRET)
+            authority, known = held.data if held else {}, authorities_in(held)
+            given, wish = await self._given(known, now)
             wanted = [*component_leaves(), *self._server_leaves()]
             read = {name: await self._secrets.read(name) for name in _secrets_of(wanted)}
             wanted = await self._own_work(wanted, read)
             signers = [authority[key] for key in ("tls.crt", "previous.crt") if key in authority]
             leaves = await self._secrets.leaves([one.place for one in wanted], read, signers)
-            now = self._clock.wall_s()
-            step = plan_authority(known, leaves, now) if held.is_ours else None
+            step = plan_authority(known, leaves, wish, now)
             if step is None and known is not None:
                 self.ca_certificate = _known_by(read.get(SERVER_SECRET), authority)
                 found = Found(known, authority, read, leaves, now)
                 left_out = await self._keep_all(found, wanted)
                 due = {place: leaf for place, leaf in leaves.items() if place not in left_out}
-                return check_in_s(known, due, now)
+                return check_in_s(known, due, wish, now)
             assert step is not None, "without an authority one is made"
-            await self._secrets.write(AUTHORITY_SECRET, _stepped(authority, step, now), held)
+            await self._secrets.write(AUTHORITY_SECRET, stepped(authority, step, given, now), held)
             log.info("authority_changed", extra={"step": type(step).__name__})
         return 1.0
 
+    async def _given(
+        self, known: Authorities | None, now: float
+    ) -> tuple[Given | None, Authority | None]:
+        """What somebody else has made, and which authority there is to be by that; None: one of our
+        own. Where it can't be used all stays as it is, unless there is nothing yet."""
+        try:
+            given = given_in(await self._secrets.read(GIVEN_SECRET), now)
+        except Unusable as unusable:
+            if known is None:
+                raise
+            await self._tell_unusable(unusable)
+            return None, known.next or known.current
+        return given, given.authority if given else None
+
+    async def _tell_unusable(self, unusable: Unusable) -> None:
+        note = f"{unusable.message}: put it right, or delete it and another one is made"
+        about = self._secrets.reference(unusable.secret)
+        await self._notes.tell(Tell(about, Weight.WARNING, "CertificateUnusable", note))
+        log.warning("certificate_unusable", extra={"reason": unusable.message})
+
     async def _own_work(
-        self, wanted: Sequence[LeafWanted], read: Mapping[str, Held | None]
+        self, wanted: Sequence[LeafWanted], read: dict[str, Held | None]
     ) -> list[LeafWanted]:
         """Without what somebody else has made. Where that is the proxy's certificate, clients are
         shown it and nothing else: those of namespaces go."""
+        for name, held in read.items():
+            if held is not None and held.is_taken:
+                read[name] = await self._secrets.let_go(name, held)
+                log.info("certificate_taken_over", extra={"secret": name})
         if not _is_ours(read.get(SERVER_SECRET)):
             of_namespaces = _secrets_of(one for one in wanted if one.namespace)
             for name in of_namespaces:
@@ -274,33 +289,6 @@ def _without_certificate(secret: Document, namespaces: Sequence[str]) -> Tell:
     return Tell(secret, Weight.WARNING, "NamesWithoutCertificate", note)
 
 
-def bundle(authority: Data) -> str:
-    """Everything that is trusted."""
-    return "".join(authority.get(f"{slot}.crt", "") for slot in ("tls", "next", "previous"))
-
-
-def _authorities(held: Held) -> Authorities | None:
-    """None: one is to be made."""
-    data = held.data
-    if held.is_ours and not data:
-        return None
-    for key in ("tls.crt", "tls.key"):
-        if key not in data:
-            raise Unusable(AUTHORITY_SECRET, f"it has no {key}")
-    found: dict[str, Authority] = {}
-    for slot in ("tls", "next", "previous"):
-        if f"{slot}.crt" in data:
-            try:
-                found[slot] = read_authority(data[f"{slot}.crt"])
-            except ValueError:
-                raise Unusable(AUTHORITY_SECRET, f"its {slot}.crt is no certificate") from None
-    try:
-        refuse_other_key(data["tls.crt"], data["tls.key"])
-    except ValueError as error:
-        raise Unusable(AUTHORITY_SECRET, f"its tls.key {error}") from None
-    return Authorities(found["tls"], found.get("next"), found.get("previous"))
-
-
 def _known_by(shown: Held | None, authority: Data) -> str:
     """What clients check the proxy's certificate against; shown: the Secret that it is in."""
     if shown is None or shown.is_ours:
@@ -310,22 +298,3 @@ def _known_by(shown: Held | None, authority: Data) -> str:
 
 def _is_ours(held: Held | None) -> bool:
     return held is None or held.is_ours
-
-
-def _stepped(authority: Data, step: CertificateAction, now: float) -> Data:
-    """The authority's Secret after the step."""
-    match step:
-        case MakeAuthority(is_next):
-            pair, slot = make_authority(now), "next" if is_next else "tls"
-            kept = authority if is_next else {}
-            return {**kept, f"{slot}.crt": pair.certificate, f"{slot}.key": pair.key}
-        case Promote():
-            return {
-                "tls.crt": authority["next.crt"],
-                "tls.key": authority["next.key"],
-                "previous.crt": authority["tls.crt"],
-            }
-        case DropPrevious():
-            return {key: text for key, text in authority.items() if key != "previous.crt"}
-        case Issue() | Trust():
-            raise AssertionError("a step of a leaf is none of the authority")

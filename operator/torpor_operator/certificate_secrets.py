@@ -13,7 +13,7 @@ from itertools import groupby
 from torpor_api.failures import InvalidRequest, NotFound
 from torpor_channel.issuing import Pair
 from torpor_kube import names
-from torpor_kube.documents import labels_of, version_of
+from torpor_kube.documents import annotations_of, labels_of, version_of
 from torpor_kube.kinds import SECRET
 from torpor_kube.port import NOT_THERE, Document, Kube
 from torpor_operator.adapters.keys import read_leaf, refuse_other_key
@@ -23,6 +23,9 @@ from torpor_operator.core.naming import MANAGED_BY
 log = logging.getLogger(__name__)
 
 _PEM = (".crt", ".key", ".pem")
+
+ISSUED_ANNOTATION = "cert-manager.io/certificate-name"
+"""cert-manager writes into a Secret that is there, and leaves in it whatever it does not know."""
 
 Data = dict[str, str]
 """Of a Secret, decoded."""
@@ -35,6 +38,8 @@ class Held:
     data: Data
     is_ours: bool
     version: str = NOT_THERE
+    is_taken: bool = False
+    """It was ours, and what is left of ours is to go."""
 
 
 class Unusable(InvalidRequest):
@@ -69,7 +74,8 @@ class CertificateSecrets:
                 if key.endswith(_PEM):  # Else it is a keystore, say, that cert-manager puts beside.
                     raise Unusable(name, f"its {key} is no text, let alone PEM") from None
         is_ours = labels_of(secret).get(names.MANAGED_BY_LABEL) == MANAGED_BY
-        return Held(data, is_ours, version_of(secret))
+        is_taken = is_ours and ISSUED_ANNOTATION in annotations_of(secret)
+        return Held(data, is_ours and not is_taken, version_of(secret), is_taken)
 
     async def leaves(
         self, places: Iterable[Place], held: dict[str, Held | None], signers: Sequence[str]
@@ -93,17 +99,30 @@ class CertificateSecrets:
 
     async def write(self, name: str, data: Data, before: Held | None) -> None:
         """Conflict where it is no more as it was read: another operator may be at it, too."""
-        document: Document = {
-            "metadata": {
-                "name": name,
-                "namespace": self._namespace,
-                "resourceVersion": before.version if before else NOT_THERE,
-                "labels": {names.NAME_LABEL: "torpor", names.MANAGED_BY_LABEL: MANAGED_BY},
-            },
-            "type": "kubernetes.io/tls" if "tls.crt" in data else "Opaque",
-            "data": {key: base64.b64encode(text.encode()).decode() for key, text in data.items()},
+        document = self._head(name, before)
+        document["metadata"]["labels"] = {
+            names.NAME_LABEL: "torpor",
+            names.MANAGED_BY_LABEL: MANAGED_BY,
+        }
+        document["type"] = _type_of(data)
+        document["data"] = {
+            key: base64.b64encode(text.encode()).decode() for key, text in data.items()
         }
         await self._kube.apply(SECRET, document, manager=names.OPERATOR_MANAGER)
+
+    def _head(self, name: str, before: Held | None) -> Document:
+        """Of an apply to what was read."""
+        version = before.version if before else NOT_THERE
+        return {
+            "metadata": {"name": name, "namespace": self._namespace, "resourceVersion": version}
+        }
+
+    async def let_go(self, name: str, held: Held) -> Held | None:
+        """Our fields go, but for those that somebody else has written as well: a ``ca.crt`` of ours
+        says nothing about a certificate that is not. What is there then."""
+        document = {**self._head(name, held), "type": _type_of(held.data)}
+        await self._kube.apply(SECRET, document, manager=names.OPERATOR_MANAGER)
+        return await self.read(name)
 
     async def delete(self, name: str, held: Held) -> None:
         """As it was read, or Conflict; one that is gone already is as good."""
@@ -117,6 +136,10 @@ class CertificateSecrets:
             "kind": SECRET.kind,
             "metadata": {"name": name, "namespace": self._namespace},
         }
+
+
+def _type_of(data: Data) -> str:
+    return "kubernetes.io/tls" if "tls.crt" in data else "Opaque"
 
 
 def files_of(place: Place, pair: Pair) -> Data:

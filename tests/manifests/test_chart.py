@@ -52,6 +52,10 @@ EVERYTHING: Json = {
         "from": [{"namespaceSelector": {"matchLabels": {"team": "watchers"}}}],
         "serviceMonitor": {"enabled": True, "interval": "15s", "labels": {"prometheus": "ours"}},
     },
+    "certManager": {
+        "authority": {"enabled": True},
+        "server": {"enabled": True, "issuerRef": {"name": "public"}},
+    },
 }
 
 LEAST: Json = {

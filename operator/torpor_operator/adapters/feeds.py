@@ -24,11 +24,13 @@ from torpor_kube.kinds import (
 from torpor_kube.port import Document, Kube
 from torpor_kube.watching import Watch
 from torpor_operator.core.cache import Cache, ChildNews, see_child_of
+from torpor_operator.core.certificates import GIVEN_SECRET
 from torpor_operator.core.claims import SeenClaim, see_claim
 from torpor_operator.core.naming import CERTIFICATES_SELECTOR, CHILDREN_SELECTOR, Key
 from torpor_operator.core.retained import RETAINED, Retained, see_retained
 from torpor_operator.core.seen import SeenDatabase, see_database
 from torpor_operator.core.seen_pods import SeenPod, see_pod
+from torpor_operator.core.server_certificates import SERVER_SECRET
 from torpor_operator.core.targets import CERTIFICATES, Target
 
 Report = Callable[[Iterable[Target]], None]
@@ -94,6 +96,10 @@ def _of_torpor(kube: Kube, cache: Cache, system: str, report: Report) -> list[Wa
         Watch(kube, VOLUME_CLAIM, _claim, _claims(cache, report), **pool),
         Watch(kube, CONFIG_MAP, see_retained, _kept(cache, report), **kept),
         Watch(kube, SECRET, name_of, _certificates(report), **tls),
+        *(
+            Watch(kube, SECRET, name_of, _certificates(report), namespace=system, name=name)
+            for name in (GIVEN_SECRET, SERVER_SECRET)  # Maybe of somebody else's making.
+        ),
     ]
 
 

@@ -41,9 +41,39 @@ def _span(now: float, lifetime_s: float) -> Span:
 
 def read_authority(certificate: str) -> Authority:
     """Raises ValueError for what is no certificate."""
-    found = x509.load_pem_x509_certificate(certificate.encode())
-    made = found.not_valid_before_utc + BACKDATED
-    return Authority(_id(found), made.timestamp(), found.not_valid_after_utc.timestamp())
+    return _authority(x509.load_pem_x509_certificate(certificate.encode()))
+
+
+def read_own_authority(certificate: str) -> tuple[str, Authority]:
+    """Of one that has signed itself: it alone in PEM, without what may be behind it.
+
+    Another one is trusted by whoever trusts all that its own authority signs, and by no other, as
+    Postgres reads certificates. Names like ``autoscaler.torpor`` would be that one's to give.
+
+    Raises ValueError for what is no certificate, or can't be trusted or sign.
+    """
+    try:
+        found = x509.load_pem_x509_certificate(certificate.encode())
+    except ValueError:
+        raise ValueError("is no certificate") from None
+    if not _has_signed(found, found):
+        raise ValueError("is signed by another authority: use one that signs itself")
+    if not _may_sign(found):
+        raise ValueError("may sign no certificates: isCA is missing")
+    return found.public_bytes(serialization.Encoding.PEM).decode(), _authority(found)
+
+
+def _authority(found: x509.Certificate) -> Authority:
+    return Authority(_id(found), found.not_valid_after_utc.timestamp())
+
+
+def _may_sign(found: x509.Certificate) -> bool:
+    try:
+        if not found.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
+            return False
+        return found.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
+    except x509.ExtensionNotFound as missing:
+        return missing.oid == x509.KeyUsage.oid  # Without it all is allowed.
 
 
 def refuse_other_key(certificate: str, key: str) -> None:

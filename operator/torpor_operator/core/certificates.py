@@ -5,6 +5,9 @@ moment two parts distrust each other: first everybody trusts the next one as wel
 while the previous one is still trusted; and when nobody shows a certificate of the previous one any
 more, it is dropped. Between the steps lies the time that a kubelet takes to bring a Secret to its
 pods, with a wide margin.
+
+The next one is of our own making, or one that somebody gives (cert-manager, a person): it goes the
+same way, and so does any other that is given later.
 """
 
 from __future__ import annotations
@@ -12,6 +15,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
+
+AUTHORITY_SECRET = "torpor-ca"
+
+GIVEN_SECRET = "torpor-ca-given"
+"""An authority of somebody else's making; there is none unless somebody has put it there."""
 
 DAY_S = 86_400.0
 
@@ -36,7 +44,6 @@ class Authority:
 
     id: str
     """SHA-256 of its certificate."""
-    made_at: float
     ends_at: float
 
 
@@ -47,6 +54,8 @@ class Authorities:
     current: Authority
     next: Authority | None = None
     previous: Authority | None = None
+    spread_at: float | None = None
+    """Since when the next one has been in every Secret; None: nobody has seen that yet."""
 
     @property
     def trusted(self) -> frozenset[str]:
@@ -98,9 +107,14 @@ class LeafWanted:
 
 @dataclass(frozen=True, slots=True)
 class MakeAuthority:
-    """The first one, or the next one."""
+    """The first one, or the next one: the one that is given, or else one of our own."""
 
     is_next: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BeginSpread:
+    """The next one is in every Secret by now, and on its way to every pod."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,28 +141,46 @@ class Trust:
     leaf: LeafWanted
 
 
-CertificateAction: TypeAlias = MakeAuthority | Promote | DropPrevious | Issue | Trust
+CertificateAction: TypeAlias = MakeAuthority | BeginSpread | Promote | DropPrevious | Issue | Trust
 
 
 def plan_authority(
-    known: Authorities | None, leaves: Mapping[Place, Leaf | None], now: float
+    known: Authorities | None,
+    leaves: Mapping[Place, Leaf | None],
+    given: Authority | None,
+    now: float,
 ) -> CertificateAction | None:
-    """The next step of the authority, one at a time; leaves are planned when there is none."""
-    if known is None or known.current.ends_at <= now:
+    """The next step of the authority, one at a time; leaves are planned when there is none.
+
+    ``given``: the one that somebody else wants, if anybody does.
+    """
+    if known is None or (known.next is None and known.current.ends_at <= now):
         return MakeAuthority()
+    is_news = given is not None and given not in (known.current, known.next)
     issued = [leaf for leaf in leaves.values() if leaf is not None]
     if known.next is not None:
-        bundles = [leaf.trusts for leaf in issued if leaf.trusts is not None]
-        is_known = all(known.next.id in trusts for trusts in bundles)
-        return Promote() if is_known and now >= known.next.made_at + SPREAD_S else None
+        # It has signed nothing yet: another one takes its place as it is.
+        return MakeAuthority(is_next=True) if is_news else _spread(known, known.next, issued, now)
     if known.previous is not None:
         is_unused = all(
             leaf.signed_by == known.current.id and now >= leaf.made_at + SPREAD_S for leaf in issued
         )
         return DropPrevious() if is_unused else None
-    if known.current.ends_at - now < AUTHORITY_RENEW_S:
-        return MakeAuthority(is_next=True)
-    return None
+    is_old = given is None and known.current.ends_at - now < AUTHORITY_RENEW_S
+    return MakeAuthority(is_next=True) if is_news or is_old else None
+
+
+def _spread(
+    known: Authorities, next: Authority, issued: Sequence[Leaf], now: float
+) -> CertificateAction | None:
+    """What is to be done until everybody trusts the next one."""
+    if known.current.ends_at <= now:
+        return Promote()  # By the current one nobody trusts anybody any more.
+    if not all(next.id in leaf.trusts for leaf in issued if leaf.trusts is not None):
+        return None
+    if known.spread_at is None:
+        return BeginSpread()
+    return Promote() if now >= known.spread_at + SPREAD_S else None
 
 
 def plan_leaves(
@@ -173,15 +205,21 @@ def _is_good(leaf: Leaf, wanted: LeafWanted, known: Authorities, now: float) -> 
     return has_time and has_names and leaf.signed_by == known.current.id
 
 
-def check_in_s(known: Authorities, leaves: Mapping[Place, Leaf | None], now: float) -> float:
+def check_in_s(
+    known: Authorities,
+    leaves: Mapping[Place, Leaf | None],
+    given: Authority | None,
+    now: float,
+) -> float:
     """When to look again though nothing has changed."""
-    moments = [known.current.ends_at - AUTHORITY_RENEW_S]
-    moments += [leaf.ends_at - LEAF_RENEW_S for leaf in leaves.values() if leaf is not None]
+    there = [leaf for leaf in leaves.values() if leaf is not None]
+    moments = [known.current.ends_at, *(leaf.ends_at - LEAF_RENEW_S for leaf in there)]
     if known.next is not None:
-        moments = [known.next.made_at + SPREAD_S, *moments[1:]]
-    if known.previous is not None:
-        made = [leaf.made_at + SPREAD_S for leaf in leaves.values() if leaf is not None]
-        moments += [max(made, default=now)]
+        moments.append(now if known.spread_at is None else known.spread_at + SPREAD_S)
+    elif known.previous is not None:
+        moments.append(max((leaf.made_at + SPREAD_S for leaf in there), default=now))
+    elif given is None:
+        moments.append(known.current.ends_at - AUTHORITY_RENEW_S)
     return min(CHECK_S_MAX, max(1.0, min(moments) - now))
 
 

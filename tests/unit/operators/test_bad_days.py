@@ -16,6 +16,7 @@ from support.fake_kube.server import FakeKube
 from support.operating import SYSTEM, World, add_pool, operating, serving
 from torpor_kube import kinds
 from torpor_operator.adapters.keys import make_authority, read_leaf
+from torpor_operator.core.certificates import GIVEN_SECRET
 
 
 @pytest.fixture
@@ -105,13 +106,13 @@ async def test_a_foreign_authority_is_used_and_left_alone(
     foreign = Authority("theirs", key)
     data = {"tls.crt": foreign.certificate, "tls.key": foreign.key}
     encoded = {key: base64.b64encode(text.encode()).decode() for key, text in data.items()}
-    theirs = {"metadata": {"name": "torpor-ca", "namespace": SYSTEM}, "data": encoded}
+    theirs = {"metadata": {"name": GIVEN_SECRET, "namespace": SYSTEM}, "data": encoded}
     fake.objects.create(kinds.SECRET, theirs)
     async with operating(fake, tmp_path) as world:
         await world.until(
             "there are certificates", lambda: world.get(kinds.SECRET, "torpor-proxy-tls", SYSTEM)
         )
-        authority = world.get(kinds.SECRET, "torpor-ca", SYSTEM)
+        authority = world.get(kinds.SECRET, GIVEN_SECRET, SYSTEM)
         leaf = world.get(kinds.SECRET, "torpor-proxy-tls", SYSTEM)
         assert authority and leaf and authority["data"] == encoded
         assert base64.b64decode(leaf["data"]["ca.crt"]).decode() == foreign.certificate

@@ -5,104 +5,34 @@ from __future__ import annotations
 import base64
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from support.certificates import Authority
-from support.fake_kube.server import FakeKube
 from support.operating import SYSTEM, serving
+from support.release_certificates import BEGINS, Release
 from support.tls_clients import met
 from torpor_kube import kinds
 from torpor_kube.login import at
-from torpor_kube.port import Document
 from torpor_kube.server import ApiServer
 from torpor_operator.adapters.keys import make_authority, read_leaf
-from torpor_operator.authority import CertificateKeeper
 from torpor_operator.core import server_certificates
 from torpor_operator.core.certificates import (
     AUTHORITY_RENEW_S,
     AUTHORITY_S,
     DAY_S,
+    GIVEN_SECRET,
     LEAF_RENEW_S,
     LEAF_S,
-    LeafWanted,
 )
 from torpor_operator.core.server_certificates import (
     NAMESPACES_SECRET,
     SERVER_SECRET,
     part_of,
-    server_leaves,
 )
-from torpor_proxy.adapters.certificate import Certificate
-from torpor_proxy.adapters.namespace_certificates import NamespaceCertificates
-
-BEGINS = 1_700_000_000.0
-
-
-class Release:
-    """The keeper of its certificates, at any time, for any namespaces."""
-
-    def __init__(self, fake: FakeKube, kube: ApiServer, folder: Path) -> None:
-        self.fake = fake
-        self.folder = folder
-        self.time_s = BEGINS
-        self.domains: Sequence[str] = ("db.example",)
-        self.namespaces: Sequence[str] = ()
-        own = folder / "own"
-        self.keeper = CertificateKeeper(kube, self, SYSTEM, "torpor", self.server_leaves, own)
-
-    def now(self) -> float:
-        return self.time_s
-
-    def wall_s(self) -> float:
-        return self.time_s
-
-    def server_leaves(self) -> list[LeafWanted]:
-        return server_leaves(self.domains, self.namespaces, "proxy.system", "cluster.local")
-
-    async def look(self, namespaces: Iterable[str]) -> float:
-        self.namespaces = list(namespaces)
-        return await self.keeper.look()
-
-    def secret(self, name: str) -> dict[str, str] | None:
-        stored = self.fake.objects.stored.get((kinds.SECRET, SYSTEM, name))
-        encoded = (stored.document.get("data") or {}) if stored else None
-        if encoded is None:
-            return None
-        return {key: base64.b64decode(value).decode() for key, value in encoded.items()}
-
-    def shown(self) -> dict[str, str]:
-        """By namespace: certificate and key."""
-        parts = [
-            self.secret(f"{NAMESPACES_SECRET}{part}") for part in range(server_certificates.PARTS)
-        ]
-        files = {file: text for part in parts for file, text in (part or {}).items()}
-        return {file.removesuffix(".pem"): text for file, text in files.items()}
-
-    def write(self, name: str, data: dict[str, str], **labels: str) -> None:
-        """As a person does it, or another version of the operator."""
-        encoded = {key: base64.b64encode(text.encode()).decode() for key, text in data.items()}
-        head = {"name": name, "namespace": SYSTEM, "labels": labels}
-        self.fake.objects.create(kinds.SECRET, {"metadata": head, "data": encoded})
-
-    def notes(self) -> list[str]:
-        events: Iterable[Document] = self.fake.objects.all(kinds.EVENT, SYSTEM)
-        return [one["note"] for one in events if one["reason"] == "NamesWithoutCertificate"]
-
-    def proxy(self) -> Certificate:
-        """With all of it mounted."""
-        mounted, own = self.folder / "namespaces", self.secret(SERVER_SECRET) or {}
-        mounted.mkdir(exist_ok=True)
-        for namespace, text in self.shown().items():
-            (mounted / f"{namespace}.pem").write_text(text)
-        for key, text in own.items():
-            (self.folder / key).write_text(text)
-        domains = (*self.domains, "svc", "svc.cluster.local")
-        of_namespaces = NamespaceCertificates(mounted, domains)
-        return Certificate(self.folder / "tls.crt", self.folder / "tls.key", of_namespaces)
 
 
 @pytest.fixture
@@ -144,7 +74,7 @@ async def test_clients_verify_what_an_authority_of_somebody_else_has_signed(
     """Which calls its key in its own way."""
     release.time_s = time.time()
     foreign = Authority("theirs", rsa.generate_private_key(65537, 2048))
-    release.write("torpor-ca", {"tls.crt": foreign.certificate, "tls.key": foreign.key})
+    release.write(GIVEN_SECRET, {"tls.crt": foreign.certificate, "tls.key": foreign.key})
     await release.look(["team"])
     client = ssl.create_default_context(cadata=foreign.certificate)
     for host in ("shop.team.svc", "proxy.system.svc"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,8 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from support.certificates import Authority, Key
 from support.fake_kube.server import FakeKube
 from support.operating import SYSTEM, World, add_pool, operating, serving
+from torpor_channel import issuing
+from torpor_channel.issuing import Pair, Span
 from torpor_kube import kinds
 from torpor_operator.adapters.keys import make_authority
+from torpor_operator.core.certificates import AUTHORITY_S, GIVEN_SECRET
 
 OURS = {"app.kubernetes.io/managed-by": "torpor-operator", "app.kubernetes.io/name": "torpor"}
 
@@ -43,8 +47,25 @@ def is_provided(world: World, name: str = "shop") -> bool:
 
 
 def pair(made_at: float = MADE_AT) -> dict[str, bytes]:
-    made = make_authority(made_at)
+    return encoded(make_authority(made_at))
+
+
+def span(days: float = 90) -> Span:
+    begins = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
+    return Span(begins, begins + dt.timedelta(days=days))
+
+
+def encoded(made: Pair) -> dict[str, bytes]:
     return {"tls.crt": made.certificate.encode(), "tls.key": made.key.encode()}
+
+
+def signed_by_another() -> dict[str, bytes]:
+    root = issuing.make_authority("root", span())
+    return encoded(issuing.make_leaf(root, "below", ["below"], span()))
+
+
+def that_may_not_sign() -> dict[str, bytes]:
+    return encoded(issuing.make_self_signed("somebody", span()))
 
 
 def of_key(key: Key) -> dict[str, bytes]:
@@ -52,23 +73,56 @@ def of_key(key: Key) -> dict[str, bytes]:
     return {"tls.crt": made.certificate.encode(), "tls.key": made.key.encode()}
 
 
+SIGNED_BY_ANOTHER = "its tls.crt is signed by another authority: use one that signs itself"
+
+
 @pytest.mark.parametrize(
-    ("labels", "data", "why"),
+    ("secret", "labels", "data", "why"),
     [
-        ({}, {"ca.crt": b"x"}, "Secret torpor-ca: it has no tls.crt"),
-        ({}, {}, "Secret torpor-ca: it has no tls.crt"),
-        (OURS, {**pair(), "tls.crt": b"oops"}, "its tls.crt is no certificate"),
-        (OURS, {**pair(), "tls.crt": b"\xff\xfe"}, "its tls.crt is no text"),
-        ({}, {**pair(), "tls.key": b"oops"}, "its tls.key is no private key"),
-        ({}, {**pair(), "tls.key": pair()["tls.key"]}, "is that of another certificate"),
-        ({}, of_key(Ed25519PrivateKey.generate()), "is neither an ECDSA nor an RSA key"),
+        ("torpor-ca", {}, pair(), "somebody else has made it: yours is torpor-ca-given"),
+        ("torpor-ca", OURS, {**pair(), "tls.crt": b"oops"}, "its tls.crt is no certificate"),
+        ("torpor-ca", OURS, {**pair(), "tls.crt": b"\xff\xfe"}, "its tls.crt is no text"),
+        ("torpor-ca", OURS, {**pair(), "next.spread-at": b"?"}, "its next.spread-at is no time"),
+        (GIVEN_SECRET, {}, {"ca.crt": b"x"}, "Secret torpor-ca-given: it has no tls.crt"),
+        (GIVEN_SECRET, {}, {}, "Secret torpor-ca-given: it has no tls.crt"),
+        (GIVEN_SECRET, {}, {**pair(), "tls.crt": b"oops"}, "its tls.crt is no certificate"),
+        (GIVEN_SECRET, {}, {**pair(), "tls.key": b"oops"}, "its tls.key is no private key"),
+        (GIVEN_SECRET, {}, {**pair(), "tls.key": pair()["tls.key"]}, "of another certificate"),
+        (GIVEN_SECRET, {}, pair(MADE_AT - AUTHORITY_S), "its tls.crt has ended at 20"),
+        (GIVEN_SECRET, {}, signed_by_another(), SIGNED_BY_ANOTHER),
+        (GIVEN_SECRET, {}, that_may_not_sign(), "its tls.crt may sign no certificates"),
+        (
+            GIVEN_SECRET,
+            {},
+            of_key(Ed25519PrivateKey.generate()),
+            "is neither an ECDSA nor an RSA key",
+        ),
     ],
-    ids=["without", "empty", "edited", "binary", "no key", "other key", "other sort"],
+    ids=[
+        "somebody else's",
+        "edited",
+        "binary",
+        "no time",
+        "given without",
+        "given empty",
+        "given edited",
+        "given no key",
+        "given other key",
+        "given long ago",
+        "given below another",
+        "given no authority",
+        "given other sort",
+    ],
 )
 async def test_an_authority_that_can_not_be_used_is_told_and_the_rest_goes_on(
-    fake: FakeKube, tmp_path: Path, labels: dict[str, str], data: dict[str, bytes], why: str
+    fake: FakeKube,
+    tmp_path: Path,
+    secret: str,
+    labels: dict[str, str],
+    data: dict[str, bytes],
+    why: str,
 ) -> None:
-    write(fake, "torpor-ca", data, labels)
+    write(fake, secret, data, labels)
     async with operating(fake, tmp_path) as world:
         await world.until("it is told", lambda: any(why in note for note in notes(world)))
         world.make("shop")
