@@ -60,11 +60,18 @@ def read_own_authority(certificate: str) -> tuple[str, Authority]:
         raise ValueError("is signed by another authority: use one that signs itself")
     if not _may_sign(found):
         raise ValueError("may sign no certificates: isCA is missing")
+    if not _has(found, x509.SubjectKeyIdentifier):
+        # While two are trusted, OpenSSL chooses by name where it knows no identifier.
+        raise ValueError("has no subject key identifier: another of its name looks the same")
     return found.public_bytes(serialization.Encoding.PEM).decode(), _authority(found)
 
 
 def _authority(found: x509.Certificate) -> Authority:
     return Authority(_id(found), found.not_valid_after_utc.timestamp())
+
+
+def _has(found: x509.Certificate, kind: type[x509.ExtensionType]) -> bool:
+    return any(isinstance(one.value, kind) for one in found.extensions)
 
 
 def _may_sign(found: x509.Certificate) -> bool:

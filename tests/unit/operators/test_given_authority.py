@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import ssl
 import time
 from collections.abc import AsyncIterator
 from itertools import product
@@ -16,6 +17,7 @@ from cryptography.x509.verification import PolicyBuilder, Store
 
 from support.operating import SYSTEM, World, add_pool, operating, serving
 from support.release_certificates import Release
+from support.tls_clients import met
 from torpor_channel.issuing import Pair, Span, make_authority
 from torpor_kube import kinds
 from torpor_kube.login import at
@@ -130,6 +132,19 @@ async def test_of_two_renewals_within_a_day_the_first_never_signs(parts: Parts) 
         signing.append(parts.authority["tls.crt"])
     assert second["tls.crt"] not in signing and signing[0] == first["tls.crt"]
     assert parts.authority == third
+
+
+async def test_clients_tell_two_of_the_same_name_apart(parts: Parts) -> None:
+    release = parts.release
+    release.time_s = time.time() - 3 * DAY_S  # It is to end before the clients' own.
+    first = parts.give()["tls.crt"]
+    await parts.live(0.5)
+    second = parts.give()["tls.crt"]
+    await parts.live(1.5)
+    assert parts.authority["tls.crt"] == second
+    for bundle in (first + second, second + first):
+        client = ssl.create_default_context(cadata=bundle)
+        await met(release.proxy(), client, "shop.team.svc")
 
 
 async def test_one_of_our_own_gives_way_to_it_and_comes_back(parts: Parts) -> None:

@@ -8,7 +8,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from support.certificates import Authority, Key
 from support.fake_kube.server import FakeKube
@@ -68,6 +72,19 @@ def that_may_not_sign() -> dict[str, bytes]:
     return encoded(issuing.make_self_signed("somebody", span()))
 
 
+def without_identifier() -> dict[str, bytes]:
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(span().begins)
+        .not_valid_after(span().ends)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return {"tls.crt": made.public_bytes(Encoding.PEM), "tls.key": pem}
+
+
 def of_key(key: Key) -> dict[str, bytes]:
     made = Authority(key=key)
     return {"tls.crt": made.certificate.encode(), "tls.key": made.key.encode()}
@@ -91,6 +108,7 @@ SIGNED_BY_ANOTHER = "its tls.crt is signed by another authority: use one that si
         (GIVEN_SECRET, {}, pair(MADE_AT - AUTHORITY_S), "its tls.crt has ended at 20"),
         (GIVEN_SECRET, {}, signed_by_another(), SIGNED_BY_ANOTHER),
         (GIVEN_SECRET, {}, that_may_not_sign(), "its tls.crt may sign no certificates"),
+        (GIVEN_SECRET, {}, without_identifier(), "its tls.crt has no subject key identifier"),
         (
             GIVEN_SECRET,
             {},
@@ -111,6 +129,7 @@ SIGNED_BY_ANOTHER = "its tls.crt is signed by another authority: use one that si
         "given long ago",
         "given below another",
         "given no authority",
+        "given nameless",
         "given other sort",
     ],
 )
