@@ -16,6 +16,9 @@ from torpor_api.phases import Phase
 QUIET_S = 0.5
 """Many times the idle time-out: who is awake after this long is kept so."""
 
+LATER_S = 0.7
+"""After its last sample a proxy's session does something."""
+
 
 @pytest.fixture(params=[False, True], ids=["sockets", "network"])
 async def town(request: pytest.FixtureRequest) -> AsyncIterator[Town]:
@@ -50,6 +53,18 @@ async def test_one_that_ends_in_good_order_keeps_nothing_awake(town: Town) -> No
         await ending.leave()
         await town.hang_up_first()
         await town.until("it sleeps", lambda: town.status().phase is Phase.SUSPENDED)
+
+
+async def test_idle_time_counts_from_what_it_did_last(town: Town) -> None:
+    """Which its last sample did not know of yet."""
+    ending, other = await two_proxies(town, idleTimeout="1s")
+    loop = asyncio.get_running_loop()
+    await asyncio.sleep(LATER_S)
+    used_at = ending.gates["shop"].used_at = loop.time()
+    async with sampling(other):
+        await ending.leave()
+        await town.until("it sleeps", lambda: town.status().phase is Phase.SUSPENDED)
+    assert loop.time() - used_at >= 1.0
 
 
 async def test_one_that_hangs_up_without_a_word_does_for_a_while(town: Town) -> None:
