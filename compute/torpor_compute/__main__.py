@@ -7,8 +7,7 @@ import sys
 
 
 def run() -> int:
-    """In a pod the agent is process 1, which has no default action for a signal: told to end before
-    it listens, it would go on until its kubelet kills it minutes later. So this comes first."""
+    """Told to end before it listens it has nothing to bring to an end. So this comes first."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     from torpor_compute.main import main
 

@@ -372,8 +372,10 @@ class Cache:
     def erasing(self, pool: str) -> set[str]:
         """Computes that were asked to erase what is not erased yet: whoever goes on after them has
         to find what became of them."""
-        found = [pod for pod in self.pods_of(pool) if pod.database and not pod.is_dedicated]
-        return {pod.name for pod in found if pod.database and self.is_ending(pod.database)}
+        named = self.named_computes()  # Of these, which are many, the document is not asked.
+        found = [pod for pod in self.pods_of(pool) if pod.name not in named]
+        labelled = [(pod.name, pod.database) for pod in found if not pod.is_dedicated]
+        return {name for name, database in labelled if database and self.is_ending(database)}
 
     def pods_of(self, pool: str) -> list[SeenPod]:
         return [pod for pod in self.pods.values() if pod.pool == pool]

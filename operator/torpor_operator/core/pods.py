@@ -1,9 +1,10 @@
 """The pod of a compute: of one that waits for any database, or of one with a database's own volume.
 Pure.
 
-The agent is process 1 of the only container: its end is the end of every process in the pod. It
-starts as root because Postgres must run as the database's own user id, which is known only when
-the pod is claimed; what it may do as root is listed below, and Postgres itself gets none of it.
+The agent is the only child of process 1 of the only container, which ends with it: its end is the
+end of every process in the pod. It starts as root because Postgres must run as the database's own
+user id, which is known only when the pod is claimed; what it may do as root is listed below, and
+Postgres itself gets none of it.
 """
 
 from __future__ import annotations

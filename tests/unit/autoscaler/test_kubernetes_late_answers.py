@@ -124,6 +124,14 @@ async def test_the_answer_to_a_resize_takes_no_end_back(
     assert "c1" in computes._ended and fleet.gone == {"c1"}
 
 
+async def test_what_the_watch_says_late_is_not_put_over_that_answer(computes: Computes) -> None:
+    await computes.resize("c1", Decimal(2))
+    computes.changed(compute_from(pod(1, RUNNING)))
+    assert computes._pods["c1"].version == "2"
+    ends(computes)
+    assert "c1" in computes._ended
+
+
 def record(version: int, uid: str = "u", epoch: int = 0) -> Known:
     head = {"name": "shop", "namespace": "team", "uid": uid, "resourceVersion": str(version)}
     provided = {"directory": "/volumes/team.shop", "userId": 100007, "isMade": epoch > 0}

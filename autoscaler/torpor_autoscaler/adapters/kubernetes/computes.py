@@ -75,6 +75,9 @@ class Computes:
             self._end_waiting(pod)
 
     def changed(self, one: Compute) -> None:
+        known = self._pods.get(one.name)
+        if known is not None and known.uid == one.uid and is_older(one.version, known.version):
+            return  # The answer to a resize was newer, and the watch will say it.
         self._pods[one.name] = one
         self._note_end(one)
         if self._is_told(one):
@@ -217,9 +220,7 @@ class Computes:
         """Else what the kubelet said of the former size would be taken for its answer. But the
         watch may have said more meanwhile: that it has ended."""
         known = self._pods.get(answer.name)
-        if known is None or known.uid != answer.uid:
-            return
-        if not is_older(answer.version, known.version):
+        if known is not None and known.uid == answer.uid:
             self.changed(answer)
 
     # --- labels ----------------------------------------------------------------------------
