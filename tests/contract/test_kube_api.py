@@ -141,6 +141,19 @@ async def test_what_a_manager_no_longer_applies_goes(place: Place) -> None:
     assert after["data"] == {"a": "1", "c": "3"}
 
 
+async def test_of_a_secret_that_another_has_taken_over_ours_can_be_let_go(place: Place) -> None:
+    """As cert-manager takes one: with its type, and without what it does not know."""
+    head: dict[str, Any] = {"kind": SECRET, "type": "kubernetes.io/tls"}
+    old, new = ({"tls.crt": one, "tls.key": one} for one in ("b2xk", "bmV3"))
+    ours = {"labels": {"managed-by": "us"}}
+    await place.apply("ours", data={**old, "ca.crt": "b2xk"}, metadata=ours, **head)
+    taken = await place.apply("theirs", data=new, metadata={"annotations": {"by": "them"}}, **head)
+    assert labels_of(taken) == ours["labels"] and taken["data"] == {**new, "ca.crt": "b2xk"}
+    after = await place.apply("ours", metadata={"resourceVersion": version_of(taken)}, **head)
+    assert (labels_of(after), after["data"], after["type"]) == ({}, new, head["type"])
+    assert metadata(after)["annotations"] == {"by": "them"}
+
+
 async def test_what_is_applied_twice_alike_changes_nothing(place: Place) -> None:
     first = await place.apply("ours", data={"a": "1"}, metadata={"labels": {"x": "y"}})
     again = await place.apply("ours", data={"a": "1"}, metadata={"labels": {"x": "y"}})
