@@ -81,6 +81,17 @@ def test_it_stays_while_somebody_is_at_work_or_can_not_be_parked(sample: dict[st
     assert story.record.status.epoch == 2
 
 
+def test_it_stays_while_nobody_knows_all_proxies() -> None:
+    """Those that have not reported to this autoscaler yet may have busy sessions."""
+    story = used()
+    story.world.blind_until = NOW + 5.0
+    outdate(story, 1)
+    idle(story, 4)
+    assert not story.all(m.CloseGate)
+    idle(story, 4)
+    assert story.record.status.epoch == 2
+
+
 def test_it_stays_while_something_runs_inside() -> None:
     story = used()
     outdate(story, 1)
