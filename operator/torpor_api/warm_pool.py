@@ -57,8 +57,13 @@ OWN_KEYS_REFUSED = (
 )
 
 
+def is_own_key(key: str) -> bool:
+    """Whether a label or an annotation is not a pool's to give."""
+    return key.startswith(OWN_PREFIX) or key in OWN_LABELS
+
+
 def _others(given: dict[str, str]) -> dict[str, str]:
-    if any(key.startswith(OWN_PREFIX) or key in OWN_LABELS for key in given):
+    if any(is_own_key(key) for key in given):
         raise ValueError(OWN_KEYS_REFUSED)
     return given
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from torpor_api.brief import in_one_line
-from torpor_api.failures import Conflict, Failure, InvalidRequest, NotFound
+from torpor_api.failures import Conflict, Failure, InvalidRequest, NotFound, Refused
 from torpor_api.resource import ServerlessDatabase
 from torpor_kube.documents import metadata
 from torpor_kube.kinds import CONFIG_MAP, NAMESPACE, VOLUME_CLAIM
@@ -29,7 +29,7 @@ async def namespace_uid(kube: Kube, namespace: str) -> str:
     """Of the namespace that is there now: one made anew under its name is another."""
     try:
         return str(metadata(await kube.get(NAMESPACE, namespace))["uid"])
-    except NotFound:
+    except (NotFound, Refused):  # One that is being deleted has lost its Roles already.
         return UNKNOWN_NAMESPACE
 
 

@@ -142,7 +142,7 @@ class Eraser:
     async def _confirm_gone(self, database: Key, compute: str) -> None:
         """Nothing of it erases any more. Raises NotFenced."""
         pod = self._cache.pods.get(compute)
-        if pod is not None and pod.has_ended:
+        if pod is not None and pod.has_ended and pod.ended_at:  # By its kubelet's word.
             return
         if pod is None:
             words = "its pod has vanished before a kubelet said that it ended"

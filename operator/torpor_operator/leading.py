@@ -91,12 +91,12 @@ class Leading:
 
     async def close(self) -> None:
         self.queue.close()
-        for watch in self._watches:
-            await watch.close()
         tasks = [*self._tasks, *self._endings]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for watch in self._watches:
+            await watch.close()
 
     # --- pools, as kopf tells them (on this loop) --------------------------------------------
 

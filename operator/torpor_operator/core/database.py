@@ -254,11 +254,13 @@ def _status(
 def status_document(document: Document, status: dict[str, Any]) -> Document:
     """To be applied to that very object, not to another one of its name.
 
-    Whoever says first where the data is serves the database: that is a compare-and-swap.
+    Whoever says first where the data is serves the database: that is a compare-and-swap; and so is
+    another user id, which is for data that nobody has made yet.
     """
     whole = metadata(document)
-    is_first = "storage" in status and "storage" not in (document.get("status") or {})
-    kept = ("name", "namespace", "uid", *(("resourceVersion",) if is_first else ()))
+    known = (document.get("status") or {}).get("storage") or {}
+    is_new = "storage" in status and status["storage"]["userId"] != known.get("userId")
+    kept = ("name", "namespace", "uid", *(("resourceVersion",) if is_new else ()))
     return {
         "apiVersion": SERVERLESS_DATABASE.api_version,
         "kind": document.get("kind"),

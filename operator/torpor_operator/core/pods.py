@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from torpor_api.brief import in_one_line
 from torpor_api.failures import InvalidRequest
-from torpor_api.warm_pool import WarmPoolSpec
+from torpor_api.warm_pool import WarmPoolSpec, is_own_key
 from torpor_kube import names
 from torpor_kube.documents import name_of
 from torpor_kube.kinds import POD, WARM_POOL
@@ -79,11 +79,24 @@ def spec_of(pool: Document) -> WarmPoolSpec:
     """What a newer release has added is passed over. Raises InvalidRequest where somebody got past
     the schema."""
     try:
-        return WarmPoolSpec.model_validate(pool.get("spec") or {}, extra="ignore")
+        return WarmPoolSpec.model_validate(_readable(pool.get("spec") or {}), extra="ignore")
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in ("spec", *first["loc"]))
         raise InvalidRequest(f"{where}: {in_one_line(first['msg'])}") from None
+
+
+def _readable(spec: dict[str, Any]) -> dict[str, Any]:
+    """Keys that are Torpor's own are refused today, and passed over where a pool has had them for
+    longer: they never meant anything."""
+    fields = ("podLabels", "podAnnotations")
+    written: dict[str, Any] = {field: spec[field] for field in fields if field in spec}
+    others: dict[str, Any] = {
+        field: {key: value for key, value in given.items() if not is_own_key(key)}
+        for field, given in written.items()
+        if isinstance(given, dict)
+    }
+    return {**spec, **others}
 
 
 def compute_pod(

@@ -26,12 +26,18 @@ def read_resource(document: Document) -> ServerlessDatabase:
 
 
 def read_for_its_end(document: Document) -> ServerlessDatabase:
-    """Of a resource whose spec can't be read what its end takes; where that can't be read either,
-    its data is kept. Raises InvalidRequest where its status is at fault."""
+    """Of a resource whose spec can't be read what its end takes; where a part of that can't be read
+    either, its data is kept. Raises InvalidRequest where its status is at fault."""
     spec: dict[str, Any] = document.get("spec") or {}
-    needed = {field: spec[field] for field in _OF_ITS_END if field in spec}
+    written = {field: spec[field] for field in _OF_ITS_END if field in spec}
+    needed = {field: value for field, value in written.items() if _can_be_read(field, value)}
+    kept = {} if needed == written else {"deletionPolicy": DeletionPolicy.RETAIN.value}
+    return read_resource({**document, "spec": needed | kept})
+
+
+def _can_be_read(field: str, value: object) -> bool:
     try:
-        DatabaseSpec.model_validate(needed, extra="ignore")
+        DatabaseSpec.model_validate({field: value}, extra="ignore")
     except ValidationError:
-        needed = {"deletionPolicy": DeletionPolicy.RETAIN.value}
-    return read_resource({**document, "spec": needed})
+        return False
+    return True

@@ -55,7 +55,7 @@ class UserIds:
             where = ", ".join(sorted(self.unknown_of))
             raise Refused(
                 f"which user ids are free nobody knows: the databases in {where} can't be seen, "
-                "the operator has no rights there"
+                "the operator has no rights there: make them anew, or change watchNamespaces"
             )
         self._release(database)
         holders = self._holders.setdefault(pool, {})

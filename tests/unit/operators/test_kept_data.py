@@ -215,6 +215,33 @@ async def test_whose_deletion_waits_is_on_record_as_to_be_erased(tmp_path: Path)
             assert status(world).get("epoch") is None
 
 
+async def test_an_end_is_no_less_one_where_the_namespace_can_not_be_asked_for(
+    world: World,
+) -> None:
+    """It is being deleted, and its Role is gone. Nobody else of its name has the data then."""
+    make_namespace(world)
+    await provided(world)
+    world.say("shop", "team", phase="Suspended", epoch=7, observedGeneration=1)
+    world.fake.faults.refuses = lambda method, path: path == "/api/v1/namespaces/team"
+    await deleted(world)
+    assert (note(world) or {})["data"]["namespaceUid"] == "unknown"
+
+
+async def test_one_whose_policy_can_not_be_read_keeps_its_data_where_it_is(world: World) -> None:
+    make_namespace(world)
+    world.make("shop", "team", pool="large")
+    world.fake.objects.create(
+        kinds.WARM_POOL,
+        {"metadata": {"name": "large", "namespace": SYSTEM}, "spec": {"size": {"min": 0}}},
+    )
+    await world.until("it is provided", lambda: "storage" in status(world))
+    world.say("shop", "team", phase="Suspended", epoch=7, observedGeneration=1)
+    key = (kinds.SERVERLESS_DATABASE, "team", "shop")
+    world.fake.objects.patch(key, {"spec": {"deletionPolicy": "Archive"}}, "")
+    await deleted(world)
+    assert (note(world) or {})["data"]["pool"] == "large"
+
+
 async def test_what_is_let_go_by_the_operator_is_not_on_record_as_left_behind(
     world: World,
 ) -> None:

@@ -33,3 +33,17 @@ async def test_one_that_can_not_be_read_says_so_and_is_read_once_it_can(tmp_path
             patch = {"spec": {"size": {"min": 1}}}
             fake.objects.patch((kinds.WARM_POOL, SYSTEM, "default"), patch, "")
             await world.until("a compute is started", world.pods)
+
+
+async def test_labels_that_are_torpors_own_are_passed_over_where_a_pool_has_them(
+    tmp_path: Path,
+) -> None:
+    """A release that knew no better let them in."""
+    async with serving() as fake:
+        labels = {"app.kubernetes.io/name": "mine", "torpor.dev/database": "x", "team": "a"}
+        add_pool(fake, podLabels=labels)
+        async with operating(fake, tmp_path) as world:
+            await world.until("a compute is started", world.pods)
+            made = world.pods()[0]["metadata"]["labels"]
+            assert (made["app.kubernetes.io/name"], made["team"]) == ("torpor", "a")
+            assert "torpor.dev/database" not in made

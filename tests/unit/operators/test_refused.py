@@ -143,6 +143,33 @@ async def test_before_warm_computes_end_the_databases_are_listed_once(
         assert told()[:6] == [listed, *["DELETE "] * 5]
 
 
+async def test_one_that_was_claimed_a_moment_ago_does_not_end_with_the_others(
+    fake: FakeKube, tmp_path: Path
+) -> None:
+    """No watch has told of it."""
+    add_pool(fake, size={"min": 2, "max": 2})
+    async with operating(fake, tmp_path) as world:
+        world.make("shop")
+        await world.until("two wait", lambda: len(world.pods()) == 2)
+        pods = sorted(name_of(pod) for pod in world.pods())
+        for name in pods:
+            fake.objects.patch((kinds.POD, SYSTEM, name), {"status": RUNNING}, "status")
+        await world.until("they are warm", lambda: status(world).get("warm") == 2)
+        await world.until("it is provided", lambda: condition(world, "StorageReady"))
+        await world.settled()
+        claimed = pods[0]
+        fake.cut_watches()
+        world.say("shop", compute=claimed, epoch=1)
+        patch = {"metadata": {"name": "default", "namespace": SYSTEM}}
+        pool_now = world.operator.cache.pools["default"]
+        smaller = {**pool_now, **patch, "spec": {**pool_now["spec"], "size": {"min": 0, "max": 0}}}
+        smaller["metadata"] = pool_now["metadata"]
+        world.operator.leading.pool_changed(smaller, is_gone=False)
+        await world.until("the other ends", lambda: f"DELETE {PODS}/{pods[1]}" in fake.requests)
+        await world.settled()
+        assert f"DELETE {PODS}/{claimed}" not in fake.requests
+
+
 async def test_pods_of_a_pool_that_is_gone_are_let_go(fake: FakeKube, tmp_path: Path) -> None:
     """Somebody took its finalizer away, or its kind."""
     add_pool(fake)
