@@ -70,6 +70,8 @@ def _is_record_due(database: Database, run: Run, now: float) -> bool:
     each write is an fsync."""
     stored, limits = database.status, database.world.limits
     wanted = status.rendered(database, Phase.ACTIVE, run.epoch, run.agent.compute)
+    if wanted == database.written:
+        return False
     counted = stored.model_copy(update={"sessions": wanted.sessions})
     if wanted == counted:
         return wanted != stored and now >= database.noted_at + limits.count_s_min

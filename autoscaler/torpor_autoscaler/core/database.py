@@ -221,7 +221,6 @@ class Database:
     """What a database that can't go on waits for: an answer, a warm compute, the fencer."""
     retries: int = 0
     """Questions in a row to which cluster or fencer gave no good answer."""
-
     decided: tuple[str, ...] = ()
     """Why it was last decided to keep it awake; a decision is logged when its reasons change."""
     used_at: float = 0.0
@@ -254,6 +253,8 @@ class Database:
     last_resume: LastResume | None = None
     open_resume: OpenResume | None = None
     last_switchover: LastSwitchover | None = None
+    written: DatabaseStatus | None = None
+    """What we wrote last, while nobody else has: what the record says otherwise is another's."""
     noted_at: float = float("-inf")
     """When the record of the awake database was last written."""
 

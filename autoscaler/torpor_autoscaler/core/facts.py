@@ -132,6 +132,8 @@ def observe(database: Database, resource: ServerlessDatabase) -> None:
         database.has_stale_facts |= database.run is None
         database.facts_retry_at = 0.0
         database.spec_retry_at = 0.0
+    if resource.metadata.resource_version != database.resource.metadata.resource_version:
+        database.written = None
     if resource.status.epoch < database.status.epoch:
         # Restored from an older state; proxies and agents have heard of the later epoch all the
         # same, and believe no lower one.

@@ -54,7 +54,9 @@ def is_rest_untold(database: Database) -> bool:
     """It sleeps, and its record does not say that it is ready as its spec is now, where that is to
     be said; or it says that a compute is awaited, which nobody does any more. Not before it is
     known who may log in: then proxies let its clients in. Or whether that is stored has changed."""
-    generation = database.resource.metadata.generation
+    generation, found = database.resource.metadata.generation, database.status
+    if database.written == rendered(database, found.phase, found.epoch, found.compute):
+        return False
     if database.status.phase is Phase.SUSPENDED and _is_unstored_untold(database):
         return True
     if not database.world.tells_of_rest or database.has_stale_facts:

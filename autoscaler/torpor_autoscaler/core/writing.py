@@ -69,6 +69,8 @@ def _write_once(
     )
     stored = yield from ask(AskCluster(request, can_wait))
     facts.observe(database, stored.resource)
+    if database.resource is stored.resource:
+        database.written = wish
 
 
 def _identity(found: DatabaseStatus) -> Identity:
