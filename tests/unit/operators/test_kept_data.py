@@ -253,6 +253,13 @@ async def test_what_is_let_go_by_the_operator_is_not_on_record_as_left_behind(
     assert Key("team", "shop") not in world.operator.cache.endings.stripped
 
 
+async def test_of_what_the_operator_itself_has_let_go_nothing_is_looked_for(world: World) -> None:
+    make_namespace(world)
+    await provided(world)
+    await deleted(world)
+    assert world.fake.requests.count("GET /api/v1/namespaces/team") == 1
+
+
 async def test_a_note_that_somebody_spoils_keeps_its_user_id(world: World) -> None:
     await kept(world)
     user_id = int((note(world) or {})["data"]["userId"])
