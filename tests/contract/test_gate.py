@@ -142,6 +142,29 @@ async def test_who_waits_behind_the_gate_wakes_the_database_when_it_sleeps(world
     assert wake.cause
 
 
+async def fall_asleep_listening(world: World) -> None:
+    """One client, which listens, beside another proxy."""
+    await (await world.client()).listen()
+    await world.autoscaler.close_gate()
+    assert (await world.autoscaler.stop_listening()).listens
+    world.autoscaler.tell(phase=Phase.SUSPENDED, address=None, proxies=2)
+
+
+async def test_the_answer_to_a_wake_is_no_word_on_who_listens(world: World) -> None:
+    """It may speak of a moment before a sleep that this proxy knows of."""
+    await fall_asleep_listening(world)
+    await ends(asyncio.create_task((await world.client()).query()))
+    assert len(world.autoscaler.wakes) == 1 and world.doubts() == 1
+
+
+async def test_who_listens_before_the_gate_opens_has_missed_nothing(world: World) -> None:
+    await fall_asleep_listening(world)
+    await world.autoscaler.start_listening()
+    world.autoscaler.tell(listening=(world.autoscaler.name, "another"))
+    await ends(asyncio.create_task((await world.client()).query()))
+    assert world.autoscaler.wakes == [] and world.doubts() == 0
+
+
 async def test_opening_an_open_gate_is_harmless(world: World) -> None:
     await world.autoscaler.open_gate()
     client = await world.client()

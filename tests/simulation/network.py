@@ -66,10 +66,12 @@ class Network:
         timeout_s: float,
         lost: asyncio.Event | None = None,
         connection: object = None,
+        back: object = None,
     ) -> Any:
         """The answer, or Unavailable; ``lost`` ends the connection while it is under way.
 
-        On one ``connection`` nothing overtakes what was asked before it.
+        On one ``connection`` nothing overtakes what was asked before it. With ``back`` the answer
+        has its turn among the events of that connection.
         """
         if self.is_away:
             await asyncio.sleep(min(timeout_s, DIAL_S_MAX))
@@ -84,11 +86,12 @@ class Network:
         loses_reply = dice < weather.lose_reply
         dice -= weather.lose_reply
         late_s = self._random.uniform(0, STALL_S_MAX) if 0 <= dice < weather.stall else 0.0
-        work = self.background(self._work(answer, request, late_s, connection))
+        work = self.background(self._work(answer, request, late_s, connection, back))
         done = await self._first(work, lost, timeout_s)
         if loses_reply or not done:
             raise Unavailable("no answer (lose_reply)" if loses_reply else "no answer in time")
-        await self._hop()
+        if back is None:
+            await self._hop()
         return work.result()
 
     def deliver(self, connection: object, take: Callable[[], None]) -> None:
@@ -119,7 +122,12 @@ class Network:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _work(
-        self, answer: Answer, request: m.Request[Any], late_s: float, connection: object
+        self,
+        answer: Answer,
+        request: m.Request[Any],
+        late_s: float,
+        connection: object,
+        back: object,
     ) -> Any:
         await self._hop()
         if connection is None or not late_s:
@@ -127,9 +135,12 @@ class Network:
         else:
             await self._held_up(connection, late_s)
         try:
-            return await answer(request)
+            answered = await answer(request)
         except asyncio.CancelledError:
             raise Unavailable("whoever was asked has died") from None
+        if back is not None:
+            await self._passage(back)
+        return answered
 
     async def _held_up(self, connection: object, late_s: float) -> None:
         goes_on = self._goes_on.setdefault(connection, asyncio.Event())
@@ -155,6 +166,12 @@ class Network:
         when = max(loop.time() + self._random.uniform(0, HOP_S_MAX), self._last(connection))
         self._last_arrival[connection] = when
         loop.call_at(when, take)
+
+    async def _passage(self, connection: object) -> None:
+        """Until what is sent now arrives."""
+        arrived = asyncio.Event()
+        self._at_its_turn(connection, arrived.set)
+        await arrived.wait()
 
     def _last(self, connection: object) -> float:
         return self._last_arrival.get(connection, 0.0) + 1e-6

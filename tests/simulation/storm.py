@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any
 
 from simulation.clients import keep_proxy_alive
 from simulation.faults import CALM, Weather
@@ -44,8 +46,8 @@ class Storm:
             (weather.drop_connection_s, self._drop_connection),
             (weather.partition_agent_s, self._partition_agent),
             (weather.restart_autoscaler_s, self._restart_autoscaler),
-            (weather.restart_proxy_s, self._restart_proxy),
-            (weather.end_proxy_s, self._end_proxy),
+            (weather.restart_proxy_s, partial(self._to_its_end, self._restart_proxy)),
+            (weather.end_proxy_s, partial(self._to_its_end, self._end_proxy)),
             (weather.conflict_s, self._conflict),
             (weather.fail_start_s, self._fail_start),
             (weather.slow_stop_s, self._slow_stop),
@@ -83,6 +85,10 @@ class Storm:
         while True:
             await asyncio.sleep(self._random.expovariate(1 / mean_s))
             await blow()
+
+    async def _to_its_end(self, blow: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Though the storm be over meanwhile: a proxy that has gone is followed by another."""
+        await asyncio.shield(self._town.network.background(blow()))
 
     def _some_agent(self, state: str | None = None) -> FakeAgent | None:
         agents = [a for a in self._town.cluster.agents.values() if state in (None, a.state)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from random import Random
 
 import pytest
@@ -62,10 +61,4 @@ def test_in_calm_weather_nobody_notices() -> None:
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_in_a_storm(seed: int) -> None:
-    run(seed, prompt)
-
-
-def prompt(random: Random) -> Weather:
-    """What is done late is left to other storms: there an answer may come from a life of the
-    autoscaler that has ended, which no connection brings."""
-    return replace(stormy(random), stall=0.0)
+    run(seed, stormy)

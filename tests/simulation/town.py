@@ -10,6 +10,7 @@ from random import Random
 from typing import Any, TypeVar
 
 from simulation.network import Network
+from simulation.virtual_time import Clock
 from simulation.words import Words
 from support.fakes.agent import FakeAgent
 from support.fakes.cluster import FakeCluster
@@ -35,19 +36,6 @@ SETTINGS = Settings(
     wake_deadline_s=WAKE_DEADLINE_S,
     suspend_deadline_s=SUSPEND_DEADLINE_S,
 )
-
-
-class Clock:
-    """Virtual time, and a wall clock that is as unreliable as real ones."""
-
-    def __init__(self, random: Random) -> None:
-        self._random = random
-
-    def now(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    def wall_s(self) -> float:
-        return 1_800_000_000.0 + self.now() + self._random.uniform(-3600, 3600)
 
 
 class Life:
@@ -76,7 +64,8 @@ class Life:
         await self.autoscaler.close()
 
     def knows(self, proxy: FakeProxy) -> bool:
-        return self.registered.get(proxy.name) is proxy
+        """They have a connection, over which the proxy has registered."""
+        return not self.ended.is_set() and self.registered.get(proxy.name) is proxy
 
     def hear(self, connection: object, take: Callable[[], None]) -> None:
         """An event for this life, in its turn. What it misses the cluster tells it later."""
@@ -95,17 +84,18 @@ class Life:
         return answer
 
     async def ask_agent(self, info: m.AgentInfo, request: m.Request[Any], timeout_s: float) -> Any:
+        with self._town.words.order(info.compute, request):
+            answer = await self._ask_agent(info, request, timeout_s)
+        self._town.words.heard(info.compute)
+        return answer
+
+    async def _ask_agent(self, info: m.AgentInfo, request: m.Request[Any], timeout_s: float) -> Any:
         agent = self._town.cluster.agents.get(info.compute)
         if agent is None or info.compute in self._town.partitioned:
             await asyncio.sleep(0.001 if agent is None else min(timeout_s, 5.0))
             raise Unavailable(f"nobody answers at {info.address}")
         self._town.asked_agent(agent, request)
-        with self._town.words.order(info.compute, request):
-            answer = await self._network.ask(
-                agent.answer, request, timeout_s=timeout_s, lost=agent.gone
-            )
-        self._town.words.heard(info.compute)
-        return answer
+        return await self._network.ask(agent.answer, request, timeout_s=timeout_s, lost=agent.gone)
 
     async def ask_proxies(self, request: m.Request[Any], timeout_s: float) -> dict[str, Any]:
         """What each answers, or why it does not."""
@@ -128,13 +118,14 @@ class Life:
 
     def _deliver(self, proxy: FakeProxy, news: Callable[[], None]) -> None:
         def take() -> None:
-            if self._town.proxies.get(proxy.name) is proxy:
+            if self.knows(proxy):
                 news()
 
         self._network.deliver((self, proxy.name), take)
 
     async def answer_proxy(self, proxy: FakeProxy, request: m.Request[Any]) -> Any:
         desk = self.autoscaler.desk
+        self._is_connected(proxy)
         if isinstance(request, m.Wake):
             return await self._wake(request)
         if isinstance(request, m.MoreEndpoints):
@@ -143,8 +134,7 @@ class Life:
             return self._forget(proxy, request)
         assert isinstance(request, m.RegisterProxy)
         await desk.all_known()
-        if self._town.proxies.get(proxy.name) is not proxy:
-            raise Unavailable("the proxy has died, and its connection with it")
+        self._is_connected(proxy)
         self.registered[proxy.name] = proxy
         return self._page(proxy, desk.proxy_registered(proxy.name))
 
@@ -161,6 +151,11 @@ class Life:
             self._deliver(proxy, partial(proxy.listed, endpoint))
         names = tuple(endpoint.name for endpoint in page.endpoints)
         return page.model_copy(update={"endpoints": (), "unknown": names + page.unknown})
+
+    def _is_connected(self, proxy: FakeProxy) -> None:
+        """What was sent over a connection that is gone is heard by nobody."""
+        if self.ended.is_set() or self._town.proxies.get(proxy.name) is not proxy:
+            raise Unavailable("one of the two has died, and the connection with it")
 
     async def _wake(self, request: m.Wake) -> m.Awake:
         asked_at = self._town.clock.now()
@@ -369,11 +364,13 @@ class Town:
         if life.ended.is_set() or not is_known:
             await asyncio.sleep(0.05)
             raise Unavailable("the autoscaler is not there")
-
-        async def answer(asked: m.Request[Any]) -> Any:
-            return await life.answer_proxy(proxy, asked)
-
-        return await self.network.ask(answer, request, timeout_s=PROXY_ASKS_S_MAX, lost=life.ended)
+        return await self.network.ask(
+            partial(life.answer_proxy, proxy),
+            request,
+            timeout_s=PROXY_ASKS_S_MAX,
+            lost=life.ended,
+            back=(life, proxy.name),
+        )
 
     def _told_by_proxy(self, proxy: FakeProxy, event: m.Event) -> None:
         life = self.life

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Callable, Coroutine
+from random import Random
 from typing import Any
 
 
@@ -37,6 +38,19 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         if seconds > 0:
             self._after_turn()
             self._now += seconds
+
+
+class Clock:
+    """Virtual time, and a wall clock that is as unreliable as real ones."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def wall_s(self) -> float:
+        return 1_800_000_000.0 + self.now() + self._random.uniform(-3600, 3600)
 
 
 def run(main: Coroutine[Any, Any, None], after_turn: Callable[[], None]) -> None:

@@ -50,6 +50,9 @@ class Client(Protocol):
     async def pin(self) -> None:
         """Take an advisory lock, which can't be moved."""
 
+    async def listen(self) -> None:
+        """To what others notify."""
+
 
 class World(Protocol):
     """A proxy and whoever uses it."""
@@ -58,6 +61,9 @@ class World(Protocol):
 
     async def client(self) -> Client: ...
 
+    def doubts(self) -> int:
+        """How often sessions that listen may have missed something, as far as the proxy knows."""
+
 
 class Autoscaler:
     """The other end of the proxy's connection."""
@@ -65,6 +71,7 @@ class Autoscaler:
     def __init__(self, address: m.ComputeAddress) -> None:
         self.proxy: Peer | None = None
         self.wakes: list[m.Wake] = []
+        self.asked_last_use = 0
         self.samples: list[m.ProxySample] = []
         self._address = address
         self.endpoint = m.EndpointInfo(
@@ -79,7 +86,7 @@ class Autoscaler:
 
     def handlers(self) -> Handlers:
         async def register(peer: Peer, asked: m.RegisterProxy) -> m.Endpoints:
-            self.proxy = peer
+            self.proxy, self.name = peer, asked.proxy
             return m.Endpoints(endpoints=(self.endpoint,))
 
         async def wake(_: Peer, asked: m.Wake) -> m.Awake:
@@ -89,9 +96,14 @@ class Autoscaler:
                     "phase": Phase.ACTIVE,
                     "epoch": self.endpoint.epoch + 1,
                     "address": self._address,
+                    "listening": (self.name, "another"),
                 }
             )
             return m.Awake(endpoint=self.endpoint)
+
+        async def last_use(_: Peer, asked: m.AskLastUse) -> m.LastUse:
+            self.asked_last_use += 1
+            return m.LastUse(ago_s=None)
 
         async def sampled(_: Peer, event: m.ProxySample) -> None:
             self.samples.append(event)
@@ -99,7 +111,13 @@ class Autoscaler:
         async def seen(_: Peer, event: m.ResumeSeen) -> None:
             """Of no interest here."""
 
-        return {m.RegisterProxy: register, m.Wake: wake, m.ProxySample: sampled, m.ResumeSeen: seen}
+        return {
+            m.RegisterProxy: register,
+            m.Wake: wake,
+            m.AskLastUse: last_use,
+            m.ProxySample: sampled,
+            m.ResumeSeen: seen,
+        }
 
     async def close_gate(
         self, *, name: str = "shop", epoch: int = EPOCH, hold_s: float = HOLD_S
@@ -107,6 +125,19 @@ class Autoscaler:
         assert self.proxy is not None
         request = m.CloseGate(name=name, epoch=epoch, hold_s=hold_s)
         return await self.proxy.ask(request, timeout_s=ANSWER_S_MAX)
+
+    async def stop_listening(self) -> m.ListeningStopped:
+        assert self.proxy is not None
+        request = m.StopListening(name="shop", epoch=EPOCH)
+        return await self.proxy.ask(request, timeout_s=ANSWER_S_MAX)
+
+    async def start_listening(self) -> None:
+        """On the next compute, which is told when that is done."""
+        assert self.proxy is not None
+        changes = {"phase": Phase.ACTIVE, "epoch": EPOCH + 1, "address": self._address}
+        self.endpoint = self.endpoint.model_copy(update=changes)
+        request = m.StartListening(endpoint=self.endpoint, hold_s=HOLD_S)
+        await self.proxy.ask(request, timeout_s=ANSWER_S_MAX)
 
     async def open_gate(self, *, epoch: int = EPOCH) -> None:
         assert self.proxy is not None
@@ -140,6 +171,9 @@ class FakeClient:
         await self.query()
         self._session.pinned = "holds an advisory lock"
 
+    async def listen(self) -> None:
+        await self.query()
+
 
 class FakeWorld:
     """A fake proxy behind a real channel."""
@@ -151,6 +185,9 @@ class FakeWorld:
     async def client(self) -> Client:
         return FakeClient(self._proxy)
 
+    def doubts(self) -> int:
+        return self._proxy.gates["shop"].doubts
+
 
 @contextlib.asynccontextmanager
 async def fake_world() -> AsyncIterator[World]:
@@ -161,7 +198,8 @@ async def fake_world() -> AsyncIterator[World]:
         async def hear(_: Peer, event: m.Event) -> None:
             proxy.hear(event)
 
-        gates = handlers_of(proxy.answer, m.CloseGate, m.OpenGate)
+        asked = (m.CloseGate, m.OpenGate, m.StopListening, m.StartListening)
+        gates = handlers_of(proxy.answer, *asked)
         handlers: Handlers = {**gates, m.EndpointChanged: hear, m.EndpointRemoved: hear}
         peer = await dial(path, handlers)
         proxy.ask = lambda request: peer.ask(request, timeout_s=ANSWER_S_MAX)
@@ -190,6 +228,9 @@ class RealClient:
 
     async def pin(self) -> None:
         await self._execute("SELECT pg_advisory_lock(42)")
+
+    async def listen(self) -> None:
+        await self._execute("LISTEN news")
 
     async def _execute(self, sql: str) -> None:
         if self._connection is None:
@@ -220,6 +261,9 @@ class RealWorld:
     async def client(self) -> Client:
         self._clients.append(RealClient(self._port))
         return self._clients[-1]
+
+    def doubts(self) -> int:
+        return self.autoscaler.asked_last_use
 
     def hang_up(self) -> None:
         for client in self._clients:

@@ -287,7 +287,7 @@ class FakeProxy:
                     continue
                 lost_epoch = gate.info.epoch if gate.info.address is not None else 0
                 awake = await self.wake(session, lost_epoch)
-                self._told(awake.endpoint)
+                self._learn(awake.endpoint)  # It is no word on who has listened in time.
                 if lost_epoch or gate.info.address is None:
                     await asyncio.sleep(RETRY_S)
         finally:
@@ -301,6 +301,8 @@ class FakeProxy:
         address = gate.info.address
         if address is None or self._is_closed(gate):
             return False
+        if gate.at_rest:  # Nobody has said that it is open.
+            self._opened(gate, ())
         if self.dial is not None and session.backend is None:
             backend = self.dial(address)
             if backend is None or not backend.is_serving:
