@@ -70,7 +70,7 @@ class Database:
 
     @property
     def epoch(self) -> int:
-        """Grows by one with each resume."""
+        """Grows with each resume: by two where a compute was somebody else's just before."""
         return int(self.status.get("epoch", 0))
 
     @property

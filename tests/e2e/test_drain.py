@@ -47,7 +47,7 @@ async def test_idle_sessions_do_not_notice_an_eviction(database: Database) -> No
                 is_held(client)
                 await is_held_by_asyncpg(other, statement)
                 await asyncio.to_thread(_has_ended_in_good_order, before)
-    assert database.epoch == epoch + 1
+    assert database.epoch > epoch
     await asyncio.to_thread(tells_of_its_move, database)
 
 

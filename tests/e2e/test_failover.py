@@ -44,7 +44,7 @@ async def test_idle_sessions_outlive_a_pod_that_is_deleted_without_grace(
             is_held(client)
             await is_held_by_asyncpg(other, statement)
         assert client.execute("select answer from kept").fetchone() == (42,)
-    assert database.epoch == epoch + 1
+    assert database.epoch > epoch
 
 
 async def test_idle_sessions_outlive_an_agent_that_is_killed(database: Database) -> None:
@@ -63,7 +63,7 @@ async def test_idle_sessions_outlive_an_agent_that_is_killed(database: Database)
             is_held(client)
             await is_held_by_asyncpg(other, statement)
         assert client.execute("select answer from kept").fetchone() == (42,)
-    assert database.epoch == epoch + 1
+    assert database.epoch > epoch
 
 
 def test_a_transaction_that_is_cut_hears_of_it_and_what_was_committed_stays(

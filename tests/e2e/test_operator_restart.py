@@ -48,7 +48,7 @@ def test_a_wake_comes_to_its_end_whoever_ends_in_the_middle_of_it(
         asked = threads.submit(client.execute, "select current_setting('app.kept')")
         end(component, *how)
         assert asked.result(WAIT_SECONDS_MAX).fetchone() == ("yes",)
-        assert database.epoch == epoch + 1
+        assert database.epoch > epoch
 
 
 def test_whoever_comes_back_after_its_proxy_has_ended_is_served(

@@ -23,7 +23,7 @@ def test_a_psycopg_session_outlives_its_compute(make_database: MakeDatabase) -> 
         assert client.execute("show work_mem").fetchone() == ("5MB",)
         assert client.execute("show app.tenant").fetchone() == ("seven",)
         assert client.execute("select n from kept").fetchone() == (41,)
-    assert database.epoch == before + 1
+    assert database.epoch > before
 
 
 async def test_an_asyncpg_session_outlives_its_compute(make_database: MakeDatabase) -> None:
