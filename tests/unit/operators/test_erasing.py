@@ -14,11 +14,10 @@ from torpor_api.failures import Conflict, Unavailable
 from torpor_api.identity import ComputeId, Epoch
 from torpor_compute.adapters.volume import FileVolume
 from torpor_kube import kinds, names
-from torpor_operator.core import targets
 from torpor_operator.core.actions import Erase
 from torpor_operator.core.erasing import ERASER_WAIT_S, candidates
 from torpor_operator.core.naming import Key
-from torpor_operator.core.seen_pods import SeenPod, see_pod
+from torpor_operator.core.seen_pods import SeenPod
 
 SHOP = Key("default", "shop")
 
@@ -72,30 +71,6 @@ async def until(world: World, what: str, holds: Callable[[], object]) -> None:
         return holds()
 
     await world.until(what, holds_now)
-
-
-async def test_one_that_has_changed_since_it_was_seen_is_not_taken(asleep: World) -> None:
-    """It may just have been claimed: then its label is another database's."""
-    asleep.delete(kinds.SERVERLESS_DATABASE, "shop")
-    await asleep.until("another is made", lambda: len(asleep.pods()) == 2)
-    before = pod_names(asleep)
-    asleep.fake.faults.holds_watches = True
-    run_new(asleep)
-    for name in before:
-        seen = asleep.get(kinds.POD, name, SYSTEM)
-        assert seen is not None
-        claimed = {"metadata": {"labels": {names.DATABASE_LABEL: "blog"}}}
-        asleep.operator.cache.pod_seen(see_pod(seen))
-        asleep.fake.objects.patch((kinds.POD, SYSTEM, name), claimed, "")
-    asked = len(asleep.fake.requests)
-    asleep.operator.leading.report([targets.database(SHOP)])
-    wanted = [f"PATCH /api/v1/namespaces/{SYSTEM}/pods/{name}" for name in before]
-    await asleep.until("it wants one", lambda: set(wanted) & set(asleep.fake.requests[asked:]))
-    await asleep.settled()
-    assert asleep.others.erased == []
-    asleep.fake.faults.holds_watches = False
-    await until(asleep, "it is gone", lambda: is_gone(asleep))
-    assert not before & {name for name, _ in asleep.others.erased}
 
 
 async def test_it_has_a_compute_of_its_own_made_and_leaves_a_warm_one(asleep: World) -> None:
