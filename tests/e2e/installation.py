@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.cluster import NAMESPACE, RELEASE
-from e2e.kubectl import COMMAND_SECONDS_MAX, delete, get, listed, secret, until
+from e2e.kubectl import COMMAND_SECONDS_MAX, Json, delete, get, listed, secret, until
 
 POSTGRES_PORT = 5432
 
@@ -47,24 +47,37 @@ def pods(component: str) -> list[str]:
     return [pod["metadata"]["name"] for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
 
-def end(component: str, *options: str) -> None:
+def end(component: str, *options: str) -> list[str]:
     """Its pods are told to end; the next ones come by themselves. Waits for neither."""
-    for pod in pods(component):
+    ended = pods(component)
+    for pod in ended:
         delete("pod", pod, NAMESPACE, "--wait=false", *options)
+    return ended
+
+
+def are_replaced(component: str, ended: list[str]) -> None:
+    """Waits until as many others are Ready."""
+
+    def are() -> bool:
+        found = listed("pods", NAMESPACE, f"app.kubernetes.io/component={component}")
+        ready = {pod["metadata"]["name"] for pod in found if _is_ready(pod)}
+        return len(ready - set(ended)) >= len(ended)
+
+    until(are, f"there is another {component} for each of {', '.join(ended)}")
 
 
 def warm_computes() -> list[str]:
     """Ready, and serving nobody."""
     chosen = "app.kubernetes.io/component=compute,!torpor.dev/database"
-    return [
-        pod["metadata"]["name"]
-        for pod in listed("pods", NAMESPACE, chosen)
-        if "deletionTimestamp" not in pod["metadata"]
-        if any(
-            one["type"] == "Ready" and one["status"] == "True"
-            for one in pod["status"].get("conditions", ())  # None before its node has seen it.
-        )
-    ]
+    return [pod["metadata"]["name"] for pod in listed("pods", NAMESPACE, chosen) if _is_ready(pod)]
+
+
+def _is_ready(pod: Json) -> bool:
+    """And stays."""
+    return "deletionTimestamp" not in pod["metadata"] and any(
+        one["type"] == "Ready" and one["status"] == "True"
+        for one in pod["status"].get("conditions", ())  # None before its node has seen it.
+    )
 
 
 def _answers(host: str, port: int) -> bool:

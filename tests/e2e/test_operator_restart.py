@@ -12,7 +12,7 @@ from e2e import kubectl
 from e2e.cluster import NAMESPACE
 from e2e.conftest import MakeDatabase
 from e2e.database import QUICK, Database
-from e2e.installation import end, warm_computes
+from e2e.installation import are_replaced, end, warm_computes
 from e2e.kubectl import WAIT_SECONDS_MAX, until
 
 pytestmark = pytest.mark.alone
@@ -60,9 +60,10 @@ def test_whoever_comes_back_after_its_proxy_has_ended_is_served(
         client.execute("create table kept as select 42 as answer")
         database.falls_asleep()
         asked = threads.submit(client.execute, "select answer from kept")
-        end("proxy", "--grace-period=0", "--force")
+        ended = end("proxy", "--grace-period=0", "--force")
         with suppress(psycopg.OperationalError):
             asked.result(WAIT_SECONDS_MAX)
+    are_replaced("proxy", ended)
     until(lambda: _answer(database) == (42,), "the next proxy serves it")
 
 
