@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -90,6 +91,7 @@ def _asked(path: str) -> Json | None:
 
 @functools.cache
 def _client() -> ApiClient:
-    """For KUBECONFIG's cluster, which tests use from their begin on."""
-    client: ApiClient = config.new_client_from_config()
+    """For KUBECONFIG's cluster; the library looks for that when it is imported, and it is set later
+    where a cluster is started first."""
+    client: ApiClient = config.new_client_from_config(os.environ.get("KUBECONFIG"))
     return client
