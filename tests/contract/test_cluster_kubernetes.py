@@ -258,6 +258,20 @@ async def test_a_persons_word_counts_only_where_no_kubelet_answers(
     assert world.heard.agents[compute].is_gone
 
 
+async def test_a_person_may_say_so_while_a_kubelet_is_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.apply()
+    compute = await world.running()
+    monkeypatch.setattr(computes_module, "FENCE_WAIT_S", 2.0)
+    asked = asyncio.create_task(world.gone(compute))
+    async with asyncio.timeout(ANSWER_SECONDS_MAX):
+        while "deletionTimestamp" not in (await world.kube.get(POD, compute, SYSTEM))["metadata"]:
+            await asyncio.sleep(0.01)
+    await world.annotate(**{"torpor.dev/gone-compute": compute})
+    assert await asked == m.Done()
+
+
 async def test_the_fencer_ends_a_compute_and_waits_for_the_kubelets_word(world: World) -> None:
     await world.apply()
     compute = await world.running()

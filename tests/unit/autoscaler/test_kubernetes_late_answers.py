@@ -94,6 +94,11 @@ def goes(computes: Computes) -> None:
     computes.deleted(compute_from(pod(4, ENDED)))
 
 
+async def nobody() -> str:
+    """Has sworn that a compute runs nowhere."""
+    return ""
+
+
 async def test_a_pod_that_was_read_late_and_is_gone_is_not_waited_for(
     computes: Computes, kube: Late
 ) -> None:
@@ -101,7 +106,7 @@ async def test_a_pod_that_was_read_late_and_is_gone_is_not_waited_for(
     computes._told.add("c1")  # By a read that was as late.
     kube.is_there = False
     async with asyncio.timeout(1.0):
-        await computes.make_gone("c1", "shop", "")
+        await computes.make_gone("c1", "shop", nobody)
 
 
 async def test_one_whose_object_is_there_may_run_again(
@@ -112,7 +117,7 @@ async def test_one_whose_object_is_there_may_run_again(
     goes(computes)
     computes._told.add("c1")
     with pytest.raises(NotFenced):
-        await computes.make_gone("c1", "shop", "")
+        await computes.make_gone("c1", "shop", nobody)
 
 
 @pytest.mark.parametrize("happens", [ends, goes])

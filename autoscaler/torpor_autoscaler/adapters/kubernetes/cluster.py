@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from torpor_api import messages as m
@@ -87,8 +88,7 @@ class KubernetesCluster:
                 await self._facts.store(name, epoch, facts)
                 return m.Done()
             case m.ConfirmGone(compute=compute, database=name):
-                known = await self._databases.get(name)
-                await self._computes.make_gone(compute, name, known.gone_compute)
+                await self._computes.make_gone(compute, name, partial(self._sworn, name))
                 return m.Done()
             case m.ResizeCompute(compute=compute, cu=cu):
                 await self._computes.resize(compute, cu)
@@ -109,6 +109,10 @@ class KubernetesCluster:
         if status.phase is Phase.RESUMING and status.compute is not None:
             self._computes.label(status.compute, request.name)
         return m.Stored(resource=stored)
+
+    async def _sworn(self, name: str) -> str:
+        known = await self._databases.get(name)
+        return known.gone_compute
 
     async def _locate(self, name: str) -> m.StoragePlace:
         known = await self._databases.find(name)

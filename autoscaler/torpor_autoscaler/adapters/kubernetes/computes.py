@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from decimal import Decimal
 
 from torpor_api.failures import Failure, NotFenced, NotFound
@@ -127,15 +127,18 @@ class Computes:
 
     # --- the fencer ------------------------------------------------------------------------
 
-    async def make_gone(self, compute: str, database: str, sworn: str) -> None:
+    async def make_gone(
+        self, compute: str, database: str, sworn: Callable[[], Awaitable[str]]
+    ) -> None:
         """Answered once nothing of the compute can write. Raises NotFenced with what is missing.
 
-        ``sworn``: the compute of which a person says, on the resource, that it runs nowhere.
+        ``sworn``: the compute of which a person says, on the resource, that it runs nowhere; asked
+        when it counts, for a person may say so in the time for which a kubelet is waited for.
         """
         try:
             pod = compute_from(await self._kube.get(POD, compute, self._system))
         except NotFound:
-            if compute not in self._ended and sworn != compute:
+            if compute not in self._ended and await sworn() != compute:
                 raise _vanished(compute, database) from None
             return
         if pod.is_gone:
@@ -150,13 +153,15 @@ class Computes:
         else:
             await self._end_or_believe(pod, database, sworn)
 
-    async def _end_or_believe(self, pod: Compute, database: str, sworn: str) -> None:
+    async def _end_or_believe(
+        self, pod: Compute, database: str, sworn: Callable[[], Awaitable[str]]
+    ) -> None:
         """Of a pod that is there a kubelet is waited for first: a person's word counts only where
         none has answered, and saves nobody that time."""
         try:
             await self._end_and_wait(pod, database)
         except NotFenced:
-            if sworn != pod.name:
+            if await sworn() != pod.name:
                 raise
             self._bury(pod)
 
