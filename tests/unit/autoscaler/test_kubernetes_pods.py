@@ -113,10 +113,15 @@ class QuickNode:
         """It is gone already: no more is heard of it."""
 
 
+async def nobody() -> str:
+    """Has sworn that a compute runs nowhere."""
+    return ""
+
+
 async def test_a_word_that_has_come_is_not_waited_for() -> None:
     node = QuickNode()
     async with asyncio.timeout(5.0):
         node.computes.start(cast(ClusterFacts, node))
-        await node.computes.make_gone("compute-default-x", "shop", "")
+        await node.computes.make_gone("compute-default-x", "shop", nobody)
         await node.computes.close()
     assert node.told[-1].is_gone
