@@ -21,6 +21,8 @@ def main() -> None:
     chosen = parser.parse_args()
     bench = importlib.import_module(f"bench_{chosen.name.replace('-', '_')}")
     found_on = machine.description()
+    # Where a cluster is measured it is the Postgres of its images.
+    found_on["postgres"] = getattr(bench, "POSTGRES", found_on["postgres"])
     if chosen.rounds is not None and chosen.name == "memory":
         parser.error("memory is not measured in rounds")
     limits = {} if chosen.rounds is None else {"rounds": chosen.rounds}

@@ -21,6 +21,9 @@ from rig.kube_release import Release
 from rig.progress import Progress
 
 NAME = "resume-k8s"
+POSTGRES = "17"
+"""Of the compute's image, on both sides."""
+
 HEADLINE = "held session, warm pool"
 
 DATABASE = "bench"
