@@ -205,8 +205,9 @@ def _object_of(action: Action) -> ChildId | None:
     """What is to be made, or to grow, by it."""
     if isinstance(action, Create | Repair):
         return ChildId(action.kind, key_of(action.document))
-    is_growth = isinstance(action, Patch) and action.kind == VOLUME_CLAIM
-    return ChildId(action.kind, action.key) if isinstance(action, Patch) and is_growth else None
+    if isinstance(action, Patch) and action.kind == VOLUME_CLAIM:
+        return ChildId(action.kind, action.key)
+    return None
 
 
 def _is_password_missing(facts: DatabaseFacts) -> bool:

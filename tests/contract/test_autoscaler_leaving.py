@@ -10,7 +10,7 @@ import pytest
 
 from support.fakes.agent import FakeAgent
 from support.fakes.proxy import FakeProxy, FakeSession
-from support.fakes.town import DEADLINE_S, Town, apply, opened_town
+from support.fakes.town import DEADLINE_S, Town, town_at_work
 from torpor_api import messages as m
 from torpor_api.phases import Phase
 
@@ -26,11 +26,7 @@ SOON_S = 4.0
 
 @pytest.fixture
 async def town() -> AsyncIterator[Town]:
-    async with opened_town() as opened:
-        apply(opened, idleTimeout="1h")
-        for _ in range(3):
-            await opened.start_agent()
-        await opened.start_autoscaler()
+    async with town_at_work(3) as opened:
         yield opened
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from support.fakes.proxy import FakeProxy
-from support.fakes.town import DEADLINE_S, Town, apply, opened_town, sampling
+from support.fakes.town import DEADLINE_S, Town, apply, sampling, town_at_work
 from torpor_api import messages as m
 from torpor_api.failures import Busy, NotFound, Refused, StartFailed, Unavailable
 from torpor_api.phases import Phase
@@ -24,11 +24,7 @@ SHOP = m.Switchover(name="shop", patience_s=DEADLINE_S)
 
 @pytest.fixture
 async def town() -> AsyncIterator[Town]:
-    async with opened_town() as opened:
-        apply(opened, idleTimeout="1h")
-        await opened.start_agent()
-        await opened.start_agent()
-        await opened.start_autoscaler()
+    async with town_at_work(2) as opened:
         yield opened
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from support.fakes.proxy import FakeProxy
-from support.fakes.town import DEADLINE_S, Town, apply, opened_town, sampling
+from support.fakes.town import DEADLINE_S, Town, sampling, town_at_work
 from torpor_api import messages as m
 from torpor_api.phases import Phase
 
@@ -18,11 +18,7 @@ OLD, ALSO_OLD, FRESH = "c2", "c3", "c4"
 
 @pytest.fixture
 async def town() -> AsyncIterator[Town]:
-    async with opened_town() as opened:
-        apply(opened, idleTimeout="1h")
-        for _ in range(3):
-            await opened.start_agent()
-        await opened.start_autoscaler()
+    async with town_at_work(3) as opened:
         yield opened
 
 

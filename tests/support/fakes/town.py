@@ -175,6 +175,17 @@ async def opened_town(*, on_network: bool = False) -> AsyncIterator[Town]:
         await town.ending.aclose()
 
 
+@contextlib.asynccontextmanager
+async def town_at_work(agents: int) -> AsyncIterator[Town]:
+    """With an autoscaler, so many agents, and the database ``shop``, which sleeps after an hour."""
+    async with opened_town() as town:
+        apply(town, idleTimeout="1h")
+        for _ in range(agents):
+            await town.start_agent()
+        await town.start_autoscaler()
+        yield town
+
+
 def apply(town: Town, name: str = "shop", **spec: Any) -> ServerlessDatabase:
     return town.cluster.apply({"metadata": {"name": name}, "spec": spec})
 
