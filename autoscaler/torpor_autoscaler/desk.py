@@ -145,8 +145,8 @@ class Desk:
 
     async def last_use(self, asked: m.AskLastUse) -> m.LastUse:
         now = self._executor.tick()
-        if self._world.may_not_know_all_proxies(now):
-            raise Unavailable("what the sessions of a proxy did that has hung up is not known")
+        if unknown := self._world.unknown_sessions(now):
+            raise Unavailable(unknown)
         at = self._world.proxies.used_by_ended(asked.name, now)
         ended = m.LastUse(ago_s=None if at is None else now - at)
         answers = await self._proxies.ask_each(asked, timeout_s=LAST_USE_S_MAX)

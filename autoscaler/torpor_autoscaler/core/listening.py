@@ -48,7 +48,7 @@ def start(database: Database, *, is_fresh: bool = False) -> Plan[tuple[str, ...]
     is_sure = not database.is_left_in_disorder
     database.has_stopped_listening = database.is_left_in_disorder = False
     database.nobody_listens = None
-    if not is_fresh and database.world.may_not_know_all_proxies(database.world.now):
+    if not is_fresh and database.world.unknown_sessions(database.world.now):
         is_sure = False  # One that is not registered may let its sessions attach.
     return tuple(sorted(heard)) if is_sure else ()
 

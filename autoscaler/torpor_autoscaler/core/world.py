@@ -53,6 +53,10 @@ class World:
         host = self.endpoint.host.replace(ANY_DATABASE, own)
         return Endpoint(host=host, port=self.endpoint.port)
 
-    def may_not_know_all_proxies(self, now: float) -> bool:
-        """Whether sessions may be in use that no registered proxy holds."""
-        return self.blind_until > now or self.proxies.has_lost_some(now)
+    def unknown_sessions(self, now: float) -> str:
+        """Why sessions may be in use that no registered proxy holds; empty: there are none."""
+        if self.blind_until > now:
+            return "the autoscaler has just started: a proxy may not have registered yet"
+        if self.proxies.has_lost_some(now):
+            return "what the sessions of a proxy did that has hung up is not known"
+        return ""

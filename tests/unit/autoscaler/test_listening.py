@@ -11,6 +11,7 @@ from torpor_api.failures import Busy, Failure, NotFound, Unavailable
 from torpor_api.phases import Phase
 from torpor_autoscaler.core import endpoints, facts, suspend, used
 from torpor_autoscaler.core.actions import AskProxies
+from torpor_autoscaler.core.limits import Limits
 from unit.autoscaler.story import Story, address, awake
 
 PROXIES = ("p1", "p2")
@@ -257,3 +258,13 @@ def test_the_latest_use_counts_and_who_does_not_know_it_has_none() -> None:
     assert used.last([*answers, m.LastUse(ago_s=3.0), m.LastUse(ago_s=2.0)]).ago_s == 2.0
     with pytest.raises(Unavailable, match="no answer"):
         used.last([*answers, Unavailable("no answer")])
+
+
+def test_who_may_have_used_it_unseen_is_said() -> None:
+    """An autoscaler that has just started has lost nobody, and does not know of all either."""
+    world = awake(limits=Limits(start_grace_s=105.0)).world
+    world.proxies.registered("p1")
+    assert "just started" in world.unknown_sessions(now=104.9)
+    assert world.unknown_sessions(now=105.0) == ""
+    world.proxies.hung_up("p1", now=105.0)
+    assert "hung up" in world.unknown_sessions(now=106.0)
