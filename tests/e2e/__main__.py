@@ -17,10 +17,10 @@ from typing import TypeVar
 
 import pytest
 
-from e2e import cluster, kubectl
+from e2e import cluster, kubectl, namespaces
 
-SIDE_BY_SIDE = os.environ.get("WORKERS") or "3"
-"""Tests that run at once: they mostly wait, and two processors are enough for three."""
+SIDE_BY_SIDE = os.environ.get("WORKERS") or "4"
+"""Tests that run at once: they mostly wait, and two processors are enough for four."""
 
 FOLDER = "tests/e2e"
 
@@ -48,11 +48,12 @@ def main(arguments: list[str]) -> int:
         print(f"e2e: NOTHING IS TESTED: {lack}", file=sys.stderr)
         return 1
     os.environ |= {cluster.TAG_VARIABLE: tag, cluster.INSTALLED_VARIABLE: "yes"}
-    several = ("-n", SIDE_BY_SIDE, "--dist", "loadfile")
+    several = ("-n", SIDE_BY_SIDE, "--dist", "worksteal")
     codes += [
         _run("tests, side by side", *several, "-m", "not alone", *chosen),
         _run("tests, one after the other", "-m", "alone", *chosen),
     ]
+    _told("the namespace of every test is gone", namespaces.are_gone)
     # None of the chosen tests may be of the one kind, or of the other.
     nothing = int(pytest.ExitCode.NO_TESTS_COLLECTED)
     return max((code for code in codes if code != nothing), default=nothing)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -10,17 +9,14 @@ from typing import Any
 
 import pytest
 
-from e2e import cluster, kubectl
-from e2e.database import Database, fresh_name
+from e2e import cluster, namespaces
+from e2e.database import Database
 from e2e.installation import Installation, reached
 
 HERE = Path(__file__).parent
 
 TEST_SECONDS_MAX = 300
 """Each of its waits has a deadline of its own, that says what was waited for."""
-
-GONE_SECONDS_MAX = 300.0
-"""Fifty databases with all their data: each takes a compute of its own to be erased."""
 
 MakeDatabase = Callable[..., Database]
 
@@ -54,49 +50,22 @@ def torpor(image_tag: str) -> Iterator[Installation]:
         yield installation
 
 
-@pytest.fixture(scope="session")
-def leaving(torpor: Installation) -> Iterator[list[str]]:
-    """Namespaces of tests that are over. Each takes ten seconds, for which no other test waits; in
-    the end all must be gone, with every database that was in them."""
-    names: list[str] = []
-    yield names
-    are_gone(names)
-
-
 @pytest.fixture
-def namespace(leaving: list[str]) -> Iterator[str]:
-    """Removed with all that is in it, after a test that passed or failed."""
-    with fresh_namespace(leaving) as name:
+def namespace(torpor: Installation) -> Iterator[str]:
+    with namespaces.fresh() as name:
         yield name
 
 
 @pytest.fixture
-def another_namespace(leaving: list[str]) -> Iterator[str]:
-    with fresh_namespace(leaving) as name:
+def another_namespace(torpor: Installation) -> Iterator[str]:
+    with namespaces.fresh() as name:
         yield name
-
-
-@contextlib.contextmanager
-def fresh_namespace(leaving: list[str]) -> Iterator[str]:
-    name = fresh_name("e2e")
-    kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    try:
-        yield name
-    finally:
-        kubectl.kubectl("delete", "namespace", name, "--wait=false")
-        leaving.append(name)
 
 
 @pytest.fixture
-def calm(leaving: list[str]) -> None:
+def calm(torpor: Installation) -> None:
     """For a test of what the warm pool does: nothing of an earlier one is erased beside it."""
-    are_gone(leaving)
-
-
-def are_gone(namespaces: list[str]) -> None:
-    for name in namespaces:
-        kubectl.wait_for("namespace", name, "", "delete", GONE_SECONDS_MAX)
-    namespaces.clear()
+    namespaces.those_of_the_past_are_gone()
 
 
 @pytest.fixture

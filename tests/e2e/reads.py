@@ -39,7 +39,7 @@ GROUPS = {
 }
 """Of those kinds that are not in the core."""
 
-NOWHERE = ("customresourcedefinitions", "nodes")
+NOWHERE = ("customresourcedefinitions", "namespaces", "nodes")
 """Kinds whose objects are in no namespace."""
 
 

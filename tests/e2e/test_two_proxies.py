@@ -19,8 +19,6 @@ from e2e.database import QUICK, Database
 from e2e.installation import POSTGRES_PORT, pods
 from e2e.kubectl import COMMAND_SECONDS_MAX, WAIT_SECONDS_MAX, until
 
-pytestmark = pytest.mark.alone
-
 CANCELS = 8
 """Of which the Service sends each anywhere: that none reaches the other proxy is 1 in 256."""
 
@@ -117,6 +115,7 @@ def test_a_cancel_request_finds_its_query_whichever_proxy_it_reaches(
         assert client.execute("select 'goes on'").fetchone() == ("goes on",)
 
 
+@pytest.mark.alone
 def test_a_proxy_that_is_drained_ends_no_transaction_and_touches_nobody_else(
     replicas: list[Database],
 ) -> None:
