@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from e2e import cluster
-from e2e.database import fresh_name
+from e2e import cluster, namespaces
 from e2e.kubectl import Json, KubectlFailed, find, get, kubectl
 from support.specs import ACCEPTED, REFUSED
 
@@ -43,11 +42,8 @@ def resources() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def place(resources: None) -> Iterator[str]:
-    """A namespace."""
-    name = fresh_name("e2e-refused")
-    kubectl("create", "namespace", name)
-    yield name
-    kubectl("delete", "namespace", name, timeout_s=120)
+    with namespaces.fresh() as name:
+        yield name
 
 
 def database(spec: Json, name: str = "shop") -> Json:
