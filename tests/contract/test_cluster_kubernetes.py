@@ -68,13 +68,38 @@ async def test_a_claim_labels_the_pod(world: World) -> None:
     stored = await world.apply()
     compute = await world.running()
     await world.write(stored, phase=Phase.RESUMING, epoch=1, compute=compute)
+    await until_labelled(world, compute, "shop")
+
+
+async def test_another_label_stays_until_the_agent_has_said_whose_the_compute_is(
+    world: World,
+) -> None:
+    """Else whoever erases data would lose the label by which its pod is kept."""
+    stored = await world.apply()
+    compute = await world.running()
+    others = {"torpor.dev/database": "blog", "torpor.dev/database-namespace": "default"}
+    await world.kube.patch(POD, compute, SYSTEM, {"metadata": {"labels": others}})
+    stored = await world.write(stored, phase=Phase.RESUMING, epoch=1, compute=compute)
+    another = await world.running("compute-default-b")
+    await world.write(stored, phase=Phase.RESUMING, epoch=2, compute=another)
+    await until_labelled(world, another, "shop")  # The one before it had its time, too.
+    assert await label(world, compute) == "blog"
+    now: m.Stored = await world.ask(m.GetResource(name="shop"))
+    await world.write(now.resource, phase=Phase.ACTIVE, epoch=3, compute=compute)
+    await until_labelled(world, compute, "shop")
+
+
+async def label(world: World, compute: str) -> str | None:
+    labels = (await world.kube.get(POD, compute, SYSTEM))["metadata"]["labels"]
+    assert ("torpor.dev/database" in labels) == ("torpor.dev/database-namespace" in labels)
+    found: str | None = labels.get("torpor.dev/database")
+    return found
+
+
+async def until_labelled(world: World, compute: str, database: str) -> None:
     async with asyncio.timeout(ANSWER_SECONDS_MAX):
-        while True:
-            labels = (await world.kube.get(POD, compute, SYSTEM))["metadata"]["labels"]
-            if labels.get("torpor.dev/database") == "shop":
-                break
+        while await label(world, compute) != database:
             await asyncio.sleep(0.01)
-    assert labels["torpor.dev/database-namespace"] == "default"
 
 
 async def test_nothing_is_claimed_by_what_may_be_old_news(

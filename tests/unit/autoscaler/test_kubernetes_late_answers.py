@@ -11,7 +11,7 @@ import pytest
 
 from support.kube_people import ENDED, RUNNING, pod_document
 from torpor_api import messages as m
-from torpor_api.failures import NotFenced, NotFound
+from torpor_api.failures import Conflict, NotFenced, NotFound
 from torpor_api.phases import Phase
 from torpor_api.resource import DatabaseStatus, ServerlessDatabase
 from torpor_autoscaler.adapters.kubernetes import computes as adapter
@@ -19,6 +19,7 @@ from torpor_autoscaler.adapters.kubernetes.computes import Computes
 from torpor_autoscaler.adapters.kubernetes.databases import Databases
 from torpor_autoscaler.adapters.kubernetes.documents import Known, known_from
 from torpor_autoscaler.adapters.kubernetes.pods import compute_from
+from torpor_kube.names import DATABASE_LABEL, DATABASE_NAMESPACE_LABEL
 from torpor_kube.port import Document
 
 SYSTEM = "torpor-system"
@@ -135,6 +136,46 @@ async def test_what_the_watch_says_late_is_not_put_over_that_answer(computes: Co
     assert computes._pods["c1"].version == "2"
     ends(computes)
     assert "c1" in computes._ended
+
+
+class Changed:
+    """An API server with a pod of which the watch has not said everything yet."""
+
+    def __init__(self, labels: dict[str, str]) -> None:
+        self.pod = pod(2, RUNNING)
+        self.labels: dict[str, str] = self.pod["metadata"]["labels"] | labels
+        self.pod["metadata"]["labels"] = self.labels
+
+    async def get(self, *args: object, **options: object) -> Document:
+        return self.pod
+
+    async def patch(self, kind: object, name: str, namespace: str, patch: Document) -> Document:
+        if patch["metadata"]["resourceVersion"] != "2":
+            raise Conflict("it is another version")
+        self.labels.update(patch["metadata"]["labels"])
+        return self.pod
+
+
+async def label_of(computes: Computes, changed: Changed) -> str | None:
+    computes._kube = cast("Any", changed)
+    computes.label("c1", "shop", is_sure=False)
+    async with asyncio.timeout(1.0):
+        await asyncio.gather(*computes._labelling)
+    return changed.labels.get(DATABASE_LABEL)
+
+
+async def test_a_pod_that_has_changed_meanwhile_is_labelled_all_the_same(
+    computes: Computes,
+) -> None:
+    assert await label_of(computes, Changed({})) == "shop"
+
+
+async def test_a_label_of_which_the_watch_has_not_said_anything_is_not_overwritten(
+    computes: Computes,
+) -> None:
+    """Its agent may erase the data of that database."""
+    labels = {DATABASE_LABEL: "blog", DATABASE_NAMESPACE_LABEL: "default"}
+    assert await label_of(computes, Changed(labels)) == "blog"
 
 
 def record(version: int, uid: str = "u", epoch: int = 0) -> Known:

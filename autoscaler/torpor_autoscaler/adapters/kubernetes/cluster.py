@@ -105,9 +105,9 @@ class KubernetesCluster:
         if request.status.phase is Phase.RESUMING and not self._computes.watch.is_in_touch:
             raise Unavailable(f"{request.name}: the API server has long told nothing of computes")
         stored = await self._databases.write_status(request)
-        status = request.status
-        if status.phase is Phase.RESUMING and status.compute is not None:
-            self._computes.label(status.compute, request.name)
+        phase, compute = request.status.phase, request.status.compute
+        if compute is not None and phase in (Phase.RESUMING, Phase.ACTIVE):
+            self._computes.label(compute, request.name, is_sure=phase is Phase.ACTIVE)
         return m.Stored(resource=stored)
 
     async def _sworn(self, name: str) -> str:

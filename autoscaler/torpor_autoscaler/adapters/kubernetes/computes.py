@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from decimal import Decimal
 
-from torpor_api.failures import Failure, NotFenced, NotFound
+from torpor_api.failures import Conflict, Failure, NotFenced, NotFound, Unavailable
 from torpor_api.identity import split_endpoint_name
 from torpor_api.sizes import cpu_milli, memory_bytes
 from torpor_api.warm_pool import PoolResources
@@ -29,6 +29,9 @@ done, which saves the next start a recovery; then the kubelet kills it."""
 
 ENDED_REMEMBERED_MAX = 10_000
 """Names; a claim that was sent before its compute ended comes no later than so many other ends."""
+
+LABEL_TRIES_MAX = 5
+"""A kubelet writes a few times to a pod in the moment in which it is claimed, and not for long."""
 
 FENCE_WAIT_S = 20.0
 """For the kubelet's word after that. Then whoever asked hears why, and asks again."""
@@ -230,20 +233,45 @@ class Computes:
 
     # --- labels ----------------------------------------------------------------------------
 
-    def label(self, compute: str, database: str) -> None:
-        """For people and policies; nothing waits for it."""
-        task = asyncio.create_task(self._label(compute, database))
+    def label(self, compute: str, database: str, *, is_sure: bool) -> None:
+        """With whom it serves; nothing waits for it. ``is_sure``: its agent has said so."""
+        known = self._pods.get(compute)
+        if known is not None and _keeps_label(known, database, is_sure):
+            return
+        task = asyncio.create_task(self._label(compute, database, is_sure))
         self._labelling.add(task)
         task.add_done_callback(self._labelling.discard)
 
-    async def _label(self, compute: str, database: str) -> None:
-        name, namespace = split_endpoint_name(database)
-        labels = {names.DATABASE_LABEL: name, names.DATABASE_NAMESPACE_LABEL: namespace}
+    async def _label(self, compute: str, database: str, is_sure: bool) -> None:
+        known = self._pods.get(compute)
         try:
-            await self._kube.patch(POD, compute, self._system, {"metadata": {"labels": labels}})
+            for _ in range(LABEL_TRIES_MAX):
+                if known is None:
+                    known = compute_from(await self._kube.get(POD, compute, self._system))
+                if _keeps_label(known, database, is_sure):
+                    return
+                try:
+                    await self._patch_labels(known, database)
+                    return
+                except Conflict:
+                    known = None
+            raise Unavailable(f"its pod has changed {LABEL_TRIES_MAX} times meanwhile")
         except Failure as failure:
             fields = {"compute": compute, "database": database, "reason": failure.message}
             log.warning("compute_not_labelled", extra=fields)
+
+    async def _patch_labels(self, pod: Compute, database: str) -> None:
+        """Raises Conflict where the pod has changed since."""
+        name, namespace = split_endpoint_name(database)
+        labels = {names.DATABASE_LABEL: name, names.DATABASE_NAMESPACE_LABEL: namespace}
+        patch = {"metadata": {"resourceVersion": pod.version, "labels": labels}}
+        self._learn(compute_from(await self._kube.patch(POD, pod.name, self._system, patch)))
+
+
+def _keeps_label(pod: Compute, database: str, is_sure: bool) -> bool:
+    """Another's stays until the agent has said whose it is: a claim may come second, and the pod of
+    one that erases data is kept by its label, as the word of its end."""
+    return pod.labelled == database or (bool(pod.labelled) and not is_sure)
 
 
 def _annotate(compute: str) -> str:

@@ -48,8 +48,9 @@ class Compute:
     database: str = ""
     """Whose own volume it has; empty: its pool's."""
     pool: str = ""
-    is_taken: bool = False
-    """It is labelled with a database, though it is not made for it: by a claim, or to erase."""
+    labelled: str = ""
+    """The database in its labels: that it was made for, that has claimed it, or whose data it is to
+    erase."""
     is_outdated: bool = False
     """Its pool's operator says so."""
 
@@ -69,33 +70,35 @@ class Compute:
             database=self.database,
             pool=self.pool,
             node=self.node,
-            is_taken=self.is_taken,
+            is_taken=bool(self.labelled) and not self.database,
             is_outdated=self.is_outdated,
         )
 
 
 def compute_from(pod: Document) -> Compute:
     status, spec = pod.get("status") or {}, pod.get("spec") or {}
+    labels, labelled = labels_of(pod), _database(pod)
     ip = status.get("podIP") or ""
     return Compute(
         name=name_of(pod),
         uid=str(metadata(pod).get("uid", "")),
         version=version_of(pod),
         address=f"[{ip}]:{AGENT_PORT}" if ":" in ip else f"{ip}:{AGENT_PORT}" if ip else "",
-        postgres_version=labels_of(pod).get(POSTGRES_VERSION_LABEL, ""),
+        postgres_version=labels.get(POSTGRES_VERSION_LABEL, ""),
         node=str(spec.get("nodeName") or ""),
         is_ready=condition(pod, "Ready") == "True",
         is_leaving="deletionTimestamp" in metadata(pod),
         why_not_gone=why_not_gone(pod),
         size=size_of(pod),
-        database=_owner(labels_of(pod)),
-        pool=labels_of(pod).get(POOL_LABEL, ""),
-        is_taken=DATABASE_LABEL in labels_of(pod) and DEDICATED_LABEL not in labels_of(pod),
+        database=labelled if DEDICATED_LABEL in labels else "",
+        pool=labels.get(POOL_LABEL, ""),
+        labelled=labelled,
         is_outdated=OUTDATED_ANNOTATION in annotations_of(pod),
     )
 
 
-def _owner(labels: dict[str, str]) -> str:
-    if DEDICATED_LABEL not in labels:
+def _database(pod: Document) -> str:
+    labels = labels_of(pod)
+    if DATABASE_LABEL not in labels:
         return ""
-    return endpoint_name(labels[DATABASE_LABEL], labels[DATABASE_NAMESPACE_LABEL])
+    return endpoint_name(labels[DATABASE_LABEL], labels.get(DATABASE_NAMESPACE_LABEL, ""))
