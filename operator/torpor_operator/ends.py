@@ -9,9 +9,9 @@ from torpor_api.brief import in_one_line
 from torpor_api.failures import Conflict, Failure, InvalidRequest, NotFound, Refused
 from torpor_api.resource import ServerlessDatabase
 from torpor_kube.documents import metadata
-from torpor_kube.kinds import CONFIG_MAP, NAMESPACE, VOLUME_CLAIM
+from torpor_kube.kinds import CONFIG_MAP, NAMESPACE
 from torpor_kube.port import Document, Kube
-from torpor_operator.core.actions import Action, Apply, Delete, Erase, Patch, Tell, Weight
+from torpor_operator.core.actions import Apply, Delete, Patch, Tell, Weight
 from torpor_operator.core.cache import Cache, verifiers_of
 from torpor_operator.core.database import House, served_elsewhere
 from torpor_operator.core.deletion import left_behind, plan_deletion
@@ -23,6 +23,9 @@ from torpor_operator.erasing import NoEraser
 from torpor_operator.executor import Executor
 
 log = logging.getLogger(__name__)
+
+AT_ONCE_S = 0.0
+"""Before the next step of an end: each starts from what is there after the one before it."""
 
 
 async def namespace_uid(kube: Kube, namespace: str) -> str:
@@ -45,19 +48,19 @@ class Ends:
         self._house = house
 
     async def end(self, document: Document, resource: ServerlessDatabase) -> float | None:
-        """Seconds after which to look again, where it waits for a compute. Raises whatever else
-        holds it up, and tells it."""
+        """Seconds after which to look again, where more is to be done or it waits for a compute.
+        Raises whatever else holds it up, and tells it."""
         key = key_of(document)
         children = tuple(self._cache.children_of(key, metadata(document)["uid"]))
         retained, system = self._cache.retained.get(key), self._house().system_namespace
         try:
             uid = await namespace_uid(self._kube, key.namespace)
             for action in plan_deletion(document, resource, children, retained, uid, system):
-                if isinstance(action, Patch):
+                if isinstance(action, Patch) and not action.subresource:
                     self._cache.endings.let_go(key)
                 await self._executor.carry_out_for(key, action)
-                if isinstance(action, Erase) or _is_of_volume(action):
-                    self._cache.endings.data_gone(key)
+                if isinstance(action, Patch) and action.subresource:
+                    return AT_ONCE_S  # It is in another version now.
         except (Conflict, NotFound):
             self._cache.endings.held(key)
             raise  # It has changed meanwhile, or fallen asleep, and is looked at again.
@@ -88,15 +91,11 @@ class Ends:
         if key not in self._cache.retained and not served_elsewhere(document, self._house()):
             namespace = await namespace_uid(self._kube, key.namespace)
             kept = left_behind(document, _read(document), namespace)
-            if kept is not None and not self._cache.endings.has_no_data(key):
+            if kept is not None:
                 log.warning("finalizer_taken_away", extra={"database": key.endpoint})
                 note = as_config_map(key, kept, self._house().system_namespace)
                 await self._executor.carry_out(Apply(CONFIG_MAP, note))
         self._cache.noted(key)
-
-
-def _is_of_volume(action: Action) -> bool:
-    return isinstance(action, Delete) and action.kind == VOLUME_CLAIM
 
 
 def _read(document: Document) -> ServerlessDatabase:

@@ -47,6 +47,12 @@ def plan_deletion(
         yield Suspend(key)
         return  # The status will say that it sleeps, and this is decided again.
     yield from _data(document, resource, retained, namespace_uid, system_namespace)
+    if _has_data_erased(resource):
+        # The record says so before it goes: who leads by then has no other way to know that nothing
+        # is left behind. Then this is decided again.
+        patch = {"metadata": {"resourceVersion": version_of(document)}, "status": {"storage": None}}
+        yield Patch(SERVERLESS_DATABASE, key, patch, "status")
+        return
     verifiers = verifiers_of(key, system_namespace)
     yield Delete(SECRET, verifiers.key)
     for child in children:
@@ -103,6 +109,12 @@ def left_behind(
     kept = _kept(resource, namespace_uid)
     was_to_go = is_deleting(document) and resource.spec.deletion_policy is DeletionPolicy.DELETE
     return replace(kept, is_to_erase=True) if kept and was_to_go else kept
+
+
+def _has_data_erased(resource: ServerlessDatabase) -> bool:
+    """Whether data of its own goes with it."""
+    is_to_go = resource.spec.deletion_policy is DeletionPolicy.DELETE
+    return is_to_go and _kept(resource, "") is not None
 
 
 def _is_asleep(resource: ServerlessDatabase) -> bool:

@@ -14,34 +14,21 @@ class Endings:
         """Those that went without a word of the operator's, as they were last: somebody has taken
         their finalizer off, and their data may be there."""
         self._let_go: set[Key] = set()
-        self._erased: set[Key] = set()
 
     def let_go(self, key: Key) -> None:
         """The operator takes its finalizer off: all is done that its end takes."""
         self._let_go.add(key)
 
-    def data_gone(self, key: Key) -> None:
-        """Its data is erased; what is left of its end is soon done."""
-        self._erased.add(key)
-
-    def has_no_data(self, key: Key) -> bool:
-        """Whether that was done by this process."""
-        return key in self._erased
-
     def held(self, key: Key) -> None:
         """It stays after all, and may be awake again."""
         self._let_go.discard(key)
-        self._erased.discard(key)
 
     def noted(self, key: Key) -> None:
         """What it has left behind is on record, if there is anything."""
         self.stripped.pop(key, None)
-        self._erased.discard(key)
 
     def gone(self, seen: SeenDatabase) -> None:
         """It is there no more."""
         if seen.is_held and seen.key not in self._let_go:
             self.stripped[seen.key] = seen
-        else:
-            self._erased.discard(seen.key)
         self._let_go.discard(seen.key)

@@ -12,7 +12,9 @@ import pytest
 
 from support.operating import SYSTEM, World, add_pool, operating, serving
 from torpor_kube import kinds
+from torpor_operator.core import targets
 from torpor_operator.core.naming import Key
+from torpor_operator.core.targets import Sort
 
 NOTE = "retained-team.shop"
 FACTS = "login-facts-team.shop"
@@ -213,6 +215,37 @@ async def test_whose_deletion_waits_is_on_record_as_to_be_erased(tmp_path: Path)
             assert note(world) is None
             await provided(world)
             assert status(world).get("epoch") is None
+
+
+async def test_what_the_leader_before_has_erased_is_not_on_record_as_left_behind(
+    tmp_path: Path,
+) -> None:
+    """It lets go what the next one has seen already: all that this one knows is the record."""
+    async with serving() as fake:
+        add_pool(fake)
+        async with operating(fake, tmp_path / "first") as first:
+            make_namespace(first)
+            await provided(first, deletionPolicy="Delete")
+            first.say("shop", "team", phase="Suspended", epoch=7, observedGeneration=1)
+            await first.settled()
+            async with operating(fake, tmp_path / "second") as second:
+                await second.settled()
+                key, known = Key("team", "shop"), second.operator.cache.databases
+                looks = dict(second.operator.leading._looks)
+                second.operator.leading._looks = {**looks, Sort.DATABASE: look_later}
+                await erased(first)
+                await second.until("it has heard of it", lambda: key not in known)
+                second.operator.leading._looks = looks
+                second.operator.leading.report([targets.database(key)])
+                await second.settled()
+                assert len(first.others.erased) == 1 and note(second) is None
+                second.make("shop", "team")
+                await second.until("the next is provided", lambda: "storage" in status(second))
+
+
+async def look_later(key: Key) -> float | None:
+    """The other leader is faster."""
+    return None
 
 
 async def test_an_end_is_no_less_one_where_the_namespace_can_not_be_asked_for(
