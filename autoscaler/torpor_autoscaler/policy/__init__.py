@@ -6,6 +6,15 @@ nothing of the cluster, of phases or of each other: who carries out what they sa
 
 from torpor_autoscaler.policy.decision import Dated, Decision, Decisions, Loop
 from torpor_autoscaler.policy.idle_timeout import Basis, Choice, Gaps, Terms, choose_timeout
+from torpor_autoscaler.policy.wakes import Wakes
+from torpor_autoscaler.policy.warm import (
+    Demand,
+    Miss,
+    PoolChoice,
+    PoolTerms,
+    choose_warm,
+    explain_miss,
+)
 
 __all__ = [
     "Basis",
@@ -13,8 +22,15 @@ __all__ = [
     "Dated",
     "Decision",
     "Decisions",
+    "Demand",
     "Gaps",
     "Loop",
+    "Miss",
+    "PoolChoice",
+    "PoolTerms",
     "Terms",
+    "Wakes",
     "choose_timeout",
+    "choose_warm",
+    "explain_miss",
 ]
