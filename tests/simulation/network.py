@@ -23,6 +23,10 @@ DIAL_S_MAX = 5.0
 """What an attempt to reach somebody takes where there is no way."""
 
 
+class NoWay(Unavailable):
+    """Nothing of the request was sent."""
+
+
 class Network:
     """One for the whole town. What it has begun to carry arrives, even if its sender is gone."""
 
@@ -75,7 +79,7 @@ class Network:
         """
         if self.is_away:
             await asyncio.sleep(min(timeout_s, DIAL_S_MAX))
-            raise Unavailable("there is no way (cut_off)")
+            raise NoWay("there is no way (cut_off)")
         if connection in self._goes_on:
             self._goes_on[connection].set()
         dice, weather = self._random.random(), self.weather

@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
 
-from simulation.network import Network
+from simulation.network import Network, NoWay
 from simulation.virtual_time import Clock
 from simulation.words import Words
 from support.fakes.agent import FakeAgent
@@ -18,6 +18,7 @@ from support.fakes.proxy import FakeProxy
 from torpor_api import messages as m
 from torpor_api.failures import InvalidRequest, Unavailable
 from torpor_api.resource import Endpoint
+from torpor_autoscaler.core.actions import NotReached
 from torpor_autoscaler.core.database import AT_REST
 from torpor_autoscaler.main import Autoscaler
 from torpor_autoscaler.settings import Settings
@@ -93,9 +94,13 @@ class Life:
         agent = self._town.cluster.agents.get(info.compute)
         if agent is None or info.compute in self._town.partitioned:
             await asyncio.sleep(0.001 if agent is None else min(timeout_s, 5.0))
-            raise Unavailable(f"nobody answers at {info.address}")
+            raise NotReached(f"nobody answers at {info.address}")
         self._town.asked_agent(agent, request)
-        return await self._network.ask(agent.answer, request, timeout_s=timeout_s, lost=agent.gone)
+        ask = self._network.ask
+        try:
+            return await ask(agent.answer, request, timeout_s=timeout_s, lost=agent.gone)
+        except NoWay as failure:
+            raise NotReached(failure.message) from None
 
     async def ask_proxies(self, request: m.Request[Any], timeout_s: float) -> dict[str, Any]:
         """What each answers, or why it does not."""

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from torpor_api import messages as m
 from torpor_api.failures import Failure, Unavailable
-from torpor_autoscaler.core.actions import NotAsked, Replaced
+from torpor_autoscaler.core.actions import NotAsked, NotReached, Replaced
 from torpor_autoscaler.ports import AgentEvent, AgentFacts
 from torpor_channel.address import parse_address
 from torpor_channel.client import dial
@@ -97,14 +97,14 @@ class ChannelAgents:
         return peer
 
     async def _dial(self, agent: m.AgentInfo) -> Peer:
-        """Raises Unavailable where nobody listens, NotAsked where it is we who can't call."""
+        """Raises NotReached, Replaced, and NotAsked where it is we who can't call."""
         try:
             peer = await dial(parse_address(agent.address), self._handlers, self._trust)
         except Unavailable as failure:
             cause = failure.__context__
             if isinstance(cause, OSError) and cause.errno in OUR_OWN_LACK:
                 raise NotAsked(f"{agent.compute} can't be called: {cause.strerror}") from failure
-            raise
+            raise NotReached(failure.message) from failure
         try:
             state = await _introduced(peer, agent)
         except BaseException:
@@ -138,12 +138,16 @@ def _retrieve(dialling: asyncio.Task[Peer]) -> None:
 
 
 async def _introduced(peer: Peer, agent: m.AgentInfo) -> m.AgentState:
-    """What it says of itself. Raises Replaced where the address is another compute's by now.
+    """What it says of itself. Raises NotReached where it says nothing, Replaced where the address
+    is another compute's by now.
 
     On a network an address passes to the next pod. A database that started there would run in a
     compute that nobody looks for when it has to be fenced.
     """
-    state = await peer.ask(m.AskAgentState(), timeout_s=INTRODUCTION_S_MAX)
+    try:
+        state = await peer.ask(m.AskAgentState(), timeout_s=INTRODUCTION_S_MAX)
+    except Unavailable as failure:
+        raise NotReached(f"{agent.compute} does not say who it is: {failure.message}") from failure
     if state.compute != agent.compute:
         log.warning("another_compute", extra={"compute": agent.compute, "found": state.compute})
         raise Replaced(f"at {agent.address} is {state.compute}, not {agent.compute}")

@@ -36,6 +36,13 @@ class NotAsked(Unavailable):
     """
 
 
+class NotReached(Unavailable):
+    """There is no connection to whoever was to be asked: dead, or the network between is away.
+
+    The question has not left this process, and had no effect.
+    """
+
+
 class GaveWay(Unavailable):
     """Given up for something more urgent. Whether it had been asked is not known."""
 

@@ -21,7 +21,7 @@ from torpor_api.messages import (
 )
 from torpor_api.phases import Phase
 from torpor_autoscaler.core import listening, outcomes
-from torpor_autoscaler.core.actions import AskAgent, AskProxies, NotAsked, Plan, ask
+from torpor_autoscaler.core.actions import AskAgent, AskProxies, NotAsked, NotReached, Plan, ask
 from torpor_autoscaler.core.database import Database, Run
 from torpor_autoscaler.core.reasons import Weight
 from torpor_autoscaler.core.settle import LOOK_AGAIN_S, pause
@@ -142,7 +142,7 @@ def stop(database: Database, run: Run, *, force: bool = False) -> Plan[Stopped |
     request = StopCompute(epoch=run.epoch, grace_s=grace_s, force=force)
     try:
         return (yield from _answer_to_stop(database, run, request))
-    except (Busy, NotAsked):
+    except (Busy, NotAsked, NotReached):
         raise
     except Failure as failure:
         if database.is_served_by(run):
@@ -151,7 +151,8 @@ def stop(database: Database, run: Run, *, force: bool = False) -> Plan[Stopped |
 
 
 def _answer_to_stop(database: Database, run: Run, request: StopCompute) -> Plan[Stopped]:
-    """Raises NotAsked only where nothing was asked. An agent that goes on stopping is asked again.
+    """Raises NotAsked, NotReached only where nothing was asked. An agent that goes on stopping is
+    asked again.
 
     The checkpoint of a shutdown takes as long as its disk does. Ending it would lose the login
     facts, and make the next start recover what the checkpoint was about to write.
@@ -159,7 +160,7 @@ def _answer_to_stop(database: Database, run: Run, request: StopCompute) -> Plan[
     limits = database.world.limits
     try:
         return (yield from ask(AskAgent(run.agent, request)))
-    except NotAsked:
+    except (NotAsked, NotReached):
         raise
     except Unavailable as unheard:
         failure = unheard

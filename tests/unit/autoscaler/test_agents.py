@@ -18,7 +18,7 @@ from torpor_api import messages as m
 from torpor_api.facts import LoginFacts
 from torpor_api.failures import Unavailable
 from torpor_autoscaler.adapters.agents import ChannelAgents
-from torpor_autoscaler.core.actions import NotAsked
+from torpor_autoscaler.core.actions import NotAsked, NotReached
 from torpor_channel.peer import Peer
 from torpor_channel.server import Server
 
@@ -48,10 +48,44 @@ def agent_at(path: Path) -> m.AgentInfo:
     return m.AgentInfo(compute="c1", address=str(path), postgres_version="18")
 
 
-async def test_an_agent_that_does_not_listen_is_unavailable(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable) as caught:
-        await ChannelAgents().ask(agent_at(tmp_path / "no"), m.AskAgentState(), timeout_s=5.0)
-    assert not isinstance(caught.value, NotAsked)
+async def test_an_agent_that_does_not_listen_is_not_reached(tmp_path: Path) -> None:
+    with pytest.raises(NotReached, match="nobody answers"):
+        await ChannelAgents().ask(agent_at(tmp_path / "no"), m.StopCompute(epoch=1), timeout_s=5.0)
+
+
+async def test_nor_is_one_that_does_not_say_who_it_is(tmp_path: Path) -> None:
+    asked: list[m.Message] = []
+
+    async def state(peer: Peer, request: m.AskAgentState) -> m.AgentState:
+        raise Unavailable("it begins")
+
+    async def stop(_: Peer, request: m.StopCompute) -> m.Stopped:
+        asked.append(request)
+        return m.Stopped(steps=(), facts=LoginFacts())
+
+    server = Server({m.AskAgentState: state, m.StopCompute: stop})
+    await server.listen(tmp_path / "a.sock")
+    agents = ChannelAgents()
+    with pytest.raises(NotReached, match="who it is: it begins"):
+        await agents.ask(agent_at(tmp_path / "a.sock"), m.StopCompute(epoch=1), timeout_s=5.0)
+    await agents.close()
+    await server.close()
+    assert not asked
+
+
+async def test_one_that_was_asked_and_gave_no_answer_was_reached(tmp_path: Path) -> None:
+    """What became of the question nobody knows."""
+    agents, listening = ChannelAgents(), Listening()
+    async with listening.at(tmp_path / "a.sock") as server:
+        question = asyncio.create_task(
+            agents.ask(agent_at(tmp_path / "a.sock"), m.StopCompute(epoch=1), timeout_s=5.0)
+        )
+        await listening.stop_asked.wait()
+        await server.close()
+        with pytest.raises(Unavailable) as caught:
+            await question
+        assert not isinstance(caught.value, NotReached)
+        await agents.close()
 
 
 async def test_another_compute_at_the_same_address_is_asked_nothing(tmp_path: Path) -> None:
@@ -94,6 +128,7 @@ class Listening:
         self.introduced = 0
         self.may_answer = asyncio.Event()
         self.may_answer.set()
+        self.stop_asked = asyncio.Event()
 
     async def state(self, _: Peer, request: m.AskAgentState) -> m.AgentState:
         self.introduced += 1
@@ -103,9 +138,20 @@ class Listening:
     async def checkpoint(self, _: Peer, request: m.Checkpoint) -> m.Done:
         return m.Done()
 
+    async def stop(self, _: Peer, request: m.StopCompute) -> m.Stopped:
+        self.stop_asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError("never")
+
     @contextlib.asynccontextmanager
     async def at(self, path: Path) -> AsyncIterator[Server]:
-        server = Server({m.AskAgentState: self.state, m.Checkpoint: self.checkpoint})
+        server = Server(
+            {
+                m.AskAgentState: self.state,
+                m.Checkpoint: self.checkpoint,
+                m.StopCompute: self.stop,
+            }
+        )
         await server.listen(path)
         yield server
         await server.close()

@@ -8,7 +8,7 @@ from torpor_api import messages as m
 from torpor_api.failures import Busy, Unavailable
 from torpor_api.phases import Phase
 from torpor_autoscaler.core import facts, why
-from torpor_autoscaler.core.actions import NotAsked, Wait
+from torpor_autoscaler.core.actions import NotAsked, NotReached, Wait
 from unit.autoscaler.story import FACTS, Story, awake, running
 
 STOPPING = m.AgentState(compute="c1", state="stopping", database="shop", epoch=1)
@@ -128,3 +128,30 @@ def test_who_waits_hears_at_its_deadline_what_for() -> None:
     assert "compute c1 is still stopping Postgres" in why.unanswered(story.database, 55.0).message
     ask_again(story).answer().rest()
     assert [type(answer) for answer in story.answers()][-1] is m.Awake
+
+
+@pytest.mark.parametrize("is_moved", [False, True], ids=["suspend", "switchover"])
+def test_one_whose_order_was_never_sent_goes_on(is_moved: bool) -> None:
+    """Its agent could not be called: it is sound as far as anybody knows, and has not stopped."""
+    story = awake()
+    story.at(120.0).sample(idle_s=20.0 if not is_moved else 0.0)
+    if is_moved:
+        story.fact(facts.ask_switchover, 7, 1.0)
+    story.until(m.StopCompute)
+    story.fail(NotReached("nobody answers at c1"))
+    assert story.asks(m.OpenGate)
+    story.states["c1"] = running("c1", 1)
+    story.rest()
+    assert story.database.is_up and story.phase() is Phase.ACTIVE
+    assert not story.all(m.ConfirmGone) and len(story.all(m.StopCompute)) == 1
+    story.let_time_pass(lambda: is_moved or story.phase() is Phase.SUSPENDED)
+    assert not story.all(m.ConfirmGone)
+
+
+def test_one_whose_answer_was_lost_and_who_is_not_reached_any_more_is_not_known_to_be_sound() -> (
+    None
+):
+    story = stopping()
+    assert story.asks(m.AskAgentState)
+    story.fail(NotReached("nobody answers at c1"))
+    assert is_fenced(story)
