@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import pytest
 
 from support.fake_kube.server import FakeKube
 from support.operating import SYSTEM, serving
+from torpor_api.failures import NotFound
 from torpor_kube import kinds
 from torpor_kube.login import at
 from torpor_kube.server import ApiServer
@@ -95,6 +97,43 @@ async def test_one_that_is_not_heard_any_more_is_followed(fake: FakeKube) -> Non
     assert holder(fake) == "b"
     spec = fake.objects.stored[(kinds.LEASE, SYSTEM, "torpor-operator")].document["spec"]
     assert spec["leaseTransitions"] == 1
+
+
+class Slow:
+    """An API server whose answer to the first one that takes the Lease comes late."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+        self.spec: dict[str, Any] | None = None
+        self.read_again = asyncio.Event()
+
+    def now(self) -> float:
+        return self.now_s
+
+    def wall_s(self) -> float:
+        return self.now_s
+
+    async def get(self, *args: object) -> dict[str, Any]:
+        if self.spec is None:
+            raise NotFound("no Lease")
+        self.read_again.set()
+        await asyncio.Event().wait()
+        raise AssertionError("never")
+
+    async def create(self, kind: object, document: dict[str, Any]) -> None:
+        self.spec = document["spec"]
+        self.now_s += lease.RENEW_DEADLINE_S
+
+
+async def test_the_time_for_which_one_leads_begins_before_it_asks() -> None:
+    """The other one counts from when the Lease was written, however late its holder hears of it."""
+    slow = Slow()
+    election = Election(cast("Any", slow), slow, "a", SYSTEM, "torpor-operator")
+    task = asyncio.create_task(election.run())
+    await soon(slow.read_again)
+    assert not election.won.is_set()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_who_can_not_renew_steps_down(fake: FakeKube) -> None:
