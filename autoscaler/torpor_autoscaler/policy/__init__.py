@@ -5,7 +5,9 @@ nothing of the cluster, of phases or of each other: who carries out what they sa
 """
 
 from torpor_autoscaler.policy.decision import Dated, Decision, Decisions, Loop
+from torpor_autoscaler.policy.history import History, Sample
 from torpor_autoscaler.policy.idle_timeout import Basis, Choice, Gaps, Terms, choose_timeout
+from torpor_autoscaler.policy.size import SizeChoice, SizeTerms, Standing, choose_size
 from torpor_autoscaler.policy.wakes import Wakes
 from torpor_autoscaler.policy.warm import (
     Demand,
@@ -24,12 +26,18 @@ __all__ = [
     "Decisions",
     "Demand",
     "Gaps",
+    "History",
     "Loop",
     "Miss",
     "PoolChoice",
     "PoolTerms",
+    "Sample",
+    "SizeChoice",
+    "SizeTerms",
+    "Standing",
     "Terms",
     "Wakes",
+    "choose_size",
     "choose_timeout",
     "choose_warm",
     "explain_miss",
