@@ -165,16 +165,17 @@ def _verifiers_id(facts: DatabaseFacts, house: House) -> ChildId:
 
 
 def _offset(facts: DatabaseFacts, house: House, credentials: Credentials) -> int:
-    """Grows with each changed password: a compute that runs applies what is newer only."""
-    storage = facts.resource.status.storage
-    known = facts.children.get(_verifiers_id(facts, house))
+    """Grows with each changed password, once it is in force: a compute that runs applies what is
+    newer only."""
+    storage, verifiers = facts.resource.status.storage, _verifiers_id(facts, house)
+    known = facts.children.get(verifiers)
     kept = facts.kept.retained if facts.kept and facts.adopts else None
     stated = (
         storage.generation_offset if storage else 0,
         known.offset if known else 0,
         kept.generation if kept and storage is None else 0,
     )
-    return max(stated) + credentials.is_changed
+    return max(stated) + (credentials.is_changed and verifiers not in facts.refused)
 
 
 def _wanted(

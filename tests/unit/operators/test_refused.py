@@ -3,6 +3,7 @@ and nothing else waits for it."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from support.kube_people import ENDED, RUNNING
 from support.operating import SYSTEM, World, add_pool, operating, serving
 from torpor_kube import kinds
 from torpor_kube.documents import name_of
-from torpor_operator import pools
+from torpor_operator import databases, pools
 from torpor_operator.core import pool
 
 PODS = f"/api/v1/namespaces/{SYSTEM}/pods"
@@ -233,6 +234,37 @@ async def test_what_a_database_is_refused_is_its_condition_and_the_rest_is_made(
         assert world.get(kinds.SECRET, "verifiers-default.shop", SYSTEM) == before
 
 
+async def test_a_password_that_was_refused_for_a_while_is_in_force_after_that(
+    fake: FakeKube, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nobody is told of a newer one before."""
+    monkeypatch.setattr(databases, "TAKEN_AGAIN_S", 0.1)
+    add_pool(fake)
+
+    def verifiers() -> Any:
+        return (world.get(kinds.SECRET, "verifiers-default.shop", SYSTEM) or {}).get("data")
+
+    def offset() -> int:
+        return int(world.database("shop")["status"]["storage"]["generationOffset"])
+
+    async with operating(fake, tmp_path) as world:
+        world.make("shop")
+        await world.until("it is provided", lambda: condition(world, "CredentialsReady"))
+        await world.settled()
+        before = verifiers()
+        fake.faults.refuses = lambda method, path: method == "PATCH" and "/verifiers-" in path
+        mine = {"data": {"password": base64.b64encode(b"mine").decode()}}
+        fake.objects.patch((kinds.SECRET, "default", "shop-app"), mine, "")
+        await world.until(
+            "it is told", lambda: condition(world, "CredentialsReady").get("reason") == "Refused"
+        )
+        await world.settled()
+        assert verifiers() == before and offset() == 0
+        fake.faults.refuses = lambda method, path: False
+        await world.until("it is in force", lambda: verifiers() != before)
+        await world.until("that is told", lambda: offset() == 1)
+
+
 async def test_all_names_that_are_taken_are_found_in_one_look(
     fake: FakeKube, tmp_path: Path
 ) -> None:
@@ -242,8 +274,8 @@ async def test_all_names_that_are_taken_are_found_in_one_look(
         metadata = {"name": f"shop-{role['name']}", "namespace": "default"}
         fake.objects.create(kinds.SECRET, {"metadata": metadata, "data": {}})
     async with operating(fake, tmp_path) as world:
-        databases = [{"name": "app", "owner": "role-0"}]
-        world.make("shop", roles=roles, databases=databases)
+        inner = [{"name": "app", "owner": "role-0"}]
+        world.make("shop", roles=roles, databases=inner)
         await world.until(
             "it is told", lambda: condition(world, "CredentialsReady").get("reason") == "NameTaken"
         )
