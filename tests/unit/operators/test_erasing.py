@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -14,10 +16,12 @@ from torpor_api.failures import Conflict, Unavailable
 from torpor_api.identity import ComputeId, Epoch
 from torpor_compute.adapters.volume import FileVolume
 from torpor_kube import kinds, names
-from torpor_operator.core.actions import Erase
+from torpor_operator.core.actions import Action, Erase, Patch
+from torpor_operator.core.cache import Cache
 from torpor_operator.core.erasing import ERASER_WAIT_S, candidates
 from torpor_operator.core.naming import Key
 from torpor_operator.core.seen_pods import SeenPod
+from torpor_operator.erasing import Eraser, NoEraser
 
 SHOP = Key("default", "shop")
 
@@ -116,6 +120,27 @@ def test_none_of_those_that_the_pool_keeps_until_it_has_waited_for_long(
 def test_whoever_was_asked_before_is_asked_first() -> None:
     pods = [pod("warm", 1.0), pod("asked", 2.0, database=SHOP)]
     assert [one.name for one in candidates(SHOP, pods, [], 1, 0.0)] == ["asked"]
+
+
+async def test_one_that_was_claimed_in_the_same_moment_is_not_asked() -> None:
+    """Its label says so, and the watch has not told it yet."""
+    cache, asked = Cache(SYSTEM), list[str]()
+    cache.pool_seen({"metadata": {"name": "default"}, "spec": {"size": {"min": 0, "max": 1}}})
+    cache.pod_seen(pod("warm", 1.0))
+
+    async def carry_out(action: Action) -> None:
+        assert isinstance(action, Patch)
+        if action.patch["metadata"].get("resourceVersion") == "1":
+            raise Conflict("it is in version 2")
+
+    async def erase(pod: SeenPod, order: Erase) -> None:
+        asked.append(pod.name)
+
+    agents = SimpleNamespace(erase=erase)
+    eraser = Eraser(cast("Any", None), cache, cast("Any", agents), lambda targets: None, carry_out)
+    with pytest.raises(NoEraser):
+        await eraser.erase(Erase(SHOP, "default", 8, "/volumes/default.shop", 100_000))
+    assert not asked
 
 
 class Agents:
