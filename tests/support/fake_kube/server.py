@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
+from unittest import mock
 
 from aiohttp import web
 
@@ -26,6 +28,10 @@ APPLY = "application/apply-patch+yaml"
 
 REQUEST_BYTES_MAX = 3 << 20
 """As of a real one."""
+
+NO_AUTHORITIES = {"SSL_CERT_FILE": os.devnull}
+"""Nobody asks who this server is: a client that reads all authorities of the machine first takes as
+long for that as a whole test does."""
 
 
 class Faults:
@@ -87,7 +93,8 @@ class FakeKube:
         host, port = runner.addresses[0][:2]
         self.url = f"http://{host}:{port}"
         try:
-            yield self
+            with mock.patch.dict(os.environ, NO_AUTHORITIES):
+                yield self
         finally:
             self.cut_watches()
             await runner.cleanup()

@@ -18,6 +18,9 @@ from torpor_kube import kinds
 from torpor_operator.adapters.keys import make_authority, read_leaf
 from torpor_operator.core.certificates import GIVEN_SECRET
 
+SOON_S = 0.01
+"""Before what has failed is tried again: the lost replies of one look add up to many seconds."""
+
 
 @pytest.fixture
 async def fake() -> AsyncIterator[FakeKube]:
@@ -62,7 +65,10 @@ async def test_what_happened_while_a_watch_was_interrupted_is_made_good(
         await world.until("the Service is back", lambda: world.get(kinds.SERVICE, "shop"))
 
 
-async def test_lost_replies_make_no_second_password(fake: FakeKube, tmp_path: Path) -> None:
+async def test_lost_replies_make_no_second_password(
+    fake: FakeKube, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torpor_operator.work_queue.PAUSE_S_MIN", SOON_S)
     async with operating(fake, tmp_path) as world:
         with fake.faults.lose_replies():
             world.make("shop")
