@@ -33,6 +33,7 @@ VERBS = (
     "psql",
     "uri",
     "delete",
+    "simulate",
 )
 """Each is a command of its name in ``torpor_cli/verbs``, in the order of the help."""
 

@@ -1,0 +1,156 @@
+"""`torpor simulate`: what policies of sleeping cost a fleet, and who waits for it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from torpor_api.failures import InvalidRequest
+from torpor_cli.options import json_option
+from torpor_cli.output import table
+
+if TYPE_CHECKING:
+    from torpor_simulator.fleet import Order, Outcome
+    from torpor_simulator.policies import Policy
+    from torpor_simulator.recorded import Recording
+    from torpor_simulator.trace_file import Trace
+
+DATABASES_DEFAULT = 10_000
+DATABASES_MAX = 10_000_000
+PROCESSES_MAX = 64
+RECORDED_SUFFIXES = (".jsonl", ".gz")
+
+
+@click.command("simulate")
+@click.option(
+    "--trace",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="Kinds of databases as TOML, or a recorded trace as .jsonl or .jsonl.gz.",
+)
+@click.option(
+    "--databases",
+    type=click.IntRange(1, DATABASES_MAX),
+    default=DATABASES_DEFAULT,
+    show_default=True,
+    metavar="N",
+    help="How many there are; of a recorded trace at most those that it has.",
+)
+@click.option(
+    "--policy",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Only this policy; may be given several times.  [default: all]",
+)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@click.option(
+    "--processes",
+    type=click.IntRange(1, PROCESSES_MAX),
+    default=2,
+    show_default=True,
+    metavar="N",
+    help="The figures are the same on any number.",
+)
+@click.option(
+    "--waiting-price",
+    type=click.FloatRange(0, 1e6),
+    metavar="CU-SECONDS",
+    help="What a second of a client's waiting is worth to torpor-auto.  [default: 60]",
+)
+@click.option(
+    "--price",
+    type=click.FloatRange(0),
+    metavar="DOLLARS",
+    help="Of a CU-hour, for every policy.  [default: 0.106]",
+)
+@click.option(
+    "--plot",
+    "picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Draw cost against waiting as SVG.",
+)
+@json_option
+def command(
+    file: Path,
+    databases: int,
+    names: tuple[str, ...],
+    seed: int,
+    processes: int,
+    waiting_price: float | None,
+    price: float | None,
+    picture: Path | None,
+    output: str | None,
+) -> None:
+    """Compare policies of sleeping on a trace, in virtual time."""
+    from torpor_simulator import plot, report
+    from torpor_simulator.fleet import WAITING_PRICE, Order
+
+    source = _read(file)
+    policies = _chosen(names)
+    worth = WAITING_PRICE if waiting_price is None else waiting_price
+    order = Order(source, policies, databases, seed, worth)
+    outcome = _run(order, processes)
+    dollars = report.CU_HOUR_PRICE if price is None else price
+    lines = report.lines(policies, outcome, dollars)
+    if picture is not None:
+        picture.write_text(
+            plot.drawn(f"{source.name}, {outcome.total.databases:,} databases", lines)
+        )
+    if output == "json":
+        click.echo(
+            json.dumps(report.as_json(source.name, order, outcome, lines, dollars), indent=2)
+        )
+        return
+    total, days = outcome.total, source.duration_s / 86400
+    click.echo(
+        f"{source.name}: {total.databases:,} databases over {days:.3g} d, "
+        f"{total.used:,} of them used, {total.queries:,} queries\n"
+    )
+    header, cells = report.rows(lines)
+    click.echo(table(header, cells, right=range(1, len(header))))
+
+
+def _read(file: Path) -> Trace | Recording:
+    from torpor_simulator import recorded, trace_file
+
+    if file.suffix in RECORDED_SUFFIXES:
+        return recorded.read(file)
+    try:
+        document = tomllib.loads(file.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"{file}: {error}") from None
+    return trace_file.parse(document, str(file))
+
+
+def _chosen(names: tuple[str, ...]) -> tuple[Policy, ...]:
+    from torpor_simulator.policies import BY_NAME, POLICIES
+
+    unknown = [name for name in names if name not in BY_NAME]
+    if unknown:
+        allowed = ", ".join(BY_NAME)
+        raise InvalidRequest(f"there is no policy {', '.join(unknown)}: write one of {allowed}")
+    return tuple(BY_NAME[name] for name in dict.fromkeys(names)) or POLICIES
+
+
+def _run(order: Order, processes: int) -> Outcome:
+    """With a bar on standard error, where that is a terminal."""
+    from torpor_simulator import fleet
+
+    with click.progressbar(length=order.number, label="databases", file=sys.stderr) as bar:
+        done = 0
+
+        def progress(now: int, _: int) -> None:
+            nonlocal done
+            bar.update(now - done)
+            done = now
+
+        return fleet.run(order, processes, progress)

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from torpor_api.failures import InvalidRequest
+from torpor_cli.verbs.simulate_verb import command
+
+TRACE = """
+name = "tiny"
+[[kind]]
+name = "jobs"
+share = 1.0
+periods = [[1.0, 3600.0]]
+"""
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    file = tmp_path / "tiny.toml"
+    file.write_text(TRACE)
+    return file
+
+
+def simulate(*arguments: str) -> str:
+    result = CliRunner().invoke(command, [*arguments, "--processes=1"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_it_prints_a_line_a_policy(trace: Path) -> None:
+    lines = simulate(f"--trace={trace}", "--databases=5", "--policy=neon").splitlines()
+    assert lines[0] == "tiny: 5 databases over 1 d, 5 of them used, 960 queries"
+    assert lines[2].split()[:2] == ["POLICY", "CU-HOURS"]
+    assert lines[3].split()[0] == "neon"
+
+
+def test_json_has_all_it_takes_to_repeat_it(trace: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "x.svg"
+    names = ("--policy=always-on", "--policy=torpor-auto")
+    printed = simulate(
+        f"--trace={trace}", "--databases=5", *names, "--seed=7", f"--plot={picture}", "-o", "json"
+    )
+    found: dict[str, Any] = json.loads(printed)
+    assert (found["databases"], found["seed"], found["waitingPrice"]) == (5, 7, 60.0)
+    assert [line["policy"] for line in found["policies"]] == ["always-on", "torpor-auto"]
+    assert found["policies"][1]["wakes"] == 5 * 24
+    assert "<circle" in picture.read_text()
+
+
+def test_a_recorded_trace_is_taken_too(tmp_path: Path) -> None:
+    file = tmp_path / "t.jsonl"
+    file.write_text(
+        '{"torporTrace": 1, "name": "rec", "seconds": 60}\n{"db": "a", "at": 1, "took": 1}\n'
+    )
+    assert simulate(f"--trace={file}").startswith("rec: 1 databases over 0.000694 d")
+
+
+def test_an_unknown_policy_is_refused_with_those_that_are(trace: Path) -> None:
+    with pytest.raises(InvalidRequest, match="there is no policy nine: write one of always-on"):
+        simulate(f"--trace={trace}", "--policy=nine")
+
+
+def test_what_is_no_toml_is_refused_by_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text("name =")
+    with pytest.raises(InvalidRequest, match=r"x\.toml: "):
+        simulate(f"--trace={file}")

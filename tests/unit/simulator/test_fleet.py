@@ -1,0 +1,100 @@
+"""A whole fleet: the same on any number of processes, and no second is lost."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+
+from torpor_simulator import plot, report
+from torpor_simulator.fleet import SHARD, Order, run
+from torpor_simulator.policies import BY_NAME, POLICIES, Policy
+from torpor_simulator.pool import TERMS
+from torpor_simulator.recorded import Recorded, Recording
+from unit.simulator.kinds import trace
+
+QUIET = trace(visits_per_day=[[0, 0.2], [0.9, 20], [1, 4000]], linger=[[0.5, 600], [0.5, 1e9]])
+
+FIXED = tuple(BY_NAME[name] for name in ("always-on", "neon", "aurora", "torpor-5s"))
+
+
+SHOP = Recorded("shop", uses=[(0.0, 1.0), (10.0, 1.0), (400.0, 1.0)])
+
+
+def nothing(done: int, number: int) -> None:
+    assert done <= number
+
+
+def lines(order: Order, processes: int = 1) -> list[report.Line]:
+    return report.lines(order.policies, run(order, processes, nothing), 0.1)
+
+
+def test_figures_are_the_same_on_any_number_of_processes() -> None:
+    order = Order(QUIET, FIXED, SHARD + 50)
+    assert lines(order, processes=2) == lines(order, processes=1)
+
+
+def test_another_seed_is_another_fleet() -> None:
+    neon = (BY_NAME["neon"],)
+    assert lines(Order(QUIET, neon, 50, seed=1)) != lines(Order(QUIET, neon, 50, seed=2))
+
+
+def test_no_second_is_lost() -> None:
+    policies = (*FIXED, BY_NAME["azure-sql"], BY_NAME["torpor-auto"])
+    outcome = run(Order(QUIET, policies, 60), 1, nothing)
+    assert outcome.total.databases == 60
+    for tally in outcome.total.tallies:
+        assert tally.awake_s + tally.asleep_s == pytest.approx(60 * 86400)
+
+
+def test_longer_time_outs_cost_more_and_wake_less() -> None:
+    policies = tuple(BY_NAME[f"torpor-{timeout}"] for timeout in ("1s", "60s", "300s"))
+    found = lines(Order(QUIET, policies, 100))
+    assert [line.awake_share for line in found] == sorted(line.awake_share for line in found)
+    wakes = [line.wakes for line in found]
+    assert wakes == sorted(wakes, reverse=True)
+
+
+def recording(*databases: Recorded) -> Recording:
+    return Recording("recorded", 600.0, databases)
+
+
+def one_line(source: Recording, policy: Policy) -> report.Line:
+    (line,) = lines(Order(source, (policy,), 1000))
+    return line
+
+
+def test_a_recorded_trace_is_replayed_as_it_was() -> None:
+    line = one_line(recording(SHOP), BY_NAME["neon"])
+    assert (line.wakes, line.killed, line.cold) == (2, 1, 0)
+    assert line.awake_share == pytest.approx((11 + 300 + 200) / 600)
+    assert line.cu_s == pytest.approx(511 * 0.25)
+    assert line.dollars == pytest.approx(511 * 0.25 / 3600 * 0.1)
+    assert [line.wait_p50_s, line.wait_p99_s] == pytest.approx([0.3, 0.3], rel=1e-3)
+    assert line.waited_s == pytest.approx(0.6)
+
+
+def test_the_warm_pool_is_paid() -> None:
+    line = one_line(recording(Recorded("unused")), BY_NAME["torpor-1s"])
+    assert line.cu_s == pytest.approx(600 * TERMS.least * TERMS.member_cu)
+
+
+def test_what_is_printed_has_a_cell_for_each_column() -> None:
+    header, cells = report.rows(lines(Order(recording(SHOP), POLICIES, 1)))
+    assert {len(row) for row in cells} == {len(header)}
+
+
+def test_the_picture_has_a_dot_for_each_policy_and_no_label_on_another() -> None:
+    found = lines(Order(recording(SHOP), POLICIES, 1))
+    picture = ElementTree.fromstring(plot.drawn("a <trace>", found))
+    name = "{http://www.w3.org/2000/svg}"
+    assert len(picture.findall(f"{name}circle")) == len(POLICIES)
+    labels = [
+        (float(text.attrib["x"]), float(text.attrib["y"]))
+        for text in picture.findall(f"{name}text")
+        if (text.text or "").split(" ")[0] in BY_NAME
+    ]
+    assert len(labels) == len(POLICIES)
+    for at, (x, y) in enumerate(labels):
+        for other_x, other_y in labels[:at]:
+            assert abs(x - other_x) >= 100 or abs(y - other_y) >= 11

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from torpor_simulator.latencies import TORPOR_COLD, TORPOR_WARM, constant, measured, percentile
+
+RESULTS = Path(__file__).parents[3] / "loadtests/results/resume-k8s.json"
+
+
+def test_who_does_not_wait_counts() -> None:
+    waits = ((5.0, constant(15.0)),)
+    assert percentile(0.5, 1000, waits) == 0.0
+    assert percentile(0.99, 1000, waits) == 0.0
+    assert percentile(0.999, 1000, waits) == pytest.approx(15.0)
+
+
+def test_a_mixture_has_the_percentiles_of_its_parts() -> None:
+    waits = ((90.0, constant(0.2)), (10.0, constant(2.0)))
+    assert percentile(0.89, 100, waits) == pytest.approx(0.2, rel=1e-3)
+    assert percentile(0.91, 100, waits) == pytest.approx(2.0, rel=1e-3)
+
+
+def test_of_one_latency_they_are_its_own() -> None:
+    waits = ((1.0, TORPOR_WARM),)
+    assert percentile(0.5, 1, waits) == pytest.approx(0.219, rel=1e-3)
+    assert percentile(0.99, 1, waits) == pytest.approx(0.555, rel=1e-3)
+
+
+def test_nobody_waits_where_nobody_wakes() -> None:
+    assert percentile(0.999, 10, ((0.0, TORPOR_WARM), (0.0, TORPOR_COLD))) == 0.0
+
+
+def test_quantiles_that_fall_are_refused() -> None:
+    with pytest.raises(ValueError, match="have to grow"):
+        measured(((0.0, 1.0), (0.5, 0.5), (1.0, 2.0)), 1.0)
+
+
+def test_torpors_are_about_those_that_are_on_record() -> None:
+    """Figures here are written down once; a record twice as fast or slow wants new ones."""
+    parts = {part["name"]: part["torpor"] for part in json.loads(RESULTS.read_text())["parts"]}
+    for latency, name in ((TORPOR_WARM, "held session, warm pool"), (TORPOR_COLD, "no warm pod")):
+        assert latency.mean_s / 2 < parts[name]["mean"] / 1000 < latency.mean_s * 2
