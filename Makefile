@@ -6,6 +6,9 @@ READY := .venv/.torpor-ready
 SOURCES := operator channel compute proxy autoscaler cli tests loadtests tools
 WORKERS ?= 2
 
+# Hundreds of processes are started by the tests: each would compile all of Torpor anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test check suites fuzz bench soak manifests helm images e2e format clean
 .PHONY: check-format check-lint check-types check-layers check-tidy
 .DEFAULT_GOAL := help
@@ -17,7 +20,7 @@ demo: $(READY) ## Databases that sleep and wake under real clients, in under two
 	@$(BIN)/python tools/demo.py
 
 test: $(READY) ## Run all tests (ARGS="-k word" to choose, WORKERS=0 for one process)
-	@$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 check: $(READY) ## Format, lint, types, layers and tidiness, without changing anything
 	@$(MAKE) --no-print-directory --keep-going \
