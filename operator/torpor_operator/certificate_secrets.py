@@ -60,7 +60,8 @@ class CertificateSecrets:
         """By Secret: the version and the signers that it holds for. To check a signature takes a
         tenth of a millisecond, and there may be thousands."""
 
-    async def read(self, name: str) -> Held | None:
+    async def read(self, name: str, *, lenient: bool = False) -> Held | None:
+        """Raises Unusable where a part that should be text is none, unless the rest is enough."""
         try:
             secret = await self._kube.get(SECRET, name, self._namespace)
         except NotFound:
@@ -71,7 +72,9 @@ class CertificateSecrets:
             try:
                 data[key] = base64.b64decode(value).decode()
             except ValueError:
-                if key.endswith(_PEM):  # Else it is a keystore, say, that cert-manager puts beside.
+                if (
+                    key.endswith(_PEM) and not lenient
+                ):  # Else it is a keystore, say, that cert-manager puts beside.
                     raise Unusable(name, f"its {key} is no text, let alone PEM") from None
         is_ours = labels_of(secret).get(names.MANAGED_BY_LABEL) == MANAGED_BY
         is_taken = is_ours and ISSUED_ANNOTATION in annotations_of(secret)

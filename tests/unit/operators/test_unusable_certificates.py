@@ -149,8 +149,13 @@ async def test_an_authority_that_can_not_be_used_is_told_and_the_rest_goes_on(
         await world.until("a compute is started", world.pods)
 
 
-async def test_whom_clients_trust_stays_while_the_authority_can_not_be_used(
-    fake: FakeKube, tmp_path: Path
+@pytest.mark.parametrize(
+    "broken",
+    [["torpor-ca"], ["torpor-proxy-server-tls"], ["torpor-ca", "torpor-proxy-server-tls"]],
+    ids=["authority", "shown", "both"],
+)
+async def test_whom_clients_trust_stays_while_a_certificate_can_not_be_used(
+    fake: FakeKube, tmp_path: Path, broken: list[str]
 ) -> None:
     def trusted() -> str:
         secret = world.get(kinds.SECRET, "shop-app") or {"data": {}}
@@ -162,8 +167,9 @@ async def test_whom_clients_trust_stays_while_the_authority_can_not_be_used(
         await world.settled()
         before = trusted()
         assert before
-    broken = {"data": {"tls.crt": base64.b64encode(b"oops").decode()}}
-    fake.objects.patch((kinds.SECRET, SYSTEM, "torpor-ca"), broken, "")
+    for secret in broken:
+        no_text = {"data": {"tls.crt": base64.b64encode(b"\xff\xfe").decode()}}
+        fake.objects.patch((kinds.SECRET, SYSTEM, secret), no_text, "")
     async with operating(fake, tmp_path / "second") as world:
         await world.until("it is told", lambda: notes(world))
         world.make("other")
