@@ -72,9 +72,8 @@ class CertificateSecrets:
             try:
                 data[key] = base64.b64decode(value).decode()
             except ValueError:
-                if (
-                    key.endswith(_PEM) and not lenient
-                ):  # Else it is a keystore, say, that cert-manager puts beside.
+                # What is no PEM is a keystore, say, that cert-manager puts beside.
+                if key.endswith(_PEM) and not lenient:
                     raise Unusable(name, f"its {key} is no text, let alone PEM") from None
         is_ours = labels_of(secret).get(names.MANAGED_BY_LABEL) == MANAGED_BY
         is_taken = is_ours and ISSUED_ANNOTATION in annotations_of(secret)
