@@ -7,6 +7,12 @@ nothing of the cluster, of phases or of each other: who carries out what they sa
 from torpor_autoscaler.policy.decision import Dated, Decision, Decisions, Loop
 from torpor_autoscaler.policy.history import History, Sample
 from torpor_autoscaler.policy.idle_timeout import Basis, Choice, Gaps, Terms, choose_timeout
+from torpor_autoscaler.policy.schedule import (
+    Schedule,
+    ScheduleChoice,
+    choose_awake,
+    parse_schedule,
+)
 from torpor_autoscaler.policy.size import SizeChoice, SizeTerms, Standing, choose_size
 from torpor_autoscaler.policy.wakes import Wakes
 from torpor_autoscaler.policy.warm import (
@@ -32,13 +38,17 @@ __all__ = [
     "PoolChoice",
     "PoolTerms",
     "Sample",
+    "Schedule",
+    "ScheduleChoice",
     "SizeChoice",
     "SizeTerms",
     "Standing",
     "Terms",
     "Wakes",
+    "choose_awake",
     "choose_size",
     "choose_timeout",
     "choose_warm",
     "explain_miss",
+    "parse_schedule",
 ]
