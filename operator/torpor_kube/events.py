@@ -17,6 +17,10 @@ log = logging.getLogger(__name__)
 QUIET_S = 600.0
 """For so long the same is not said again of the same object."""
 
+LOST_QUIET_S = 60.0
+"""The same after one that the API server did not take: who says it at each look is not to ask at
+each of them where a quota is full."""
+
 REMEMBERED_MAX = 20_000
 """As many objects may have trouble at once and be told of it once in a while; 100 bytes each."""
 
@@ -47,31 +51,33 @@ class Events:
             "reportingInstance": instance,
             "action": action,
         }
-        self._told: dict[int, float] = {}
-        """When, by a hash of what: of two that share one, the later is told late."""
+        self._quiet: dict[int, float] = {}
+        """Until when, by a hash of what: of two that share one, the later is told late."""
 
     async def tell(self, about: Document, reason: str, note: str, *, is_warning: bool) -> None:
         """Of an object, of which kind, name, namespace and uid are enough. Never raises."""
         key = hash((str(metadata(about).get("uid")), reason, note))
         now = self._clock.now()
-        if now - self._told.get(key, -QUIET_S) < QUIET_S:
+        if now < self._quiet.get(key, now):
             return
+        self._quiet.pop(key, None)  # What was said last stands last.
         self._forget(now)
-        self._told[key] = now
+        self._quiet[key] = now + QUIET_S
         log.info("told", extra={"object": name_of(about), "reason": reason})
         try:
             await self._kube.create(EVENT, self._event(about, reason, note, is_warning))
         except Failure as failure:
+            self._quiet[key] = now + LOST_QUIET_S
             log.warning("event_lost", extra={"reason": reason, "why": failure.message})
 
     def _forget(self, now: float) -> None:
         """What may be said again anyway, and the oldest where there is too much."""
-        while self._told:
-            oldest = next(iter(self._told))
-            is_quiet = now - self._told[oldest] < QUIET_S
-            if is_quiet and len(self._told) < REMEMBERED_MAX:
+        while self._quiet:
+            oldest = next(iter(self._quiet))
+            is_quiet = now < self._quiet[oldest]
+            if is_quiet and len(self._quiet) < REMEMBERED_MAX:
                 return
-            del self._told[oldest]
+            del self._quiet[oldest]
 
     def _event(self, about: Document, reason: str, note: str, is_warning: bool) -> Document:
         at = datetime.fromtimestamp(self._clock.wall_s(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -10,7 +10,7 @@ import pytest
 from support.fake_kube.server import FakeKube
 from support.kube_cluster import client
 from torpor_kube import events as events_module
-from torpor_kube.events import NOTE_BYTES_MAX, QUIET_S, Events
+from torpor_kube.events import LOST_QUIET_S, NOTE_BYTES_MAX, QUIET_S, Events
 from torpor_kube.kinds import EVENT, SERVERLESS_DATABASE
 from torpor_kube.login import at
 
@@ -95,6 +95,19 @@ async def test_what_can_not_be_told_is_lost_and_hurts_nobody(world: World) -> No
         await world.tell()
     await world.tell(note="something else")
     assert "something else" in [one["note"] for one in world.told()]
+
+
+async def test_what_was_lost_is_told_when_it_is_said_again(world: World) -> None:
+    """Not at once: it may be said many times a second, to a server that does not take it."""
+    world.fake.faults.refuses = lambda method, path: True
+    await world.tell()
+    world.fake.faults.refuses = lambda method, path: False
+    await world.tell()
+    assert not world.told()
+    world.clock.at += LOST_QUIET_S
+    for _ in range(2):
+        await world.tell()
+    assert len(world.told()) == 1
 
 
 async def test_what_may_be_told_again_is_not_remembered(

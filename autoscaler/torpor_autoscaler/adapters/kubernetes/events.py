@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 
 from torpor_api.resource import ServerlessDatabase
 from torpor_autoscaler.core.actions import Tell
@@ -18,8 +19,11 @@ CONTROLLER = "torpor.dev/autoscaler"
 ACTION = "Serve"
 
 UNDER_WAY_MAX = 16
-"""Of them; more are lost, but for their lines in the log: where a node dies, each of its databases
-has something to say, while they all ask the API server for what matters."""
+"""Where a node dies, each of its databases has something to say, while they all ask the API server
+for what matters: the others wait."""
+
+WAITING_MAX = 10_000
+"""Of them, 1 KiB each; more are lost, but for their lines in the log."""
 
 
 class DatabaseEvents:
@@ -27,6 +31,7 @@ class DatabaseEvents:
 
     def __init__(self, events: Events) -> None:
         self._events = events
+        self._waiting: deque[tuple[ServerlessDatabase, Tell]] = deque()
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
@@ -35,15 +40,22 @@ class DatabaseEvents:
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
     def tell(self, resource: ServerlessDatabase, what: Tell) -> None:
-        if len(self._under_way) >= UNDER_WAY_MAX:
+        if len(self._waiting) >= WAITING_MAX:
             log.warning("event_lost", extra={"database": resource.name, "reason": what.reason})
             return
-        telling = self._events.tell(
-            _named(resource), what.reason, what.note, is_warning=what.is_warning
-        )
-        task = asyncio.create_task(telling)
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._waiting.append((resource, what))
+        if len(self._under_way) < UNDER_WAY_MAX:
+            task = asyncio.create_task(self._tell_all())
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+
+    async def _tell_all(self) -> None:
+        """One after the other, until none waits."""
+        while self._waiting:
+            resource, what = self._waiting.popleft()
+            await self._events.tell(
+                _named(resource), what.reason, what.note, is_warning=what.is_warning
+            )
 
 
 def _named(resource: ServerlessDatabase) -> Document:
