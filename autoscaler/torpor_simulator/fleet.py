@@ -93,10 +93,11 @@ class Fleet:
             for policy, tally in zip(order.policies, found.tallies, strict=True):
                 tally.moments = no_moments(self._duration_s) if policy.is_ours else None
         for at in range(number * SHARD, min((number + 1) * SHARD, order.number)):
-            self._count(self._life(at), found)
+            self._count(self.life(at), found)
         return found
 
-    def _life(self, at: int) -> Life:
+    def life(self, at: int) -> Life:
+        """Of the database with this number."""
         if self._arrivals is not None:
             return self._arrivals.life(Random((self._order.seed << 40) + at))
         assert isinstance(self._order.source, Recording)

@@ -24,6 +24,7 @@ from typing import Any, Final, TextIO
 
 from torpor_api.failures import InvalidRequest
 from torpor_simulator.life import CU_MAX, CU_MIN, Life, of_uses
+from torpor_simulator.replay import moments
 from torpor_simulator.trace_file import DAYS_MAX
 
 VERSION: Final = 1
@@ -72,8 +73,17 @@ def read(path: Path) -> Recording:
         raise InvalidRequest(f"{path}: is no recorded trace: {error}") from None
 
 
+def lines_of(name: str, life: Life, duration_s: float) -> Iterator[Json]:
+    """A life as it would have been recorded, each use as one query: no policy sees a difference."""
+    about: Json = {"db": name, "cu": life.cu, "sessions": life.sessions}
+    yield about if life.linger_s == inf else {**about, "linger": life.linger_s}
+    for at, is_query, until in moments(life, duration_s):
+        event: Json = {"db": name, "at": round(at, 6)}
+        yield {**event, "took": round(until - at, 6)} if is_query else {**event, "knock": True}
+
+
 def write(path: Path, name: str, duration_s: float, lines: Iterable[Json]) -> None:
-    """The recorder's end: lines of databases and events as they come."""
+    """Lines of databases and events as they come."""
     with _opened(path, "wt") as file:
         head = {"torporTrace": VERSION, "name": name, "seconds": duration_s}
         for line in (head, *lines):

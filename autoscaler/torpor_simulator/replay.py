@@ -91,7 +91,7 @@ def knocked(life: Life, hold: float, timeout_s: float, duration_s: float) -> Acc
         return Account(duration_s, 0.0)
     account = Account(duration_s, 0.0)
     awake_until, asleep_s = 0.0, 0.0
-    for at, is_query, used_until in _moments(life, duration_s):
+    for at, is_query, used_until in moments(life, duration_s):
         if at > awake_until:
             asleep_s += at - awake_until
             account.sleeps += int(awake_until > 0)
@@ -107,7 +107,7 @@ def knocked(life: Life, hold: float, timeout_s: float, duration_s: float) -> Acc
     return account
 
 
-def _moments(life: Life, duration_s: float) -> list[tuple[float, bool, float]]:
+def moments(life: Life, duration_s: float) -> list[tuple[float, bool, float]]:
     """Everything that happens, in order: when, whether it is a query, and until when that lasts."""
     found = [(at, False, at) for at in life.knocks]
     if life.is_used:

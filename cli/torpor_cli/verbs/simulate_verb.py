@@ -78,6 +78,13 @@ RECORDED_SUFFIXES = (".jsonl", ".gz")
     metavar="FILE",
     help="Draw cost against waiting as SVG.",
 )
+@click.option(
+    "--export",
+    "recording",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Simulate nothing: write what happens to the databases as a recorded trace.",
+)
 @json_option
 def command(
     file: Path,
@@ -88,6 +95,7 @@ def command(
     waiting_price: float | None,
     price: float | None,
     picture: Path | None,
+    recording: Path | None,
     output: str | None,
 ) -> None:
     """Compare policies of sleeping on a trace, in virtual time."""
@@ -98,6 +106,9 @@ def command(
     policies = _chosen(names)
     worth = WAITING_PRICE if waiting_price is None else waiting_price
     order = Order(source, policies, databases, seed, worth)
+    if recording is not None:
+        _export(order, recording)
+        return
     outcome = _run(order, processes)
     dollars = report.CU_HOUR_PRICE if price is None else price
     lines = report.lines(policies, outcome, dollars)
@@ -129,6 +140,17 @@ def _read(file: Path) -> Trace | Recording:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"{file}: {error}") from None
     return trace_file.parse(document, str(file))
+
+
+def _export(order: Order, file: Path) -> None:
+    from torpor_simulator import recorded
+    from torpor_simulator.fleet import Fleet
+
+    fleet, duration_s = Fleet(order), order.source.duration_s
+    lives = ((f"db-{at:06}", fleet.life(at)) for at in range(order.number))
+    lines = (line for name, life in lives for line in recorded.lines_of(name, life, duration_s))
+    recorded.write(file, order.source.name, duration_s, lines)
+    click.echo(f"{order.source.name}: {order.number:,} databases written to {file}")
 
 
 def _chosen(names: tuple[str, ...]) -> tuple[Policy, ...]:

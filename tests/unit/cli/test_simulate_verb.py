@@ -60,6 +60,22 @@ def test_a_recorded_trace_is_taken_too(tmp_path: Path) -> None:
     assert simulate(f"--trace={file}").startswith("rec: 1 databases over 0.000694 d")
 
 
+def test_what_was_exported_gives_the_same_figures(tmp_path: Path) -> None:
+    source, exported = tmp_path / "x.toml", tmp_path / "x.jsonl.gz"
+    source.write_text(
+        'name = "x"\n[[kind]]\nname = "a"\nshare = 1.0\nvisits_per_day = [[0, 1], [1, 1000]]\n'
+        "visit_s = 2.0\nlinger = [[0.5, inf], [0.5, 100.0]]\nknocks_per_day = 3\n"
+    )
+    names = [f"--policy={name}" for name in ("neon", "aurora", "azure-sql-15m")]
+
+    def figures(trace: Path) -> list[list[str]]:
+        lines = simulate(f"--trace={trace}", "--databases=20", *names).splitlines()
+        return [line.split()[:5] for line in lines[3:]]
+
+    simulate(f"--trace={source}", "--databases=20", f"--export={exported}")
+    assert figures(exported) == figures(source)
+
+
 def test_an_unknown_policy_is_refused_with_those_that_are(trace: Path) -> None:
     with pytest.raises(InvalidRequest, match="there is no policy nine: write one of always-on"):
         simulate(f"--trace={trace}", "--policy=nine")
