@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 from hypothesis import given
@@ -14,6 +15,8 @@ from torpor_operator.core.seen import see_database
 
 SMALL_BYTES = 256
 """Of a database that sleeps and says nothing unusual, whose JSON has a thousand and more."""
+
+PACKER_BYTES_MAX = 128 << 10
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -33,3 +36,16 @@ def test_a_usual_one_takes_little() -> None:
     seen = see_database(document)
     assert seen.document()["spec"] == document["spec"]
     assert len(seen.body) < SMALL_BYTES < len(json.dumps(document))
+
+
+def test_a_packer_takes_little_for_a_moment() -> None:
+    """zlib's own sizes would take 256 KiB, for each database that is looked at."""
+    document = {"spec": {"roles": [{"name": f"role-{number}"} for number in range(50)]}}
+    packed(document)
+    tracemalloc.start()
+    try:
+        packed(document)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < PACKER_BYTES_MAX
