@@ -30,6 +30,8 @@ from torpor_autoscaler.core.writing import write
 def stay_awake(database: Database, run: Run) -> Plan[None]:
     """One step; called again as long as there is a run."""
     now, limits = database.world.now, database.world.limits
+    if database.doubt is not None or not run.is_up:
+        updating.let_others_go_first(database)
     if database.doubt is not None:
         yield from verify(database, run)
     elif run.down_since is not None and now >= run.down_since + limits.start_s_max:

@@ -144,10 +144,12 @@ def answer_suspends(database: Database, refusal: Failure | None) -> None:
 
 def answer_switchover(database: Database, answer: SwitchedOver | Failure) -> None:
     """It has come to its end, this one or another."""
-    if database.switching is not None:
+    switching, world = database.switching, database.world
+    if switching is not None:
         failure = answer if isinstance(answer, Failure) else None
-        database.world.updates.ended(database.name, failure, database.world.now)
-        database.effects.append(AnswerSwitchover(answer, database.switching.asker))
+        had_left = switching.left_at is not None
+        world.updates.ended(database.name, failure, world.now, had_left=had_left)
+        database.effects.append(AnswerSwitchover(answer, switching.asker))
         database.switching = None
 
 

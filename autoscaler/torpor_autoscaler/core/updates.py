@@ -66,12 +66,14 @@ class Updates:
         self.pass_on(database)
         self._put_off.pop(database, None)
 
-    def ended(self, database: str, failure: Failure | None, now: float) -> None:
+    def ended(
+        self, database: str, failure: Failure | None, now: float, *, had_left: bool = True
+    ) -> None:
         """A move of it; None: it serves on a fresh compute. Moves for other reasons count for
-        nothing but themselves."""
+        nothing but themselves. ``had_left``: what became of it says something of a fresh one."""
         limits, pools = self._limits, [p for p, one in self._turns.items() if one == database]
         for pool in pools:
-            is_over = failure is None or isinstance(failure, Busy)
+            is_over = failure is None or isinstance(failure, Busy) or not had_left
             pause_s = limits.update_pause_s if is_over else limits.update_rest_s
             self._next_at[pool] = now + pause_s
         if failure is None:

@@ -38,6 +38,12 @@ def take_up(database: Database, run: Run, decision: Decision, now: float) -> Non
         database.switching = Switching(NOBODY, patience_s, because=BECAUSE, tries=tries)
 
 
+def let_others_go_first(database: Database) -> None:
+    """It can't move as long as its compute does not serve, or does not answer."""
+    if database.switching is None:
+        database.world.updates.pass_on(database.name)
+
+
 def look_again_at(database: Database, run: Run) -> tuple[float, ...]:
     """When time alone may make a move due."""
     if not is_outdated(database, run):

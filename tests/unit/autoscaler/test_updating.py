@@ -9,7 +9,7 @@ import pytest
 
 from torpor_api import messages as m
 from torpor_api.failures import Busy, StartFailed, Unavailable
-from torpor_autoscaler.core import why
+from torpor_autoscaler.core import facts, why
 from torpor_autoscaler.core.actions import Tell, Wait
 from torpor_autoscaler.core.limits import Limits
 from torpor_autoscaler.core.updates import Updates
@@ -210,3 +210,28 @@ def test_an_image_that_starts_no_postgres_takes_one_database_along_and_not_the_n
     story.rest()
     assert story.record.status.phase == "Failed"
     assert not story.world.updates.take_turn(POOL, "blog", story.world.now + 60.0)
+
+
+def test_one_that_loses_the_compute_that_it_is_about_to_leave_says_nothing_of_a_fresh_one() -> None:
+    story = used(agents=9)
+    outdate(story, 1)
+    next_asked(story, m.CloseGate)
+    story.fact(facts.agent_gone, "c1", story.world.now)
+    story.rest()
+    assert story.world.updates.take_turn(POOL, "blog", story.world.now + 60.0)
+
+
+@pytest.mark.parametrize("trouble", ["silent", "crashed"])
+def test_one_whose_compute_is_in_trouble_holds_up_no_other(trouble: str) -> None:
+    """It had its turn, and waited for a fresh compute."""
+    story = used()
+    outdate(story, 1, 2)
+    idle(story, 5)
+    assert not story.world.updates.take_turn(POOL, "blog", story.world.now)
+    if trouble == "silent":
+        story.fact(facts.agent_unheard, "c1")
+        story.fail(Unavailable("nobody answers"))
+    else:
+        lost = m.PostgresLost(database="shop", epoch=1, restarting=True, reason="signal 9")
+        story.fact(facts.postgres_lost, lost, story.world.now)
+    assert story.world.updates.take_turn(POOL, "blog", story.world.now)
