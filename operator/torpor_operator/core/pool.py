@@ -171,7 +171,7 @@ def _failed(facts: PoolFacts, now: float, owner: Key | None = None) -> list[Seen
         pod
         for pod in facts.pods
         if pod.failure and pod.database == owner and pod.name not in facts.named
-        if not pod.is_deleting  # It was told to end.
+        if pod.is_lost or not pod.is_deleting  # Else it was told to end.
         if pod.is_dedicated is (owner is not None)
         if now - (pod.ended_at or pod.created_at) < FAILED_KEPT_S
     ]

@@ -246,3 +246,14 @@ def test_one_whose_kubelet_has_lost_it_fills_no_place_and_is_deleted() -> None:
     assert let_go(
         plan(replace(leaving, finalizers=("torpor.dev/fence",)), now=NOW + ENDED_POD_KEPT_S)
     ) == ["a"]
+
+
+def test_a_node_that_loses_each_one_at_once_is_not_given_one_after_the_other() -> None:
+    """They are deleted in the look that sees them, and count all the same."""
+    fresh = pod("a", is_ready=False, is_lost=True, failure="lost", created_at=NOW - 1)
+    assert plan(fresh, wanted=1).start == 0
+    found = plan(replace(fresh, is_deleting=True, deleted_at=NOW), wanted=1)
+    assert (found.start, found.failure) == (0, "lost")
+    assert found.again_in_s == PAUSE_S_MIN - 1
+    old = replace(fresh, created_at=NOW - FAILED_KEPT_S, is_deleting=True, deleted_at=NOW)
+    assert plan(old, wanted=1).start == 1
