@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from torpor_simulator import plot, report
-from torpor_simulator.fleet import SHARD, Order, run
+from torpor_simulator.fleet import SHARD, Fleet, Order, run
 from torpor_simulator.policies import BY_NAME, POLICIES, Policy
 from torpor_simulator.pool import TERMS
 from torpor_simulator.recorded import Recorded, Recording
@@ -37,6 +37,11 @@ def test_figures_are_the_same_on_any_number_of_processes() -> None:
 def test_another_seed_is_another_fleet() -> None:
     neon = (BY_NAME["neon"],)
     assert lines(Order(QUIET, neon, 50, seed=1)) != lines(Order(QUIET, neon, 50, seed=2))
+
+
+def test_no_database_is_another_ones_double() -> None:
+    fleet = Fleet(Order(QUIET, FIXED, 3))
+    assert fleet.life(0) != fleet.life(1) != fleet.life(2) and fleet.life(1) == fleet.life(1)
 
 
 def test_no_second_is_lost() -> None:
@@ -72,6 +77,13 @@ def test_a_recorded_trace_is_replayed_as_it_was() -> None:
     assert line.dollars == pytest.approx(511 * 0.25 / 3600 * 0.1)
     assert [line.wait_p50_s, line.wait_p99_s] == pytest.approx([0.3, 0.3], rel=1e-3)
     assert line.waited_s == pytest.approx(0.6)
+
+
+def test_a_busy_database_does_not_hide_who_waits_for_the_others() -> None:
+    busy = Recorded("busy", uses=[(0.25 * step, 0.2) for step in range(2000)])
+    line = one_line(recording(SHOP, busy), BY_NAME["neon"])
+    assert line.wait_p99_s == 0
+    assert line.database_p99_s == pytest.approx(0.3, rel=1e-3)
 
 
 def test_the_warm_pool_is_paid() -> None:

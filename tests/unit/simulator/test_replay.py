@@ -123,6 +123,12 @@ class TestKnocks:
         account = knocked(shop(0.0, (900.0,)), 300.0, 300.0, DAY_S)
         assert account.wakes == 2 and account.knock_wakes == 1
 
+    def test_who_may_not_enter_does_not_stay_connected(self) -> None:
+        account = knocked(of_uses([(0.0, 10.0)], DAY_S, 1), 900.0, 300.0, DAY_S)
+        with_a_knock = of_uses([(0.0, 10.0)], DAY_S, 1)
+        with_a_knock.knocks = [30_000.0]
+        assert knocked(with_a_knock, 900.0, 300.0, DAY_S).awake_s == account.awake_s + 300
+
     def test_without_knocks_it_is_the_same_as_by_gaps(self) -> None:
         for hold in (5.0, 300.0, 3600.0):
             by_gaps, by_moments = (
