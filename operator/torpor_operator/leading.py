@@ -37,6 +37,9 @@ ENDINGS_MAX = 16
 """Deletions at once. Each may wait a minute for sessions, and minutes for an erase; nothing but
 other deletions waits for one."""
 
+MANY_LOOKS = 100
+"""What so many took for a moment is worth giving back; a wake is one or two."""
+
 Look = Callable[[Key], Awaitable[float | None]]
 """Looks at one target; seconds after which to look again though nothing has changed."""
 
@@ -50,11 +53,16 @@ class Leading:
         settings: Settings,
         looks: Mapping[Sort, Look],
         all_pools: Callable[[], AsyncGenerator[Document, None]],
+        is_through: Callable[[], None],
     ) -> None:
+        """``is_through`` is called when nothing waits any more after :data:`MANY_LOOKS`."""
         self._cache = cache
         self._settings = settings
         self._all_pools = all_pools
         self._looks = looks
+        self._is_through = is_through
+        self._looked = 0
+        """So many times since that was last called."""
         self.queue = WorkQueue()
         self._watches: list[Watch[Any]] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -194,6 +202,12 @@ class Leading:
             # renewal of the Lease above all.
             await asyncio.sleep(0)
 
+    def _count(self) -> None:
+        self._looked += 1
+        if self._looked >= MANY_LOOKS and not self.queue:
+            self._looked = 0
+            self._is_through()
+
     def _is_ending(self, target: Target) -> bool:
         seen = self._cache.databases.get(target.key) if target.sort is Sort.DATABASE else None
         return seen is not None and is_deleting(seen.document())
@@ -220,3 +234,4 @@ class Leading:
             log.exception("look_defect", extra={"target": str(target)})
         finally:
             self.queue.done(target, failed=failed)
+            self._count()

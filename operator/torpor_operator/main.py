@@ -22,6 +22,7 @@ from torpor_kube.server import ApiServer
 from torpor_operator import settings as settings_of
 from torpor_operator.adapters.components import Components
 from torpor_operator.adapters.feeds import watches
+from torpor_operator.adapters.freed_memory import give_back
 from torpor_operator.adapters.handlers import KopfThread, Login, kopf_login, registry_for
 from torpor_operator.authority import CertificateKeeper
 from torpor_operator.core.cache import Cache
@@ -98,6 +99,7 @@ class Operator:
                 Sort.CERTIFICATES: self._look_at_certificates,
             },
             self._all_pools,
+            give_back,
         )
 
     def _report(self, targets: Iterable[Target]) -> None:

@@ -43,14 +43,17 @@ class Looks:
 
 
 def leading(
-    tmp_path: Path, looks: Looks, pools: Callable[[], AsyncGenerator[Document, None]] = nothing
+    tmp_path: Path,
+    looks: Looks,
+    pools: Callable[[], AsyncGenerator[Document, None]] = nothing,
+    is_through: Callable[[], None] = lambda: None,
 ) -> Leading:
     async def certificates(key: Key) -> float | None:
         found.has_certificates.set()
         return None
 
     every = {Sort.DATABASE: looks.look, Sort.POOL: looks.look, Sort.CERTIFICATES: certificates}
-    found = Leading(Cache(SYSTEM), settings(tmp_path), every, pools)
+    found = Leading(Cache(SYSTEM), settings(tmp_path), every, pools, is_through)
     return found
 
 
@@ -82,6 +85,26 @@ async def test_nothing_but_certificates_is_looked_at_before_all_is_known(tmp_pat
     dispatcher.start([])
     await until_looked_at(dispatcher, looks, len(MANY))
     await dispatcher.close()
+
+
+async def test_after_many_looks_it_says_once_that_nothing_waits_any_more(tmp_path: Path) -> None:
+    looks, seen_by_then = Looks(), list[int]()
+    through = asyncio.Event()
+
+    def is_through() -> None:
+        seen_by_then.append(len(looks.seen))
+        through.set()
+
+    dispatcher = leading(tmp_path, looks, is_through=is_through)
+    dispatcher.start([])
+    await dispatcher.is_complete.wait()
+    dispatcher.report(MANY)
+    async with asyncio.timeout(20):
+        await through.wait()
+    dispatcher.report(MANY[:2])  # As by a wake.
+    await until_looked_at(dispatcher, looks, len(MANY) + 2)
+    await dispatcher.close()
+    assert seen_by_then == [len(MANY)]
 
 
 async def test_what_failed_is_looked_at_again(tmp_path: Path) -> None:
