@@ -35,6 +35,8 @@ class Election:
         self._namespace = namespace
         self._name = name
         self._elector = Elector(identity)
+        self._written: Record | None = None
+        """The Lease as we have just written it: to renew it takes one question and not two."""
         self.won = asyncio.Event()
         self.lost = asyncio.Event()
         """Set once, when what was won is lost: whoever led must end."""
@@ -63,16 +65,20 @@ class Election:
             await asyncio.sleep(pause_s)
 
     async def _try(self) -> float:
+        """Seconds until the next attempt."""
+        written, self._written = self._written, None
         try:
             async with asyncio.timeout(ATTEMPT_S_MAX):
-                step = self._elector.decide(await self._read(), self._clock.now())
+                step = self._elector.decide(written or await self._read(), self._clock.now())
                 if isinstance(step, Look):
                     return step.in_s
-                await self._take(step)
+                self._written = await self._take(step)
         except (Failure, TimeoutError) as failure:
-            # A Conflict: another one was faster. The next look says who.
+            # A Conflict: another one was faster. A look says who.
             level = logging.INFO if isinstance(failure, Conflict) else logging.WARNING
             log.log(level, "lease_not_taken", extra={"reason": str(failure) or "timeout"})
+            if written and isinstance(failure, Conflict | NotFound):
+                return 0.0
         except Exception:
             # Whoever leads must hear that it leads no more, and not of a task that has ended.
             log.exception("lease_defect", extra={"lease": self._name})
@@ -84,17 +90,18 @@ class Election:
         except NotFound:
             return None
 
-    async def _take(self, take: Take) -> None:
+    async def _take(self, take: Take) -> Record:
         begun = self._clock.now()
         at = api_micro_time(self._clock.wall_s())
         spec = lease_spec(self._elector.identity, take, at)
         if take.version:
             patch = {"metadata": {"resourceVersion": take.version}, "spec": spec}
-            await self._kube.patch(LEASE, self._name, self._namespace, patch)
+            made = await self._kube.patch(LEASE, self._name, self._namespace, patch)
         else:
             where = {"name": self._name, "namespace": self._namespace}
-            await self._kube.create(LEASE, {"metadata": where, "spec": spec})
+            made = await self._kube.create(LEASE, {"metadata": where, "spec": spec})
         self._elector.took(begun)
+        return record_of(made)
 
     async def release(self) -> None:
         """At an orderly end: the other one need not wait."""

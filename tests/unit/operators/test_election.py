@@ -11,7 +11,7 @@ import pytest
 
 from support.fake_kube.server import FakeKube
 from support.operating import SYSTEM, serving
-from torpor_api.failures import NotFound
+from torpor_api.failures import Conflict, NotFound
 from torpor_kube import kinds
 from torpor_kube.login import at
 from torpor_kube.server import ApiServer
@@ -89,6 +89,33 @@ async def test_an_orderly_end_hands_over_without_waiting(fake: FakeKube) -> None
         assert holder(fake) == ""
 
 
+async def test_a_leader_asks_once_for_each_renewal_and_sees_by_it_that_another_leads(
+    fake: FakeKube,
+) -> None:
+    async with candidate(fake, "a") as first:
+        await soon(first.won)
+        before = len(fake.requests)
+        for _ in range(5):
+            await asyncio.sleep(lease.RETRY_S)
+        asked = [request.split()[0] for request in fake.requests[before:]]
+        assert len(asked) >= 3
+        assert set(asked) == {"PATCH"}
+        key = (kinds.LEASE, SYSTEM, "torpor-operator")
+        fake.objects.patch(key, {"spec": {"holderIdentity": "b"}}, "")
+        await soon(first.lost)
+        assert holder(fake) == "b"
+        assert fake.requests[-1].split()[0] == "GET"
+
+
+async def test_a_lease_that_was_deleted_is_made_again_by_who_leads(fake: FakeKube) -> None:
+    async with candidate(fake, "a") as first:
+        await soon(first.won)
+        fake.objects.delete((kinds.LEASE, SYSTEM, "torpor-operator"), {}, None)
+        for _ in range(3):
+            await asyncio.sleep(lease.RETRY_S)
+        assert (holder(fake), first.lost.is_set()) == ("a", False)
+
+
 async def test_one_that_is_not_heard_any_more_is_followed(fake: FakeKube) -> None:
     async with candidate(fake, "a") as first:
         await soon(first.won)
@@ -104,8 +131,7 @@ class Slow:
 
     def __init__(self) -> None:
         self.now_s = 100.0
-        self.spec: dict[str, Any] | None = None
-        self.read_again = asyncio.Event()
+        self.renews = asyncio.Event()
 
     def now(self) -> float:
         return self.now_s
@@ -114,15 +140,16 @@ class Slow:
         return self.now_s
 
     async def get(self, *args: object) -> dict[str, Any]:
-        if self.spec is None:
-            raise NotFound("no Lease")
-        self.read_again.set()
+        raise NotFound("no Lease")
+
+    async def create(self, kind: object, document: dict[str, Any]) -> dict[str, Any]:
+        self.now_s += lease.RENEW_DEADLINE_S
+        return {**document, "metadata": {**document["metadata"], "resourceVersion": "1"}}
+
+    async def patch(self, *args: object) -> dict[str, Any]:
+        self.renews.set()
         await asyncio.Event().wait()
         raise AssertionError("never")
-
-    async def create(self, kind: object, document: dict[str, Any]) -> None:
-        self.spec = document["spec"]
-        self.now_s += lease.RENEW_DEADLINE_S
 
 
 async def test_the_time_for_which_one_leads_begins_before_it_asks() -> None:
@@ -130,10 +157,43 @@ async def test_the_time_for_which_one_leads_begins_before_it_asks() -> None:
     slow = Slow()
     election = Election(cast("Any", slow), slow, "a", SYSTEM, "torpor-operator")
     task = asyncio.create_task(election.run())
-    await soon(slow.read_again)
+    await soon(slow.renews)
     assert not election.won.is_set()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+class Taken:
+    """An API server with a Lease that was given to another one after its first holder took it."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, Any] | None = None
+
+    async def get(self, *args: object) -> dict[str, Any]:
+        if self.stored is None:
+            raise NotFound("no Lease")
+        return {**self.stored, "spec": {**self.stored["spec"], "holderIdentity": "b"}}
+
+    async def create(self, kind: object, document: dict[str, Any]) -> dict[str, Any]:
+        self.stored = {**document, "metadata": {**document["metadata"], "resourceVersion": "1"}}
+        return self.stored
+
+    async def patch(self, *args: object) -> dict[str, Any]:
+        raise Conflict("the object has been modified")
+
+
+async def test_a_leader_reads_at_once_who_has_taken_its_lease(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr("torpor_operator.election.asyncio.sleep", sleep)
+    election = Election(cast("Any", Taken()), Slow(), "a", SYSTEM, "torpor-operator")
+    await election.run()
+    assert (pauses, election.lost.is_set()) == ([lease.RETRY_S, 0.0], True)
 
 
 async def test_who_can_not_renew_steps_down(fake: FakeKube) -> None:
