@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from math import exp
 from random import Random
 from statistics import mean
 from typing import Any
@@ -59,7 +60,13 @@ def test_drawn_in_part_or_one_by_one_gaps_are_as_many_and_as_long() -> None:
         ]
         sums.append((len(gaps), sum(gaps), len([gap for gap in gaps if gap > 120])))
     one_by_one, in_part = sums
-    assert in_part == pytest.approx(one_by_one, rel=0.05)
+    assert in_part == pytest.approx(one_by_one, rel=0.02)
+
+
+def test_no_gap_is_lost_at_an_hours_end() -> None:
+    found = lives(40, visits_per_day=even(2000.0), visit_s=0.3)
+    gaps = sum(len(stretch.gaps) for life in found for stretch in life.stretches)
+    assert gaps == pytest.approx(40 * 2000 * exp(-1.3 / 43.2), rel=0.008)
 
 
 def test_of_an_hour_with_thousands_of_gaps_a_part_stands_for_all() -> None:
