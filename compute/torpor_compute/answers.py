@@ -25,11 +25,13 @@ from torpor_api.messages import (
     Started,
     StopCompute,
     Stopped,
+    WatchSamples,
 )
 from torpor_channel.admission import Rights
 from torpor_channel.peer import Handlers, Peer
 from torpor_channel.tls import AUTOSCALER, OPERATOR, PROXY
 from torpor_compute.executor import Agent
+from torpor_compute.sampling import Sampling
 
 
 class Listeners:
@@ -47,6 +49,10 @@ class Listeners:
             return
         self._peers = {known for known in self._peers if not known.closed.is_set()} | {peer}
 
+    @property
+    def is_empty(self) -> bool:
+        return all(known.closed.is_set() for known in self._peers)
+
     def tell(self, event: Event) -> None:
         for peer in self._peers:
             peer.tell(event)
@@ -62,8 +68,10 @@ def rights(handlers: Handlers) -> Rights:
     }
 
 
-def handlers_of(agent: Agent, listeners: Listeners) -> Handlers:
-    """Everything that an agent can be asked."""
+def handlers_of(
+    agent: Agent, listeners: Listeners, watchers: Listeners, sampling: Sampling
+) -> Handlers:
+    """Everything that an agent can be asked. ``watchers``: of samples."""
 
     async def start(request: StartCompute) -> Started:
         return await agent.start(request)
@@ -94,6 +102,11 @@ def handlers_of(agent: Agent, listeners: Listeners) -> Handlers:
     async def role(_: Peer, request: AskRoleFacts) -> RoleFactsReply:
         return RoleFactsReply(role=await agent.role(request))
 
+    async def watch(peer: Peer, _: WatchSamples) -> Done:
+        watchers.add(peer)
+        sampling.watched()
+        return Done()
+
     def heard(answer: Callable[[Any], Awaitable[Message]]) -> Callable[[Peer, Any], Any]:
         async def handle(peer: Peer, request: Any) -> Message:
             listeners.add(peer)
@@ -111,4 +124,5 @@ def handlers_of(agent: Agent, listeners: Listeners) -> Handlers:
         AskAgentState: heard(state),
         AskActivity: heard(activity),
         AskRoleFacts: role,
+        WatchSamples: watch,
     }

@@ -46,7 +46,8 @@ from torpor_compute.core.postgres_options import MAX_CONNECTIONS
 from torpor_compute.core.restarts import RESTARTS_MAX, may_restart
 from torpor_compute.lifetime import END_SECONDS_MAX, LINGER_SECONDS, Lifetime
 from torpor_compute.ports import Postgres, Sql, Stop, Volume
-from torpor_compute.starting import Starting, superusers
+from torpor_compute.sampling import Became
+from torpor_compute.starting import Starting, address_as, superusers
 from torpor_compute.stopping import Stopping
 from torpor_compute.tasks import Tasks
 
@@ -71,6 +72,7 @@ class Agent:
         tell: Callable[[Event], None],
         max_connections: int = MAX_CONNECTIONS,
         linger_seconds: float = LINGER_SECONDS,
+        became: Became = lambda *_: None,
     ) -> None:
         self._compute = compute
         self._max_connections = max_connections
@@ -80,6 +82,7 @@ class Agent:
         self._volume_of = volume_of
         self._tell = tell
         self.lifetime = Lifetime(linger_seconds)
+        self._became = became
         self._state = State.WARM
         self._claim: Claim | None = None
         self._hold: Starting | None = None
@@ -109,7 +112,7 @@ class Agent:
         if self._start_task is None or self._state is State.REFUSED:
             self._refuse_while_leaving()
             self._claim = claim
-            self._address = _address_as(self._address, wanted.storage.user_id)
+            self._address = address_as(self._address, wanted.storage.user_id)
             self._superusers = superusers(wanted)
             self._happens(Happening.CLAIMED)
             self._start_task = self._tasks.run(self._start(wanted))
@@ -158,7 +161,7 @@ class Agent:
         sample, changes = await (await self._serving()).sql.activity()
         if changes != self._changes and await self._look_for_new_facts():
             self._changes = changes
-        return sample.model_copy(update={"memory_bytes": self._postgres.memory_bytes()})
+        return sample.model_copy(update={"memory_bytes": self._postgres.use().memory_bytes})
 
     def leave(self, seconds: float) -> None:
         """SIGTERM, and time for the sessions to move elsewhere: whoever moves them is told."""
@@ -390,11 +393,8 @@ class Agent:
     def _happens(self, happening: Happening) -> None:
         self._state = after(self._state, happening)
         self.lifetime.became(self._state)
-        database = None if self._claim is None else self._claim.database
+        sql = self._hold.sql if self._hold else None
+        self._became(self._state, self._claim, sql)
+        database = self._claim.database if self._claim else None
         fields = {"state": self._state, "happening": happening, "database": database}
         log.info("agent_state", extra=fields)
-
-
-def _address_as(own: ComputeAddress, user_id: int | None) -> ComputeAddress:
-    """With the user that owns the volume, whom Postgres runs as; None: the agent's own."""
-    return own if user_id is None else own.model_copy(update={"user_id": user_id})

@@ -20,6 +20,7 @@ from torpor_channel.health import answering
 from torpor_channel.server import Server
 from torpor_channel.tls import PROXY, Identity
 from torpor_compute import settings as settings_of
+from torpor_compute.adapters import cgroup
 from torpor_compute.adapters.children import Children
 from torpor_compute.adapters.new_volume import Seed
 from torpor_compute.adapters.postgres import PostgresProcess, PostgresSettings
@@ -30,6 +31,7 @@ from torpor_compute.answers import Listeners, handlers_of, rights
 from torpor_compute.core.access_rules import hba_text, ident_text
 from torpor_compute.core.postgres_options import DIRECT_TLS_SINCE, PORT
 from torpor_compute.executor import Agent
+from torpor_compute.sampling import Sampling
 from torpor_compute.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -56,7 +58,8 @@ async def run(settings: Settings) -> int:
     identity = None if settings.tls is None else Identity(settings.tls)
     places = _prepare(settings)
     postgres = PostgresProcess(places, Children())
-    listeners = Listeners()
+    listeners, watchers = Listeners(), Listeners()
+    sampling = Sampling(postgres, watchers.tell, lambda: not watchers.is_empty, cgroup.own())
     agent = Agent(
         settings.compute,
         _address(settings, places),
@@ -66,10 +69,11 @@ async def run(settings: Settings) -> int:
         tell=listeners.tell,
         max_connections=settings.max_connections,
         linger_seconds=settings.linger_seconds,
+        became=sampling.became,
     )
     # The first use of a thread takes 2 ms, which the claim shall not have to wait for.
     await asyncio.to_thread(os.getpid)
-    handlers = handlers_of(agent, listeners)
+    handlers = handlers_of(agent, listeners, watchers, sampling)
     admission = None if identity is None else Admission(identity, rights(handlers))
     server = Server(handlers, admission)
     await server.listen(settings.listen)
@@ -78,6 +82,7 @@ async def run(settings: Settings) -> int:
         answering(settings.health, why_not_ready=str),
     ):
         await _until_end(agent, asked_to_end, settings)
+    await sampling.end()
     await agent.end(settings.end_seconds_max)
     await server.close()
     return int(agent.lifetime.has_failed and settings.ends_by_itself)

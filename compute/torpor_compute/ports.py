@@ -14,10 +14,11 @@ from typing import Protocol
 
 from torpor_api.facts import Activity, LoginFacts, RoleFacts
 from torpor_api.identity import Epoch
-from torpor_api.messages import StoragePlace
+from torpor_api.messages import ComputeUse, PostgresUse, StoragePlace
 from torpor_api.resource import DatabaseSpec
 from torpor_api.sizes import Size
 from torpor_compute.core.postgres_options import MAX_CONNECTIONS
+from torpor_compute.core.working_set import SeenPage, SharedBuffers
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +155,8 @@ class Postgres(Protocol):
         """
         ...
 
-    def memory_bytes(self) -> int:
-        """Resident memory of all of its processes, shared pages counted once."""
+    def use(self) -> ComputeUse:
+        """Of all of its processes since its start."""
         ...
 
 
@@ -171,12 +172,30 @@ class Clients:
     """After this a newcomer is listed or has been ended."""
 
 
+class SampleSql(Protocol):
+    """What Postgres is asked once a second while somebody watches; over the kept connection, some
+    milliseconds each. Raises as ``Sql`` does."""
+
+    async def use(self) -> PostgresUse: ...
+
+    async def shared_buffers(self) -> SharedBuffers | None:
+        """None: the pages in them can't be followed. Makes the extension for it where it can."""
+        ...
+
+    async def followed_pages(self, one_in: int) -> tuple[SeenPage, ...]:
+        """One page in so many as it was found; those clean and free are let go of."""
+        ...
+
+
 class Sql(Protocol):
     """What is asked of one started Postgres as its bootstrap superuser.
 
     Connections are made when needed and made again when lost. Raises Unavailable where Postgres
     can't be reached in time, or after ``close``.
     """
+
+    @property
+    def samples(self) -> SampleSql: ...
 
     async def role(self, name: str, superusers: Collection[str]) -> RoleFacts | None:
         """The facts of one role; admits it where it may be. About a millisecond."""

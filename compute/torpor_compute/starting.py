@@ -101,3 +101,8 @@ class Starting:
 def superusers(wanted: StartCompute | ApplySpec) -> frozenset[str]:
     """The only superusers that may come in through the proxy."""
     return frozenset(role.name for role in wanted.spec.roles if role.superuser)
+
+
+def address_as(own: ComputeAddress, user_id: int | None) -> ComputeAddress:
+    """With the user that owns the volume, whom Postgres runs as; None: the agent's own."""
+    return own if user_id is None else own.model_copy(update={"user_id": user_id})

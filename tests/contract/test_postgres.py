@@ -225,6 +225,6 @@ async def test_its_processes_are_counted(world: World) -> None:
     came = world.postgres.processes()
     assert client.process in came.keys() - before.keys()
     assert all(0 <= age_s < WAIT_SECONDS_MAX or pid in before for pid, age_s in came.items())
-    assert world.postgres.memory_bytes() > 0
+    assert world.postgres.use().memory_bytes > 0
     await client.leave()
     await until(lambda: client.process not in world.postgres.processes(), "its backend ends")

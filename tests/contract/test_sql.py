@@ -174,6 +174,7 @@ async def test_clients_are_counted_and_named(world: World) -> None:
     assert len(clients.described) == 2 and all("app" in line for line in clients.described)
     assert len(clients.processes - before.processes) == 2
     assert (await world.sql.activity())[0].backends == 2
+    assert (await world.sql.samples.use()).backends == 2
 
 
 # --- making it match ---------------------------------------------------------------------------
@@ -230,6 +231,8 @@ async def is_unavailable(sql: Sql) -> None:
         lambda: sql.facts(()),
         sql.activity,
         sql.clients,
+        sql.samples.use,
+        sql.samples.shared_buffers,
         sql.checkpoint,
         lambda: sql.make_match(spec, {}),
     ):

@@ -77,7 +77,14 @@ class AgentProcess:
 
     async def dialled(self, deadline_s: float) -> None:
         handlers: Handlers = dict.fromkeys(
-            (m.PostgresLost, m.PostgresBack, m.LoginFactsChanged, m.AgentLeaving), self._hear
+            (
+                m.PostgresLost,
+                m.PostgresBack,
+                m.LoginFactsChanged,
+                m.AgentLeaving,
+                m.ComputeSample,
+            ),
+            self._hear,
         )
         while True:
             try:

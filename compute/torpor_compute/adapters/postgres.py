@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torpor_api.failures import DataDamaged, Failure, StartFailed, StorageFull, Unavailable
+from torpor_api.messages import ComputeUse
 from torpor_api.sizes import Size
 from torpor_compute.adapters import disk, guarded, launcher, own_files, proc, socket_folder
 from torpor_compute.adapters.children import Child, Children
@@ -153,11 +154,17 @@ class PostgresProcess:
         assert self._child is not None
         return {pid: proc.age_of(pid) for pid in proc.children_of(self._child.pid)}
 
-    def memory_bytes(self) -> int:
+    def use(self) -> ComputeUse:
         assert self._child is not None
         pids = [self._child.pid, *proc.children_of(self._child.pid)]
         found = [proc.memory_of(pid) for pid in pids]
-        return sum(own for own, _ in found) + max(shared for _, shared in found)
+        own, shared = sum(own for own, _ in found), max(shared for _, shared in found)
+        return ComputeUse(
+            cpu_seconds=sum(map(proc.cpu_seconds_of, pids)),
+            memory_bytes=own + shared,
+            anonymous_bytes=own,
+            shared_memory_bytes=shared,
+        )
 
     def _spawn_launcher(self) -> Child:
         return self._children.spawn([sys.executable, "-I", "-S", launcher.__file__])

@@ -9,6 +9,9 @@ from pathlib import Path
 _START = 19
 """The field ``starttime``, counted from the state on."""
 
+_CPU = slice(11, 15)
+"""Its own time in user mode and in the kernel's, and that of its children that it has reaped."""
+
 _PROC = Path("/proc")
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -38,6 +41,11 @@ def age_of(pid: int) -> float:
     if not started:
         return 0.0
     return time.clock_gettime(time.CLOCK_BOOTTIME) - int(started[0]) / _TICKS_PER_SECOND
+
+
+def cpu_seconds_of(pid: int) -> float:
+    """Of a processor, with those of its reaped children; 0 for a process that is not there."""
+    return sum(map(int, _stat(pid)[_CPU])) / _TICKS_PER_SECOND
 
 
 def memory_of(pid: int) -> tuple[int, int]:

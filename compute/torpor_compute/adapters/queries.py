@@ -76,3 +76,82 @@ SELECT sum(xact_commit + xact_rollback)::float8 AS transactions,
 FROM pg_stat_database
 """
 """``changes`` is of the rows themselves: Postgres's statistics of them lag by up to a minute."""
+
+PG_STAT_IO_SINCE = 16
+
+BYTES_IN_PG_STAT_IO_SINCE = 18
+
+
+def use(major: int) -> str:
+    """Totals and sessions, in one row. ``major``: the server's."""
+    read, written = "reads * op_bytes", "(coalesce(writes, 0) + coalesce(extends, 0)) * op_bytes"
+    if major >= BYTES_IN_PG_STAT_IO_SINCE:
+        read, written = "read_bytes", "coalesce(write_bytes, 0) + coalesce(extend_bytes, 0)"
+    return f"""
+SELECT d.*, i.*, w.wal_bytes::int8, a.*
+FROM (SELECT sum(xact_commit + xact_rollback)::float8 AS transactions,
+             sum(blks_hit)::int8 AS blocks_hit, sum(blks_read)::int8 AS blocks_read,
+             sum(temp_bytes)::int8 AS temporary_bytes FROM pg_stat_database) d,
+     (SELECT coalesce(sum({read}), 0)::int8 AS read_bytes,
+             coalesce(sum({written}), 0)::int8 AS written_bytes,
+             coalesce(sum(evictions), 0)::int8 AS evictions
+      FROM pg_stat_io WHERE object <> 'wal') i,
+     pg_stat_wal w,
+     (SELECT count(*)::int4 AS backends,
+             count(*) FILTER (WHERE state IN ('active', 'fastpath function call'))::int4
+               AS active_backends,
+             coalesce(array_agg(wait_event_type) FILTER (
+               WHERE state IN ('active', 'fastpath function call')
+                 AND wait_event_type IS NOT NULL), '{{}}') AS waits
+      FROM pg_stat_activity
+      WHERE backend_type = 'client backend' AND usesysid IS DISTINCT FROM 10) a
+"""
+
+
+STATEMENTS_SCHEMA = """
+SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+WHERE e.extname = 'pg_stat_statements'
+  AND current_setting('shared_preload_libraries') LIKE '%pg_stat_statements%'
+"""
+
+STATEMENTS = """
+SELECT coalesce(sum(calls), 0)::int8 AS statements,
+       coalesce(sum(total_exec_time) / 1000, 0)::float8 AS statement_seconds
+FROM {schema}.pg_stat_statements(false)
+"""
+
+EVICTING_SCHEMA = """
+SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+WHERE e.extname = 'pg_buffercache' AND EXISTS (
+  SELECT FROM pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'pg_buffercache_evict')
+"""
+"""Postgres 17 and later have it."""
+
+IS_MISSING = """
+SELECT FROM pg_available_extensions WHERE name = 'pg_buffercache' AND installed_version IS NULL
+"""
+
+MAKE_BUFFERCACHE = """
+CREATE SCHEMA IF NOT EXISTS torpor;
+CREATE EXTENSION pg_buffercache WITH SCHEMA torpor;
+"""
+
+SHARED_BUFFERS = """
+SELECT setting::int AS count, current_setting('block_size')::int AS block_bytes
+FROM pg_settings WHERE name = 'shared_buffers'
+"""
+
+FOLLOWED_PAGES = """
+WITH followed AS MATERIALIZED (
+  SELECT bufferid, reldatabase::int8 AS database, relfilenode::int8 AS file,
+         relforknumber::int8 AS fork, relblocknumber AS block, usagecount, isdirty,
+         pinning_backends > 0 AS is_pinned
+  FROM {schema}.pg_buffercache
+  WHERE hashint8extended((relfilenode::int8 << 32) | relblocknumber,
+                         reldatabase::int8 * 8 + relforknumber) & $1::int8 = 0)
+SELECT database, file, fork, block, usagecount, isdirty, is_pinned,
+       CASE WHEN NOT isdirty AND NOT is_pinned
+            THEN {schema}.pg_buffercache_evict(bufferid) IS NULL END AS let_go
+FROM followed
+"""
+"""``$1``: a power of two less one. What Postgres does not let go of was in use just then."""

@@ -20,6 +20,7 @@ from torpor_api.facts import Activity, LoginFacts, RoleFacts
 from torpor_api.failures import InvalidRequest, StorageFull, Unavailable
 from torpor_api.resource import DatabaseSpec
 from torpor_compute.adapters import queries
+from torpor_compute.adapters.sample_sql import KeptSampleSql
 from torpor_compute.core import login_facts, role_sql
 from torpor_compute.core.access_rules import ADMIN
 from torpor_compute.core.activity import CLIENT_KINDS, Counters, ProcessRow, activity_of, describe
@@ -98,6 +99,7 @@ class AdminSql:
         self._is_closed = False
         self._one_at_a_time = asyncio.Lock()
         self._read_before: int | None = None
+        self.samples = KeptSampleSql(self._ask)
 
     async def role(self, name: str, superusers: Collection[str]) -> RoleFacts | None:
         async def ask(connection: asyncpg.Connection[Any]) -> RoleFacts | None:

@@ -220,3 +220,88 @@ class LoginFactsChanged(Event):
     database: str
     epoch: int
     facts: LoginFacts
+
+
+class WatchSamples(Request[Done]):
+    """From now on ComputeSample is told on this connection, once a second while Postgres runs.
+
+    Nothing is sampled where nobody has asked for it.
+    """
+
+    reply: ClassVar = Done
+
+
+class ComputeUse(Message):
+    """What a compute has used and uses: of its container, or without one of Postgres's processes.
+
+    Totals grow while the container, or that Postgres, goes on. None: can't be known here.
+    """
+
+    cpu_seconds: float
+    """Of a processor."""
+    memory_bytes: int
+    """With what the kernel caches for a container; without one, resident memory, shared pages
+    counted once."""
+    anonymous_bytes: int
+    """Private to its processes: not to be had back while they run."""
+    shared_memory_bytes: int
+    """Shared buffers, as far as they were ever touched; nor is this."""
+    memory_limit_bytes: int | None = None
+    file_bytes: int | None = None
+    """Files that the kernel keeps in memory for it."""
+    refaults: int | None = None
+    """Pages of files read again that were given up for want of memory."""
+    cpu_limit: float | None = None
+    """Processors that it may use at a time."""
+    throttled_seconds: float | None = None
+    """Held back by that limit."""
+    cpu_pressure_seconds: float | None = None
+    """In which something of it waited for a processor; likewise for memory, and for a disk."""
+    memory_pressure_seconds: float | None = None
+    io_pressure_seconds: float | None = None
+
+
+class PostgresUse(Message):
+    """What Postgres counts. Totals grow until somebody resets its statistics."""
+
+    transactions: float
+    """Committed and rolled back."""
+    blocks_hit: int
+    """Pages that were wanted and were in shared buffers."""
+    blocks_read: int
+    """Pages that were wanted and were not."""
+    temporary_bytes: int
+    """Written by sorts and hashes that did not fit into memory."""
+    read_bytes: int
+    """By all its processes, from the kernel's cache or from a disk."""
+    written_bytes: int
+    evictions: int
+    """Of buffers whose room was needed."""
+    wal_bytes: int
+    backends: int
+    """Of clients, the agent's own left out; so are the following."""
+    active_backends: int
+    waiting_backends: dict[str, int]
+    """Active ones that wait, by the type of the event as Postgres names it: Lock, IO and so on."""
+    statements: int | None = None
+    """Executed; None without ``pg_stat_statements``."""
+    statement_seconds: float | None = None
+
+
+class ComputeSample(Event):
+    """Agent to whoever watches: what a compute uses and what its Postgres does.
+
+    That it is looked at is no use of the database. ``postgres`` is None where Postgres does not
+    answer.
+    """
+
+    database: str
+    epoch: int
+    at_s: float
+    """By the agent's own clock, which never jumps: for the distance between two samples."""
+    use: ComputeUse
+    postgres: PostgresUse | None = None
+    shared_buffers_bytes: int | None = None
+    working_set_bytes: dict[int, int] | None = None
+    """An estimate, by window in seconds: windows that have been watched for as long. None: it can't
+    be made here."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from torpor_api.facts import LoginFacts
 from torpor_api.failures import Failure, StartFailed, Unavailable
+from torpor_api.messages import ComputeUse
 from torpor_api.sizes import Size
 from torpor_compute.core import login_facts
 from torpor_compute.core.login_facts import RoleRow
@@ -130,8 +131,14 @@ class FakePostgres:
         young = self.clients.keys() | self.on_their_way
         return dict.fromkeys(OWN | self.unlisted, 2 * ENTRY_SECONDS_MAX) | dict.fromkeys(young, 0.0)
 
-    def memory_bytes(self) -> int:
-        return 4096 * len(self.processes())
+    def use(self) -> ComputeUse:
+        used = 4096 * len(self.processes())
+        return ComputeUse(
+            cpu_seconds=float(self._last_process),
+            memory_bytes=used,
+            anonymous_bytes=used,
+            shared_memory_bytes=0,
+        )
 
     # --- what clients do --------------------------------------------------------------------
 

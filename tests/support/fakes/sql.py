@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Protocol
 
 from support.fakes.postgres import ENTRY_SECONDS_MAX, OWN, FakePostgres, Server
 from torpor_api.facts import Activity, LoginFacts, RoleFacts
 from torpor_api.failures import Failure, Unavailable
+from torpor_api.messages import PostgresUse
 from torpor_api.resource import DatabaseSpec, Role
 from torpor_compute.core import login_facts
 from torpor_compute.core.login_facts import RoleRow
+from torpor_compute.core.working_set import SeenPage, SharedBuffers
 from torpor_compute.ports import Clients
 
 
@@ -24,12 +26,30 @@ class Compute(Protocol):
     facts_fail: Failure | None
 
 
+USE = PostgresUse(
+    transactions=0.0,
+    blocks_hit=0,
+    blocks_read=0,
+    temporary_bytes=0,
+    read_bytes=0,
+    written_bytes=0,
+    evictions=0,
+    wal_bytes=0,
+    backends=0,
+    active_backends=0,
+    waiting_backends={},
+)
+
+BUFFERS = SharedBuffers(1 << 14, 8192)
+
+
 class FakeSql:
     """Of one start of Postgres."""
 
     def __init__(self, compute: Compute) -> None:
         self._compute = compute
         self._is_closed = False
+        self.samples = FakeSampleSql(compute, self._server)
 
     async def role(self, name: str, superusers: Collection[str]) -> RoleFacts | None:
         server = self._server()
@@ -77,6 +97,26 @@ class FakeSql:
         if self._is_closed or not self._compute.postgres.is_running:
             raise Unavailable("Postgres does not answer its agent")
         return self._compute.postgres.server
+
+
+class FakeSampleSql:
+    """Nothing is in shared buffers when it is looked at."""
+
+    def __init__(self, compute: Compute, server: Callable[[], Server]) -> None:
+        self._compute = compute
+        self._server = server
+
+    async def use(self) -> PostgresUse:
+        self._server()
+        return USE.model_copy(update={"backends": len(self._compute.postgres.clients)})
+
+    async def shared_buffers(self) -> SharedBuffers | None:
+        self._server()
+        return BUFFERS
+
+    async def followed_pages(self, one_in: int) -> tuple[SeenPage, ...]:
+        self._server()
+        return ()
 
 
 def _row(role: Role, verifier: str | None, before: RoleRow | None) -> RoleRow:

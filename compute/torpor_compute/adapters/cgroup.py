@@ -1,0 +1,106 @@
+"""What the kernel says of this compute's own container: cgroups of either version.
+
+Only where the agent is process 1: whatever is in the container is its own then. On one machine a
+compute shares its cgroup with others, and Postgres's processes are counted instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from torpor_api.messages import ComputeUse
+
+MOUNTED = Path("/sys/fs/cgroup")
+
+NO_LIMIT_BYTES = 1 << 60
+"""Version 1 has no word for "none": the limit is the largest number of whole pages."""
+
+
+def own(mounted: Path = MOUNTED, process: int | None = None) -> Callable[[], ComputeUse] | None:
+    """Reads it; None where there is no container of the compute's own, or none that can be read.
+
+    ``process``: the agent's own process id.
+    """
+    if (os.getpid() if process is None else process) != 1:
+        return None
+    is_second = (mounted / "cgroup.controllers").exists()
+
+    def read() -> ComputeUse:
+        return _second(mounted) if is_second else _first(mounted)
+
+    try:
+        read()
+    except (OSError, KeyError, ValueError):
+        return None
+    return read
+
+
+def _second(folder: Path) -> ComputeUse:
+    cpu, memory = _table(folder / "cpu.stat"), _table(folder / "memory.stat")
+    return ComputeUse(
+        cpu_seconds=cpu["usage_usec"] / 1e6,
+        memory_bytes=_number(folder / "memory.current"),
+        anonymous_bytes=memory["anon"],
+        shared_memory_bytes=memory["shmem"],
+        memory_limit_bytes=_limit(folder / "memory.max"),
+        file_bytes=memory["file"] - memory["shmem"],
+        refaults=memory.get("workingset_refault_file"),
+        cpu_limit=_cpu_max(folder / "cpu.max"),
+        throttled_seconds=_in_seconds(cpu.get("throttled_usec"), 1e6),
+        cpu_pressure_seconds=_pressure(folder / "cpu.pressure"),
+        memory_pressure_seconds=_pressure(folder / "memory.pressure"),
+        io_pressure_seconds=_pressure(folder / "io.pressure"),
+    )
+
+
+def _first(folder: Path) -> ComputeUse:
+    """A runtime shows a container its own cgroup as the root of each hierarchy."""
+    cpu, memory = _table(folder / "cpu" / "cpu.stat"), _table(folder / "memory" / "memory.stat")
+    limit = _number(folder / "memory" / "memory.limit_in_bytes")
+    quota = _number(folder / "cpu" / "cpu.cfs_quota_us")
+    return ComputeUse(
+        cpu_seconds=_number(folder / "cpuacct" / "cpuacct.usage") / 1e9,
+        memory_bytes=_number(folder / "memory" / "memory.usage_in_bytes"),
+        anonymous_bytes=memory["total_rss"],
+        shared_memory_bytes=memory["total_shmem"],
+        memory_limit_bytes=limit if limit < NO_LIMIT_BYTES else None,
+        file_bytes=memory["total_cache"] - memory["total_shmem"],
+        refaults=memory.get("total_workingset_refault_file"),
+        cpu_limit=quota / _number(folder / "cpu" / "cpu.cfs_period_us") if quota > 0 else None,
+        throttled_seconds=_in_seconds(cpu.get("throttled_time"), 1e9),
+    )
+
+
+def _table(path: Path) -> Mapping[str, int]:
+    return {name: int(value) for name, value in map(str.split, path.read_text().splitlines())}
+
+
+def _number(path: Path) -> int:
+    return int(path.read_text())
+
+
+def _limit(path: Path) -> int | None:
+    text = path.read_text().strip()
+    return None if text == "max" else int(text)
+
+
+def _cpu_max(path: Path) -> float | None:
+    quota, period = path.read_text().split()
+    return None if quota == "max" else int(quota) / int(period)
+
+
+def _in_seconds(value: int | None, per_second: float) -> float | None:
+    return None if value is None else value / per_second
+
+
+def _pressure(path: Path) -> float | None:
+    """None where the kernel was told to keep no account of it."""
+    with contextlib.suppress(OSError):
+        for line in path.read_text().splitlines():
+            kind, *fields = line.split()
+            if kind == "some":
+                return int(fields[-1].removeprefix("total=")) / 1e6
+    return None

@@ -1,0 +1,93 @@
+"""What Postgres is asked once a second while somebody watches: see the port ``SampleSql``."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+import asyncpg
+
+from torpor_api.messages import PostgresUse
+from torpor_compute.adapters import queries
+from torpor_compute.core.working_set import SeenPage, SharedBuffers
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+Connection: TypeAlias = "asyncpg.Connection[Any]"
+
+
+class Asking(Protocol):
+    """Over a connection that is kept; made anew where it is lost."""
+
+    async def __call__(self, ask: Callable[[Connection], Awaitable[T]], /) -> T: ...
+
+
+class KeptSampleSql:
+    """See :class:`torpor_compute.ports.SampleSql`."""
+
+    def __init__(self, ask: Asking) -> None:
+        self._ask = ask
+        self._buffercache: str | None = None
+        """The schema of the extension, quoted."""
+        self._statements: str | None = None
+        self._has_looked_for_statements = False
+
+    async def use(self) -> PostgresUse:
+        async def ask(connection: Connection) -> PostgresUse:
+            found = await connection.fetchrow(queries.use(connection.get_server_version().major))
+            assert found is not None
+            totals = dict(found)
+            waits = Counter[str](totals.pop("waits"))
+            return PostgresUse(
+                **totals, waiting_backends=dict(waits), **await self._statements_of(connection)
+            )
+
+        return await self._ask(ask)
+
+    async def shared_buffers(self) -> SharedBuffers | None:
+        async def ask(connection: Connection) -> SharedBuffers | None:
+            self._buffercache = await _evicting_schema(connection)
+            if self._buffercache is None:
+                return None
+            found = await connection.fetchrow(queries.SHARED_BUFFERS)
+            assert found is not None
+            return SharedBuffers(**found)
+
+        return await self._ask(ask)
+
+    async def followed_pages(self, one_in: int) -> tuple[SeenPage, ...]:
+        async def ask(connection: Connection) -> tuple[SeenPage, ...]:
+            question = queries.FOLLOWED_PAGES.format(schema=self._buffercache)
+            rows = await connection.fetch(question, one_in - 1)
+            return tuple(
+                SeenPage((database, file, fork, block), usage, is_dirty, is_pinned)
+                for database, file, fork, block, usage, is_dirty, is_pinned, _ in rows
+            )
+
+        assert self._buffercache is not None
+        return await self._ask(ask)
+
+    async def _statements_of(self, connection: Connection) -> dict[str, Any]:
+        if not self._has_looked_for_statements:
+            self._statements = await connection.fetchval(queries.STATEMENTS_SCHEMA)
+            self._has_looked_for_statements = True
+        if self._statements is None:
+            return {}
+        found = await connection.fetchrow(queries.STATEMENTS.format(schema=self._statements))
+        return dict(found or {})
+
+
+async def _evicting_schema(connection: Connection) -> str | None:
+    """Where the extension is; made, where the database has none. None: it can't let go of pages."""
+    if await connection.fetchrow(queries.IS_MISSING) is not None:
+        try:
+            await connection.execute(queries.MAKE_BUFFERCACHE)
+        except asyncpg.PostgresError as error:
+            log.warning("pages_not_followed", extra={"reason": str(error)})
+            return None
+    schema: str | None = await connection.fetchval(queries.EVICTING_SCHEMA)
+    return schema

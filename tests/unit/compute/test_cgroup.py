@@ -1,0 +1,98 @@
+"""What the kernel's files say of a container, in both versions of cgroups."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from torpor_api.messages import ComputeUse
+from torpor_compute.adapters import cgroup
+
+SECOND = {
+    "cgroup.controllers": "cpu memory io\n",
+    "cpu.stat": "usage_usec 2500000\nuser_usec 2000000\nnr_throttled 3\nthrottled_usec 750000\n",
+    "cpu.max": "150000 100000\n",
+    "memory.current": "900\n",
+    "memory.max": "4294967296\n",
+    "memory.stat": "anon 100\nfile 700\nshmem 300\nworkingset_refault_file 7\n",
+    "cpu.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=4000000\n"
+    "full avg10=0.00 avg60=0.00 avg300=0.00 total=9\n",
+    "memory.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=5000000\n",
+    "io.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=6000000\n",
+}
+
+FIRST = {
+    "cpuacct/cpuacct.usage": "2500000000\n",
+    "cpu/cpu.stat": "nr_periods 9\nnr_throttled 3\nthrottled_time 750000000\n",
+    "cpu/cpu.cfs_quota_us": "150000\n",
+    "cpu/cpu.cfs_period_us": "100000\n",
+    "memory/memory.usage_in_bytes": "900\n",
+    "memory/memory.limit_in_bytes": "4294967296\n",
+    "memory/memory.stat": "rss 1\ntotal_rss 100\ntotal_cache 700\ntotal_shmem 300\n"
+    "total_workingset_refault_file 7\n",
+}
+
+USED = ComputeUse(
+    cpu_seconds=2.5,
+    memory_bytes=900,
+    anonymous_bytes=100,
+    shared_memory_bytes=300,
+    memory_limit_bytes=4 << 30,
+    file_bytes=400,
+    refaults=7,
+    cpu_limit=1.5,
+    throttled_seconds=0.75,
+)
+
+PRESSURE = {"cpu_pressure_seconds": 4.0, "memory_pressure_seconds": 5.0, "io_pressure_seconds": 6.0}
+
+
+def written(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def read(folder: Path, files: dict[str, str]) -> ComputeUse:
+    container = cgroup.own(written(folder, files), process=1)
+    assert container is not None
+    return container()
+
+
+def test_the_second_version(tmp_path: Path) -> None:
+    assert read(tmp_path, SECOND) == USED.model_copy(update=PRESSURE)
+
+
+def test_the_first_version_knows_no_pressure(tmp_path: Path) -> None:
+    assert read(tmp_path, FIRST) == USED
+
+
+def test_without_limits_there_are_none(tmp_path: Path) -> None:
+    unlimited = {"cpu.max": "max 100000\n", "memory.max": "max\n"}
+    used = read(tmp_path, SECOND | unlimited)
+    assert (used.cpu_limit, used.memory_limit_bytes) == (None, None)
+
+
+def test_nor_in_the_first_version(tmp_path: Path) -> None:
+    unlimited = {
+        "cpu/cpu.cfs_quota_us": "-1\n",
+        "memory/memory.limit_in_bytes": "9223372036854771712\n",
+    }
+    used = read(tmp_path, FIRST | unlimited)
+    assert (used.cpu_limit, used.memory_limit_bytes) == (None, None)
+
+
+def test_a_kernel_that_keeps_no_account_of_pressure(tmp_path: Path) -> None:
+    files = {name: text for name, text in SECOND.items() if "pressure" not in name}
+    assert read(tmp_path, files) == USED
+
+
+@pytest.mark.parametrize("files", [SECOND, FIRST])
+def test_a_cgroup_shared_with_others_is_not_read(tmp_path: Path, files: dict[str, str]) -> None:
+    assert cgroup.own(written(tmp_path, files), process=17) is None
+
+
+def test_nor_one_that_can_not_be_read(tmp_path: Path) -> None:
+    assert cgroup.own(tmp_path, process=1) is None
