@@ -25,6 +25,8 @@ DATABASE_NAMESPACE_LABEL = "torpor.dev/database-namespace"
 """On a claimed compute's pod: for people and policies. The truth is the database's status."""
 DEDICATED_LABEL = "torpor.dev/dedicated"
 """On a pod that was made for the database that its labels name, with that one's own volume."""
+TEMPLATE_ANNOTATION = "torpor.dev/template"
+"""On a compute's pod: a hash of what it was made from."""
 OUTDATED_ANNOTATION = "torpor.dev/outdated"
 """On a compute's pod that is not as its pool makes them now, where that has the updateStrategy
 WhenIdle: the operator knows it, the autoscaler moves its database."""

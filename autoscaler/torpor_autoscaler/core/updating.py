@@ -32,7 +32,7 @@ def take_up(database: Database, run: Run, decision: Decision, now: float) -> Non
         updates.forget(database.name)
     elif not _is_at_rest(database, decision, now):
         updates.pass_on(database.name)
-    elif updates.take_turn(database.pool, database.name, now) and _has_reserved(database):
+    elif _is_its_turn(database, now) and _has_reserved(database):
         tries = updates.times_put_off(database.name)
         patience_s = database.world.limits.update_patience_s
         database.switching = Switching(NOBODY, patience_s, because=BECAUSE, tries=tries)
@@ -50,7 +50,9 @@ def look_again_at(database: Database, run: Run) -> tuple[float, ...]:
         return ()
     world = database.world
     at_rest_at = database.used_at + world.limits.update_idle_s
-    return at_rest_at, world.updates.may_begin_at(database.pool, database.name, world.now)
+    template = world.pool.template(database.pool)
+    turn_at = world.updates.may_begin_at(database.pool, database.name, world.now, template)
+    return at_rest_at, turn_at
 
 
 def _is_at_rest(database: Database, decision: Decision, now: float) -> bool:
@@ -59,6 +61,12 @@ def _is_at_rest(database: Database, decision: Decision, now: float) -> bool:
         return False
     at = database.used_at + database.world.limits.update_idle_s
     return now >= at and was_seen_idle(database.world.proxies.views(database.name, now), at)
+
+
+def _is_its_turn(database: Database, now: float) -> bool:
+    world = database.world
+    template = world.pool.template(database.pool)
+    return world.updates.take_turn(database.pool, database.name, now, template)
 
 
 def _has_reserved(database: Database) -> bool:

@@ -188,6 +188,11 @@ class WarmPool:
     def find(self, compute: str) -> AgentInfo | None:
         return self._agents.get(compute)
 
+    def template(self, pool: str) -> str:
+        """That its computes are made of now; empty: none is there that could say so."""
+        made = (agent for agent in reversed(self._agents.values()) if agent.pool == pool)
+        return next((agent.template for agent in made if not agent.is_outdated), "")
+
     def may_claim(self, compute: str) -> bool:
         """It is there, and has not been told to end."""
         return compute in self._agents and compute not in self._leaving

@@ -130,6 +130,8 @@ class AgentInfo(Message):
     """It is wanted away: nobody claims it any more, and whom it serves moves to another one."""
     is_taken: bool = False
     """Somebody has it, or has had it: it waits for nobody, whatever is known of databases."""
+    template: str = ""
+    """What it was made from, as a hash; empty: nobody says so."""
     is_outdated: bool = False
     """It is not as its pool makes them now, and the pool wants whom it serves to move to another
     one as soon as nobody is at work."""

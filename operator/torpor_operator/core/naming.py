@@ -30,9 +30,6 @@ It stands in the same object, so that no crash can part a new verifier from the 
 POOL_FINALIZER = "torpor.dev/pool"
 """On a WarmPool: its pods are deleted with it, which must wait for databases that are awake."""
 
-TEMPLATE_ANNOTATION = "torpor.dev/template"
-"""On a pod: a hash of what it was made from."""
-
 _OBJECT_NAME_PART = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 _HASH_CHARACTERS = 8

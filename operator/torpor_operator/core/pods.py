@@ -25,7 +25,6 @@ from torpor_kube.kinds import POD, WARM_POOL
 from torpor_kube.port import Document
 from torpor_operator.core.naming import (
     MANAGED_BY,
-    TEMPLATE_ANNOTATION,
     Key,
     own_volume_claim,
     owner_reference,
@@ -126,7 +125,7 @@ def compute_pod(
             },
             "annotations": {
                 **pool_spec.pod_annotations,
-                TEMPLATE_ANNOTATION: template_hash(pool, settings),
+                names.TEMPLATE_ANNOTATION: template_hash(pool, settings),
             },
             "finalizers": [names.FENCE_FINALIZER],
             "ownerReferences": [owner_reference(pool, WARM_POOL)],

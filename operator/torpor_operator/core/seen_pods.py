@@ -21,7 +21,7 @@ from torpor_kube.documents import (
 )
 from torpor_kube.fencing import why_not_gone
 from torpor_kube.port import Document
-from torpor_operator.core.naming import TEMPLATE_ANNOTATION, Key
+from torpor_operator.core.naming import Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def see_pod(document: Document) -> SeenPod:
         name=name_of(document),
         version=version_of(document),
         pool=labels.get(names.POOL_LABEL, ""),
-        template=annotations_of(document).get(TEMPLATE_ANNOTATION, ""),
+        template=annotations_of(document).get(names.TEMPLATE_ANNOTATION, ""),
         created_at=_seconds(metadata(document).get("creationTimestamp")),
         ip=status.get("podIP") or "",
         database=Key(namespace, database) if database else None,

@@ -19,6 +19,7 @@ from torpor_kube.names import (
     OUTDATED_ANNOTATION,
     POOL_LABEL,
     POSTGRES_VERSION_LABEL,
+    TEMPLATE_ANNOTATION,
 )
 from torpor_kube.port import Change, ChangeType, Kube, Page
 
@@ -54,6 +55,11 @@ def test_one_that_has_the_label_of_a_database_is_taken() -> None:
     found = compute_from(pod(labels=labels)).info
     assert (found.database, found.is_taken) == ("", True)
     assert not compute_from(pod()).info.is_taken
+
+
+def test_what_it_was_made_from_is_known() -> None:
+    assert compute_from(pod(annotations={TEMPLATE_ANNOTATION: "t1"})).info.template == "t1"
+    assert compute_from(pod()).info.template == ""
 
 
 def test_one_that_is_outdated_says_so() -> None:

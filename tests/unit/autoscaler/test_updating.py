@@ -201,6 +201,37 @@ def test_where_a_fresh_compute_does_not_serve_the_pool_rests(failure: Exception)
     assert updates.take_turn("a", "blog", rest_s + 1.0)
 
 
+def test_it_rests_for_no_longer_than_it_makes_such_computes() -> None:
+    updates = Updates(Limits())
+    updates.take_turn("a", "shop", 0.0, "bad")
+    updates.ended("shop", StartFailed("FATAL"), 1.0)
+    assert not updates.take_turn("a", "blog", 60.0, "bad")
+    assert not updates.take_turn("a", "blog", 60.0), "nobody knows of what they are made"
+    assert updates.take_turn("a", "blog", 60.0, "mended")
+
+
+def fresh(story: Story, number: int, template: str) -> None:
+    """One is made."""
+    made = agent(number, POOL).model_copy(update={"template": template})
+    story.world.pool.learn(made)
+    story.fact(lambda database: None)
+
+
+def test_who_mends_the_image_need_not_wait() -> None:
+    """Another database goes on as soon as a compute of the next template is there."""
+    story = used(agents=1)
+    outdate(story, 1)
+    for number in range(2, 2 + story.world.limits.start_attempts_max):
+        fresh(story, number, "bad")
+        next_asked(story, m.StartCompute)
+        story.fail(StartFailed("FATAL:  no such library"))
+    story.rest()
+    world, now = story.world, story.world.now + 60.0
+    assert not world.updates.take_turn(POOL, "blog", now, world.pool.template(POOL))
+    fresh(story, 9, "mended")
+    assert world.updates.take_turn(POOL, "blog", now, world.pool.template(POOL))
+
+
 def test_an_image_that_starts_no_postgres_takes_one_database_along_and_not_the_next() -> None:
     story = used(agents=9)
     outdate(story, 1)

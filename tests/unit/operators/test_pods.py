@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from torpor_api.warm_pool import OWN_LABELS, OWN_PREFIX
-from torpor_operator.core.naming import TEMPLATE_ANNOTATION, Key
+from torpor_kube import names
+from torpor_operator.core.naming import Key
 from torpor_operator.core.pods import PodSettings, compute_pod, template_hash
 
 SETTINGS = PodSettings(image="torpor/compute:1", namespace="system", image_pull_policy="Never")
@@ -44,7 +45,7 @@ def test_labels_that_torpor_finds_a_pod_by_are_its_own(database: Key | None) -> 
     assert made["labels"] == {**plain["labels"], "team": "data"}
     assert all(key.startswith(OWN_PREFIX) or key in OWN_LABELS for key in plain["labels"])
     assert made["annotations"]["example.org/a"] == "b"
-    assert TEMPLATE_ANNOTATION in made["annotations"]
+    assert names.TEMPLATE_ANNOTATION in made["annotations"]
 
 
 def test_computes_of_a_pool_are_apart_where_that_can_be() -> None:

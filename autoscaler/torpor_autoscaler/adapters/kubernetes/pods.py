@@ -24,6 +24,7 @@ from torpor_kube.names import (
     OUTDATED_ANNOTATION,
     POOL_LABEL,
     POSTGRES_VERSION_LABEL,
+    TEMPLATE_ANNOTATION,
 )
 from torpor_kube.port import Document
 
@@ -51,6 +52,7 @@ class Compute:
     labelled: str = ""
     """The database in its labels: that it was made for, that has claimed it, or whose data it is to
     erase."""
+    template: str = ""
     is_outdated: bool = False
     """Its pool's operator says so."""
 
@@ -71,6 +73,7 @@ class Compute:
             pool=self.pool,
             node=self.node,
             is_taken=bool(self.labelled) and not self.database,
+            template=self.template,
             is_outdated=self.is_outdated,
         )
 
@@ -93,6 +96,7 @@ def compute_from(pod: Document) -> Compute:
         database=labelled if DEDICATED_LABEL in labels else "",
         pool=labels.get(POOL_LABEL, ""),
         labelled=labelled,
+        template=annotations_of(pod).get(TEMPLATE_ANNOTATION, ""),
         is_outdated=OUTDATED_ANNOTATION in annotations_of(pod),
     )
 
