@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final
 
+from torpor_api.failures import InvalidRequest
+from torpor_api.quantities import parse_duration_s
 from torpor_simulator.latencies import TORPOR_COLD, TORPOR_WARM, Latency, constant
+from torpor_simulator.life import RESOLUTION_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,3 +130,25 @@ POLICIES: Final = (
 )
 
 BY_NAME: Final = {policy.name: policy for policy in POLICIES}
+
+PREFIX: Final = "torpor-"
+TIMEOUT_S_MAX: Final = 7 * 86400.0
+
+
+def named(name: str) -> Policy:
+    """One of those above, or Torpor's with any time-out: ``torpor-90s``.
+
+    Raises InvalidRequest that says which there are.
+    """
+    if name in BY_NAME:
+        return BY_NAME[name]
+    if name.startswith(PREFIX):
+        try:
+            timeout_s = parse_duration_s(name.removeprefix(PREFIX))
+        except ValueError as error:
+            raise InvalidRequest(f"policy {name}: {error}") from None
+        if RESOLUTION_S <= timeout_s <= TIMEOUT_S_MAX:
+            return torpor(name, timeout_s)
+        raise InvalidRequest(f"policy {name}: a time-out is from 1s to 7d")
+    allowed = ", ".join(BY_NAME)
+    raise InvalidRequest(f"there is no policy {name}: write one of {allowed}, or torpor-DURATION")

@@ -48,7 +48,7 @@ RECORDED_SUFFIXES = (".jsonl", ".gz")
     "names",
     multiple=True,
     metavar="NAME",
-    help="Only this policy; may be given several times.  [default: all]",
+    help="Only this policy, like neon or torpor-90s; may be given several times.  [default: all]",
 )
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option(
@@ -154,13 +154,9 @@ def _export(order: Order, file: Path) -> None:
 
 
 def _chosen(names: tuple[str, ...]) -> tuple[Policy, ...]:
-    from torpor_simulator.policies import BY_NAME, POLICIES
+    from torpor_simulator.policies import POLICIES, named
 
-    unknown = [name for name in names if name not in BY_NAME]
-    if unknown:
-        allowed = ", ".join(BY_NAME)
-        raise InvalidRequest(f"there is no policy {', '.join(unknown)}: write one of {allowed}")
-    return tuple(BY_NAME[name] for name in dict.fromkeys(names)) or POLICIES
+    return tuple(named(name) for name in dict.fromkeys(names)) or POLICIES
 
 
 def _run(order: Order, processes: int) -> Outcome:

@@ -76,9 +76,24 @@ def test_what_was_exported_gives_the_same_figures(tmp_path: Path) -> None:
     assert figures(exported) == figures(source)
 
 
-def test_an_unknown_policy_is_refused_with_those_that_are(trace: Path) -> None:
-    with pytest.raises(InvalidRequest, match="there is no policy nine: write one of always-on"):
-        simulate(f"--trace={trace}", "--policy=nine")
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nine", "there is no policy nine: write one of always-on, neon"),
+        ("torpor-soon", "policy torpor-soon: 'soon' is not a duration"),
+        ("torpor-10ms", "policy torpor-10ms: a time-out is from 1s to 7d"),
+    ],
+)
+def test_an_unknown_policy_is_refused_with_those_that_are(
+    trace: Path, name: str, said: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=said):
+        simulate(f"--trace={trace}", f"--policy={name}")
+
+
+def test_torpor_may_have_any_time_out(trace: Path) -> None:
+    lines = simulate(f"--trace={trace}", "--databases=1", "--policy=torpor-2h").splitlines()
+    assert lines[3].split()[4] == "1"  # It never sleeps between jobs that come each hour.
 
 
 def test_what_is_no_toml_is_refused_by_its_name(tmp_path: Path) -> None:
