@@ -93,7 +93,7 @@ class Arrivals:
         number = int(duration_s / period_s) + 1
         late = dice.random
         uses = [(step * period_s + late() * kind.jitter_s, kind.visit_s) for step in range(number)]
-        return _finished(kind, [use for use in uses if use[0] < duration_s], duration_s)
+        return _finished(kind, sorted(use for use in uses if use[0] < duration_s), duration_s)
 
 
 def quantile(points: list[tuple[float, float]], share: float) -> float:
@@ -139,10 +139,10 @@ def sparse(kind: Kind, per_day: float, clock: Clock, duration_s: float, dice: Di
 
 
 def _bursts(kind: Kind, begins: list[float], dice: Dice) -> list[float]:
-    ends_s = -1 / log1p(-1 / kind.visits_per_burst)
+    thinks_mean = -1 / log1p(-1 / kind.visits_per_burst)
     visits: list[float] = []
     for begin, length in zip(begins, drawn(1.0, len(begins), dice), strict=True):
-        thinks = drawn(THINK_CV, int(length * ends_s), dice)
+        thinks = drawn(THINK_CV, int(length * thinks_mean), dice)
         visits += accumulate([begin, *(think * kind.think_s for think in thinks)])
     return visits
 

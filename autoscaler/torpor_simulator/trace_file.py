@@ -20,6 +20,9 @@ DAYS_MAX: Final = 31
 
 VISITS_PER_DAY_MAX: Final = 1e9
 
+BURST_VISITS_PER_DAY_MAX: Final = 1e5
+"""Those of bursts are made one by one, some 10 MB of them at a time."""
+
 Points = list[tuple[float, float]]
 
 
@@ -103,6 +106,12 @@ class Kind(Part):
     def _is_either(self) -> Self:
         if (self.visits_per_day is None) == (self.periods is None):
             raise ValueError(f"kind {self.name}: write either visits_per_day or periods")
+        most = self.visits_per_day[-1][1] if self.visits_per_day else 0.0
+        if self.visits_per_burst > 1 and most > BURST_VISITS_PER_DAY_MAX:
+            raise ValueError(
+                f"kind {self.name}: {most:g} visits a day: with visits_per_burst above 1 at most "
+                f"{BURST_VISITS_PER_DAY_MAX:g}"
+            )
         return self
 
 

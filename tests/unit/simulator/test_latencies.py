@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from torpor_compute.lifetime import LINGER_SECONDS
 from torpor_simulator.latencies import TORPOR_COLD, TORPOR_WARM, constant, measured, percentile
+from torpor_simulator.policies import COMPUTE_ENDS_S
 
 RESULTS = Path(__file__).parents[3] / "loadtests/results/resume-k8s.json"
 
@@ -43,3 +45,7 @@ def test_torpors_are_about_those_that_are_on_record() -> None:
     parts = {part["name"]: part["torpor"] for part in json.loads(RESULTS.read_text())["parts"]}
     for latency, name in ((TORPOR_WARM, "held session, warm pool"), (TORPOR_COLD, "no warm pod")):
         assert latency.mean_s / 2 < parts[name]["mean"] / 1000 < latency.mean_s * 2
+
+
+def test_a_compute_outlives_its_postgres_here_as_it_does() -> None:
+    assert COMPUTE_ENDS_S == LINGER_SECONDS

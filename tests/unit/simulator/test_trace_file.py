@@ -36,6 +36,9 @@ def test_a_refusal_names_the_field_the_value_and_what_may_be() -> None:
     )
     assert "one for each of the 24 hours" in refusal(visits_per_day=[[0, 1], [1, 2]], hours=[1.0])
     assert "write either visits_per_day or periods" in refusal()
+    assert "200000 visits a day: with visits_per_burst above 1 at most 100000" in refusal(
+        visits_per_day=[[0, 1], [1, 200_000]], visits_per_burst=2
+    )
     assert "test: kind.0.visist: Extra inputs" in refusal(visist=1)
 
 
