@@ -183,8 +183,7 @@ def _range_of(item: str, text: str, field: _Field) -> range:
     span, slash, step_text = item.partition("/")
     low_text, dash, high_text = span.partition("-")
     if span == "*":
-        # Sunday once: 7 is only another way to write it.
-        low, high = field.least, min(field.most, field.least + _period(field) - 1)
+        low, high = field.least, field.most
     else:
         low = _number_of(low_text, text, field)
         high = _number_of(high_text, text, field) if dash else low
@@ -195,10 +194,6 @@ def _range_of(item: str, text: str, field: _Field) -> range:
     if high < low or not is_stepped:
         raise _refused(text, field)
     return range(low, high + 1, step or 1)
-
-
-def _period(field: _Field) -> int:
-    return len(field.names) or field.most - field.least + 1
 
 
 def _number_of(text: str, whole: str, field: _Field) -> int:

@@ -40,6 +40,8 @@ def shown(moment: float, zone: ZoneInfo) -> str:
         ("0 8 * * 7", "Sun 2026-01-04 08:00 +0000"),
         ("0 8 * * 0", "Sun 2026-01-04 08:00 +0000"),
         ("0 8 * * sat-sun", "Sat 2026-01-03 08:00 +0000"),
+        ("0 8 * * 0-0", "Sun 2026-01-04 08:00 +0000"),
+        ("0 8 2-31 * */7", "Sun 2026-01-04 08:00 +0000"),
         ("0 0 1 mar *", "Sun 2026-03-01 00:00 +0000"),
         ("30 10 1 1 *", "Fri 2027-01-01 10:30 +0000"),
         ("0 0 29 2 *", "Tue 2028-02-29 00:00 +0000"),
@@ -100,6 +102,11 @@ def test_what_cannot_be_read_is_refused(cron: str, says: str) -> None:
     with pytest.raises(ValueError) as refused:
         parse_cron(cron)
     assert says in str(refused.value)
+
+
+def test_a_list_may_be_as_long_as_all_minutes() -> None:
+    minutes = ",".join(map(str, range(60)))
+    assert len(parse_cron(f"{minutes} * * * *".ljust(256)).minutes) == 60
 
 
 @pytest.mark.parametrize("name", ["Europe/Atlantis", "", "../etc/passwd", "Europe", "\0", "GMT+99"])

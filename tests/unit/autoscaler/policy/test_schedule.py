@@ -91,6 +91,11 @@ def test_a_window_of_days_is_found_from_its_end() -> None:
     assert not choose("2026-01-11 20:00", week).is_awake
 
 
+@pytest.mark.parametrize("duration_s", [0.5, 604_800.0])
+def test_a_window_may_be_as_short_or_as_long(duration_s: float) -> None:
+    assert parse_schedule("@daily", "UTC", duration_s).duration_s == duration_s
+
+
 def test_a_window_lasts_as_long_where_clocks_are_changed() -> None:
     """From 22:00 for eight hours: until 7:00 in spring, until 5:00 in autumn."""
     night = parse_schedule("0 22 * * sat", "Europe/Berlin", 8 * HOUR)
