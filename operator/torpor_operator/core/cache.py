@@ -335,8 +335,8 @@ class Cache:
     def _to_erase(self, pod: SeenPod) -> set[Target]:
         """Databases whose data is to be erased, which this pod may concern: those that have waited
         for longest, of whom some may be busy with another one."""
-        waiting = self.erasers.get(pod.pool, ()) if pod.is_ready else ()
-        concerned = set(list(waiting)[:ERASERS_MAX])
+        waiting = self.erasers.get(pod.pool, {}) if pod.is_ready else {}
+        concerned = set(sorted(waiting, key=waiting.__getitem__)[:ERASERS_MAX])
         if pod.has_ended and pod.database is not None and self.is_ending(pod.database):
             concerned.add(pod.database)
         return {targets.database(key) for key in concerned}

@@ -18,9 +18,10 @@ from torpor_compute.adapters.volume import FileVolume
 from torpor_kube import kinds, names
 from torpor_operator.core.actions import Action, Erase, Patch
 from torpor_operator.core.cache import Cache
-from torpor_operator.core.erasing import ERASER_WAIT_S, candidates
+from torpor_operator.core.erasing import ERASER_WAIT_S, ERASERS_MAX, candidates
 from torpor_operator.core.naming import Key
 from torpor_operator.core.seen_pods import SeenPod
+from torpor_operator.core.targets import Sort
 from torpor_operator.erasing import Eraser, NoEraser
 
 SHOP = Key("default", "shop")
@@ -120,6 +121,18 @@ def test_none_of_those_that_the_pool_keeps_until_it_has_waited_for_long(
 def test_whoever_was_asked_before_is_asked_first() -> None:
     pods = [pod("warm", 1.0), pod("asked", 2.0, database=SHOP)]
     assert [one.name for one in candidates(SHOP, pods, [], 1, 0.0)] == ["asked"]
+
+
+def test_a_compute_is_offered_to_those_who_have_waited_for_longest() -> None:
+    """Also where one of them has asked another in vain since."""
+    cache = Cache(SYSTEM)
+    waiting = [Key("default", f"many{number}") for number in range(ERASERS_MAX + 2)]
+    for since, database in enumerate(waiting):
+        cache.eraser_wanted(database, "default", float(since))
+    cache.erased(waiting[0])
+    cache.eraser_wanted(waiting[0], "default", 0.0)
+    found = cache.pod_seen(pod("new", 1.0))
+    assert {one.key for one in found if one.sort is Sort.DATABASE} == {*waiting[:ERASERS_MAX]}
 
 
 async def test_one_that_was_claimed_in_the_same_moment_is_not_asked() -> None:
