@@ -8,7 +8,7 @@ import pytest
 
 from torpor_simulator import plot, report
 from torpor_simulator.fleet import SHARD, Fleet, Order, run
-from torpor_simulator.policies import BY_NAME, POLICIES, Policy
+from torpor_simulator.policies import BY_NAME, POLICIES, Policy, named
 from torpor_simulator.pool import TERMS
 from torpor_simulator.recorded import Recorded, Recording
 from unit.simulator.kinds import trace
@@ -53,11 +53,13 @@ def test_no_second_is_lost() -> None:
 
 
 def test_longer_time_outs_cost_more_and_wake_less() -> None:
-    policies = tuple(BY_NAME[f"torpor-{timeout}"] for timeout in ("1s", "60s", "300s"))
-    found = lines(Order(QUIET, policies, 100))
+    policies = tuple(named(f"torpor-{timeout}") for timeout in ("1s", "8s", "60s", "300s"))
+    found = lines(
+        Order(recording(SHOP, Recorded("blog", uses=[(90.0, 1.0), (171.0, 1.0)])), policies, 2)
+    )
     assert [line.awake_share for line in found] == sorted(line.awake_share for line in found)
     wakes = [line.wakes for line in found]
-    assert wakes == sorted(wakes, reverse=True)
+    assert wakes == [5, 5, 4, 3]
 
 
 def recording(*databases: Recorded) -> Recording:
