@@ -121,9 +121,9 @@ class Cron:
             return [begin.timestamp() + 60.0 * time for time in times]
         # Sums with a zone go by the clock on the wall, to moments that may come never or twice.
         local = (begin + timedelta(minutes=time) for time in times)
-        return sorted({moment for time in local for moment in self._moments_at(time)})
+        return sorted({moment for time in local for moment in self._moments_at(time, zone)})
 
-    def _moments_at(self, local: datetime) -> Iterator[float]:
+    def _moments_at(self, local: datetime, zone: ZoneInfo) -> Iterator[float]:
         """Of what the clock shows on a day on which it is changed."""
         first = local.replace(fold=0).timestamp()
         second = local.replace(fold=1).timestamp()
@@ -132,7 +132,7 @@ class Cron:
             if self.is_every_hour and first < second:
                 yield second
         elif not self.is_every_hour:
-            yield _change_between(second, first, local.tzinfo)
+            yield _change_between(second, first, zone)
 
 
 def parse_cron(text: str) -> Cron:
@@ -215,9 +215,8 @@ def _local_day(moment: float, zone: ZoneInfo) -> date:
     return datetime.fromtimestamp(moment, zone).date()
 
 
-def _change_between(before: float, after: float, zone: object) -> float:
+def _change_between(before: float, after: float, zone: ZoneInfo) -> float:
     """The second from which on the zone's clock goes by its new offset."""
-    assert isinstance(zone, ZoneInfo)
     old, new = int(before), int(after)
     offset = datetime.fromtimestamp(new, zone).utcoffset()
     while new - old > 1:

@@ -132,6 +132,8 @@ def test_a_pattern_of_many_that_come_one_by_one_raises_it_by_their_rate() -> Non
     times(wakes, NOON - 60, NOON + 3 * HOUR + 1800, at)
     choice = choose_warm(wakes, TERMS, NOON + 4 * HOUR - 30)
     assert (choice.size, choice.demand) == (base_stock(10.0, 0.999), Demand.FORESEEN)
+    times(wakes, NOON + 4 * HOUR - 30, NOON + 5 * HOUR - 30, {})
+    assert choose_warm(wakes, TERMS, NOON + 5 * HOUR - 30).size == base_stock(5.0, 0.999)
 
 
 def test_never_more_than_the_upper_bound_and_it_says_so() -> None:
@@ -156,6 +158,15 @@ def test_a_clock_that_jumps_forgets_what_is_recent_and_no_pattern(jump_s: int) -
     assert choose_warm(wakes, TERMS, now + jump_s).size == 2
     next_hour = (now + jump_s) // HOUR * HOUR + HOUR
     assert choose_warm(wakes, TERMS, next_hour - 30).size == 40
+
+
+def test_of_a_minute_that_was_not_seen_whole_nothing_is_learned() -> None:
+    """The clock has jumped into it."""
+    wakes = Wakes()
+    for hour in range(3):
+        start = NOON + HOUR * hour
+        times(wakes, start + 20, start + 1800, {start + 30: 40})
+    assert choose_warm(wakes, TERMS, NOON + 3 * HOUR - 30).size == 2
 
 
 def test_late_news_counts_where_it_comes_and_does_not_turn_the_clock() -> None:
@@ -208,6 +219,7 @@ def test_a_miss_says_why() -> None:
     assert miss(7, TERMS) == Miss(
         MissReason.BURST, "no member was warm: 7 wakes within 5 s, and 2 waited"
     )
+    assert miss(2, TERMS).reason is MissReason.SLOW
     assert miss(1, TERMS) == Miss(
         MissReason.SLOW,
         "no member was warm: 1 wake within 5 s, 2 should have waited; "
@@ -231,12 +243,21 @@ def test_a_pool_remembers_little() -> None:
     assert sum(map(sys.getsizeof, inside)) < 6000
 
 
+def test_terms_reach_up_to_their_bounds() -> None:
+    PoolTerms(replace_s=600.0, least=1000, most=1000, ahead_s=600.0, member_cu=0.0)
+    PoolTerms(replace_s=0.01, least=0, most=0, ahead_s=0.0)
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
         ({"replace_s": 0.0}, "replace_s 0.0: allowed is up to 600 s, above 0"),
         ({"replace_s": 601.0}, "replace_s 601.0"),
         ({"probability": 1.0}, "probability 1.0: allowed is between 0 and 1"),
+        ({"probability": 0.0}, "probability 0.0"),
+        ({"least": -1}, "least -1, most 100"),
+        ({"most": 1001}, "least 2, most 1001"),
+        ({"ahead_s": 601.0}, "ahead_s 601.0"),
         ({"least": 3, "most": 2}, "least 3, most 2: allowed is 0 <= least <= most <= 1000"),
         ({"ahead_s": -1.0}, "ahead_s -1.0: allowed is 0 to 600 s"),
         ({"member_cu": float("nan")}, "member_cu nan: allowed is a number from 0 on"),
