@@ -9,7 +9,16 @@ from pathlib import Path
 from rig import machine, report
 from rig.progress import Progress
 
-BENCHMARKS = ("resume", "throughput", "memory", "park", "multiplex", "operator-scale", "resume-k8s")
+BENCHMARKS = (
+    "resume",
+    "throughput",
+    "memory",
+    "park",
+    "multiplex",
+    "working-set",
+    "operator-scale",
+    "resume-k8s",
+)
 """Each is a module of its own, ``bench_NAME``: only the one that is asked for is imported."""
 
 

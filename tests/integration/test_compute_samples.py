@@ -12,11 +12,12 @@ import pytest
 from support.agent import AgentProcess, Agents, agents_in_a_folder
 from support.postgres import postmaster_of
 from torpor_api import messages as m
+from torpor_compute.adapters.sql import AdminSql
 
 ROLES = [{"name": "boss", "superuser": True}]
 
-ROWS = 10_000
-"""Of a table: 360 kB."""
+ROWS, PAGES = 10_000, 45
+"""Of a table."""
 
 
 @pytest.fixture
@@ -77,3 +78,30 @@ async def test_nothing_is_asked_where_nobody_watches(agents: Agents) -> None:
     await client.close()
     await agent.stop()
     assert agent.heard.empty()
+
+
+async def test_pages_are_let_go_of_and_are_back_once_somebody_has_touched_them(
+    agents: Agents,
+) -> None:
+    agent, storage = await agents.agent(), agents.volume()
+    await agent.start(storage, roles=ROLES)
+    client = await agent.connect("boss", "postgres")
+    await client.execute(f"CREATE TABLE many AS SELECT generate_series(1, {ROWS}) n")
+    await client.execute("VACUUM many")
+    await agent.ask(m.Checkpoint(epoch=1))
+    sql = AdminSql(agent.run_directory)
+    buffers = await sql.samples.shared_buffers()
+    assert buffers is not None and buffers.bytes == 128 << 20
+
+    async def look() -> set[int]:
+        return {page.key for page in await sql.samples.followed_pages(1)}
+
+    everything, left = await look(), await look()
+    assert len(everything) - len(left) >= PAGES
+    assert await client.fetchval("SELECT count(*) FROM many") == ROWS
+    touched, idle = await look(), await look()
+    assert len(touched - left) >= PAGES and len((touched - left) & idle) < PAGES
+    some = {page.key for page in await sql.samples.followed_pages(8)}
+    assert all(key % 8 == 0 for key in some)
+    await sql.close()
+    await client.close()

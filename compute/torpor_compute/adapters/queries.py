@@ -141,17 +141,17 @@ SELECT setting::int AS count, current_setting('block_size')::int AS block_bytes
 FROM pg_settings WHERE name = 'shared_buffers'
 """
 
-FOLLOWED_PAGES = """
+_KEY = """hashint8extended((relfilenode::int8 << 32) | relblocknumber,
+                          reldatabase::int8 * 8 + relforknumber)"""
+
+FOLLOWED_PAGES = f"""
 WITH followed AS MATERIALIZED (
-  SELECT bufferid, reldatabase::int8 AS database, relfilenode::int8 AS file,
-         relforknumber::int8 AS fork, relblocknumber AS block, usagecount, isdirty,
-         pinning_backends > 0 AS is_pinned
-  FROM {schema}.pg_buffercache
-  WHERE hashint8extended((relfilenode::int8 << 32) | relblocknumber,
-                         reldatabase::int8 * 8 + relforknumber) & $1::int8 = 0)
-SELECT database, file, fork, block, usagecount, isdirty, is_pinned,
+  SELECT bufferid, {_KEY} AS key, usagecount, isdirty, pinning_backends > 0 AS is_pinned
+  FROM {{schema}}.pg_buffercache
+  WHERE {_KEY} & $1::int8 = 0)
+SELECT key, usagecount, isdirty, is_pinned,
        CASE WHEN NOT isdirty AND NOT is_pinned
-            THEN {schema}.pg_buffercache_evict(bufferid) IS NULL END AS let_go
+            THEN {{schema}}.pg_buffercache_evict(bufferid) IS NULL END
 FROM followed
 """
 """``$1``: a power of two less one. What Postgres does not let go of was in use just then."""

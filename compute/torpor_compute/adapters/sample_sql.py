@@ -64,8 +64,8 @@ class KeptSampleSql:
             question = queries.FOLLOWED_PAGES.format(schema=self._buffercache)
             rows = await connection.fetch(question, one_in - 1)
             return tuple(
-                SeenPage((database, file, fork, block), usage, is_dirty, is_pinned)
-                for database, file, fork, block, usage, is_dirty, is_pinned, _ in rows
+                SeenPage(key, usage, is_dirty, is_pinned)
+                for key, usage, is_dirty, is_pinned, _ in rows
             )
 
         assert self._buffercache is not None

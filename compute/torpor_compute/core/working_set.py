@@ -25,17 +25,18 @@ PAGES_REMEMBERED_MAX = 32 * PAGES_FOLLOWED
 """Beyond these the longest untouched are forgotten. A compute has no more memory than 32 times its
 shared buffers, until these are at their most: a larger working set fits in no case."""
 
-LOOK_SECONDS_MIN = 2.0
+LOOK_SECONDS_MIN = 4.0
 
 BUFFERS_PER_SECOND = 1 << 14
-"""A look reads the header of every buffer: 4 ms of a processor for so many (128 MiB). Looks into
-more are further apart, so that they never cost more than half a percent of a processor."""
+"""A look reads the header of every buffer: 4 ms of a processor for so many (128 MiB), and as much
+again for the pages that are followed. Looks into more buffers are further apart, so that they never
+cost more than half a percent of a processor."""
 
 WINDOWS_S = (10, 60, 300)
 """The estimate is told for each: what was touched within so many seconds."""
 
-Key = tuple[int, int, int, int]
-"""Database, relation's file, fork, block."""
+Key = int
+"""A hash of database, relation's file, fork and block, of 64 bits: no two pages have the same."""
 
 _USAGE_MAX = 5
 """Postgres counts no further."""

@@ -25,7 +25,7 @@ PAGE_BYTES = BUFFERS.one_in * 8192
 
 
 def page(block: int, usage: int = 1, *, dirty: bool = False, pinned: bool = False) -> SeenPage:
-    return SeenPage((5, 16384, 0, block), usage, dirty, pinned)
+    return SeenPage(block, usage, dirty, pinned)
 
 
 def after_looks(*looks: list[SeenPage], every_s: float = 10.0) -> WorkingSet:
