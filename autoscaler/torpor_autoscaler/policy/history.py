@@ -98,7 +98,7 @@ class History:
     def highest_mean(
         self, figure: Figure, short_s: float, window_s: float, now: float
     ) -> float | None:
-        """Of all means over the shorter window that end within the longer one."""
+        """Of all means over the shorter window that end at a known second of the longer one."""
         recent: deque[tuple[float, float]] = deque()
         total, highest = 0.0, -inf
         for at, value in self._known(figure, window_s + short_s, now):
