@@ -7,7 +7,6 @@ may remove what.
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 Path = tuple[Any, ...]
@@ -20,10 +19,20 @@ SET_LISTS = frozenset({"finalizers"})
 """Lists whose elements are owned one by one."""
 
 
+def copied(value: Any) -> Any:
+    """Of maps, lists and what can't change: ``copy.deepcopy`` takes more than twice as long, which
+    was a fifth of a storm's time."""
+    if isinstance(value, dict):
+        return {key: copied(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [copied(part) for part in value]
+    return value
+
+
 def merge_patch(target: Any, patch: Any) -> Any:
     """RFC 7396."""
     if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
+        return copied(patch)
     merged = dict(target) if isinstance(target, dict) else {}
     for key, value in patch.items():
         if value is None:
@@ -64,9 +73,9 @@ def with_leaf(document: Any, path: Path, value: Any) -> None:
 def _put(part: Any, step: Any, value: Any) -> None:
     if isinstance(step, tuple):
         if value not in part:
-            part.append(copy.deepcopy(value))
+            part.append(copied(value))
     else:
-        part[step] = copy.deepcopy(value)
+        part[step] = copied(value)
 
 
 def _entered(part: Any, step: Any, empty: Any) -> Any:

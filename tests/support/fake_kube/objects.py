@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import copy
 import itertools
 import uuid
 from collections.abc import Callable, Iterator
@@ -12,7 +11,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from support.fake_kube.errors import already_there, conflict, expired, invalid, not_found
-from support.fake_kube.merging import Leaves, leaves, merge_patch, with_leaf, without_leaf
+from support.fake_kube.merging import (
+    Leaves,
+    copied,
+    leaves,
+    merge_patch,
+    with_leaf,
+    without_leaf,
+)
 from torpor_kube import kinds
 from torpor_kube.kinds import Kind
 from torpor_kube.port import ChangeType, Document
@@ -69,12 +75,12 @@ class Objects:
     # --- reading ---------------------------------------------------------------------------
 
     def get(self, key: Key) -> Document:
-        return copy.deepcopy(self._find(key).document)
+        return copied(self._find(key).document)
 
     def all(self, kind: Kind, namespace: str) -> Iterator[Document]:
         for (of, where, _), stored in sorted(self.stored.items(), key=lambda one: one[0][1:]):
             if of is kind and namespace in ("", where):
-                yield copy.deepcopy(stored.document)
+                yield copied(stored.document)
 
     def as_of(self, version: int, kind: Kind, namespace: str) -> list[Document]:
         """All as they were at that version. Raises Expired for one that is no longer known."""
@@ -85,7 +91,7 @@ class Objects:
             else:
                 then[one.key] = one.before
         keys = [key for key in then if key[0] is kind and namespace in ("", key[1])]
-        return [copy.deepcopy(then[key]) for key in sorted(keys, key=lambda key: key[1:])]
+        return [copied(then[key]) for key in sorted(keys, key=lambda key: key[1:])]
 
     def since(self, version: int) -> list[Happened]:
         if version < self.forgotten:
@@ -107,7 +113,7 @@ class Objects:
         _refuse_too_long(key, document)
         if kind.is_namespaced and (kinds.NAMESPACE, "", key[1]) not in self.stored:
             raise not_found(f"namespaces {key[1]!r}")
-        new = copy.deepcopy(document) | {"apiVersion": kind.api_version, "kind": kind.kind}
+        new = copied(document) | {"apiVersion": kind.api_version, "kind": kind.kind}
         if kind in WITH_STATUS:
             new.pop("status", None)
         new["metadata"] = {**metadata, "uid": str(uuid.uuid4()), "creationTimestamp": _now()}
@@ -123,7 +129,7 @@ class Objects:
 
     def merge(self, key: Key, patch: Document, subresource: str) -> Document:
         """A strategic merge patch that sets fields. ``resize`` changes the spec only."""
-        after = copy.deepcopy(self._find(key).document)
+        after = copied(self._find(key).document)
         for path, value in _appliable(patch).items():
             with_leaf(after, path, value)
         return self._replace(key, after, "" if subresource == "resize" else subresource)
@@ -163,7 +169,7 @@ class Objects:
             metadata["deletionTimestamp"] = _now()
             metadata["deletionGracePeriodSeconds"] = grace_s or (30 if is_running else 0)
             return self._happened(ChangeType.MODIFIED, key)
-        return self._remove_if_free(key) or copy.deepcopy(stored.document)
+        return self._remove_if_free(key) or copied(stored.document)
 
     # --- inside ----------------------------------------------------------------------------
 
@@ -183,7 +189,7 @@ class Objects:
             raise invalid(f"{_called(key)}: type: Invalid value: field is immutable")
         after["metadata"] = after["metadata"] | _unchangeable(before["metadata"])
         if after == before:
-            return copy.deepcopy(before)
+            return copied(before)
         if key[0] in WITH_STATUS and after.get("spec") != before.get("spec"):
             after["metadata"]["generation"] = before["metadata"]["generation"] + 1
         stored.document = after
@@ -227,16 +233,16 @@ class Objects:
         self.version = next(self._versions)
         stored = self.stored[key]
         stored.document["metadata"]["resourceVersion"] = str(self.version)
-        before, told = stored.told, copy.deepcopy(stored.document)
+        before, told = stored.told, copied(stored.document)
         stored.told = told
         self.history.append(Happened(self.version, type, key, told, before))
         for listener in list(self.listeners):
             listener()
-        return copy.deepcopy(told)
+        return copied(told)
 
 
 def _applied(stored: Stored, wanted: Leaves, ours: set[Any], manager: tuple[str, str]) -> Document:
-    after = copy.deepcopy(stored.document)
+    after = copied(stored.document)
     others = set().union(*(paths for who, paths in stored.owned.items() if who != manager), set())
     for path in ours - set(wanted) - others:
         without_leaf(after, path)
@@ -252,7 +258,7 @@ def _applied(stored: Stored, wanted: Leaves, ours: set[Any], manager: tuple[str,
 
 def _appliable(document: Document) -> Leaves:
     """What becomes the manager's own: not the identity of the object."""
-    wanted = copy.deepcopy(document)
+    wanted = copied(document)
     metadata = wanted.get("metadata") or {}
     for head in ("name", "namespace", "uid", "resourceVersion"):
         metadata.pop(head, None)
