@@ -165,7 +165,7 @@ def test_bursts_that_come_again_and_again_hold_a_size() -> None:
     def bursts(now: float) -> dict[str, float | None]:
         return {"runnable": 8.0 if 15 <= now % 30 < 18 else 0.1}
 
-    timeline = Timeline("8").pass_seconds(600, bursts)
+    timeline = Timeline("8").pass_seconds(300, bursts)
     assert timeline.sizes == cus(8, 3)
     assert timeline.line == "stays at 3 CU: load of a burst 4.05 CPU over 6s, above 3.96 CPU"
 
@@ -174,6 +174,14 @@ def test_it_does_not_shrink_below_the_working_set() -> None:
     timeline = Timeline("8").pass_seconds(300, working_set_bytes=5 * GIB)
     assert timeline.cu == Decimal("2.25")
     assert "working set" in timeline.line
+
+
+def test_a_unit_may_be_another_one() -> None:
+    """Of two CPUs and 8 GiB: the same load and working set need half of it."""
+    double = replace(TERMS, cpus_per_cu=2.0, memory_bytes_per_cu=8 * GIB)
+    assert Timeline("1", double).pass_seconds(60, runnable=3.4).cu == 2
+    assert Timeline("4", double).pass_seconds(60, runnable=1.6).cu == Decimal("1.25")
+    assert Timeline("4", double).pass_seconds(60, working_set_bytes=5.8 * GIB).cu == Decimal("1.25")
 
 
 @pytest.mark.parametrize("figure", ["memory_bytes", "working_set_bytes"])
@@ -189,14 +197,14 @@ def test_what_is_missing_shrinks_nothing(missing: str) -> None:
     def with_gap(now: float) -> dict[str, float | None]:
         return {missing: None} if now % 50 < 4 else {}
 
-    assert Timeline("4").pass_seconds(300, with_gap).sizes == cus(4)
-    assert Timeline("4").pass_seconds(300, **{missing: None}).sizes == cus(4)
+    assert Timeline("4").pass_seconds(130, with_gap).sizes == cus(4)
+    assert Timeline("4").pass_seconds(70, **{missing: None}).sizes == cus(4)
 
 
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf"), 1e18])
 @pytest.mark.parametrize("figure", sorted(set(QUIET) - {"latency_s"}))
 def test_what_is_absurd_is_missing(figure: str, value: float) -> None:
-    assert Timeline("4").pass_seconds(200, **{figure: value}).sizes == cus(4)
+    assert Timeline("4").pass_seconds(70, **{figure: value}).sizes == cus(4)
 
 
 def test_it_says_what_is_missing() -> None:
