@@ -176,14 +176,19 @@ class SampleSql(Protocol):
     """What Postgres is asked once a second while somebody watches; over the kept connection, some
     milliseconds each. Raises as ``Sql`` does."""
 
-    async def use(self) -> PostgresUse: ...
+    async def use(self) -> PostgresUse | None:
+        """None: this Postgres counts too little (before 16)."""
+        ...
 
     async def shared_buffers(self) -> SharedBuffers | None:
         """None: the pages in them can't be followed. Makes the extension for it where it can."""
         ...
 
     async def followed_pages(self, one_in: int) -> tuple[SeenPage, ...]:
-        """One page in so many as it was found; those clean and free are let go of."""
+        """One page in so many as it was found; those clean and free are let go of.
+
+        Raises NotFound where somebody has taken the extension away meanwhile.
+        """
         ...
 
 

@@ -12,7 +12,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 
-from torpor_api.failures import Failure
+from torpor_api.failures import Failure, NotFound
 from torpor_api.messages import ComputeSample, ComputeUse, Event, PostgresUse
 from torpor_compute.core.claim import Claim
 from torpor_compute.core.lifecycle import State
@@ -141,5 +141,9 @@ class _Samples:
             self._working_set = None if buffers is None else WorkingSet(buffers)
         known = self._working_set
         if known is not None and known.is_due(self._clock()):
-            pages = await self._sql.followed_pages(known.buffers.one_in)
+            try:
+                pages = await self._sql.followed_pages(known.buffers.one_in)
+            except NotFound:
+                self._working_set, self._has_looked_for_buffers = None, False
+                raise
             known.looked(pages, self._clock())

@@ -174,7 +174,8 @@ async def test_clients_are_counted_and_named(world: World) -> None:
     assert len(clients.described) == 2 and all("app" in line for line in clients.described)
     assert len(clients.processes - before.processes) == 2
     assert (await world.sql.activity())[0].backends == 2
-    assert (await world.sql.samples.use()).backends == 2
+    use = await world.sql.samples.use()
+    assert use is not None and use.backends == 2
 
 
 # --- making it match ---------------------------------------------------------------------------

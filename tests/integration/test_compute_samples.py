@@ -12,6 +12,7 @@ import pytest
 from support.agent import AgentProcess, Agents, agents_in_a_folder
 from support.postgres import postmaster_of
 from torpor_api import messages as m
+from torpor_api.failures import NotFound
 from torpor_compute.adapters.sql import AdminSql
 
 ROLES = [{"name": "boss", "superuser": True}]
@@ -103,5 +104,9 @@ async def test_pages_are_let_go_of_and_are_back_once_somebody_has_touched_them(
     assert len(touched - left) >= PAGES and len((touched - left) & idle) < PAGES
     some = {page.key for page in await sql.samples.followed_pages(8)}
     assert all(key % 8 == 0 for key in some)
+    await client.execute("DROP SCHEMA torpor CASCADE")
+    with pytest.raises(NotFound):
+        await sql.samples.followed_pages(1)
+    assert await sql.samples.shared_buffers() == buffers and await look()
     await sql.close()
     await client.close()

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 import asyncpg
 
+from torpor_api.failures import NotFound
 from torpor_api.messages import PostgresUse
 from torpor_compute.adapters import queries
 from torpor_compute.core.working_set import SeenPage, SharedBuffers
@@ -18,6 +19,13 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
+
+_Gone = (
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedFunctionError,
+    asyncpg.InvalidSchemaNameError,
+)
+"""Somebody has dropped the extension."""
 
 
 class Asking(Protocol):
@@ -36,9 +44,12 @@ class KeptSampleSql:
         self._statements: str | None = None
         self._has_looked_for_statements = False
 
-    async def use(self) -> PostgresUse:
-        async def ask(connection: Connection) -> PostgresUse:
-            found = await connection.fetchrow(queries.use(connection.get_server_version().major))
+    async def use(self) -> PostgresUse | None:
+        async def ask(connection: Connection) -> PostgresUse | None:
+            major = connection.get_server_version().major
+            if major < queries.PG_STAT_IO_SINCE:
+                return None
+            found = await connection.fetchrow(queries.use(major))
             assert found is not None
             totals = dict(found)
             waits = Counter[str](totals.pop("waits"))
@@ -62,7 +73,10 @@ class KeptSampleSql:
     async def followed_pages(self, one_in: int) -> tuple[SeenPage, ...]:
         async def ask(connection: Connection) -> tuple[SeenPage, ...]:
             question = queries.FOLLOWED_PAGES.format(schema=self._buffercache)
-            rows = await connection.fetch(question, one_in - 1)
+            try:
+                rows = await connection.fetch(question, one_in - 1)
+            except _Gone as error:
+                raise NotFound(f"pages can't be followed any more: {error}") from None
             return tuple(
                 SeenPage(key, usage, is_dirty, is_pinned)
                 for key, usage, is_dirty, is_pinned, _ in rows
@@ -77,7 +91,11 @@ class KeptSampleSql:
             self._has_looked_for_statements = True
         if self._statements is None:
             return {}
-        found = await connection.fetchrow(queries.STATEMENTS.format(schema=self._statements))
+        try:
+            found = await connection.fetchrow(queries.STATEMENTS.format(schema=self._statements))
+        except _Gone:
+            self._statements = None
+            return {}
         return dict(found or {})
 
 
