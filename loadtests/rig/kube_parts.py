@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from rig.kube_door import Door
+from rig.kube_door import Door, work
 from torpor_kube.kinds import NAMESPACE, WARM_POOL
 from torpor_kube.port import Document, Kube
 
@@ -96,16 +96,22 @@ def process(name: str, *arguments: str, log: Path) -> Iterator[subprocess.Popen[
             child.wait(END_SECONDS_MAX)
 
 
-def operator(
-    door: Door, folder: Path
-) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
-    return process(
+@contextlib.contextmanager
+def operator(door: Door, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """It leads, and has begun to ask."""
+    before = work(door.counts())
+    with process(
         "torpor_operator",
         *(f"--kubeconfig={door.kubeconfig}", f"--namespace={SYSTEM}"),
         *(f"--watch-namespace={DATABASES}", "--compute-image=none", f"--run-dir={folder}/operator"),
         *(f"--health=127.0.0.1:{_free_port()}", "--identity=bench"),
         log=folder / "operator.log",
-    )
+    ) as child:
+        deadline = time.monotonic() + STEP_SECONDS_MAX
+        while work(door.counts()) == before:
+            assert time.monotonic() < deadline, "the operator asks nothing"
+            time.sleep(LOOK_SECONDS)
+        yield child
 
 
 def autoscaler(
