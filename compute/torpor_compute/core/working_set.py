@@ -14,6 +14,8 @@ and where that is at its limit it counts as touched until a checkpoint has writt
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -78,8 +80,9 @@ class WorkingSet:
 
     def __init__(self, buffers: SharedBuffers) -> None:
         self.buffers = buffers
+        self._looks_s = deque[float]()
+        """Of the longest window, and the one before it."""
         self._began_s: float | None = None
-        self._looked_s = 0.0
         self._touched_s: dict[Key, float] = {}
         """When each was last found touched, in that order."""
         self._left: dict[Key, SeenPage] = {}
@@ -87,7 +90,7 @@ class WorkingSet:
 
     def is_due(self, now_s: float) -> bool:
         """Whether it is time for a look."""
-        return self._began_s is None or now_s - self._looked_s >= self.buffers.look_every_s
+        return self._began_s is None or now_s - self._looks_s[-1] >= self.buffers.look_every_s
 
     def looked(self, pages: Iterable[SeenPage], now_s: float) -> None:
         """Those followed pages that are there; all that are clean and free were let go of.
@@ -102,7 +105,7 @@ class WorkingSet:
                 if _is_touched(found[key], self._left.get(key)):
                     self._touched_s.pop(key, None)
                     self._touched_s[key] = now_s
-        self._looked_s = now_s
+        self._looks_s.append(now_s)
         self._left = {key: page for key, page in found.items() if page.is_dirty or page.is_pinned}
         self._forget()
 
@@ -110,18 +113,27 @@ class WorkingSet:
         """For each window that lies wholly within the time watched, at the last look."""
         if self._began_s is None:
             return {}
-        page_bytes = self.buffers.one_in * self.buffers.block_bytes
+        page_bytes, looked_s = self.buffers.one_in * self.buffers.block_bytes, self._looks_s[-1]
         return {
-            window_s: page_bytes * self._touched_since(self._looked_s - window_s)
+            window_s: round(page_bytes * self._touched_since(looked_s - window_s))
             for window_s in WINDOWS_S
-            if self._looked_s - self._began_s >= window_s
+            if looked_s - window_s >= self._began_s
         }
 
-    def _touched_since(self, moment_s: float) -> int:
-        return sum(touched_s > moment_s for touched_s in self._touched_s.values())
+    def _touched_since(self, moment_s: float) -> float:
+        """What the look after the moment has found lies partly before it, and counts in part."""
+        place = bisect_right(self._looks_s, moment_s)
+        before_s, first_s = self._looks_s[place - 1], self._looks_s[place]
+        share = (first_s - moment_s) / (first_s - before_s)
+        touched_s = self._touched_s.values()
+        return sum(at_s > first_s for at_s in touched_s) + share * sum(
+            at_s == first_s for at_s in touched_s
+        )
 
     def _forget(self) -> None:
-        oldest_s = self._looked_s - max(WINDOWS_S)
+        oldest_s = self._looks_s[-1] - max(WINDOWS_S)
+        while len(self._looks_s) > 1 and self._looks_s[1] <= oldest_s:
+            self._looks_s.popleft()
         too_many = len(self._touched_s) - PAGES_REMEMBERED_MAX
         for key in list(self._touched_s):
             if too_many <= 0 and self._touched_s[key] > oldest_s:

@@ -98,6 +98,12 @@ def test_of_a_page_that_stays_its_use_tells(
     assert after_looks([before], [now]).bytes_by_window() == {10: is_touched * PAGE_BYTES}
 
 
+def test_a_look_that_lies_partly_before_the_window_counts_in_part() -> None:
+    looks = [[page(number * 100 + block) for block in range(8)] for number in range(8)]
+    found = after_looks(*looks, every_s=4.0).bytes_by_window()
+    assert found == {10: 2.5 * 8 * PAGE_BYTES}
+
+
 def test_what_is_remembered_is_bounded() -> None:
     working_set = WorkingSet(BUFFERS)
     for number in range(100):
