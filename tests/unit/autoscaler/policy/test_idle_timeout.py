@@ -179,7 +179,8 @@ def test_a_choice_is_the_best_of_all_time_outs_under_the_prior(gaps_s: list[floa
     gaps = Gaps()
     for gap_s in gaps_s:
         gaps.add(gap_s, None, TERMS)
-    weights = [2 ** (-age / 64) for age in reversed(range(len(gaps_s)))]
+    # One that would come now counts 1, and the last has come already.
+    weights = [2 ** (-age / 64) for age in range(len(gaps_s), 0, -1)]
 
     def in_all(timeout_s: float) -> float:
         weighed = zip(weights, gaps_s, strict=True)
