@@ -11,7 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from support.stand_ins import MANIFEST, PROXY, PYTHON_OF_OTHERS, Up, folder_with_stand_ins
+from support.stand_ins import (
+    MANIFEST,
+    PROXY,
+    PYTHON_OF_OTHERS,
+    Up,
+    folder_with_stand_ins,
+    started_before,
+)
 from support.up import command_line, until
 
 
@@ -23,24 +30,31 @@ def root() -> Iterator[Path]:
 
 @pytest.fixture
 def up(root: Path) -> Iterator[Up]:
-    with Up(root) as started:
-        yield started
+    with started_before(root) as made:
+        yield made
 
 
-def test_it_starts_declares_shows_and_ends_with_nothing_left(up: Up, root: Path) -> None:
-    up.start("-f", str(root / "shop.yaml"))
-    up.ready()
-    assert "s3 cret" not in up.output and "?options=endpoint%3Dshop" in up.output
-    assert len(up.processes("torpor_compute")) == 2
-    assert up.run("list").stdout.splitlines()[1].split()[:2] == ["shop", "Suspended"]
-    assert ":s3%20cret%2F@127.0.0.1:" in up.run("uri", "shop").stdout
-    shown = json.loads(up.run("status", "shop", "-o", "json").stdout)
+@pytest.fixture
+def new(root: Path) -> Iterator[Up]:
+    """There is no state folder yet."""
+    with Up(root) as made:
+        yield made
+
+
+def test_it_starts_declares_shows_and_ends_with_nothing_left(new: Up, root: Path) -> None:
+    new.start("-f", str(root / "shop.yaml"))
+    new.ready()
+    assert "s3 cret" not in new.output and "?options=endpoint%3Dshop" in new.output
+    assert len(new.processes("torpor_compute")) == 2
+    assert new.run("list").stdout.splitlines()[1].split()[:2] == ["shop", "Suspended"]
+    assert ":s3%20cret%2F@127.0.0.1:" in new.run("uri", "shop").stdout
+    shown = json.loads(new.run("status", "shop", "-o", "json").stdout)
     assert shown["status"]["phase"] == "Suspended"
     assert not any(word in json.dumps(shown) for word in ("s3 cret", "s3%20cret"))
-    up.signal(signal.SIGINT)
-    assert up.ended() == 0, up.output
-    assert up.processes() == []
-    assert not (up.state / "run").exists()
+    new.signal(signal.SIGINT)
+    assert new.ended() == 0, new.output
+    assert new.processes() == []
+    assert not (new.state / "run").exists()
 
 
 def test_after_kill_9_nothing_is_left_and_the_next_one_takes_over(up: Up, root: Path) -> None:
@@ -83,23 +97,23 @@ def test_a_second_one_is_refused_and_told_who_holds_the_folder(up: Up) -> None:
     assert up.run("list").returncode == 0
 
 
-def test_a_port_in_use_is_named_before_anything_is_started(up: Up) -> None:
+def test_a_port_in_use_is_named_before_anything_is_started(new: Up) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        refused = up.run("up", "--listen", address)
+        refused = new.run("up", "--listen", address)
     assert refused.returncode == 1
     assert address in refused.stderr and "--listen HOST:PORT" in refused.stderr
     assert refused.stderr.count("\n") == 1
-    assert not (up.state / "templates" / "18").exists()
+    assert not (new.state / "templates" / "18").exists()
 
 
-def test_faults_in_a_file_are_one_line_each_and_nothing_is_started(up: Up, root: Path) -> None:
+def test_faults_in_a_file_are_one_line_each_and_nothing_is_started(new: Up, root: Path) -> None:
     (root / "bad.yaml").write_text(MANIFEST.replace("spec: {", "spec: {idleTimeout: soon, x: 1, "))
-    refused = up.run("up", "-f", str(root / "shop.yaml"), "-f", str(root / "bad.yaml"))
+    refused = new.run("up", "-f", str(root / "shop.yaml"), "-f", str(root / "bad.yaml"))
     assert refused.returncode == 2
     assert refused.stdout == "" and refused.stderr.count("\n") == 2
     assert "shop: spec.idleTimeout: 'soon' is not a duration" in refused.stderr
-    assert not up.state.exists()
+    assert not new.state.exists()
 
 
 def test_a_dead_component_is_started_again_and_it_is_said(up: Up) -> None:
@@ -160,10 +174,10 @@ def test_without_chaos_the_proxy_hears_nothing_of_it(up: Up) -> None:
     assert "--park" not in command_line(proxy) and "chaos" not in up.output
 
 
-def test_restarts_without_parks_are_refused(up: Up) -> None:
-    refused = up.run("up", "--restart-every", "50")
+def test_restarts_without_parks_are_refused(new: Up) -> None:
+    refused = new.run("up", "--restart-every", "50")
     assert refused.returncode == 2 and "--park-every-safe-point" in refused.stderr
-    assert not up.state.exists()
+    assert not new.state.exists()
 
 
 def test_under_nohup_it_outlives_its_terminal(up: Up) -> None:

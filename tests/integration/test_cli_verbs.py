@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.stand_ins import MANIFEST, Up, folder_with_stand_ins
+from support.stand_ins import MANIFEST, Up, folder_with_stand_ins, started_before
 
 
 @pytest.fixture
@@ -21,8 +21,8 @@ def root() -> Iterator[Path]:
 
 @pytest.fixture
 def up(root: Path) -> Iterator[Up]:
-    with Up(root) as started:
-        yield started
+    with started_before(root) as made:
+        yield made
 
 
 def test_verbs_without_a_running_one_say_what_to_run(up: Up) -> None:

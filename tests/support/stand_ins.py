@@ -1,7 +1,8 @@
 """A real `torpor up` whose proxy, autoscaler and agents are stand-ins.
 
 These are small programs of the same names that are found first. What is left to test is the
-supervisor with real processes, real signals and a real template.
+supervisor with real processes, real signals and a real template, which has been made before unless
+the test is about a first start.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from support.up import WAIT_SECONDS_MAX, all_with, command_line, until
+from support.postgres import fast_folder
+from support.up import WAIT_SECONDS_MAX, all_with, command_line, give_template, until
+from torpor_cli.local.state_folder import StateFolder
 
 LISTENS_ON_A_PATH = """
 import asyncio, subprocess, sys
@@ -147,9 +150,17 @@ class Up:
 
 
 @contextlib.contextmanager
+def started_before(root: Path) -> Iterator[Up]:
+    """Its state folder has all that a first start makes."""
+    give_template(StateFolder(root / "state"))
+    with Up(root) as up:
+        yield up
+
+
+@contextlib.contextmanager
 def folder_with_stand_ins() -> Iterator[Path]:
     """A folder that other user ids can reach, which pytest's own is not for root."""
-    made = Path(tempfile.mkdtemp(prefix="torpor-test-", dir="/tmp"))
+    made = Path(tempfile.mkdtemp(prefix="torpor-test-", dir=fast_folder()))
     made.chmod(0o777)
     for name, program in {"compute": AGENT, "autoscaler": AUTOSCALER, "proxy": PROXY}.items():
         package = made / "stand_ins" / f"torpor_{name}"
