@@ -15,7 +15,8 @@ from support.wire_client import Reported, WireClient, logged_in, query
 CONNECTIONS = 12
 """Of each compute."""
 
-CROWD = 500
+CROWD = 200
+"""Many more than there are connections, and than are let in at once."""
 
 LOGINS_AT_ONCE = 20
 
