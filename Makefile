@@ -4,7 +4,8 @@
 BIN := .venv/bin
 READY := .venv/.torpor-ready
 SOURCES := operator channel compute proxy autoscaler cli tests loadtests tools
-WORKERS ?= 2
+# Of `make test`: tests wait about as long as they compute, so three keep two cores at work.
+WORKERS ?= 3
 
 # Hundreds of processes are started by the tests: each would compile all of Torpor anew.
 unexport PYTHONDONTWRITEBYTECODE
