@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from torpor_api.failures import Failure, NotFound
-from torpor_api.messages import ComputeSample, ComputeUse, Event, PostgresUse
+from torpor_api.messages import ComputeSample, ComputeUse, Event
 from torpor_compute.core.claim import Claim
 from torpor_compute.core.lifecycle import State
 from torpor_compute.core.working_set import WorkingSet
@@ -21,6 +22,8 @@ from torpor_compute.ports import Postgres, SampleSql, Sql
 from torpor_compute.tasks import Tasks
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 SAMPLE_SECONDS = 1.0
 
@@ -113,7 +116,8 @@ class _Samples:
     async def take(self, claim: Claim) -> ComputeSample:
         use = self._use()
         at_s = self._clock()
-        postgres = await self._postgres()
+        postgres = await _answered(self._sql.use())
+        await _answered(self._look())
         known = self._working_set
         return ComputeSample(
             database=claim.database,
@@ -124,15 +128,6 @@ class _Samples:
             shared_buffers_bytes=None if known is None else known.buffers.bytes,
             working_set_bytes=None if known is None else known.bytes_by_window(),
         )
-
-    async def _postgres(self) -> PostgresUse | None:
-        try:
-            found = await self._sql.use()
-            await self._look()
-        except Failure as failure:
-            log.debug("not_sampled", extra={"reason": failure.message})
-            return None
-        return found
 
     async def _look(self) -> None:
         if not self._has_looked_for_buffers:
@@ -147,3 +142,11 @@ class _Samples:
                 self._working_set, self._has_looked_for_buffers = None, False
                 raise
             known.looked(pages, self._clock())
+
+
+async def _answered(question: Awaitable[T]) -> T | None:
+    try:
+        return await question
+    except Failure as failure:
+        log.debug("not_sampled", extra={"reason": failure.message})
+        return None

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from support.fakes.compute import FakeCompute
+from support.fakes.sql import FakeSampleSql
+from torpor_api.failures import Unavailable
 from torpor_api.identity import ComputeId
 from torpor_api.messages import ComputeSample, Event
 from torpor_compute.core.claim import Claim
 from torpor_compute.core.lifecycle import State
+from torpor_compute.core.working_set import SeenPage
 from torpor_compute.sampling import Sampling
 
 EVERY_S = 0.002
@@ -92,6 +95,23 @@ async def test_a_postgres_that_does_not_answer_leaves_the_rest_of_the_sample() -
     world.compute.postgres.is_running = True
     while (await world.sample()).postgres is None:
         pass
+    await world.sampling.end()
+
+
+class NobodyFollows(FakeSampleSql):
+    """The pages in shared buffers can't be told."""
+
+    async def followed_pages(self, one_in: int) -> tuple[SeenPage, ...]:
+        raise Unavailable("not now")
+
+
+async def test_a_look_that_fails_leaves_what_postgres_counts() -> None:
+    world = Watched()
+    sql = world.compute.sql_of()
+    sql.samples = NobodyFollows(world.compute, world.compute.sql_of()._server)
+    world.sampling.became(State.RUNNING, CLAIM, sql)
+    sample = await world.sample()
+    assert sample.postgres is not None and sample.working_set_bytes == {}
     await world.sampling.end()
 
 
