@@ -130,7 +130,9 @@ class CertificateKeeper:
             authority, known = held.data if held else {}, authorities_in(held)
             given, wish = await self._given(known, now)
             wanted = [*component_leaves(), *self._server_leaves()]
-            read = {name: await self._secrets.read(name) for name in _secrets_of(wanted)}
+            # Also before the namespaces are known: what clients trust is asked for from then on.
+            secrets = dict.fromkeys((SERVER_SECRET, *_secrets_of(wanted)))
+            read = {name: await self._secrets.read(name) for name in secrets}
             wanted = await self._own_work(wanted, read)
             signers = [authority[key] for key in ("tls.crt", "previous.crt") if key in authority]
             leaves = await self._secrets.leaves([one.place for one in wanted], read, signers)

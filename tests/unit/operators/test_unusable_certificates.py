@@ -6,6 +6,7 @@ import base64
 import datetime as dt
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -204,3 +205,37 @@ async def test_of_two_operators_at_the_first_start_one_makes_the_authority(
         if one.key == (kinds.SECRET, SYSTEM, "torpor-ca")
     ]
     assert len(set(made)) == 1
+
+
+@pytest.mark.parametrize("is_readable", [True, False], ids=["sound", "no text"])
+async def test_whom_clients_trust_stands_in_their_secrets_while_an_operator_starts(
+    fake: FakeKube, tmp_path: Path, is_readable: bool
+) -> None:
+    """The proxy's certificate is somebody else's, as cert-manager makes it."""
+    root = issuing.make_authority("theirs", span())
+    leaf = issuing.make_leaf(root, "db.example.com", ["db.example.com"], span())
+    shown = encoded(leaf) | {"ca.crt": root.certificate.encode()}
+    write(fake, "torpor-proxy-server-tls", shown, {})
+    shops = [f"shop{number}" for number in range(10)]
+    async with operating(fake, tmp_path / "first") as world:
+        for shop in shops:
+            world.make(shop)
+        await world.until("all are provided", lambda: all(is_provided(world, s) for s in shops))
+        await world.settled()
+        before = [secret(world, shop) for shop in shops]
+    assert {base64.b64decode(one["data"]["ca.crt"]).decode() for one in before} == {
+        root.certificate
+    }
+    if not is_readable:
+        broken = {"data": {"tls.crt": base64.b64encode(b"\xff\xfe").decode()}}
+        fake.objects.patch((kinds.SECRET, SYSTEM, "torpor-proxy-server-tls"), broken, "")
+    async with operating(fake, tmp_path / "second") as world:
+        await world.until("it has begun", world.operator.leading.is_complete.is_set)
+        await world.settled()
+        assert [secret(world, shop) for shop in shops] == before
+
+
+def secret(world: World, name: str) -> dict[str, Any]:
+    found = world.get(kinds.SECRET, f"{name}-app", "default")
+    assert found is not None
+    return found
