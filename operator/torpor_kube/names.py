@@ -40,6 +40,8 @@ ENDED_POD_KEPT_S = 300
 """For which a compute's pod is kept after its end: several times as long as a watch may be behind.
 Else one could be claimed that is gone already, and nobody could say any more that it has ended."""
 STORAGE_FINALIZER = "torpor.dev/storage"
+ERASED_REASON = "Erased"
+"""Of a StorageReady that is False: the deletion has erased the data, and the object goes soon."""
 GONE_COMPUTE_ANNOTATION = "torpor.dev/gone-compute"
 """On a database: the compute of which a person says that it runs nowhere any more."""
 

@@ -63,10 +63,13 @@ class Databases:
         self._kube = kube
         self._cache = cache
         self._executor = executor
-        self._ends = Ends(kube, cache, executor, house)
+        self._ends = Ends(kube, cache, executor, house, self._now)
         self._clock = clock
         self._house = house
         self._random_bytes = random_bytes
+
+    def _now(self) -> str:
+        return api_time(self._clock.wall_s())
 
     async def look(self, key: Key) -> float | None:
         """Seconds after which to look again though nothing has changed; None: no need."""
@@ -107,8 +110,7 @@ class Databases:
             if is_deleting(document) or served_elsewhere(document, self._house()):
                 return None  # Since the last round; the watch says so, too.
             facts = await self._facts(key, document, obstacles)
-            now = api_time(self._clock.wall_s())
-            actions = plan_database(facts, self._house(), now, self._random_bytes)
+            actions = plan_database(facts, self._house(), self._now(), self._random_bytes)
             if not actions:
                 if not obstacles:
                     self._cache.checked(key)

@@ -40,12 +40,19 @@ class Ends:
     """Looks at them one at a time."""
 
     def __init__(
-        self, kube: Kube, cache: Cache, executor: Executor, house: Callable[[], House]
+        self,
+        kube: Kube,
+        cache: Cache,
+        executor: Executor,
+        house: Callable[[], House],
+        now: Callable[[], str],
     ) -> None:
+        """``now``: a time of the API."""
         self._kube = kube
         self._cache = cache
         self._executor = executor
         self._house = house
+        self._now = now
 
     async def end(self, document: Document, resource: ServerlessDatabase) -> float | None:
         """Seconds after which to look again, where more is to be done or it waits for a compute.
@@ -55,7 +62,9 @@ class Ends:
         retained, system = self._cache.retained.get(key), self._house().system_namespace
         try:
             uid = await namespace_uid(self._kube, key.namespace)
-            for action in plan_deletion(document, resource, children, retained, uid, system):
+            for action in plan_deletion(
+                document, resource, children, retained, uid, system, self._now()
+            ):
                 if isinstance(action, Patch) and not action.subresource:
                     self._cache.endings.let_go(key)
                 await self._executor.carry_out_for(key, action)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
+from typing import Any
 
 from torpor_api.phases import Phase
 from torpor_api.resource import DeletionPolicy, ServerlessDatabase
@@ -17,9 +18,15 @@ from torpor_kube.kinds import CONFIG_MAP, SECRET, SERVERLESS_DATABASE, VOLUME_CL
 from torpor_kube.port import Document
 from torpor_operator.core.actions import Action, Apply, Delete, Erase, Patch, Suspend, Tell, Weight
 from torpor_operator.core.cache import ChildId, verifiers_of
+from torpor_operator.core.conditions import Finding, as_conditions
 from torpor_operator.core.naming import Key, key_of
 from torpor_operator.core.retained import Retained, as_config_map
-from torpor_operator.core.storage import Kept, is_dedicated, why_not_adopted
+from torpor_operator.core.storage import (
+    STORAGE_CONDITION,
+    Kept,
+    is_dedicated,
+    why_not_adopted,
+)
 
 
 def is_deleting(document: Document) -> bool:
@@ -33,6 +40,7 @@ def plan_deletion(
     retained: Retained | None,
     namespace_uid: str,
     system_namespace: str,
+    now: str,
 ) -> Iterator[Action]:
     """In order; a later step is taken only when the earlier ones have succeeded.
 
@@ -46,13 +54,13 @@ def plan_deletion(
     if not _is_asleep(resource):
         yield Suspend(key)
         return  # The status will say that it sleeps, and this is decided again.
-    yield from _data(document, resource, retained, namespace_uid, system_namespace)
-    if _has_data_erased(resource):
-        # The record says so before it goes: who leads by then has no other way to know that nothing
-        # is left behind. Then this is decided again.
-        patch = {"metadata": {"resourceVersion": version_of(document)}, "status": {"storage": None}}
-        yield Patch(SERVERLESS_DATABASE, key, patch, "status")
-        return
+    if not _is_erased(document, resource):
+        yield from _data(document, resource, retained, namespace_uid, system_namespace)
+        if resource.spec.deletion_policy is DeletionPolicy.DELETE and _kept(resource, ""):
+            # The record says so before it goes: who leads by then has no other way to know that
+            # nothing is left behind. Then this is decided again.
+            yield Patch(SERVERLESS_DATABASE, key, _as_erased(document, resource, now), "status")
+            return
     verifiers = verifiers_of(key, system_namespace)
     yield Delete(SECRET, verifiers.key)
     for child in children:
@@ -106,15 +114,37 @@ def left_behind(
     document: Document, resource: ServerlessDatabase, namespace_uid: str
 ) -> Retained | None:
     """What is there of a database that went without its finalizer; None: nothing."""
-    kept = _kept(resource, namespace_uid)
+    kept = None if _is_erased(document, resource) else _kept(resource, namespace_uid)
     was_to_go = is_deleting(document) and resource.spec.deletion_policy is DeletionPolicy.DELETE
     return replace(kept, is_to_erase=True) if kept and was_to_go else kept
 
 
-def _has_data_erased(resource: ServerlessDatabase) -> bool:
-    """Whether data of its own goes with it."""
-    is_to_go = resource.spec.deletion_policy is DeletionPolicy.DELETE
-    return is_to_go and _kept(resource, "") is not None
+def _is_erased(document: Document, resource: ServerlessDatabase) -> bool:
+    """Whether its record says so, of all that it ever wrote."""
+    wanted = _erased(resource)
+    return any(
+        (one["type"], one["reason"], one["message"]) == (wanted.type, wanted.reason, wanted.message)
+        for one in _conditions(document)
+    )
+
+
+def _as_erased(document: Document, resource: ServerlessDatabase, now: str) -> dict[str, Any]:
+    """A patch of that very version: where somebody has claimed it meanwhile, there is more to
+    erase. Its place stays in the record: by it other Torpors leave it alone."""
+    observed, generation = _conditions(document), metadata(document).get("generation", 0)
+    (said,) = as_conditions([_erased(resource)], observed, generation, now)
+    others = [one for one in observed if one["type"] != said["type"]]
+    head = {"resourceVersion": version_of(document)}
+    return {"metadata": head, "status": {"conditions": [*others, said]}}
+
+
+def _erased(resource: ServerlessDatabase) -> Finding:
+    words = f"what was written up to epoch {resource.status.epoch} is erased"
+    return Finding(STORAGE_CONDITION, False, names.ERASED_REASON, words)
+
+
+def _conditions(document: Document) -> list[dict[str, Any]]:
+    return list((document.get("status") or {}).get("conditions") or ())
 
 
 def _is_asleep(resource: ServerlessDatabase) -> bool:

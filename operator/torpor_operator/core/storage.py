@@ -26,7 +26,7 @@ from torpor_operator.core.user_ids import UserIds
 VOLUMES = "/volumes"
 """Where a compute mounts its pool's volume, or its database's own."""
 
-_TYPE = "StorageReady"
+STORAGE_CONDITION = "StorageReady"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def plan_storage(
     try:
         user_id = user_ids.give(database, pool)
     except Refused as refused:
-        return StoragePlan(None, Finding(_TYPE, False, "NoUserId", refused.message))
+        return StoragePlan(None, Finding(STORAGE_CONDITION, False, "NoUserId", refused.message))
     storage = {
         "userId": user_id,
         "directory": directory_of(database) if retained is None else retained.directory,
@@ -137,20 +137,20 @@ def _obstacle(resource: ServerlessDatabase, kept: Kept) -> Finding | None:
             "data of another namespace of this name is kept under it: take another name, or have "
             f"{NAMESPACE_UID} taken out of ConfigMap {note}"
         )
-        return Finding(_TYPE, False, "KeptOfOthers", message)
+        return Finding(STORAGE_CONDITION, False, "KeptOfOthers", message)
     if retained.is_to_erase:
         message = (
             "data of an earlier one was to be erased and may be there still: delete this one with "
             "deletionPolicy: Delete, which erases it, then apply it again"
         )
-        return Finding(_TYPE, False, "KeptToErase", message)
+        return Finding(STORAGE_CONDITION, False, "KeptToErase", message)
     if retained.pool != resource.spec.pool:
         message = f"its data is kept in the pool {retained.pool!r}: write spec.pool {retained.pool}"
-        return Finding(_TYPE, False, "KeptElsewhere", message)
+        return Finding(STORAGE_CONDITION, False, "KeptElsewhere", message)
     mode = "dedicated" if retained.has_own_claim else "shared"
     if mode != resource.spec.storage.mode:
         message = f"its data is kept on {retained.claim}: write spec.storage.mode {mode}"
-        return Finding(_TYPE, False, "KeptElsewhere", message)
+        return Finding(STORAGE_CONDITION, False, "KeptElsewhere", message)
     return None
 
 
@@ -212,10 +212,10 @@ def _finding(resource: ServerlessDatabase, storage: dict[str, Any], volumes: Vol
     if is_dedicated(resource) and claim not in volumes.claims and volumes.is_unlabelled:
         label = f"{names.POOL_LABEL}={resource.spec.pool}"
         message = f"PersistentVolumeClaim {claim} has no label {label}: it is not seen without it"
-        return Finding(_TYPE, False, "VolumeUnlabelled", message)
+        return Finding(STORAGE_CONDITION, False, "VolumeUnlabelled", message)
     if is_dedicated(resource) and claim not in volumes.claims:
         message = f"the PersistentVolumeClaim {claim} is gone, and its data with it"
-        return Finding(_TYPE, False, "VolumeLost", message)
+        return Finding(STORAGE_CONDITION, False, "VolumeLost", message)
     return _assigned(resource, volumes.pool)
 
 
@@ -223,13 +223,13 @@ def _assigned(resource: ServerlessDatabase, pool: Document) -> Finding:
     """A place on a volume that is not there serves nobody."""
     missing = "" if is_dedicated(resource) else why_no_volume(pool)
     if missing:
-        return Finding(_TYPE, False, CLAIM_PENDING, missing)
-    return Finding(_TYPE, True, "Assigned")
+        return Finding(STORAGE_CONDITION, False, CLAIM_PENDING, missing)
+    return Finding(STORAGE_CONDITION, True, "Assigned")
 
 
 def _no_pool(pool: str) -> Finding:
     message = f"there is no WarmPool {pool!r}: make one, or write another spec.pool"
-    return Finding(_TYPE, False, "NoWarmPool", message)
+    return Finding(STORAGE_CONDITION, False, "NoWarmPool", message)
 
 
 def has_been_started(resource: ServerlessDatabase) -> bool:

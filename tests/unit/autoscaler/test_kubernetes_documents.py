@@ -87,6 +87,10 @@ def test_one_that_was_deleted_is_known_until_it_sleeps() -> None:
         assert not known_from(leaving).is_serveable
         leaving["status"]["compute"] = "c"  # It has not released the data.
         assert known_from(leaving).is_serveable
+        erased = {"type": "StorageReady", "status": "False", "reason": "Erased", "message": ""}
+        conditions = [{**erased, "lastTransitionTime": "2027-01-01T00:00:00Z"}]
+        gone = {**leaving, "status": {**leaving["status"], "conditions": conditions}}
+        assert not known_from(gone).is_serveable
 
 
 @pytest.mark.parametrize("kept", [{"keepAwake": True}, {"minCU": 1}])

@@ -4,6 +4,7 @@ where somebody goes past the operator."""
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -70,12 +71,14 @@ async def deleted(world: World) -> None:
     await world.settled()
 
 
-async def erased(world: World) -> None:
+async def erased(
+    world: World, is_over: Callable[[World], bool] = lambda world: database(world) is None
+) -> None:
     """Computes become ready, as they do."""
 
     def is_gone() -> bool:
         make_ready(world)
-        return database(world) is None
+        return is_over(world)
 
     world.delete(kinds.SERVERLESS_DATABASE, "shop", "team")
     await world.until("it is gone", is_gone)

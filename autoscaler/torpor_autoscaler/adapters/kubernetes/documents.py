@@ -21,6 +21,7 @@ from torpor_api.identity import DatabaseName, endpoint_name, split_endpoint_name
 from torpor_api.manifest import parse_resource
 from torpor_api.resource import DatabaseStatus, ServerlessDatabase
 from torpor_autoscaler.core.status import STORAGE_CONDITION
+from torpor_kube import names
 from torpor_kube.documents import annotations_of, metadata, name_of, namespace_of, version_of
 from torpor_kube.port import Document
 
@@ -75,12 +76,16 @@ class Known:
         that still names a compute has not released its data, and somebody must see to that."""
         if self.resource is None or self.storage is None:
             return False
-        is_over = is_at_rest(self.resource) and self.resource.status.compute is None
-        return not (self.is_leaving and is_over)
+        is_released = self.resource.status.compute is None or _is_erased(self.resource)
+        return not (self.is_leaving and is_at_rest(self.resource) and is_released)
 
 
 def is_at_rest(resource: ServerlessDatabase) -> bool:
     return resource.status.phase.value in ("Suspended", "Failed")
+
+
+def _is_erased(resource: ServerlessDatabase) -> bool:
+    return any(one.reason == names.ERASED_REASON for one in resource.status.conditions)
 
 
 def known_from(document: Document, before: Known | None = None) -> Known:
