@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
 import pytest
@@ -68,6 +68,12 @@ async def soon(event: asyncio.Event) -> None:
         await event.wait()
 
 
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():
+            await asyncio.sleep(lease.RETRY_S)
+
+
 def holder(fake: FakeKube) -> str:
     stored = fake.objects.stored[(kinds.LEASE, SYSTEM, "torpor-operator")]
     return str(stored.document["spec"]["holderIdentity"])
@@ -95,11 +101,8 @@ async def test_a_leader_asks_once_for_each_renewal_and_sees_by_it_that_another_l
     async with candidate(fake, "a") as first:
         await soon(first.won)
         before = len(fake.requests)
-        for _ in range(5):
-            await asyncio.sleep(lease.RETRY_S)
-        asked = [request.split()[0] for request in fake.requests[before:]]
-        assert len(asked) >= 3
-        assert set(asked) == {"PATCH"}
+        await until(lambda: len(fake.requests) >= before + 3)
+        assert {request.split()[0] for request in fake.requests[before:]} == {"PATCH"}
         key = (kinds.LEASE, SYSTEM, "torpor-operator")
         fake.objects.patch(key, {"spec": {"holderIdentity": "b"}}, "")
         await soon(first.lost)
@@ -110,9 +113,9 @@ async def test_a_leader_asks_once_for_each_renewal_and_sees_by_it_that_another_l
 async def test_a_lease_that_was_deleted_is_made_again_by_who_leads(fake: FakeKube) -> None:
     async with candidate(fake, "a") as first:
         await soon(first.won)
-        fake.objects.delete((kinds.LEASE, SYSTEM, "torpor-operator"), {}, None)
-        for _ in range(3):
-            await asyncio.sleep(lease.RETRY_S)
+        key = (kinds.LEASE, SYSTEM, "torpor-operator")
+        fake.objects.delete(key, {}, None)
+        await until(lambda: key in fake.objects.stored)
         assert (holder(fake), first.lost.is_set()) == ("a", False)
 
 
