@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -37,6 +38,13 @@ connection for as long as it lasts, and there are as many as kinds and namespace
 
 SILENCE_S_MAX = 75.0
 """Bookmarks come once a minute: a watch that is quiet for longer is dead, whatever TCP says."""
+
+KEEPALIVE_IDLE_S = 10
+KEEPALIVE_INTERVAL_S = 5
+KEEPALIVE_PROBES = 3
+"""So a watch over a network that is away ends after 25 s, and begins anew in the moment in which it
+is back. What the server has sent meanwhile would come by a repetition of TCP's: after a minute
+without a network, three quarters of one later."""
 
 JSON = "application/json"
 
@@ -92,6 +100,7 @@ class Transport:
                 if response.status != 200:
                     content = await response.read()
                     raise failure_of(response.status, content, str(question))
+                _ask_whether_it_is_there(response.response)
                 async for line in response.response.content:
                     yield json.loads(line)
 
@@ -113,6 +122,17 @@ async def _send_by(
         ),
     )
     return response
+
+
+def _ask_whether_it_is_there(response: aiohttp.ClientResponse) -> None:
+    """The kernel does, while nothing comes: a watch itself says nothing that could be missed."""
+    transport = response.connection and response.connection.transport
+    connection = transport and transport.get_extra_info("socket")
+    if connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
 
 
 @contextlib.contextmanager

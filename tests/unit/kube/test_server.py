@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
@@ -16,7 +19,7 @@ from torpor_api.failures import Conflict, NotFound, Unavailable
 from torpor_kube.kinds import CONFIG_MAP
 from torpor_kube.login import at
 from torpor_kube.server import ApiServer
-from torpor_kube.transport import QUESTIONS_MAX
+from torpor_kube.transport import KEEPALIVE_IDLE_S, QUESTIONS_MAX
 
 ONE: dict[str, Any] = {"metadata": {"name": "one", "namespace": "default"}}
 
@@ -153,6 +156,29 @@ async def test_who_asks_while_all_is_closed_is_told_and_not_ended(deaf: Deaf) ->
     await kube.close()
     found = await asyncio.gather(*tasks, return_exceptions=True)
     assert {type(one) for one in found} == {Unavailable}
+
+
+def asked_by_the_kernel_in_s(port: int) -> list[float]:
+    """Of each connection to the port that is quiet: when it is asked whether it still is one."""
+    found = []
+    for row in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, _, remote, _, _, timer, *_ = row.split()
+        which, when = timer.split(":")
+        if int(remote.split(":")[1], 16) == port and which == "02":
+            found.append(int(when, 16) / 100)
+    return found
+
+
+async def test_a_watch_that_is_quiet_is_asked_about(fake: FakeKube, kube: ApiServer) -> None:
+    """A network that is away ends it in half a minute, and what it misses comes by the next."""
+    changes = kube.changes(CONFIG_MAP, "default", with_all=True)
+    async with aclosing(changes):
+        await anext(changes)
+        async with asyncio.timeout(5):
+            while not asked_by_the_kernel_in_s(urlsplit(fake.url).port or 0):
+                await asyncio.sleep(0.01)
+        (when_s,) = asked_by_the_kernel_in_s(urlsplit(fake.url).port or 0)
+        assert when_s <= KEEPALIVE_IDLE_S
 
 
 async def test_watches_leave_room_for_questions(fake: FakeKube, kube: ApiServer) -> None:
