@@ -62,6 +62,9 @@ class Eraser:
         """Whom volumes have named that are still to be erased: who came before, and died at it."""
         self._taken: set[str] = set()
         """Pods that are just being labelled: each is one database's."""
+        self._bound: set[str] = set()
+        """Computes whose agent works for another claim, as it does for life: mostly the one that
+        served the database until it slept, and that ends now."""
 
     async def erase(self, order: Erase) -> None:
         """Raises NoEraser, NotFenced; and Unavailable without a pool."""
@@ -80,7 +83,7 @@ class Eraser:
         since = self._cache.erasers.get(order.pool, {}).get(order.database, now)
         pods, named = self._cache.pods_of(order.pool), self._cache.named_computes()
         for pod in candidates(order.database, pods, named, wanted_size(pool), now - since):
-            if pod.name in self._taken:
+            if pod.name in self._taken or pod.name in self._bound:
                 continue
             if await self._is_done_by(pod, order):
                 self._holders.pop(order.database, None)
@@ -98,7 +101,7 @@ class Eraser:
         try:
             if pod.database is None:
                 await self._take(pod, order.database)
-            await self._agents.erase(pod, order)
+            await self._ask(pod, order)
         except (NotFenced, StaleEpoch) as refused:
             if refused.holder is not None:
                 self._holders[order.database] = refused.holder
@@ -108,6 +111,13 @@ class Eraser:
             log.info("agent_could_not_erase", extra=fields)
             return False
         return True
+
+    async def _ask(self, pod: SeenPod, order: Erase) -> None:
+        try:
+            await self._agents.erase(pod, order)
+        except Conflict:
+            self._bound = (self._bound & self._cache.pods.keys()) | {pod.name}
+            raise
 
     async def _take(self, pod: SeenPod, database: Key) -> None:
         """Raises Conflict where it has changed since: it may have been claimed."""

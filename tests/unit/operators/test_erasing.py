@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -154,6 +155,26 @@ async def test_one_that_was_claimed_in_the_same_moment_is_not_asked() -> None:
     with pytest.raises(NoEraser):
         await eraser.erase(Erase(SHOP, "default", 8, "/volumes/default.shop", 100_000))
     assert not asked
+
+
+async def test_whoever_is_bound_to_another_claim_is_asked_once() -> None:
+    """The compute that served it until it slept has its label, and ends only now."""
+    cache, asked = Cache(SYSTEM), list[str]()
+    cache.pool_seen({"metadata": {"name": "default"}, "spec": {"size": {"min": 0, "max": 1}}})
+    cache.pod_seen(pod("served", 1.0, database=SHOP))
+
+    async def erase(pod: SeenPod, order: Erase) -> None:
+        asked.append(pod.name)
+        raise Conflict("compute served is bound to shop.default under epoch 7")
+
+    agents = SimpleNamespace(erase=erase)
+    eraser = Eraser(
+        cast("Any", None), cache, cast("Any", agents), lambda targets: None, AsyncMock()
+    )
+    for _ in range(3):
+        with pytest.raises(NoEraser):
+            await eraser.erase(Erase(SHOP, "default", 8, "/volumes/default.shop", 100_000))
+    assert asked == ["served"]
 
 
 class Agents:
