@@ -19,8 +19,8 @@ import pytest
 
 from e2e import cluster, kubectl, namespaces
 
-SIDE_BY_SIDE = os.environ.get("WORKERS") or "4"
-"""Tests that run at once: they mostly wait, and two processors are enough for four."""
+SIDE_BY_SIDE = os.environ.get("WORKERS") or "3"
+"""Tests that run at once: they mostly wait, and two processors are enough for three."""
 
 FOLDER = "tests/e2e"
 
