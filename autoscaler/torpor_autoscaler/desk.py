@@ -11,11 +11,11 @@ from typing import TypeVar
 from torpor_api import messages as m
 from torpor_api.chain import Chain
 from torpor_api.failures import Busy, Failure, Unavailable
-from torpor_autoscaler.core import facts, sessions, used, why
-from torpor_autoscaler.core.database import Database
-from torpor_autoscaler.core.world import World
 from torpor_autoscaler.executor import Entry, Executor
 from torpor_autoscaler.fleet import Fleet
+from torpor_autoscaler.lifecycle import facts, sessions, used, why
+from torpor_autoscaler.lifecycle.database import Database
+from torpor_autoscaler.lifecycle.world import World
 from torpor_autoscaler.ports import Proxies
 
 AnswerT = TypeVar("AnswerT")

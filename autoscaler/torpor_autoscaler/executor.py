@@ -15,8 +15,9 @@ from typing import Any, assert_never
 
 from torpor_api import messages as m
 from torpor_api.failures import Failure, Unavailable
-from torpor_autoscaler.core import endpoints
-from torpor_autoscaler.core.actions import (
+from torpor_autoscaler.deadlines import Deadlines
+from torpor_autoscaler.lifecycle import endpoints
+from torpor_autoscaler.lifecycle.actions import (
     Action,
     AnswerResizes,
     AnswerSuspends,
@@ -33,10 +34,9 @@ from torpor_autoscaler.core.actions import (
     Together,
     Wait,
 )
-from torpor_autoscaler.core.database import Database
-from torpor_autoscaler.core.lifecycle import Lifecycle
-from torpor_autoscaler.core.world import World
-from torpor_autoscaler.deadlines import Deadlines
+from torpor_autoscaler.lifecycle.database import Database
+from torpor_autoscaler.lifecycle.life import Lifecycle
+from torpor_autoscaler.lifecycle.world import World
 from torpor_autoscaler.ports import Agents, Clock, Cluster, Proxies, TellPeople
 
 log = logging.getLogger(__name__)

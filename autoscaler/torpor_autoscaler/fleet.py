@@ -12,10 +12,10 @@ from torpor_api.facts import Activity, LoginFacts
 from torpor_api.failures import NotFound
 from torpor_api.phases import Phase
 from torpor_api.resource import ServerlessDatabase
-from torpor_autoscaler.core import endpoints, facts, letting_go
-from torpor_autoscaler.core.database import Database
-from torpor_autoscaler.core.world import World
 from torpor_autoscaler.executor import Entry, Executor
+from torpor_autoscaler.lifecycle import endpoints, facts, letting_go
+from torpor_autoscaler.lifecycle.database import Database
+from torpor_autoscaler.lifecycle.world import World
 from torpor_autoscaler.ports import AgentEvent, Agents, Proxies
 
 

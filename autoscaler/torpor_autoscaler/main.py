@@ -19,11 +19,11 @@ from torpor_autoscaler.adapters.agents import ChannelAgents
 from torpor_autoscaler.adapters.cluster import ChannelCluster
 from torpor_autoscaler.adapters.listener import Listener
 from torpor_autoscaler.adapters.proxies import ChannelProxies
-from torpor_autoscaler.core.limits import Limits
-from torpor_autoscaler.core.world import World
 from torpor_autoscaler.desk import Desk
 from torpor_autoscaler.executor import Entry, Executor
 from torpor_autoscaler.fleet import Fleet
+from torpor_autoscaler.lifecycle.limits import Limits
+from torpor_autoscaler.lifecycle.world import World
 from torpor_autoscaler.looks import Looks
 from torpor_autoscaler.pool_word import PoolWord
 from torpor_autoscaler.ports import Agents, Clock, Cluster, Proxies, TellPeople

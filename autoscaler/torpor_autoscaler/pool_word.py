@@ -7,8 +7,8 @@ import logging
 
 from torpor_api.failures import Failure
 from torpor_api.messages import SetWarmPool
-from torpor_autoscaler.core.limits import backoff_s
-from torpor_autoscaler.core.warm_pool import Need, WarmPool
+from torpor_autoscaler.lifecycle.limits import backoff_s
+from torpor_autoscaler.lifecycle.warm_pool import Need, WarmPool
 from torpor_autoscaler.ports import Cluster
 
 log = logging.getLogger(__name__)

@@ -46,7 +46,7 @@ from torpor_api.messages import (
     WhyReply,
 )
 from torpor_api.resource import ServerlessDatabase
-from torpor_autoscaler.core.actions import Tell
+from torpor_autoscaler.lifecycle.actions import Tell
 
 ReplyT = TypeVar("ReplyT", bound=Message)
 

@@ -12,7 +12,7 @@ from multiprocessing import get_all_start_methods, get_context
 from random import Random
 from typing import Final
 
-from torpor_autoscaler.policy.idle_timeout import Terms
+from torpor_autoscaler.core.idle_timeout import Terms
 from torpor_simulator import learned
 from torpor_simulator.arrivals import Arrivals
 from torpor_simulator.life import Life

@@ -1,4 +1,4 @@
-"""One life under ``idleTimeout: auto``: the very functions of `torpor_autoscaler.policy` decide.
+"""One life under ``idleTimeout: auto``: the very functions of `torpor_autoscaler.core` decide.
 
 A real autoscaler may choose anew at every gap. A million databases would take a day that way, so
 here one does at each of its first gaps and then whenever enough of its memory is new; and of a
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from torpor_autoscaler.policy.idle_timeout import HALF_LIFE_GAPS, Gaps, Terms, choose_timeout
+from torpor_autoscaler.core.idle_timeout import HALF_LIFE_GAPS, Gaps, Terms, choose_timeout
 from torpor_simulator.latencies import TORPOR_WARM
 from torpor_simulator.life import RESOLUTION_S, Life, Stretch
 from torpor_simulator.policies import COMPUTE_ENDS_S

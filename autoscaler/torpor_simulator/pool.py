@@ -1,6 +1,6 @@
 """Warm pools, second by second: whoever finds no compute there waits for a cold start.
 
-How many wait is decided by `torpor_autoscaler.policy.warm`, fed with the wakes of the databases
+How many wait is decided by `torpor_autoscaler.core.warm`, fed with the wakes of the databases
 that share the pool. A member that is taken is replaced at once, which takes ``REPLACE_S``. A pool
 has a bound, so a fleet has many pools: a few of them are simulated, and stand for all.
 """
@@ -15,8 +15,8 @@ from statistics import NormalDist
 from typing import Final
 
 from torpor_api.values import WARM_MAX
-from torpor_autoscaler.policy.wakes import Wakes
-from torpor_autoscaler.policy.warm import PoolTerms, choose_warm
+from torpor_autoscaler.core.wakes import Wakes
+from torpor_autoscaler.core.warm import PoolTerms, choose_warm
 from torpor_simulator.shapes import SIZE, Dice
 from torpor_simulator.tally import HOUR_S, Moments
 

@@ -1,6 +1,6 @@
 """One life under policies that wait for a fixed time: when it was awake, and whom it cost what.
 
-The rule is the core's (`torpor_autoscaler/core/idle.py`): it sleeps once nobody has used it for as
+The rule is the core's (`torpor_autoscaler/core/sleep.py`): it sleeps once nobody has used it for as
 long as the time-out, whoever is connected. Rivals start that clock when the last client has gone.
 """
 

@@ -12,7 +12,7 @@ from support.fake_kube.server import FakeKube
 from support.verb_places import SYSTEM, add_database, add_namespaces, kubeconfig
 from torpor_api.resource import Endpoint
 from torpor_autoscaler.adapters.kubernetes import computes as computes_module
-from torpor_autoscaler.core.limits import Limits
+from torpor_autoscaler.lifecycle.limits import Limits
 from torpor_autoscaler.main import serving
 from torpor_autoscaler.settings import OnKubernetes, Settings
 from torpor_kube.kinds import EVENT, SERVERLESS_DATABASE

@@ -22,7 +22,7 @@ from torpor_api.facts import RoleFacts
 from torpor_api.failures import DataDamaged, NotFound, Unavailable
 from torpor_api.phases import Phase
 from torpor_api.resource import Keepalives
-from torpor_autoscaler.core import endpoints
+from torpor_autoscaler.lifecycle import endpoints
 from torpor_channel.address import Address
 from torpor_channel.admission import Admission
 from torpor_channel.peer import Handlers, Peer

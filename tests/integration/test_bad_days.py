@@ -31,7 +31,7 @@ from support.wire_client import (
     query,
     rows_of,
 )
-from torpor_autoscaler.core.limits import Limits
+from torpor_autoscaler.lifecycle.limits import Limits
 from torpor_proxy.core import wire
 
 ROLES = [{"name": "app"}, {"name": "boss", "password": "boss", "superuser": True}]

@@ -17,7 +17,7 @@ from support.agent import WAIT_SECONDS_MAX
 from support.network_town import PASSWORD, NetworkTown, opened_network_town
 from support.postgres import postmaster_of
 from support.wire_client import WireClient, error_of, query
-from torpor_autoscaler.core.limits import Limits
+from torpor_autoscaler.lifecycle.limits import Limits
 from torpor_proxy.core import wire
 
 SLEEP = "select pg_sleep(600)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from torpor_autoscaler.core import endpoints
+from torpor_autoscaler.lifecycle import endpoints
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from simulation.test_autoscaler_storms import Run
 from simulation.town import Town
 from support.fakes.agent import FakeAgent
 from support.fakes.proxy import FakeSession
-from torpor_autoscaler.core.limits import Limits
+from torpor_autoscaler.lifecycle.limits import Limits
 
 AWAY_S = 25.0
 

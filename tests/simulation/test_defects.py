@@ -12,12 +12,12 @@ from simulation import virtual_time
 from simulation.town import Town
 from torpor_api import messages as m
 from torpor_api.failures import Unavailable
-from torpor_autoscaler.core import endpoints, lifecycle
-from torpor_autoscaler.core.database import Database
 from torpor_autoscaler.executor import DEFECT_PAUSE_S
+from torpor_autoscaler.lifecycle import endpoints, life
+from torpor_autoscaler.lifecycle.database import Database
 
 
-@pytest.mark.parametrize("place", [(lifecycle, "resume"), (endpoints, "info")])
+@pytest.mark.parametrize("place", [(life, "resume"), (endpoints, "info")])
 def test_it_begins_again_and_no_other_is_touched(
     place: tuple[ModuleType, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,8 +18,8 @@ from support.fakes.proxy import FakeProxy
 from torpor_api import messages as m
 from torpor_api.failures import InvalidRequest, Unavailable
 from torpor_api.resource import Endpoint
-from torpor_autoscaler.core.actions import NotReached
-from torpor_autoscaler.core.database import AT_REST
+from torpor_autoscaler.lifecycle.actions import NotReached
+from torpor_autoscaler.lifecycle.database import AT_REST
 from torpor_autoscaler.main import Autoscaler
 from torpor_autoscaler.settings import Settings
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from torpor_api import messages as m
-from torpor_autoscaler.core.limits import Limits
+from torpor_autoscaler.lifecycle.limits import Limits
 
 
 class Words:

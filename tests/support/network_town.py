@@ -28,7 +28,7 @@ from torpor_api.facts import LoginFacts
 from torpor_api.failures import Busy
 from torpor_api.phases import Phase
 from torpor_api.resource import Endpoint
-from torpor_autoscaler.core.limits import Limits
+from torpor_autoscaler.lifecycle.limits import Limits
 from torpor_autoscaler.main import serving
 from torpor_autoscaler.settings import Settings
 from torpor_channel.client import dialled

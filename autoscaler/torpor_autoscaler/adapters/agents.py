@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from torpor_api import messages as m
 from torpor_api.failures import Failure, Unavailable
-from torpor_autoscaler.core.actions import NotAsked, NotReached, Replaced
+from torpor_autoscaler.lifecycle.actions import NotAsked, NotReached, Replaced
 from torpor_autoscaler.ports import AgentEvent, AgentFacts
 from torpor_channel.address import parse_address
 from torpor_channel.client import dial

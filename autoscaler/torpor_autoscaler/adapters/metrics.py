@@ -9,7 +9,7 @@ from prometheus_client import Histogram
 
 from torpor_api.chain import Chain
 from torpor_api.phases import Phase
-from torpor_autoscaler.core.warm_pool import WarmPool
+from torpor_autoscaler.lifecycle.warm_pool import WarmPool
 from torpor_channel.metrics import Metrics
 
 RESUME_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30, 60)

@@ -21,7 +21,7 @@ from support.fakes.proxy import FakeProxy
 from support.ports import free_address
 from torpor_api import messages as m
 from torpor_api.resource import Endpoint, ServerlessDatabase
-from torpor_autoscaler.core.limits import Limits
+from torpor_autoscaler.lifecycle.limits import Limits
 from torpor_autoscaler.main import serving
 from torpor_autoscaler.settings import Settings
 from torpor_channel.admission import Admission

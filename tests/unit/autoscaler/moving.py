@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torpor_autoscaler.core import facts
+from torpor_autoscaler.lifecycle import facts
 from unit.autoscaler.story import Story, awake
 
 PATIENCE_S = 7.0

@@ -14,8 +14,8 @@ from torpor_api.failures import Conflict, Failure
 from torpor_api.manifest import parse_resource
 from torpor_api.phases import Phase
 from torpor_api.resource import DatabaseStatus, Endpoint, ServerlessDatabase
-from torpor_autoscaler.core import facts
-from torpor_autoscaler.core.actions import (
+from torpor_autoscaler.lifecycle import facts
+from torpor_autoscaler.lifecycle.actions import (
     Action,
     AnswerResizes,
     AnswerSuspends,
@@ -31,10 +31,10 @@ from torpor_autoscaler.core.actions import (
     Together,
     Wait,
 )
-from torpor_autoscaler.core.database import Database
-from torpor_autoscaler.core.lifecycle import Lifecycle
-from torpor_autoscaler.core.limits import Limits
-from torpor_autoscaler.core.world import World
+from torpor_autoscaler.lifecycle.database import Database
+from torpor_autoscaler.lifecycle.life import Lifecycle
+from torpor_autoscaler.lifecycle.limits import Limits
+from torpor_autoscaler.lifecycle.world import World
 
 RequestT = TypeVar("RequestT", bound=m.Message)
 

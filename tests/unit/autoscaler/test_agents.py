@@ -18,7 +18,7 @@ from torpor_api import messages as m
 from torpor_api.facts import LoginFacts
 from torpor_api.failures import Unavailable
 from torpor_autoscaler.adapters.agents import ChannelAgents
-from torpor_autoscaler.core.actions import NotAsked, NotReached
+from torpor_autoscaler.lifecycle.actions import NotAsked, NotReached
 from torpor_channel.peer import Peer
 from torpor_channel.server import Server
 

@@ -9,7 +9,7 @@ from torpor_api import messages as m
 from torpor_api.failures import BoundElsewhere, Conflict, Unavailable
 from torpor_api.phases import Phase
 from torpor_api.resource import DatabaseStatus
-from torpor_autoscaler.core.actions import Wait
+from torpor_autoscaler.lifecycle.actions import Wait
 from unit.autoscaler.story import Story
 
 TAKEN = BoundElsewhere("compute c1 is bound to blog under epoch 3")

@@ -10,7 +10,7 @@ from torpor_api import messages as m
 from torpor_api.facts import LoginFacts
 from torpor_api.failures import Failure, StartFailed, Unavailable
 from torpor_api.phases import Phase
-from torpor_autoscaler.core import endpoints, facts, why
+from torpor_autoscaler.lifecycle import endpoints, facts, why
 from unit.autoscaler.story import FACTS, Story, agent, awake
 
 

@@ -9,7 +9,7 @@ from torpor_api.facts import LoginFacts
 from torpor_api.failures import Unavailable
 from torpor_api.phases import Phase
 from torpor_api.resource import DatabaseStatus
-from torpor_autoscaler.core import endpoints, facts
+from torpor_autoscaler.lifecycle import endpoints, facts
 from unit.autoscaler.story import FACTS, Story, address, awake, running
 
 

@@ -11,8 +11,8 @@ from torpor_api.facts import LoginFacts, RoleFacts
 from torpor_api.failures import DataDamaged, Failure, InvalidRequest, Unavailable
 from torpor_api.phases import Phase
 from torpor_api.resource import DatabaseStatus
-from torpor_autoscaler.core import endpoints, facts, why
-from torpor_autoscaler.core.limits import Limits
+from torpor_autoscaler.lifecycle import endpoints, facts, why
+from torpor_autoscaler.lifecycle.limits import Limits
 from unit.autoscaler.story import FACTS, STORED_FACTS, Story
 
 OTHERS = LoginFacts(roles=(RoleFacts(name="app", verifier="v9"),))

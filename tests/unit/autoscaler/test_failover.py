@@ -10,9 +10,9 @@ from torpor_api import messages as m
 from torpor_api.failures import NotFenced, Unavailable
 from torpor_api.phases import Phase
 from torpor_api.resource import DatabaseStatus
-from torpor_autoscaler.core import endpoints, facts, why
-from torpor_autoscaler.core.actions import Replaced, Wait
-from torpor_autoscaler.core.limits import Limits
+from torpor_autoscaler.lifecycle import endpoints, facts, why
+from torpor_autoscaler.lifecycle.actions import Replaced, Wait
+from torpor_autoscaler.lifecycle.limits import Limits
 from unit.autoscaler.story import FACTS, Story, address, awake, running
 
 NOBODY = m.AgentState(compute="c1", state="stopped", database="shop", epoch=1)

@@ -8,8 +8,8 @@ import pytest
 from torpor_api import messages as m
 from torpor_api.phases import Phase
 from torpor_api.resource import Condition
-from torpor_autoscaler.core import facts
-from torpor_autoscaler.core.actions import Wait
+from torpor_autoscaler.lifecycle import facts
+from torpor_autoscaler.lifecycle.actions import Wait
 from unit.autoscaler.story import Story
 
 STEPS_MAX = 100

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torpor_api import messages as m
 from torpor_api.failures import Busy
 from torpor_api.phases import Phase
-from torpor_autoscaler.core import facts, why
+from torpor_autoscaler.lifecycle import facts, why
 from unit.autoscaler.story import Story, awake
 
 VACUUM = "autovacuum in shop (process 17)"

@@ -9,7 +9,7 @@ import pytest
 
 from torpor_autoscaler.adapters.kubernetes import events as adapter
 from torpor_autoscaler.adapters.kubernetes.events import UNDER_WAY_MAX, DatabaseEvents
-from torpor_autoscaler.core.actions import Tell
+from torpor_autoscaler.lifecycle.actions import Tell
 from torpor_kube.port import Document
 from unit.autoscaler.story import resource
 

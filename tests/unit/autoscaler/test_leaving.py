@@ -9,8 +9,8 @@ from typing import Any
 from torpor_api import messages as m
 from torpor_api.failures import Busy, Unavailable
 from torpor_api.phases import Phase
-from torpor_autoscaler.core import facts, why
-from torpor_autoscaler.core.actions import AnswerSwitchover, Wait
+from torpor_autoscaler.lifecycle import facts, why
+from torpor_autoscaler.lifecycle.actions import AnswerSwitchover, Wait
 from unit.autoscaler.moving import ask
 from unit.autoscaler.story import Story, agent, awake
 

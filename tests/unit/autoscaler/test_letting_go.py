@@ -6,8 +6,8 @@ from torpor_api import messages as m
 from torpor_api.failures import Holder, Unavailable
 from torpor_api.phases import Phase
 from torpor_api.resource import DatabaseStatus
-from torpor_autoscaler.core import facts
-from torpor_autoscaler.core.letting_go import let_go
+from torpor_autoscaler.lifecycle import facts
+from torpor_autoscaler.lifecycle.letting_go import let_go
 from unit.autoscaler.story import POOL, Story, agent
 
 

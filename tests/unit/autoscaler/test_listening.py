@@ -9,9 +9,9 @@ import pytest
 from torpor_api import messages as m
 from torpor_api.failures import Busy, Failure, NotFound, Unavailable
 from torpor_api.phases import Phase
-from torpor_autoscaler.core import endpoints, facts, suspend, used
-from torpor_autoscaler.core.actions import AskProxies
-from torpor_autoscaler.core.limits import Limits
+from torpor_autoscaler.lifecycle import endpoints, facts, suspend, used
+from torpor_autoscaler.lifecycle.actions import AskProxies
+from torpor_autoscaler.lifecycle.limits import Limits
 from unit.autoscaler.story import Story, address, awake
 
 PROXIES = ("p1", "p2")

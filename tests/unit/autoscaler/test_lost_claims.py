@@ -7,8 +7,8 @@ import pytest
 from torpor_api import messages as m
 from torpor_api.failures import Conflict, Failure, InvalidRequest, Unavailable
 from torpor_api.phases import Phase
-from torpor_autoscaler.core import facts
-from torpor_autoscaler.core.writing import TRIES_MAX
+from torpor_autoscaler.lifecycle import facts
+from torpor_autoscaler.lifecycle.writing import TRIES_MAX
 from unit.autoscaler.story import POOL, Story
 
 

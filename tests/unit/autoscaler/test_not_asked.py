@@ -7,8 +7,8 @@ import pytest
 from torpor_api import messages as m
 from torpor_api.phases import Phase
 from torpor_api.resource import DatabaseStatus
-from torpor_autoscaler.core import endpoints, facts
-from torpor_autoscaler.core.actions import NotAsked
+from torpor_autoscaler.lifecycle import endpoints, facts
+from torpor_autoscaler.lifecycle.actions import NotAsked
 from unit.autoscaler.story import Story, address, awake, running
 
 NO_FILES = NotAsked("c1 can't be called: Too many open files")

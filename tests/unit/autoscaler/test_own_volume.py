@@ -8,8 +8,8 @@ from torpor_api import messages as m
 from torpor_api.failures import NoWarmCompute
 from torpor_api.phases import Phase
 from torpor_api.resource import DatabaseStatus
-from torpor_autoscaler.core import facts, why
-from torpor_autoscaler.core.actions import Wait
+from torpor_autoscaler.lifecycle import facts, why
+from torpor_autoscaler.lifecycle.actions import Wait
 from unit.autoscaler.story import Story, agent
 
 DEDICATED: dict[str, Any] = {"storage": {"mode": "dedicated"}}

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torpor_api.facts import LoginFacts
 from torpor_api.messages import EndpointInfo
 from torpor_api.phases import Phase
-from torpor_autoscaler.core.endpoints import PAGE_BYTES_MAX, page
 from torpor_autoscaler.fleet import Fleet
+from torpor_autoscaler.lifecycle.endpoints import PAGE_BYTES_MAX, page
 
 Named = tuple[str, EndpointInfo | None]
 

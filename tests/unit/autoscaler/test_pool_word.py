@@ -10,7 +10,7 @@ import pytest
 from torpor_api import messages as m
 from torpor_api.failures import Unavailable
 from torpor_autoscaler import pool_word
-from torpor_autoscaler.core.warm_pool import WarmPool
+from torpor_autoscaler.lifecycle.warm_pool import WarmPool
 from torpor_autoscaler.pool_word import PoolWord
 from unit.autoscaler.story import agent
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from torpor_api.messages import EndpointSample
-from torpor_autoscaler.core.proxies import Proxies, View
+from torpor_autoscaler.core.sleep import View
+from torpor_autoscaler.lifecycle.proxies import Proxies
 
 SAMPLE = EndpointSample(name="shop", epoch=4, sessions=2)
 

@@ -12,8 +12,8 @@ from torpor_api.failures import Busy, Failure, InvalidRequest, Refused, Unavaila
 from torpor_api.phases import Phase
 from torpor_api.resource import DatabaseStatus
 from torpor_api.sizes import cpu_milli, memory_bytes
-from torpor_autoscaler.core import facts, outcomes, why
-from torpor_autoscaler.core.actions import Wait
+from torpor_autoscaler.lifecycle import facts, outcomes, why
+from torpor_autoscaler.lifecycle.actions import Wait
 from unit.autoscaler.story import Story, agent, awake, running
 
 RESTART = ("shared_buffers is 128MB, not 256MB",)

@@ -16,8 +16,8 @@ from torpor_api.identity import ComputeId, Epoch
 from torpor_api.phases import Phase
 from torpor_api.resource import DatabaseStatus
 from torpor_api.values import FENCED_MAX
-from torpor_autoscaler.core import facts
-from torpor_autoscaler.core.actions import AskAgent, Wait
+from torpor_autoscaler.lifecycle import facts
+from torpor_autoscaler.lifecycle.actions import AskAgent, Wait
 from torpor_compute.adapters.volume import FileVolume
 from torpor_compute.core.ownership import Hold, Record, file_name, record_text
 from unit.autoscaler.story import Story

@@ -22,9 +22,9 @@ from torpor_api.failures import (
 )
 from torpor_api.phases import Phase
 from torpor_api.resource import DatabaseStatus
-from torpor_autoscaler.core import endpoints, facts, why
-from torpor_autoscaler.core.actions import AnswerWakes, AskAgent, Wait
-from torpor_autoscaler.core.limits import Limits
+from torpor_autoscaler.lifecycle import endpoints, facts, why
+from torpor_autoscaler.lifecycle.actions import AnswerWakes, AskAgent, Wait
+from torpor_autoscaler.lifecycle.limits import Limits
 from unit.autoscaler.story import FACTS, Story, address, agent, awake
 
 STEPS: list[tuple[type[Any], dict[str, Any]]] = [

@@ -10,9 +10,9 @@ from torpor_api import messages as m
 from torpor_api.failures import Unavailable
 from torpor_api.phases import Phase
 from torpor_api.resource import DatabaseStatus
-from torpor_autoscaler.core import endpoints, facts, outcomes, why
-from torpor_autoscaler.core.actions import Wait
-from torpor_autoscaler.core.limits import Limits
+from torpor_autoscaler.lifecycle import endpoints, facts, outcomes, why
+from torpor_autoscaler.lifecycle.actions import Wait
+from torpor_autoscaler.lifecycle.limits import Limits
 from unit.autoscaler.story import Story, address, agent, awake, running
 
 PATIENCE_S = Limits().silence_s_max

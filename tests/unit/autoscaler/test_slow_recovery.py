@@ -7,8 +7,8 @@ import pytest
 from torpor_api import messages as m
 from torpor_api.failures import NotFenced, StartFailed, Unavailable
 from torpor_api.phases import Phase
-from torpor_autoscaler.core import facts, why
-from torpor_autoscaler.core.limits import Limits
+from torpor_autoscaler.lifecycle import facts, why
+from torpor_autoscaler.lifecycle.limits import Limits
 from unit.autoscaler.story import FACTS, Story, address, awake, running
 
 STARTING = m.AgentState(compute="c1", state="starting", database="shop", epoch=1)

@@ -7,8 +7,8 @@ import pytest
 from torpor_api import messages as m
 from torpor_api.failures import Busy, Unavailable
 from torpor_api.phases import Phase
-from torpor_autoscaler.core import facts, why
-from torpor_autoscaler.core.actions import NotAsked, NotReached, Wait
+from torpor_autoscaler.lifecycle import facts, why
+from torpor_autoscaler.lifecycle.actions import NotAsked, NotReached, Wait
 from unit.autoscaler.story import FACTS, Story, awake, running
 
 STOPPING = m.AgentState(compute="c1", state="stopping", database="shop", epoch=1)

@@ -12,10 +12,10 @@ from torpor_api.chain import Chain, Step
 from torpor_api.messages import SessionReport
 from torpor_api.resource import Endpoint
 from torpor_autoscaler.core import reasons
-from torpor_autoscaler.core.chain import Stopwatch, completed
-from torpor_autoscaler.core.limits import Limits, backoff_s
-from torpor_autoscaler.core.world import World
 from torpor_autoscaler.deadlines import Deadlines
+from torpor_autoscaler.lifecycle.chain import Stopwatch, completed
+from torpor_autoscaler.lifecycle.limits import Limits, backoff_s
+from torpor_autoscaler.lifecycle.world import World
 from torpor_autoscaler.settings import from_arguments
 
 ARGUMENTS = ["--cluster", "/c.sock", "--listen", "/a.sock", "--warm", "2"]

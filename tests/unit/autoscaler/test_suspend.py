@@ -11,8 +11,8 @@ from torpor_api.facts import Activity
 from torpor_api.failures import Busy, Conflict, Failure, Refused, Unavailable
 from torpor_api.phases import Phase
 from torpor_api.resource import DatabaseStatus
-from torpor_autoscaler.core import endpoints, facts, why
-from torpor_autoscaler.core.actions import Wait
+from torpor_autoscaler.lifecycle import endpoints, facts, why
+from torpor_autoscaler.lifecycle.actions import Wait
 from unit.autoscaler.story import FACTS, Story, address, awake
 
 FAILURES = list(Failure.by_kind.values())

@@ -18,8 +18,8 @@ from torpor_api.failures import (
     Unavailable,
 )
 from torpor_api.phases import Phase
-from torpor_autoscaler.core import endpoints, facts, why
-from torpor_autoscaler.core.actions import Wait
+from torpor_autoscaler.lifecycle import endpoints, facts, why
+from torpor_autoscaler.lifecycle.actions import Wait
 from unit.autoscaler.moving import PATIENCE_S, ask, begun
 from unit.autoscaler.story import FACTS, address, agent, awake
 

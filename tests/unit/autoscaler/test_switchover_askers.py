@@ -12,8 +12,8 @@ from torpor_api.failures import (
     Refused,
 )
 from torpor_api.phases import Phase
-from torpor_autoscaler.core import facts, why
-from torpor_autoscaler.core.actions import AnswerSwitchover, AskAgent
+from torpor_autoscaler.lifecycle import facts, why
+from torpor_autoscaler.lifecycle.actions import AnswerSwitchover, AskAgent
 from unit.autoscaler.moving import ask, begun
 from unit.autoscaler.story import Story, agent, awake
 

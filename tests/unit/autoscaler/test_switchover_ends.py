@@ -13,7 +13,7 @@ from torpor_api.failures import (
 )
 from torpor_api.phases import Phase
 from torpor_api.resource import DatabaseStatus, LastSwitchover
-from torpor_autoscaler.core import facts
+from torpor_autoscaler.lifecycle import facts
 from unit.autoscaler.moving import ask, begun
 from unit.autoscaler.story import Story, agent, awake, running
 

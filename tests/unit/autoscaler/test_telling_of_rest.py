@@ -10,8 +10,8 @@ from torpor_api.failures import Conflict, Failure, NoWarmCompute, Unavailable
 from torpor_api.messages import FetchLoginFacts, StartCompute, WriteStatus
 from torpor_api.phases import Phase
 from torpor_api.resource import Condition, DatabaseStatus
-from torpor_autoscaler.core import facts
-from torpor_autoscaler.core.actions import AskCluster
+from torpor_autoscaler.lifecycle import facts
+from torpor_autoscaler.lifecycle.actions import AskCluster
 from unit.autoscaler.story import Story
 
 

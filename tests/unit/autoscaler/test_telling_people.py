@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torpor_api import messages as m
 from torpor_api.failures import Busy, Failure, NotFenced, Refused, StartFailed, Unavailable
-from torpor_autoscaler.core import facts
-from torpor_autoscaler.core.actions import Tell, Wait
+from torpor_autoscaler.lifecycle import facts
+from torpor_autoscaler.lifecycle.actions import Tell, Wait
 from unit.autoscaler.moving import ask
 from unit.autoscaler.story import STEPS_MAX, Story, awake
 

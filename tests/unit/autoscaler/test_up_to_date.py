@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torpor_api import messages as m
 from torpor_api.failures import InvalidRequest
-from torpor_autoscaler.core import endpoints, facts
+from torpor_autoscaler.lifecycle import endpoints, facts
 from unit.autoscaler.story import Story, awake
 
 ROLES = [{"name": "app"}, {"name": "extra"}]

@@ -9,10 +9,10 @@ import pytest
 
 from torpor_api import messages as m
 from torpor_api.failures import Busy, StartFailed, Unavailable
-from torpor_autoscaler.core import facts, why
-from torpor_autoscaler.core.actions import Tell, Wait
-from torpor_autoscaler.core.limits import Limits
-from torpor_autoscaler.core.updates import Updates
+from torpor_autoscaler.lifecycle import facts, why
+from torpor_autoscaler.lifecycle.actions import Tell, Wait
+from torpor_autoscaler.lifecycle.limits import Limits
+from torpor_autoscaler.lifecycle.updates import Updates
 from unit.autoscaler.story import POOL, STEPS_MAX, Story, agent, awake
 
 NOW = 110.0

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from torpor_autoscaler.core import warm_pool
-from torpor_autoscaler.core.warm_pool import WarmPool
+from torpor_autoscaler.lifecycle import warm_pool
+from torpor_autoscaler.lifecycle.warm_pool import WarmPool
 from unit.autoscaler.story import agent
 
 

@@ -20,7 +20,7 @@ from torpor_api.failures import InvalidRequest
 from torpor_api.identity import DatabaseName, endpoint_name, split_endpoint_name
 from torpor_api.manifest import parse_resource
 from torpor_api.resource import DatabaseStatus, ServerlessDatabase
-from torpor_autoscaler.core.status import STORAGE_CONDITION
+from torpor_autoscaler.lifecycle.status import STORAGE_CONDITION
 from torpor_kube import names
 from torpor_kube.documents import annotations_of, metadata, name_of, namespace_of, version_of
 from torpor_kube.port import Document

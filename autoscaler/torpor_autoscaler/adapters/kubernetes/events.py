@@ -7,7 +7,7 @@ import logging
 from collections import deque
 
 from torpor_api.resource import ServerlessDatabase
-from torpor_autoscaler.core.actions import Tell
+from torpor_autoscaler.lifecycle.actions import Tell
 from torpor_kube.events import Events
 from torpor_kube.kinds import SERVERLESS_DATABASE
 from torpor_kube.port import Document

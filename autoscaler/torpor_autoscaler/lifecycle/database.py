@@ -1,0 +1,273 @@
+"""What is known of one database.
+
+Facts (:mod:`facts`) change it at any time, also while an action is under way. What is to be done
+about them the plans decide (:mod:`life`), each time anew from the whole of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from torpor_api.facts import LoginFacts
+from torpor_api.failures import Failure, Holder, failure_of
+from torpor_api.messages import AgentInfo, StoragePlace
+from torpor_api.phases import Phase
+from torpor_api.resource import (
+    DatabaseStatus,
+    LastResume,
+    LastSwitchover,
+    ServerlessDatabase,
+)
+from torpor_api.sizes import Size, size_of
+from torpor_autoscaler.core.sleep import Sight, SleepChoice, choose_sleep, last_use
+from torpor_autoscaler.lifecycle.actions import Effect
+from torpor_autoscaler.lifecycle.known import (
+    Doubt,
+    HeldBack,
+    Inside,
+    OpenResume,
+    Run,
+    Sizing,
+    Storing,
+    Switching,
+    Trouble,
+    Waiter,
+)
+from torpor_autoscaler.lifecycle.world import World
+
+FACTS_STORED = "LoginFactsStored"
+"""The condition that is False where the cluster does not have login facts as they are."""
+
+AT_REST = (Phase.SUSPENDED, Phase.FAILED)
+"""Phases in which no compute serves the database."""
+
+
+@dataclass(slots=True, eq=False)
+class Database:
+    """One database. Plans and facts change the fields; nobody else does."""
+
+    resource: ServerlessDatabase
+    facts: LoginFacts
+    world: World
+
+    run: Run | None = None
+    waiters: dict[int, Waiter] = field(default_factory=dict)
+    wishes: dict[int, float] = field(default_factory=dict)
+    """People who asked for its sleep, and when."""
+    resizers: dict[int, Decimal] = field(default_factory=dict)
+    """People who wait for a size."""
+    chosen_cu: Decimal | None = field(init=False)
+    """The size that a person has chosen last, until the next sleep."""
+    sizing: Sizing | None = None
+    switching: Switching | None = None
+    """Asked for by somebody. Without a run only one that is on its way to a fresh compute."""
+    effects: list[Effect] = field(default_factory=list)
+    idle_turns: int = 0
+    """Steps of the plan since its last action; a plan that only turns has a defect."""
+
+    fenced: tuple[str, ...] = field(init=False)
+    """Computes that are confirmed gone, oldest first: the volume may still name one of them as its
+    holder, until the next start succeeds."""
+    holder: Holder | None = None
+    """Whom the volume itself named, who is not known to be gone, and of whom the record does not
+    speak: that one was lost, or restored from an older state."""
+    seen_epoch: int = 0
+    """The newest that the volume is known to have seen: a claim goes above it."""
+    released_epoch: int = 0
+    """The compute of this epoch has stopped cleanly."""
+    is_condemned: bool = False
+    """The outcome of its start or stop is unknown: it is confirmed gone and never serves again."""
+    doubt: Doubt | None = None
+    must_return: bool = False
+    """The compute was lost under sessions; they get another one."""
+
+    reserved: AgentInfo | None = None
+    """Taken for a claim that has not been made yet, or of which we don't know whether it was."""
+    awaits_compute: bool = False
+    """The record asks for a compute to be made for it."""
+    place: StoragePlace | None = None
+    """Where its volume is, as long as starts there succeed."""
+    trouble: Trouble | None = None
+    blocked_by: Failure | None = None
+    """What a database that can't go on waits for: an answer, a warm compute, the fencer."""
+    retries: int = 0
+    """Questions in a row to which cluster or fencer gave no good answer."""
+    decided: tuple[str, ...] = ()
+    """Why it was last decided to keep it awake; a decision is logged when its reasons change."""
+    used_at: float = 0.0
+    """The latest moment at which somebody is known to have used it."""
+    inside: Inside | None = None
+    held_back: HeldBack = field(default_factory=HeldBack)
+    move_held_back: HeldBack = field(default_factory=HeldBack)
+    """Of a move away from a compute that leaves."""
+    is_suspending: bool = False
+    is_gate_closed: bool = False
+    has_stopped_listening: bool = False
+    """Since the gates were closed: somebody has to be heard for again before they open."""
+    is_left_in_disorder: bool = False
+    """Some have stopped listening, and others may have had sessions that notified still."""
+    nobody_listens: int | None = None
+    """The revision of the proxies of which none had anybody to hear for, when it was left."""
+
+    observed_generation: int = 0
+    spec_failure: Failure | None = None
+    spec_retry_at: float = 0.0
+    facts_are_exact: bool = field(init=False)
+    """No compute may have changed them since. A record that names one that has not released the
+    data says that one may have: so this outlives the autoscaler."""
+    has_unstored_facts: bool = False
+    storing: Storing = field(init=False)
+    has_stale_facts: bool = True
+    """What the cluster says is to be fetched: at first, and when the spec changes during sleep."""
+    facts_retry_at: float = 0.0
+    """When the cluster is asked for them again, after it did not answer."""
+    last_resume: LastResume | None = None
+    open_resume: OpenResume | None = None
+    last_switchover: LastSwitchover | None = None
+    written: DatabaseStatus | None = None
+    """What we wrote last, while nobody else has: what the record says otherwise is another's."""
+    noted_at: float = float("-inf")
+    """When the record of the awake database was last written."""
+
+    def __post_init__(self) -> None:
+        self.fenced = self.status.fenced
+        self.observed_generation = self.status.observed_generation
+        self.last_resume = self.status.last_resume
+        self.last_switchover = self.status.last_switchover
+        self.chosen_cu = self.status.chosen_cu
+        self.storing = self._found_unstored()
+        self.facts_are_exact = self.status.compute is None and self.storing.failure is None
+
+    @property
+    def name(self) -> str:
+        return self.resource.name
+
+    @property
+    def status(self) -> DatabaseStatus:
+        """The record, as last heard of."""
+        return self.resource.status
+
+    @property
+    def is_kept(self) -> bool:
+        """The resource wants a compute at all times."""
+        return self.resource.spec.keep_awake or self.resource.spec.min_cu > 0
+
+    @property
+    def has_own_volume(self) -> bool:
+        """Its computes are made for it, one at a time: the next one when the last has ended."""
+        return self.world.has_volumes and self.resource.spec.storage.mode == "dedicated"
+
+    @property
+    def pool(self) -> str:
+        """Whose computes reach its volume; one machine has one pool, without a name."""
+        return self.resource.spec.pool if self.world.has_volumes else ""
+
+    @property
+    def size(self) -> Size:
+        """That a compute of it shall have."""
+        spec = self.resource.spec
+        return size_of(spec.min_cu, spec.max_cu, self.chosen_cu)
+
+    def sizing_of(self, run: Run) -> Sizing:
+        """How far this compute has come to the size that it shall have."""
+        found, size = self.sizing, self.size
+        if found is None or found.size != size:
+            return Sizing(run.epoch, size)
+        if found.epoch != run.epoch:
+            return Sizing(run.epoch, size, moves=found.moves, move_at=found.move_at)
+        return found
+
+    @property
+    def is_pressed(self) -> bool:
+        """Somebody waits for what is done next: nothing of it stands in line."""
+        return bool(self.waiters or self.wishes) or self.must_return
+
+    @property
+    def wants_compute(self) -> bool:
+        return bool(self.waiters) or self.is_kept or self.must_return
+
+    @property
+    def is_unsettled(self) -> bool:
+        """The record speaks of a compute, and we don't know what that does."""
+        is_held = self.status.compute in self.unfenced
+        return self.run is None and self.status.phase not in AT_REST and is_held
+
+    @property
+    def unfenced(self) -> tuple[str, ...]:
+        """Whoever may write still, as far as is known: its end is confirmed before any claim."""
+        status, found = self.status, list[str]()
+        if status.compute is not None and self.released_epoch < status.epoch:
+            found.append(status.compute)
+        if self.holder is not None and self.holder.compute not in found:
+            found.append(self.holder.compute)
+        return tuple(compute for compute in found if compute not in self.fenced)
+
+    @property
+    def phase(self) -> Phase:
+        """The phase as we know it; the record follows."""
+        if self.run is not None:
+            return Phase.SUSPENDING if self.is_suspending else Phase.ACTIVE
+        return self.status.phase
+
+    def _found_unstored(self) -> Storing:
+        """As the record says it of the life before."""
+        for found in self.status.conditions:
+            if found.type == FACTS_STORED and found.status == "False":
+                failure = failure_of(found.reason, found.message)
+                return Storing(failure, self.world.limits.store_tries_max)
+        return Storing()
+
+    @property
+    def unstored_because(self) -> Failure | None:
+        """Why the cluster does not have who may log in as it is, and will not in a moment."""
+        failure, tries = self.storing.failure, self.storing.tries
+        is_over_soon = tries < self.world.limits.store_tries_max
+        return None if failure is not None and failure.retryable and is_over_soon else failure
+
+    @property
+    def next_facts_at(self) -> float | None:
+        """When login facts are to be asked for again, or stored, if at all."""
+        moments = [self.facts_retry_at] if self.has_stale_facts else []
+        moments += [self.storing.retry_at] if self.has_unstored_facts else []
+        return min(moments, default=None)
+
+    @property
+    def is_up(self) -> bool:
+        """A Postgres serves it at this moment, as far as we know."""
+        return self.run is not None and self.run.is_up
+
+    @property
+    def is_open(self) -> bool:
+        """Sessions may attach to it."""
+        return self.is_up and self.run is not None and self.run.is_open and not self.is_gate_closed
+
+    def put_in_doubt(self, reason: str, *, is_shared: bool = False) -> None:
+        was_shared = self.doubt is not None and self.doubt.is_shared
+        self.doubt = Doubt(reason, is_shared or was_shared)
+
+    def is_served_by(self, run: Run) -> bool:
+        """Still, though perhaps its Postgres has crashed meanwhile or is at another address."""
+        return self.run is not None and self.run.epoch == run.epoch
+
+    def is_resting(self, now: float) -> bool:
+        return self.trouble is not None and self.trouble.is_final and now < self.trouble.retry_at
+
+    def decide(self, now: float) -> SleepChoice:
+        """Whether it may sleep, and what speaks against that."""
+        views, limits = self.world.proxies.views(self.name, now), self.world.limits
+        self.used_at = last_use(views, self.used_at)
+        sight = Sight(
+            spec=self.resource.spec,
+            epoch=self.run.epoch if self.run else self.status.epoch,
+            views=views,
+            used_at=self.used_at,
+            sample_age_s_max=limits.sample_age_s_max,
+            waiters=len(self.waiters),
+            inside=self.inside.since if self.inside else (),
+            inside_until=self.inside.at + limits.activity_age_s_max if self.inside else 0.0,
+            held_back_until=self.held_back.until,
+            held_back_reason=self.held_back.reason,
+            blind_until=self.world.blind_until,
+        )
+        return choose_sleep(sight, now)

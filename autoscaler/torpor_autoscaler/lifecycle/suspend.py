@@ -1,0 +1,221 @@
+"""Suspend: from an idle database to a released one, or back to where it was with nothing changed.
+
+Everything up to the stop can be called off: the gates open again and nobody has noticed. A stop
+whose outcome is unknown can't: then the fencer decides (:mod:`settle`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torpor_api.failures import Busy, Failure, Unavailable
+from torpor_api.messages import (
+    AskActivity,
+    AskAgentState,
+    Checkpoint,
+    CloseGate,
+    GateClosed,
+    OpenGate,
+    StopCompute,
+    Stopped,
+)
+from torpor_api.phases import Phase
+from torpor_autoscaler.core.reasons import Weight
+from torpor_autoscaler.lifecycle import listening, outcomes
+from torpor_autoscaler.lifecycle.actions import (
+    AskAgent,
+    AskProxies,
+    NotAsked,
+    NotReached,
+    Plan,
+    ask,
+)
+from torpor_autoscaler.lifecycle.database import Database
+from torpor_autoscaler.lifecycle.known import Run
+from torpor_autoscaler.lifecycle.settle import LOOK_AGAIN_S, pause
+from torpor_autoscaler.lifecycle.writing import write
+
+STILL_STOPPING = ("stopping", "stopped")
+"""What an agent says of itself that has the order, and may be asked for the answer again."""
+
+
+def suspend(database: Database, run: Run) -> Plan[None]:
+    """Afterwards Postgres is stopped, or the database is as it was and the next try waits."""
+    try:
+        yield from _refuse_what_runs_inside(database, run)
+        database.is_suspending = True
+        yield from write(database, Phase.SUSPENDING, run.epoch, run.agent.compute)
+        yield from ask(AskAgent(run.agent, Checkpoint(epoch=run.epoch)))
+        _refuse_if_used(database, run)
+        yield from close_gates(database, run, database.world.limits.gate_hold_s)
+        _refuse_if_used(database, run)
+        stopped = yield from stop(database, run)
+    except Failure as failure:
+        yield from _call_off(database, run, failure)
+        return
+    if stopped is not None:
+        released(database, run, stopped)
+
+
+def lay_down(database: Database) -> Plan[None]:
+    """Record that no compute serves the database.
+
+    One that did not release the data stays named: the next start has it confirmed gone first.
+    """
+    status = database.status
+    if status.phase is Phase.ACTIVE:
+        yield from write(database, Phase.SUSPENDING, status.epoch, status.compute)
+    database.trouble = database.chosen_cu = database.sizing = None
+    words = f"{database.name} was put to sleep: its next compute has the size of its spec"
+    outcomes.answer_resizes(database, Busy(words))
+    if database.status.phase is not Phase.SUSPENDED:
+        is_released = database.released_epoch >= status.epoch
+        compute = None if is_released else status.compute
+        yield from write(database, Phase.SUSPENDED, status.epoch, compute)
+        outcomes.note(database, "suspended")
+    if database.switching is not None:
+        database.must_return = False
+        words = f"{database.name} was put to sleep before its fresh compute was started"
+        outcomes.answer_switchover(database, Busy(words))
+    database.blocked_by = None
+    database.world.pool.unbind(database.name)
+    database.world.pool.stop_waiting(database.name)
+    outcomes.answer_suspends(database, None)
+
+
+def _refuse_what_runs_inside(database: Database, run: Run) -> Plan[None]:
+    reply = yield from ask(AskAgent(run.agent, AskActivity()))
+    if reply.activity.busy:
+        raise Busy("; ".join(reply.activity.busy))
+
+
+def _refuse_if_used(database: Database, run: Run) -> None:
+    """What has become known since the decision counts, too."""
+    if database.run is not run:
+        raise Busy("its Postgres was lost meanwhile")
+    weights = [Weight.KEPT, Weight.UNKNOWN, Weight.IN_USE]
+    if not database.wishes:
+        weights.append(Weight.TIME)
+    against = database.decide(database.world.now).against(*weights)
+    if against:
+        raise Busy("; ".join(reason.line for reason in against))
+
+
+def close_gates(
+    database: Database, run: Run, hold_s: float, patience_s: float = 0.0, *, insists: bool = False
+) -> Plan[None]:
+    """Every session is parked, or this raises why one can't be; then :func:`open_gates`."""
+    database.is_gate_closed = database.is_suspending = True
+    request = CloseGate(
+        name=database.name,
+        epoch=run.epoch,
+        hold_s=hold_s,
+        patience_s=patience_s,
+        insists=insists,
+    )
+    answers = yield from ask(AskProxies(request))
+    if not any(isinstance(told, GateClosed) and told.left for told in answers.values()):
+        yield from listening.stop(database, run)
+
+
+def open_gates(database: Database, run: Run, why: Failure) -> Plan[None]:
+    """Sessions attach again to the compute that they had; it is asked, unless it is just busy."""
+    if database.is_gate_closed and database.is_served_by(run):
+        try:
+            yield from _open(database, run)
+        except Failure as closed:
+            outcomes.note(database, "gate_opens_by_itself", closed.message)
+    database.is_gate_closed = database.is_suspending = False
+    database.blocked_by = None
+    if database.run is not None and not isinstance(why, Busy):
+        database.put_in_doubt(f"its compute was not stopped: {why.message}")
+
+
+def _open(database: Database, run: Run) -> Plan[None]:
+    heard = run.listening
+    if database.has_stopped_listening:
+        heard = yield from listening.start(database)
+        if database.run is not None:
+            database.run = replace(database.run, listening=heard)
+    request = OpenGate(name=database.name, epoch=run.epoch, listening=heard)
+    yield from ask(AskProxies(request))
+
+
+def stop(database: Database, run: Run, *, force: bool = False) -> Plan[Stopped | None]:
+    """Raises why it was not stopped, with nothing changed. None: who knows; it is lost.
+
+    ``force``: whoever is still connected is ended with it.
+    """
+    grace_s = 0.0 if force else database.world.limits.stop_grace_s
+    request = StopCompute(epoch=run.epoch, grace_s=grace_s, force=force)
+    try:
+        return (yield from _answer_to_stop(database, run, request))
+    except (Busy, NotAsked, NotReached):
+        raise
+    except Failure as failure:
+        if database.is_served_by(run):
+            outcomes.lose(database, f"its stop: {failure.message}", database.world.now)
+        return None
+
+
+def _answer_to_stop(database: Database, run: Run, request: StopCompute) -> Plan[Stopped]:
+    """Raises NotAsked, NotReached only where nothing was asked. An agent that goes on stopping is
+    asked again.
+
+    The checkpoint of a shutdown takes as long as its disk does. Ending it would lose the login
+    facts, and make the next start recover what the checkpoint was about to write.
+    """
+    limits = database.world.limits
+    try:
+        return (yield from ask(AskAgent(run.agent, request)))
+    except (NotAsked, NotReached):
+        raise
+    except Unavailable as unheard:
+        failure = unheard
+    deadline = database.world.now + limits.stop_s_max
+    database.blocked_by = Unavailable(f"compute {run.agent.compute} is still stopping Postgres")
+    while database.world.now < deadline and (yield from _is_stopping(database, run)):
+        try:
+            return (yield from ask(AskAgent(run.agent, request)))
+        except Unavailable as unheard:
+            failure = unheard
+        yield from pause(database, LOOK_AGAIN_S)
+    database.blocked_by = None
+    raise Unavailable(failure.message)
+
+
+def _is_stopping(database: Database, run: Run) -> Plan[bool]:
+    """What an agent says whose answer to StopCompute was not heard."""
+    if not database.is_served_by(run):
+        return False  # It is gone, or somebody else has the database.
+    try:
+        state = yield from ask(AskAgent(run.agent, AskAgentState()))
+    except NotAsked:
+        return True
+    except Failure:
+        return False
+    claim = (state.database, state.epoch)
+    return state.state in STILL_STOPPING and claim == (database.name, run.epoch)
+
+
+def released(database: Database, run: Run, stopped: Stopped) -> None:
+    """Its compute has given the data back, and has said who may log in."""
+    database.released_epoch = run.epoch
+    database.is_condemned = database.must_return = False
+    outcomes.learn(database, stopped.facts, are_exact=True)
+    database.has_unstored_facts = True  # Known or not: a suspend is complete when they are kept.
+    database.storing = replace(database.storing, retry_at=database.world.now)
+    outcomes.end_run(database)
+
+
+def _call_off(database: Database, run: Run, failure: Failure) -> Plan[None]:
+    """Everybody goes on as if nothing had been; the phase is written by whoever stays awake."""
+    yield from open_gates(database, run, failure)
+    outcomes.answer_suspends(database, Busy(f"{database.name}: {failure.message}"))
+    if database.run is None:
+        return
+    if database.waiters:
+        database.used_at = database.world.now
+        outcomes.note(database, "suspend_called_off", "woken")
+    else:
+        outcomes.hold_back(database, failure.message, database.world.now)

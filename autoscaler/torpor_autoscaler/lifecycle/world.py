@@ -1,0 +1,62 @@
+"""What all databases share: the warm pool, the proxies, the limits."""
+
+from __future__ import annotations
+
+from torpor_api.identity import split_endpoint_name
+from torpor_api.resource import Endpoint
+from torpor_autoscaler.lifecycle.limits import Limits
+from torpor_autoscaler.lifecycle.proxies import Proxies
+from torpor_autoscaler.lifecycle.silence import Silences
+from torpor_autoscaler.lifecycle.updates import Updates
+from torpor_autoscaler.lifecycle.warm_pool import WarmPool
+
+ANY_DATABASE = "*"
+"""In the name under which proxies are reached: it stands for NAME.NAMESPACE."""
+
+
+class World:
+    """One per autoscaler."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        warm: int,
+        endpoint: Endpoint,
+        now: float,
+        tells_of_rest: bool = False,
+        pool: str = "",
+    ) -> None:
+        """``pool``: in which ``warm`` agents wait; empty: there is but one, on one machine."""
+        self.limits = limits
+        self.pool = WarmPool(warm, pool)
+        self.proxies = Proxies(limits.proxy_forget_s)
+        self.silences = Silences(limits)
+        self.updates = Updates(limits)
+        self.endpoint = endpoint
+        self.tells_of_rest = tells_of_rest
+        """Whether a database that sleeps says in its record that it is ready, at each generation:
+        where people and their tools wait for that (``kubectl wait --for=condition=Ready``)."""
+        self.has_volumes = bool(pool)
+        """Whether computes mount volumes: their pool's, or a database's own, and then they are made
+        for it. On one machine every compute reaches every folder."""
+        self.blind_until = now + limits.start_grace_s
+        self.former_claims_until = now + limits.former_claims_s
+        self.now = now
+        """Seconds of the monotonic clock at the latest fact or outcome; the shell sets it."""
+        self.wall_s = 0.0
+        """Seconds since 1970 at the latest fact: shown to people, never reckoned with."""
+
+    def endpoint_of(self, database: str) -> Endpoint:
+        """Where its clients connect: all by one name, or each by its own."""
+        own = ".".join(split_endpoint_name(database))
+        host = self.endpoint.host.replace(ANY_DATABASE, own)
+        return Endpoint(host=host, port=self.endpoint.port)
+
+    def unknown_sessions(self, now: float) -> str:
+        """Why sessions may be in use that no registered proxy holds; empty: there are none."""
+        if self.blind_until > now:
+            return "the autoscaler has just started: a proxy may not have registered yet"
+        if self.proxies.has_lost_some(now):
+            return "what the sessions of a proxy did that has hung up is not known"
+        return ""

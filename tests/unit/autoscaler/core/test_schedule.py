@@ -1,0 +1,131 @@
+"""Schedules: who has to be awake now, how large, and when the answer changes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+import pytest
+
+from torpor_autoscaler.core.schedule import (
+    Schedule,
+    ScheduleChoice,
+    choose_awake,
+    parse_schedule,
+)
+
+HOUR = 3600.0
+OFFICE = parse_schedule("0 8 * * mon-fri", "Europe/Berlin", 10 * HOUR, Decimal("0.5"))
+LUNCH = parse_schedule("30 11 * * *", "Europe/Berlin", 2 * HOUR, Decimal(2))
+
+
+def at(text: str) -> float:
+    """Of a clock in Berlin."""
+    return datetime.fromisoformat(text).replace(tzinfo=OFFICE.zone).timestamp()
+
+
+def choose(text: str, *schedules: Schedule, lead_s: float = 0.0) -> ScheduleChoice:
+    choice = choose_awake(schedules, at(text), lead_s)
+    assert choice is not None
+    return choice
+
+
+def test_without_schedules_there_is_nothing_to_say() -> None:
+    assert choose_awake((), 0.0) is None
+
+
+def test_within_its_window_it_is_awake() -> None:
+    """The second of January 2026 is a Friday."""
+    choice = choose("2026-01-02 08:00", OFFICE)
+    assert (choice.is_awake, choice.min_cu) == (True, Decimal("0.5"))
+    assert choice.look_again_s == at("2026-01-02 18:00")
+    assert choice.decision.line == (
+        "is awake with 0.5 CU or more by schedule 0 8 * * mon-fri Europe/Berlin: "
+        "time to the window's end 36000 s, above 0 s"
+    )
+
+
+@pytest.mark.parametrize("moment", ["2026-01-02 07:59:59", "2026-01-02 18:00", "2026-01-03 12:00"])
+def test_outside_of_it_may_sleep(moment: str) -> None:
+    choice = choose(moment, OFFICE)
+    assert (choice.is_awake, choice.min_cu) == (False, Decimal(0))
+    next_at = at("2026-01-02 08:00" if moment < "2026-01-02 08" else "2026-01-05 08:00")
+    assert choice.look_again_s == next_at
+    assert choice.decision.follows == "may sleep by its schedules"
+
+
+def test_it_is_woken_so_long_before_as_a_wake_takes() -> None:
+    early = choose("2026-01-02 07:59:40", OFFICE, lead_s=15.0)
+    assert not early.is_awake
+    assert early.look_again_s == at("2026-01-02 07:59:45")
+    assert early.decision.line == (
+        "may sleep by its schedules: time to the next window 20 s, above 15 s"
+    )
+    assert choose("2026-01-02 07:59:45", OFFICE, lead_s=15.0).is_awake
+    assert choose("2026-01-02 17:59:50", OFFICE, lead_s=15.0).is_awake
+
+
+def test_where_windows_overlap_the_largest_minimum_counts() -> None:
+    morning, noon = (choose(f"2026-01-02 {t}", OFFICE, LUNCH) for t in ("09:00", "12:00"))
+    assert (morning.min_cu, noon.min_cu) == (Decimal("0.5"), Decimal(2))
+    assert morning.look_again_s == at("2026-01-02 11:30")
+    assert noon.look_again_s == at("2026-01-02 13:30")
+    assert noon.decision.value == at("2026-01-02 18:00") - at("2026-01-02 12:00")
+    assert choose("2026-01-03 12:00", OFFICE, LUNCH).min_cu == 2
+
+
+def test_windows_of_one_schedule_may_overlap() -> None:
+    """Every half hour for an hour: it is always awake, and each begin puts off the end."""
+    always = parse_schedule("*/30 * * * *", "UTC", HOUR)
+    choice = choose_awake((always,), 45 * 60.0)
+    assert choice is not None
+    assert (choice.is_awake, choice.min_cu) == (True, Decimal(0))
+    assert choice.decision.value == 45 * 60.0
+    assert choice.decision.follows == "is awake by schedule */30 * * * * UTC"
+    assert choice.look_again_s == HOUR
+
+
+def test_a_window_of_days_is_found_from_its_end() -> None:
+    week = parse_schedule("0 8 * * mon", "Europe/Berlin", 6.5 * 24 * HOUR)
+    assert choose("2026-01-11 19:59", week).is_awake
+    assert not choose("2026-01-11 20:00", week).is_awake
+
+
+@pytest.mark.parametrize("duration_s", [0.5, 604_800.0])
+def test_a_window_may_be_as_short_or_as_long(duration_s: float) -> None:
+    assert parse_schedule("@daily", "UTC", duration_s).duration_s == duration_s
+
+
+def test_a_window_lasts_as_long_where_clocks_are_changed() -> None:
+    """From 22:00 for eight hours: until 7:00 in spring, until 5:00 in autumn."""
+    night = parse_schedule("0 22 * * sat", "Europe/Berlin", 8 * HOUR)
+    assert choose("2026-03-29 06:59", night).is_awake
+    assert not choose("2026-03-29 07:00", night).is_awake
+    assert choose("2026-10-25 04:59", night).is_awake
+    assert not choose("2026-10-25 05:00", night).is_awake
+
+
+def test_what_never_comes_in_eight_years_is_looked_at_again_then() -> None:
+    rare = parse_schedule("0 0 29 feb */6", "UTC", HOUR)
+    choice = choose_awake((rare,), at("2032-03-02 08:00"))
+    assert choice is not None and not choice.is_awake
+    assert choice.look_again_s == at("2032-03-02 08:00") + 8 * 366 * 24 * HOUR
+
+
+@pytest.mark.parametrize(
+    ("cron", "zone", "duration_s", "min_cu", "says"),
+    [
+        ("0 8 * * *", "UTC", 0.0, "0", "duration 0 s: allowed is above 0, up to 604800 s"),
+        ("0 8 * * *", "UTC", 604_801.0, "0", "duration 604801 s: allowed is above 0"),
+        ("0 8 * * *", "UTC", float("nan"), "0", "duration nan s"),
+        ("0 8 * * *", "UTC", 60.0, "-1", "minCU -1: allowed is a number from 0 on"),
+        ("0 8 * * *", "Berlin", 60.0, "0", "'Berlin' is no time zone"),
+        ("0 88 * * *", "UTC", 60.0, "0", "hour '88': allowed is 0 to 23"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    cron: str, zone: str, duration_s: float, min_cu: str, says: str
+) -> None:
+    with pytest.raises(ValueError) as refused:
+        parse_schedule(cron, zone, duration_s, Decimal(min_cu))
+    assert says in str(refused.value)
