@@ -22,6 +22,8 @@ DECISIONS_MAX: Final = 100
 class Loop(Enum):
     """Which policy has decided."""
 
+    WAKE = "wake"
+    SLEEP = "sleep"
     IDLE_TIMEOUT = "idle timeout"
     SIZE = "size"
     WARM_POOL = "warm pool"
@@ -92,11 +94,18 @@ class Dated:
 
 
 class Decisions:
-    """The latest of one database, oldest first; what repeats itself every second counts once."""
+    """The latest of one database, oldest first; what repeats itself every second counts once.
+
+    There is one for each database of a fleet, most of which sleep: before the first decision it is
+    an object with two empty tuples.
+    """
+
+    __slots__ = ("_current", "_dated")
 
     def __init__(self) -> None:
-        self._dated: deque[Dated] = deque(maxlen=DECISIONS_MAX)
-        self._current: dict[Loop, Dated] = {}
+        self._dated: deque[Dated] | tuple[()] = ()
+        self._current: tuple[Dated, ...] = ()
+        """At most one of each loop."""
 
     def __iter__(self) -> Iterator[Dated]:
         return iter(self._dated)
@@ -106,16 +115,19 @@ class Decisions:
 
     def current(self, loop: Loop) -> Dated | None:
         """What this policy has decided last, however long ago."""
-        return self._current.get(loop)
+        return next((each for each in self._current if each.decision.loop is loop), None)
 
     def add(self, decision: Decision, at_s: float) -> None:
         """``at_s``: seconds since 1970, shown and never reckoned with."""
-        current = self._current.get(decision.loop)
+        current = self.current(decision.loop)
         if current is not None and current.decision.follows == decision.follows:
             current.decision = decision
-        else:
-            self._current[decision.loop] = dated = Dated(at_s, decision)
-            self._dated.append(dated)
+            return
+        dated = Dated(at_s, decision)
+        self._current = (*(each for each in self._current if each is not current), dated)
+        if isinstance(self._dated, tuple):
+            self._dated = deque(maxlen=DECISIONS_MAX)
+        self._dated.append(dated)
 
 
 def _figure(value: float) -> str:

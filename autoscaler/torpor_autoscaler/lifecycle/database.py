@@ -20,6 +20,7 @@ from torpor_api.resource import (
     ServerlessDatabase,
 )
 from torpor_api.sizes import Size, size_of
+from torpor_autoscaler.core.decision import Decisions
 from torpor_autoscaler.core.sleep import Sight, SleepChoice, choose_sleep, last_use
 from torpor_autoscaler.lifecycle.actions import Effect
 from torpor_autoscaler.lifecycle.known import (
@@ -95,6 +96,8 @@ class Database:
     """Questions in a row to which cluster or fencer gave no good answer."""
     decided: tuple[str, ...] = ()
     """Why it was last decided to keep it awake; a decision is logged when its reasons change."""
+    decisions: Decisions = field(default_factory=Decisions)
+    """Those of every policy, for people who ask: whoever decides adds here what changes."""
     used_at: float = 0.0
     """The latest moment at which somebody is known to have used it."""
     inside: Inside | None = None
