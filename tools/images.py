@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -36,6 +37,9 @@ SOURCES = (
 """What a build sees; ``.dockerignore`` says the same."""
 
 CLUSTER_TOOL = "TORPOR_CLUSTER_TOOL"
+
+AT_ONCE = 2
+"""Images that are built at a time: each waits for packages and disks as long as it computes."""
 
 TAG_LENGTH = 12
 """Hexadecimal digits: enough for the images of one machine, and short enough to be read."""
@@ -76,6 +80,13 @@ def build(component: str, tag: str) -> str:
         f"nothing that builds images is here: install docker, podman or buildah, or set "
         f"{CLUSTER_TOOL}"
     )
+
+
+def _build_all(components: Sequence[str], tag: str) -> list[str]:
+    """What built each. The first makes the layers that all share."""
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        first = [build(component, tag) for component in components[:1]]
+        return first + list(threads.map(lambda component: build(component, tag), components[1:]))
 
 
 def load(names: Sequence[str], builder: str) -> None:
@@ -143,7 +154,7 @@ def main(arguments: list[str]) -> None:
         parser.error(f"{', '.join(sorted(unknown))}: there are {', '.join(COMPONENTS)}")
     tag = given.tag or content_tag()
     components = () if given.print_tag else given.components or COMPONENTS
-    builders = [build(component, tag) for component in components]
+    builders = _build_all(components, tag)
     if given.load and builders:
         load([image(component, tag) for component in components], builders[0])
     print(tag)

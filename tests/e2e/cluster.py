@@ -61,6 +61,10 @@ CLUSTER_SECONDS_MAX = 1500.0
 
 INSTALL_SECONDS_MAX = 300.0
 
+BUILD_SETTINGS = {"GOFLAGS": "-gcflags=all=-dwarf=false"}
+"""Of a cluster that is built first: whoever debugs its processes builds them himself, and without
+what a debugger needs it takes a fifth less."""
+
 
 class NothingToTestOn(Exception):
     """What the machine lacks, and what would help."""
@@ -97,7 +101,8 @@ def _started() -> str:
         )
     if os.geteuid() != 0:
         raise NothingToTestOn(f"{TOOL} needs root to start a cluster: or set KUBECONFIG")
-    done = _run(TOOL, "up", timeout_s=CLUSTER_SECONDS_MAX)
+    environment = BUILD_SETTINGS | os.environ
+    done = _run(TOOL, "up", timeout_s=CLUSTER_SECONDS_MAX, environment=environment)
     kubeconfig = done.stdout.strip().splitlines()[-1]
     os.environ["PATH"] += f":{Path(kubeconfig).parent / 'bin'}"
     return kubeconfig

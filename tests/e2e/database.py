@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import psycopg
 
-from e2e import kubectl
+from e2e import api, kubectl
 from e2e.cluster import NAMESPACE
 from e2e.installation import Installation
 from e2e.kubectl import WAIT_SECONDS_MAX, Json, until
@@ -35,7 +35,7 @@ class Database:
 
     def apply(self, **changes: Any) -> None:
         self.spec |= changes
-        kubectl.apply(self.document)
+        api.apply(self.document)
 
     @property
     def document(self) -> Json:

@@ -1,4 +1,4 @@
-"""What the tests ask of a cluster, by kubectl as an engineer would; mere reads cost less."""
+"""What the tests ask of a cluster, by kubectl as an engineer would; mere reads cost less (api)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import subprocess
 import time
 from collections.abc import Callable
 
-from e2e.reads import Json as Json
-from e2e.reads import find as find
-from e2e.reads import get as get
-from e2e.reads import listed as listed
+from e2e.api import Json as Json
+from e2e.api import find as find
+from e2e.api import get as get
+from e2e.api import listed as listed
 
 COMMAND_SECONDS_MAX = 60.0
 

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from e2e import cluster, namespaces
-from e2e.kubectl import Json, KubectlFailed, find, get, kubectl
+from e2e.api import Json, Refused, find, get, judged, patch
+from e2e.kubectl import kubectl
 from support.specs import ACCEPTED, REFUSED
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
@@ -60,20 +61,13 @@ def pool(spec: Json) -> Json:
     return database(spec) | {"kind": "WarmPool"}
 
 
-def judged(document: Json, place: str, *how: str) -> Json:
-    """What the API server would store. Raises KubectlFailed."""
-    options = ("--namespace", place, "--validate=strict", "--dry-run=server", "--output=json")
-    found = kubectl(*(how or ("create",)), *options, "-f", "-", stdin=json.dumps(document))
-    return dict(json.loads(found))
-
-
 def stored(document: Json, place: str) -> None:
     kubectl("apply", "--namespace", place, "-f", "-", stdin=json.dumps(document))
 
 
 @pytest.mark.parametrize("spec", [spec for spec, _ in REFUSED], ids=lambda spec: str(spec)[:60])
 def test_what_the_models_refuse(place: str, spec: Json) -> None:
-    with pytest.raises(KubectlFailed, match=r"invalid|strict decoding error|unknown field"):
+    with pytest.raises(Refused, match=r"invalid|strict decoding error|unknown field"):
         judged(database(spec), place)
 
 
@@ -123,7 +117,7 @@ def test_what_is_left_out_has_the_models_defaults(place: str) -> None:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_the_refusal_says_what_to_write(place: str, document: Json, words: str) -> None:
-    with pytest.raises(KubectlFailed) as refused:
+    with pytest.raises(Refused) as refused:
         judged(document, place)
     assert words in str(refused.value)
     assert "hunter2" not in str(refused.value)
@@ -164,20 +158,18 @@ def test_a_change_of_a_pool_that_its_volume_can_not_follow(
 
 
 def refusal_of_change(kind: str, place: str, change: Json) -> str:
-    patch = ("--type=merge", "--patch", json.dumps({"spec": change}), "--dry-run=server")
-    with pytest.raises(KubectlFailed) as refused:
-        kubectl("patch", kind, "stays", "--namespace", place, *patch)
+    with pytest.raises(Refused) as refused:
+        patch(kind, "stays", place, {"spec": change}, dryRun="All")
     return str(refused.value)
 
 
 def write_status(place: str, status: Json) -> None:
-    patch = ("--subresource=status", "--type=merge", "--patch", json.dumps({"status": status}))
-    kubectl("patch", "sdb", "epochs", "--namespace", place, *patch)
+    patch("sdb", "epochs/status", place, {"status": status})
 
 
 def test_an_epoch_never_goes_down_and_data_keeps_its_owner(place: str) -> None:
     stored(database({"deletionPolicy": "Delete"}, "epochs"), place)
-    with contextlib.suppress(KubectlFailed):  # Where an operator was faster it has an owner.
+    with contextlib.suppress(Refused):  # Where an operator was faster it has an owner.
         write_status(place, {"storage": {"userId": 100007, "directory": "/volumes/x"}})
     write_status(place, {"epoch": 7, "storage": {"isMade": True}})
     owner = get("sdb", "epochs", place)["status"]["storage"]["userId"]
@@ -185,17 +177,16 @@ def test_an_epoch_never_goes_down_and_data_keeps_its_owner(place: str) -> None:
         ({"epoch": 6}, "an epoch never goes down"),
         ({"storage": {"userId": owner + 1}}, "the data has its owner for good"),
     ):
-        with pytest.raises(KubectlFailed, match=words):
+        with pytest.raises(Refused, match=words):
             write_status(place, change)
     write_status(place, {"epoch": 8})
 
 
 def test_other_changes_are_welcome(existing: str) -> None:
     change = {"idleTimeout": "1s", "storage": {"size": "20Gi"}, "roles": [{"name": "app"}]}
-    patch = ("--type=merge", "--patch", json.dumps({"spec": change}), "--dry-run=server")
-    kubectl("patch", "sdb", "stays", "--namespace", existing, *patch)
-    larger = ("--type=merge", "--patch", json.dumps({"spec": {"storage": {"size": "1Ti"}}}))
-    kubectl("patch", "wp", "stays", "--namespace", existing, *larger, "--dry-run=server")
+    patch("sdb", "stays", existing, {"spec": change}, dryRun="All")
+    larger = {"spec": {"storage": {"size": "1Ti"}}}
+    patch("warmpool", "stays", existing, larger, dryRun="All")
 
 
 def test_what_is_applied_is_the_whole_list(place: str) -> None:
