@@ -87,6 +87,7 @@ from torpor_api.messages.cluster import (
     WatchResources,
     WriteStatus,
 )
+from torpor_api.messages.latency import Latencies
 from torpor_api.messages.people import (
     AskLetGo,
     AwaitKnown,
@@ -161,6 +162,7 @@ __all__ = [
     "GetResource",
     "HaveHeard",
     "LastUse",
+    "Latencies",
     "LetGo",
     "ListResources",
     "ListSessions",

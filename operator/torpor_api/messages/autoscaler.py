@@ -11,6 +11,7 @@ from torpor_api.chain import Chain, Step
 from torpor_api.facts import LoginFacts
 from torpor_api.messages.agent import ComputeAddress
 from torpor_api.messages.base import Done, Event, Message, Request
+from torpor_api.messages.latency import Latencies
 from torpor_api.phases import Phase
 from torpor_api.resource import Keepalives
 
@@ -154,7 +155,12 @@ class EndpointSample(Message):
     waiting: int = 0
     busy: int = 0
     """In a transaction, or with a query that is not answered yet."""
+    in_flight: int = 0
+    """Queries that the compute has got and not answered yet."""
     queries_total: int = 0
+    """That have ended."""
+    latencies: Latencies | None = None
+    """How long these took. None: the proxy is of a release that does not say."""
     idle_s: float = 0.0
     """Since the last byte of any client's query or of its answer."""
     listens: bool = False
