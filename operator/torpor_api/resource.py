@@ -49,6 +49,9 @@ DEFAULT_POOL: Final = "default"
 IDLE_TIMEOUT_SECONDS_MAX = 30 * 86400
 """A database that should stay awake for a month says ``keepAwake: true`` instead."""
 
+TARGET_LATENCY_SECONDS_MAX = 60
+"""Queries that take a minute on average are not made quick by a larger compute."""
+
 
 class SecretKey(ApiModel):
     """One key of a Secret in the database's namespace."""
@@ -145,8 +148,11 @@ class DatabaseSpec(ApiModel):
     min_cu: Annotated[ComputeUnits, Field(alias="minCU")] = Decimal(0)
     """0 lets the database sleep; more keeps a compute of that size at all times."""
     max_cu: Annotated[ComputeUnits, _MAX_CU] = Decimal(1)
-    """The largest size, and the one that a compute has unless `torpor resize` chose another. A unit
-    is 1 vCPU and 4 GiB of memory."""
+    """The largest size. A compute starts with 1 unit, or what these two allow, and then has what
+    its load needs, unless `torpor resize` chose another. A unit is 1 vCPU and 4 GiB of memory."""
+    target_latency: Annotated[Duration, Field(gt=0, le=TARGET_LATENCY_SECONDS_MAX)] | None = None
+    """The mean time that queries shall take: above it a compute with much to do grows. Left out,
+    none is asked for."""
     idle_timeout: Annotated[Duration, Field(gt=0, le=IDLE_TIMEOUT_SECONDS_MAX)] = 300.0
     """How long every session must have been idle before the database is put to sleep."""
     keep_awake: bool = False

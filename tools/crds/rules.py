@@ -13,7 +13,7 @@ from torpor_api.postgres_names import (
     POSTGRES_NAME_BYTES_MAX,
     ROLE_NAMES_RESERVED,
 )
-from torpor_api.resource import IDLE_TIMEOUT_SECONDS_MAX
+from torpor_api.resource import IDLE_TIMEOUT_SECONDS_MAX, TARGET_LATENCY_SECONDS_MAX
 from torpor_api.warm_pool import OWN_KEYS_REFUSED, OWN_LABELS, OWN_PREFIX
 
 
@@ -134,6 +134,13 @@ RULES: dict[Place, tuple[Rule, ...]] = {
         Rule(
             f"{_DURATION_MS} <= {IDLE_TIMEOUT_SECONDS_MAX * 1000.0}",
             "must be at most 30d: write keepAwake: true for a database that never sleeps",
+        ),
+    ),
+    Place("DatabaseSpec", "targetLatency"): (
+        Rule(f"{_DURATION_MS} > 0.0", "must be more than 0: write a duration like 5ms"),
+        Rule(
+            f"{_DURATION_MS} <= {TARGET_LATENCY_SECONDS_MAX * 1000.0}",
+            "must be at most 60s: leave it out where none is asked for",
         ),
     ),
     Place("DatabaseSpec", "pool"): (Rule("self == oldSelf", f"can't be changed: {_DATA_STAYS}"),),
