@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from datetime import UTC, datetime
-from typing import Protocol
 
 from torpor_api.failures import Failure
 from torpor_kube.documents import metadata, name_of, namespace_of
 from torpor_kube.kinds import EVENT
 from torpor_kube.port import Document, Kube
+from torpor_kube.times import Clock, api_micro_time
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +25,6 @@ REMEMBERED_MAX = 20_000
 
 NOTE_BYTES_MAX = 1024
 """What the API takes."""
-
-
-class Clock(Protocol):
-    def now(self) -> float:
-        """Seconds of a clock that never goes back."""
-
-    def wall_s(self) -> float:
-        """Seconds since 1970."""
 
 
 class Events:
@@ -80,7 +71,7 @@ class Events:
             del self._quiet[oldest]
 
     def _event(self, about: Document, reason: str, note: str, is_warning: bool) -> Document:
-        at = datetime.fromtimestamp(self._clock.wall_s(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        at = api_micro_time(self._clock.wall_s())
         mark = hashlib.sha256(f"{at} {reason} {note}".encode()).hexdigest()
         return {
             "metadata": {

@@ -19,6 +19,7 @@ from torpor_kube import names
 from torpor_kube.documents import name_of
 from torpor_kube.kinds import POD
 from torpor_kube.port import Document, Kube
+from torpor_kube.times import Clock, api_micro_time
 from torpor_operator.adapters.keys import make_leaf
 from torpor_operator.authority_secrets import Given, authorities_in, bundle, given_in, stepped
 from torpor_operator.certificate_secrets import (
@@ -48,8 +49,6 @@ from torpor_operator.core.certificates import (
 from torpor_operator.core.naming import MANAGED_BY
 from torpor_operator.core.server_certificates import SERVER_SECRET, has_room, with_room
 from torpor_operator.notes import Notes
-from torpor_operator.ports import Clock
-from torpor_operator.times import api_micro_time
 
 log = logging.getLogger(__name__)
 

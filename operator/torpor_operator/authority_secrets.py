@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from torpor_channel.issuing import Pair
+from torpor_kube.times import api_time
 from torpor_operator.adapters.keys import (
     make_authority,
     read_authority,
@@ -31,7 +32,6 @@ from torpor_operator.core.certificates import (
     Promote,
     Trust,
 )
-from torpor_operator.times import api_time
 
 SLOTS = ("tls", "next", "previous")
 

@@ -14,6 +14,7 @@ from torpor_kube.answers import reason_of
 from torpor_kube.documents import metadata
 from torpor_kube.kinds import SECRET, VOLUME_CLAIM
 from torpor_kube.port import Document, Kube
+from torpor_kube.times import Clock, api_time
 from torpor_operator.core.actions import Action, Create, Patch, Repair, Tell, Weight
 from torpor_operator.core.cache import Cache, ChildId
 from torpor_operator.core.claims import see_claim
@@ -24,8 +25,6 @@ from torpor_operator.core.reading import read_for_its_end, read_resource
 from torpor_operator.core.storage import Kept, Volumes, is_dedicated, plan_storage
 from torpor_operator.ends import Ends, namespace_uid
 from torpor_operator.executor import Executor, NameTaken, Stale
-from torpor_operator.ports import Clock
-from torpor_operator.times import api_time
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,9 @@ from torpor_api.logs import log_as_json
 from torpor_channel.health import Health
 from torpor_channel.metrics import Metrics
 from torpor_kube import names
+from torpor_kube.election import Election
 from torpor_kube.kinds import SERVERLESS_DATABASE, WARM_POOL, Kind
+from torpor_kube.lease import Terms
 from torpor_kube.login import Login as ApiLogin
 from torpor_kube.login import chosen
 from torpor_kube.port import Document, Kube
@@ -33,7 +35,6 @@ from torpor_operator.core.pods import PodSettings
 from torpor_operator.core.server_certificates import server_leaves
 from torpor_operator.core.targets import Sort, Target, database
 from torpor_operator.databases import Databases
-from torpor_operator.election import Election
 from torpor_operator.executor import Executor
 from torpor_operator.leading import Leading
 from torpor_operator.notes import Notes
@@ -197,7 +198,7 @@ async def run(settings: Settings, connect: Callable[[], ApiServer], login: Login
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
     election = Election(
-        kube_of_lease, SystemClock(), settings.identity, settings.namespace, settings.lease
+        kube_of_lease, SystemClock(), settings.identity, settings.namespace, settings.lease, Terms()
     )
     metrics = Metrics()
     metrics.gauge(

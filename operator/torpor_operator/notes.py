@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torpor_kube.events import Events
 from torpor_kube.port import Kube
+from torpor_kube.times import Clock
 from torpor_operator.core.actions import Tell, Weight
-from torpor_operator.ports import Clock
 
 CONTROLLER = "torpor.dev/operator"
 

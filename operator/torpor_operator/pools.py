@@ -12,6 +12,7 @@ from torpor_api.failures import Failure, InvalidRequest, NotFound
 from torpor_kube.documents import metadata, name_of, version_of
 from torpor_kube.kinds import POD, VOLUME_CLAIM, WARM_POOL
 from torpor_kube.port import Document, Kube
+from torpor_kube.times import Clock, api_time
 from torpor_operator.attempts import Attempts
 from torpor_operator.core.actions import Action, Apply, Create, Delete, Patch, Tell, Weight
 from torpor_operator.core.cache import Cache
@@ -31,8 +32,7 @@ from torpor_operator.core.pool import (
 from torpor_operator.core.pool_status import pool_claim, pool_status, unread_status
 from torpor_operator.core.seen_pods import SeenPod, see_pod
 from torpor_operator.executor import Executor, NameTaken, Stale
-from torpor_operator.ports import Autoscaler, Clock
-from torpor_operator.times import api_time
+from torpor_operator.ports import Autoscaler
 
 log = logging.getLogger(__name__)
 

@@ -27,11 +27,3 @@ class Agents(Protocol):
     async def erase(self, pod: SeenPod, order: Erase) -> None:
         """Have this agent, which serves nobody, remove the data; it ends by that. May be asked
         again, of another one too. Raises NotFenced, Conflict where it has been claimed."""
-
-
-class Clock(Protocol):
-    def now(self) -> float:
-        """Seconds of a clock that never goes back."""
-
-    def wall_s(self) -> float:
-        """Seconds since 1970."""

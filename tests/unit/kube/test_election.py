@@ -13,10 +13,12 @@ from support.fake_kube.server import FakeKube
 from support.operating import SYSTEM, serving
 from torpor_api.failures import Conflict, NotFound
 from torpor_kube import kinds
+from torpor_kube.election import Election
+from torpor_kube.lease import Terms
 from torpor_kube.login import at
 from torpor_kube.server import ApiServer
-from torpor_operator.core import lease
-from torpor_operator.election import Election
+
+TERMS = Terms()
 
 SPEED = 20
 """A leader that could not renew for ten seconds of its clock is none any more: half a second of
@@ -47,13 +49,13 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
         await real(seconds / SPEED)
 
     real = asyncio.sleep
-    monkeypatch.setattr("torpor_operator.election.asyncio.sleep", sleep)
+    monkeypatch.setattr("torpor_kube.election.asyncio.sleep", sleep)
 
 
 @contextlib.asynccontextmanager
 async def candidate(fake: FakeKube, name: str) -> AsyncIterator[Election]:
     kube = ApiServer(at(fake.url))
-    election = Election(kube, FastClock(), name, SYSTEM, "torpor-operator")
+    election = Election(kube, FastClock(), name, SYSTEM, "torpor-operator", TERMS)
     task = asyncio.create_task(election.run())
     try:
         yield election
@@ -71,7 +73,7 @@ async def soon(event: asyncio.Event) -> None:
 async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not holds():
-            await asyncio.sleep(lease.RETRY_S)
+            await asyncio.sleep(TERMS.retry_s)
 
 
 def holder(fake: FakeKube) -> str:
@@ -84,7 +86,7 @@ async def test_while_one_leads_no_other_does(fake: FakeKube) -> None:
         await soon(first.won)
         async with candidate(fake, "b") as second:
             for _ in range(20):
-                await asyncio.sleep(lease.RETRY_S)
+                await asyncio.sleep(TERMS.retry_s)
             assert (holder(fake), second.won.is_set()) == ("a", False)
 
 
@@ -146,7 +148,7 @@ class Slow:
         raise NotFound("no Lease")
 
     async def create(self, kind: object, document: dict[str, Any]) -> dict[str, Any]:
-        self.now_s += lease.RENEW_DEADLINE_S
+        self.now_s += TERMS.renew_deadline_s
         return {**document, "metadata": {**document["metadata"], "resourceVersion": "1"}}
 
     async def patch(self, *args: object) -> dict[str, Any]:
@@ -158,7 +160,7 @@ class Slow:
 async def test_the_time_for_which_one_leads_begins_before_it_asks() -> None:
     """The other one counts from when the Lease was written, however late its holder hears of it."""
     slow = Slow()
-    election = Election(cast("Any", slow), slow, "a", SYSTEM, "torpor-operator")
+    election = Election(cast("Any", slow), slow, "a", SYSTEM, "torpor-operator", TERMS)
     task = asyncio.create_task(election.run())
     await soon(slow.renews)
     assert not election.won.is_set()
@@ -166,11 +168,29 @@ async def test_the_time_for_which_one_leads_begins_before_it_asks() -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_one_whose_process_was_stopped_leads_no_more_in_the_moment_in_which_it_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Before any of its tasks has run again; and then it does not take the Lease anew."""
+    served = Taken()
+    slow = Slow()
+    election = Election(cast("Any", served), slow, "a", SYSTEM, "torpor-operator", TERMS)
+    task = asyncio.create_task(election.run())
+    await soon(election.won)
+    assert election.leads()
+    slow.now_s += TERMS.renew_deadline_s
+    assert not election.leads()
+    await soon(election.lost)
+    await task
+    assert (served.writes, "leadership_lost" in caplog.text) == (1, True)
+
+
 class Taken:
     """An API server with a Lease that was given to another one after its first holder took it."""
 
     def __init__(self) -> None:
         self.stored: dict[str, Any] | None = None
+        self.writes = 0
 
     async def get(self, *args: object) -> dict[str, Any]:
         if self.stored is None:
@@ -178,10 +198,12 @@ class Taken:
         return {**self.stored, "spec": {**self.stored["spec"], "holderIdentity": "b"}}
 
     async def create(self, kind: object, document: dict[str, Any]) -> dict[str, Any]:
+        self.writes += 1
         self.stored = {**document, "metadata": {**document["metadata"], "resourceVersion": "1"}}
         return self.stored
 
     async def patch(self, *args: object) -> dict[str, Any]:
+        self.writes += 1
         raise Conflict("the object has been modified")
 
 
@@ -193,10 +215,10 @@ async def test_a_leader_reads_at_once_who_has_taken_its_lease(
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
 
-    monkeypatch.setattr("torpor_operator.election.asyncio.sleep", sleep)
-    election = Election(cast("Any", Taken()), Slow(), "a", SYSTEM, "torpor-operator")
+    monkeypatch.setattr("torpor_kube.election.asyncio.sleep", sleep)
+    election = Election(cast("Any", Taken()), Slow(), "a", SYSTEM, "torpor-operator", TERMS)
     await election.run()
-    assert (pauses, election.lost.is_set()) == ([lease.RETRY_S, 0.0], True)
+    assert (pauses, election.lost.is_set()) == ([TERMS.retry_s, 0.0, 0.0], True)
 
 
 async def test_who_can_not_renew_steps_down(fake: FakeKube) -> None:
@@ -204,7 +226,7 @@ async def test_who_can_not_renew_steps_down(fake: FakeKube) -> None:
         await soon(first.won)
         with fake.faults.away():
             await soon(first.lost)
-    assert lease.RENEW_DEADLINE_S < lease.DURATION_S
+    assert TERMS.renew_deadline_s < TERMS.duration_s
 
 
 async def test_who_can_not_read_the_lease_any_more_steps_down_and_says_why(

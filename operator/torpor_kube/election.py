@@ -7,39 +7,37 @@ import logging
 
 from torpor_api.failures import Conflict, Failure, NotFound
 from torpor_kube.kinds import LEASE
+from torpor_kube.lease import Elector, Look, Record, Take, Terms, record_of
 from torpor_kube.port import Kube
-from torpor_operator.core.lease import (
-    RETRY_S,
-    Elector,
-    Look,
-    Record,
-    Take,
-    lease_spec,
-    record_of,
-)
-from torpor_operator.ports import Clock
-from torpor_operator.times import api_micro_time
+from torpor_kube.times import Clock, api_micro_time
 
 log = logging.getLogger(__name__)
-
-ATTEMPT_S_MAX = 5.0
-"""For one look and one write: two attempts fit into the time after which a leader steps down."""
 
 
 class Election:
     """One candidate for one Lease."""
 
-    def __init__(self, kube: Kube, clock: Clock, identity: str, namespace: str, name: str) -> None:
+    def __init__(
+        self, kube: Kube, clock: Clock, identity: str, namespace: str, name: str, terms: Terms
+    ) -> None:
         self._kube = kube
         self._clock = clock
         self._namespace = namespace
         self._name = name
-        self._elector = Elector(identity)
+        self._terms = terms
+        self._elector = Elector(identity, terms)
         self._written: Record | None = None
         """The Lease as we have just written it: to renew it takes one question and not two."""
+        self.is_held = asyncio.Event()
+        """Somebody leads, this one or another; set once."""
         self.won = asyncio.Event()
         self.lost = asyncio.Event()
         """Set once, when what was won is lost: whoever led must end."""
+
+    def leads(self) -> bool:
+        """At this very moment, by the clock: also in a process that was stopped for a while, and
+        whose other tasks have not run since."""
+        return self._elector.leads(self._clock.now())
 
     async def run(self) -> None:
         """Until it has lost; a candidate that has not won tries for ever.
@@ -53,24 +51,28 @@ class Election:
                 self.lost.set()
 
     async def _stand(self) -> None:
-        while True:
+        while self.leads() or not self.won.is_set():
             pause_s = await self._try()
-            leads = self._elector.leads(self._clock.now())
-            if leads and not self.won.is_set():
+            if self.leads() and not self.won.is_set():
                 log.info("leading", extra={"lease": self._name})
+                self.is_held.set()
                 self.won.set()
-            if self.won.is_set() and not leads:
-                log.warning("leadership_lost", extra={"lease": self._name})
-                return
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(self._at_most(pause_s))
+        log.warning("leadership_lost", extra={"lease": self._name})
+
+    def _at_most(self, seconds: float) -> float:
+        """And no longer than it leads: whoever leads no more says so in that moment."""
+        left_s = self._elector.leads_for_s(self._clock.now())
+        return min(seconds, left_s) if self.won.is_set() else seconds
 
     async def _try(self) -> float:
         """Seconds until the next attempt."""
         written, self._written = self._written, None
         try:
-            async with asyncio.timeout(ATTEMPT_S_MAX):
+            async with asyncio.timeout(self._at_most(self._terms.attempt_s_max)):
                 step = self._elector.decide(written or await self._read(), self._clock.now())
                 if isinstance(step, Look):
+                    self.is_held.set()
                     return step.in_s
                 self._written = await self._take(step)
         except (Failure, TimeoutError) as failure:
@@ -82,7 +84,7 @@ class Election:
         except Exception:
             # Whoever leads must hear that it leads no more, and not of a task that has ended.
             log.exception("lease_defect", extra={"lease": self._name})
-        return RETRY_S
+        return self._terms.retry_s
 
     async def _read(self) -> Record | None:
         try:
@@ -92,8 +94,7 @@ class Election:
 
     async def _take(self, take: Take) -> Record:
         begun = self._clock.now()
-        at = api_micro_time(self._clock.wall_s())
-        spec = lease_spec(self._elector.identity, take, at)
+        spec = self._elector.spec(take, api_micro_time(self._clock.wall_s()))
         if take.version:
             patch = {"metadata": {"resourceVersion": take.version}, "spec": spec}
             made = await self._kube.patch(LEASE, self._name, self._namespace, patch)
@@ -105,10 +106,10 @@ class Election:
 
     async def release(self) -> None:
         """At an orderly end: the other one need not wait."""
-        if not self._elector.leads(self._clock.now()):
+        if not self.leads():
             return
         try:
-            async with asyncio.timeout(ATTEMPT_S_MAX):
+            async with asyncio.timeout(self._terms.attempt_s_max):
                 record = await self._read()
                 if record is None or record.holder != self._elector.identity:
                     return

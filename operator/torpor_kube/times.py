@@ -1,8 +1,17 @@
-"""Times as the API writes them. Pure."""
+"""Clocks, and times as the API writes them."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    def now(self) -> float:
+        """Seconds of a clock that never goes back."""
+
+    def wall_s(self) -> float:
+        """Seconds since 1970."""
 
 
 def api_time(wall_s: float) -> str:
