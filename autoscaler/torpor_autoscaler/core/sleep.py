@@ -6,11 +6,18 @@ Nothing is suspended on a guess: what is missing, late or contradictory speaks f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from torpor_api.messages import EndpointSample
 from torpor_api.resource import DatabaseSpec
 from torpor_autoscaler.core import reasons
+from torpor_autoscaler.core.decision import Decision, Loop
 from torpor_autoscaler.core.reasons import Reason, Weight
+
+GOES_TO_SLEEP: Final = "goes to sleep"
+
+REASONS_NAMED_MAX: Final = 3
+"""In a decision, which is one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,10 @@ class SleepChoice:
     reasons: tuple[Reason, ...]
     look_again_at: float | None = None
     """When time alone may change the decision; None: only a new fact does."""
+    idle_s: float = 0.0
+    """For how long nobody has used it."""
+    timeout_s: float = 0.0
+    """For how long nobody has to."""
 
     @property
     def sleeps(self) -> bool:
@@ -60,6 +71,22 @@ class SleepChoice:
 
     def against(self, *weights: Weight) -> tuple[Reason, ...]:
         return tuple(reason for reason in self.reasons if reason.weight in weights)
+
+    @property
+    def decision(self) -> Decision | None:
+        """None where all that speaks against it may be over with the next query."""
+        lasting = [reason for reason in self.reasons if not reason.is_passing]
+        if self.reasons and not lasting:
+            return None
+        words = sorted({reason.words for reason in lasting})
+        others = len(words) - REASONS_NAMED_MAX
+        named = "; ".join(words[:REASONS_NAMED_MAX]) + (f"; {others} more" if others > 0 else "")
+        follows = f"stays awake ({named})" if words else GOES_TO_SLEEP
+        if all(reason.weight is Weight.TIME for reason in lasting):
+            idle_s, timeout_s = self.idle_s, self.timeout_s
+            metric, unit = "time without use", "s"
+            return Decision(Loop.AWAKE, metric, idle_s, timeout_s, unit, 0.0, follows)
+        return Decision(Loop.AWAKE, "reasons against its sleep", len(words), 0, "", 0.0, follows)
 
 
 def last_use(views: tuple[View, ...], used_at: float) -> float:
@@ -93,7 +120,8 @@ def choose_sleep(sight: Sight, now: float) -> SleepChoice:
         *(view.forget_at for view in sight.views if view.forget_at is not None),
     )
     later = [moment for moment in moments if moment > now]
-    return SleepChoice(tuple(found), min(later, default=None))
+    idle_s, timeout_s = now - sight.used_at, sight.spec.idle_timeout
+    return SleepChoice(tuple(found), min(later, default=None), idle_s, timeout_s)
 
 
 def _of_time(sight: Sight, now: float) -> list[Reason]:

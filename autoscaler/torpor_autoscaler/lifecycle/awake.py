@@ -8,8 +8,9 @@ from torpor_api.chain import Chain
 from torpor_api.failures import Busy, Failure
 from torpor_api.messages import ApplySpec, FetchVerifiers
 from torpor_api.phases import Phase
+from torpor_autoscaler.core.decision import Decision, Loop
 from torpor_autoscaler.core.reasons import Weight
-from torpor_autoscaler.core.sleep import SleepChoice
+from torpor_autoscaler.core.sleep import GOES_TO_SLEEP, SleepChoice
 from torpor_autoscaler.lifecycle import (
     leaving,
     listening,
@@ -116,6 +117,7 @@ def _apply_spec(database: Database, run: Run) -> Plan[None]:
 def _sleep_or_wait(database: Database, run: Run, now: float) -> Plan[None]:
     decision = database.decide(now)
     _log_if_new(database, decision)
+    _remember(database, decision)
     if database.wishes:
         yield from _grant_wish(database, run, decision)
     elif decision.sleeps and database.switching is None:
@@ -137,6 +139,13 @@ def _log_if_new(database: Database, decision: SleepChoice) -> None:
         database.decided = words
 
 
+def _remember(database: Database, choice: SleepChoice) -> None:
+    """For people who ask. Who is being moved does not go to sleep."""
+    decision = choice.decision
+    if decision is not None and not (choice.sleeps and database.switching is not None):
+        database.decisions.add(decision, database.world.wall_s)
+
+
 def _grant_wish(database: Database, run: Run, decision: SleepChoice) -> Plan[None]:
     """A person's wish need not wait for time; for reports of sessions it does. No session of which
     only an older report speaks is held against him: he may just have ended it."""
@@ -147,6 +156,9 @@ def _grant_wish(database: Database, run: Run, decision: SleepChoice) -> Plan[Non
     elif against or decision.against(Weight.UNKNOWN):
         yield from ask(Wait(_next_look(database, run, decision)))
     else:
+        wishes = len(database.wishes)
+        granted = Decision(Loop.AWAKE, "people who ask for it", wishes, 0, "", 0.0, GOES_TO_SLEEP)
+        database.decisions.add(granted, database.world.wall_s)
         yield from suspend(database, run)
 
 

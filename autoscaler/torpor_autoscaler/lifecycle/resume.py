@@ -33,6 +33,7 @@ from torpor_api.messages import (
 from torpor_api.phases import Phase
 from torpor_api.resource import ServerlessDatabase
 from torpor_api.sizes import Size
+from torpor_autoscaler.core.decision import Decision, Loop
 from torpor_autoscaler.lifecycle import listening, outcomes, resizing
 from torpor_autoscaler.lifecycle.actions import (
     Action,
@@ -68,6 +69,7 @@ def resume(database: Database) -> Plan[None]:
     Raises what the cluster or the fencer answered; nothing is started then.
     """
     watch, cause = Stopwatch(_waited_since(database)), _cause(database)
+    _remember(database, cause)
     watch.lap("last compute ends", database.world.now)
     yield from fence(database)
     watch.lap("confirm it is gone", database.world.now)
@@ -105,6 +107,19 @@ def _cause(database: Database) -> str:
     for waiter in database.waiters.values():
         return waiter.cause
     return "sessions of a lost compute" if database.must_return else "kept awake"
+
+
+def _remember(database: Database, cause: str) -> None:
+    """For people who ask. A database that is being moved does not wake."""
+    if not _is_moved(database):
+        wanted, follows = max(len(database.waiters), 1), f"wakes ({cause})"
+        decision = Decision(Loop.AWAKE, "wanted by", wanted, 0, "", 0.0, follows)
+        database.decisions.add(decision, database.world.wall_s)
+
+
+def _is_moved(database: Database) -> bool:
+    """A switchover that was asked for in the last moment begins with this compute."""
+    return database.switching is not None and database.switching.left_at is not None
 
 
 def _prepare(database: Database) -> Plan[Prepared]:
@@ -321,10 +336,8 @@ def _tell_if_taken_over(database: Database, agent: AgentInfo, epoch: int) -> Non
 
 
 def _answer(database: Database, watch: Stopwatch, cause: str) -> None:
-    world, switching = database.world, database.switching
-    # One that was asked for in the last moment begins with this compute.
-    is_moved = switching is not None and switching.left_at is not None
-    if is_moved and database.run is not None:
+    world = database.world
+    if _is_moved(database) and database.run is not None:
         outcomes.end_switchover(database, database.run.agent.compute, watch.chain.steps)
     else:
         until = world.now + world.limits.resume_seen_s_max

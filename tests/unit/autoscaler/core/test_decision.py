@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 from torpor_autoscaler.core.decision import DECISIONS_MAX, Decision, Decisions, Loop
@@ -29,13 +30,14 @@ def test_a_document_has_the_same_names_for_every_policy() -> None:
     }
 
 
-def test_what_repeats_itself_counts_once_with_its_latest_value() -> None:
+def test_what_repeats_itself_counts_once_and_its_latest_value_is_known() -> None:
     decisions = Decisions()
     stays = replace(GROWS, value=0.5, follows="stays at 2 CU")
     for at_s, decision in enumerate((GROWS, stays, replace(stays, value=0.6))):
         decisions.add(decision, float(at_s))
-    assert [(d.since_s, d.decision.value) for d in decisions] == [(0.0, 1.4), (1.0, 0.6)]
-    assert [d.as_document()["since"] for d in decisions] == [0.0, 1.0]
+    assert [(d.since_s, d.decision.value) for d in decisions] == [(0.0, 1.4), (1.0, 0.5)]
+    (current,) = decisions.current
+    assert (current.since_s, current.decision.value, current.latest.value) == (1.0, 0.5, 0.6)
 
 
 def test_the_loops_do_not_hide_each_other() -> None:
@@ -43,15 +45,37 @@ def test_the_loops_do_not_hide_each_other() -> None:
     sleeps = replace(GROWS, loop=Loop.IDLE_TIMEOUT, follows="sleeps after 5 s")
     for at_s, decision in enumerate((GROWS, sleeps, GROWS, sleeps)):
         decisions.add(decision, float(at_s))
-    assert len(decisions) == 2
-    current = decisions.current(Loop.SIZE)
-    assert current is not None and current.since_s == 0.0
-    assert decisions.current(Loop.SCHEDULE) is None
+    assert [d.decision for d in decisions] == [GROWS, sleeps]
+    current = [(dated.since_s, dated.decision.loop) for dated in decisions.current]
+    assert current == [(1.0, Loop.IDLE_TIMEOUT), (0.0, Loop.SIZE)]
 
 
-def test_the_latest_hundred_are_remembered() -> None:
+def test_the_latest_hundred_are_remembered_as_they_were() -> None:
     decisions = Decisions()
-    for cu in range(DECISIONS_MAX + 7):
-        decisions.add(replace(GROWS, follows=f"grows to {cu} CU"), float(cu))
-    assert len(decisions) == DECISIONS_MAX == 100
-    assert next(iter(decisions)).since_s == 7.0
+    made = [replace(GROWS, value=cu / 3, follows=f"grows to {cu} CU") for cu in range(237)]
+    for at_s, decision in enumerate(made):
+        decisions.add(decision, at_s + 0.25)
+        assert [d.decision for d in decisions] == made[: at_s + 1][-DECISIONS_MAX:]
+    assert DECISIONS_MAX == 100
+    assert [d.since_s for d in decisions] == [at_s + 0.25 for at_s in range(137, 237)]
+    assert [d.decision for d in decisions.current] == [made[-1]]
+
+
+def test_many_of_them_take_little_memory() -> None:
+    """A fleet remembers for each of its databases, most of which sleep."""
+
+    def filled() -> Decisions:
+        decisions = Decisions()
+        for at_s in range(10 * DECISIONS_MAX):
+            follows = f"wakes (session {at_s * 7919 % 997}, user app from 10.0.0.{at_s * 31 % 251})"
+            decisions.add(replace(GROWS, value=at_s / 7, follows=follows), 1.8e9 + at_s * 77.7)
+        return decisions
+
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        many = [filled() for _ in range(3)]
+        each = (tracemalloc.get_traced_memory()[0] - before) / len(many)
+    finally:
+        tracemalloc.stop()
+    assert each < 12 * 1024
