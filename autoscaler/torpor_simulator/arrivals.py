@@ -11,13 +11,13 @@ mean is taken.
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, repeat
 from math import exp, inf, log, log1p, sqrt
 from typing import Final
 
-from torpor_simulator.life import RESOLUTION_S, Life, Stretch, of_uses, size_for, unused
+from torpor_simulator.life import RESOLUTION_S, Life, Stretch, of_begins, size_for, unused
 from torpor_simulator.shapes import SIZE, Dice, intervals, sums
 from torpor_simulator.trace_file import HOURS_A_DAY, Kind, Trace
 
@@ -40,13 +40,19 @@ class Clock:
     even: tuple[float, ...]
     """The even time at the end of each hour."""
 
-    def real(self, even_s: float) -> float:
-        """When the clock shows what the even time is."""
-        hour = min(bisect_right(self.even, even_s), len(self.factors) - 1)
-        while not self.factors[hour]:
-            hour -= 1
-        begin = self.even[hour - 1] if hour else 0.0
-        return hour * HOUR_S + (even_s - begin) / self.factors[hour]
+    def real(self, evens: list[float]) -> list[float]:
+        """When the clock shows what these even times are, each not before the one before it."""
+        found: list[float] = []
+        last = len(self.factors) - 1
+        while (at := len(found)) < len(evens):
+            hour = min(bisect_right(self.even, evens[at]), last)
+            until = bisect_left(evens, self.even[hour], at) if hour < last else len(evens)
+            while not self.factors[hour]:
+                hour -= 1
+            begin, factor = self.even[hour - 1] if hour else 0.0, self.factors[hour]
+            hour_s = hour * HOUR_S
+            found += [hour_s + (even_s - begin) / factor for even_s in evens[at:until]]
+        return found
 
 
 def clock_of(kind: Kind, days: int) -> Clock:
@@ -92,8 +98,8 @@ class Arrivals:
         duration_s = self._trace.duration_s
         number = int(duration_s / period_s) + 1
         late = dice.random
-        uses = [(step * period_s + late() * kind.jitter_s, kind.visit_s) for step in range(number)]
-        return _finished(kind, sorted(use for use in uses if use[0] < duration_s), duration_s)
+        visits = sorted(step * period_s + late() * kind.jitter_s for step in range(number))
+        return _finished(kind, visits, duration_s)
 
 
 def quantile(points: list[tuple[float, float]], share: float) -> float:
@@ -122,33 +128,39 @@ def moments(cv: float, mean_s: float, until_s: float, dice: Dice) -> list[float]
     now = -dice.random() * drawn(cv, 1, dice)[0] * mean_s
     while now < until_s:
         expected = (until_s - now) / mean_s
-        steps = drawn(cv, int(expected + 2 * sqrt(expected)) + 2, dice)
-        found += accumulate([now + steps[0] * mean_s, *(step * mean_s for step in steps[1:])])
+        number = int(expected + 2 * sqrt(expected)) + 2
+        steps = [step * mean_s for step in drawn(cv, number, dice)]
+        steps[0] += now
+        found += accumulate(steps)
         now = found[-1]
-    return [at for at in found if 0 <= at < until_s]
+    return found[bisect_left(found, 0.0) : bisect_left(found, until_s)]
 
 
 def sparse(kind: Kind, per_day: float, clock: Clock, duration_s: float, dice: Dice) -> Life:
     """Every visit of a database."""
     mean_s = 86400.0 / per_day * kind.visits_per_burst
-    visits = [clock.real(at) for at in moments(kind.cv, mean_s, duration_s, dice)]
+    visits = clock.real(moments(kind.cv, mean_s, duration_s, dice))
     if kind.visits_per_burst > 1:
         visits = sorted(_bursts(kind, visits, dice))
-    uses = [(at, kind.visit_s) for at in visits if at < duration_s]
-    return _finished(kind, uses, duration_s)
+    return _finished(kind, visits, duration_s)
 
 
 def _bursts(kind: Kind, begins: list[float], dice: Dice) -> list[float]:
     thinks_mean = -1 / log1p(-1 / kind.visits_per_burst)
     visits: list[float] = []
     for begin, length in zip(begins, drawn(1.0, len(begins), dice), strict=True):
-        thinks = drawn(THINK_CV, int(length * thinks_mean), dice)
-        visits += accumulate([begin, *(think * kind.think_s for think in thinks)])
+        thinks = [begin]
+        if number := int(length * thinks_mean):
+            thinks += [think * kind.think_s for think in drawn(THINK_CV, number, dice)]
+        visits += accumulate(thinks)
     return visits
 
 
-def _finished(kind: Kind, uses: list[tuple[float, float]], duration_s: float) -> Life:
-    life = of_uses(uses, duration_s, round(len(uses) * kind.queries_per_visit))
+def _finished(kind: Kind, visits: list[float], duration_s: float) -> Life:
+    """``visits``: in order; those after the end are left out."""
+    visits = visits[: bisect_left(visits, duration_s)]
+    queries = round(len(visits) * kind.queries_per_visit)
+    life = of_begins(visits, repeat(kind.visit_s), duration_s, queries)
     life.cu = size_for(kind.queries_per_visit * kind.query_s / kind.visit_s)
     return life
 

@@ -61,14 +61,22 @@ def account(life: Life, terms: Terms, duration_s: float) -> Account:
 
 
 def _each(found: Account, stretch: Stretch, ends: list[float], memory: Gaps, terms: Terms) -> float:
-    """Gap by gap; gives the time-out that was chosen last."""
-    timeout_s = choose_timeout(memory, terms).timeout_s
-    for number, (gap, end) in enumerate(zip(stretch.gaps, ends, strict=True), start=1):
-        if gap > timeout_s:
-            add(found, stretch, 1, [end], gap - timeout_s)
-        memory.add(gap, timeout_s, terms)
-        if number <= CHOICES_AT_FIRST or not number % CHOICE_EVERY:
+    """From choice to choice; gives the time-out that was chosen last."""
+    timeout_s, begin = choose_timeout(memory, terms).timeout_s, 0
+    while begin < len(stretch.gaps):
+        if begin < CHOICES_AT_FIRST:
+            until = begin + 1
+        else:
+            until = (begin // CHOICE_EVERY + 1) * CHOICE_EVERY
+        gaps = stretch.gaps[begin:until]
+        if slept := [gap for gap in gaps if gap > timeout_s]:
+            of_these = zip(gaps, ends[begin:until], strict=True)
+            woken_at = [end for gap, end in of_these if gap > timeout_s]
+            add(found, stretch, len(slept), woken_at, sum(slept) - len(slept) * timeout_s)
+        memory.add_each(gaps, timeout_s, terms)
+        if until <= len(stretch.gaps):
             timeout_s = choose_timeout(memory, terms).timeout_s
+        begin = until
     return timeout_s
 
 
@@ -76,5 +84,4 @@ def _hour(found: Account, stretch: Stretch, timeout_s: float, memory: Gaps, term
     slept = [gap for gap in stretch.gaps if gap > timeout_s]
     if slept:
         add(found, stretch, len(slept), None, sum(slept) - len(slept) * timeout_s)
-    for gap in stretch.gaps[-DENSE_GAPS_TOLD_MAX:]:
-        memory.add(gap, timeout_s, terms)
+    memory.add_each(stretch.gaps[-DENSE_GAPS_TOLD_MAX:], timeout_s, terms)

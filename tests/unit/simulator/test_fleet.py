@@ -11,6 +11,7 @@ from torpor_simulator.fleet import SHARD, Fleet, Order, run
 from torpor_simulator.policies import BY_NAME, POLICIES, Policy, named
 from torpor_simulator.pool import TERMS
 from torpor_simulator.recorded import Recorded, Recording
+from torpor_simulator.trace_file import Trace
 from unit.simulator.kinds import trace
 
 QUIET = trace(visits_per_day=[[0, 0.2], [0.9, 20], [1, 4000]], linger=[[0.5, 600], [0.5, 1e9]])
@@ -32,6 +33,28 @@ def lines(order: Order, processes: int = 1) -> list[report.Line]:
 def test_figures_are_the_same_on_any_number_of_processes() -> None:
     order = Order(QUIET, FIXED, SHARD + 50)
     assert lines(order, processes=2) == lines(order, processes=1)
+
+
+BURSTS = trace(visits_per_day=[[0, 10], [1, 900]], visits_per_burst=20, cv=2.0)
+BUSY = trace(visits_per_day=[[0, 1500], [1, 1e6]], hours=[0.0] * 8 + [1.0] * 16)
+TIMERS = trace(periods=[[0.5, 300.0], [0.5, 3600.0]], knocks_per_day=20, linger=[[1.0, 0.0]])
+
+
+@pytest.mark.parametrize(
+    ("source", "figures"),
+    [
+        (BURSTS, [(98, 0, 68142), (0, 0, 691200), (2173, 0, 2893)]),
+        (BUSY, [(8, 0, 460800), (0, 0, 691200), (28007, 0, 334696)]),
+        (TIMERS, [(287, 0, 216009), (272, 97, 246043), (720, 0, 936)]),
+    ],
+)
+def test_figures_of_a_seed_can_be_had_again(
+    source: Trace, figures: list[tuple[int, int, int]]
+) -> None:
+    """By any later version: each policy's wakes, those by a knock, and seconds awake."""
+    policies = tuple(BY_NAME[name] for name in ("neon", "aurora", "torpor-1s"))
+    tallies = Fleet(Order(source, policies, 8)).shard(0).tallies
+    assert [(each.wakes, each.knock_wakes, round(each.awake_s)) for each in tallies] == figures
 
 
 def test_another_seed_is_another_fleet() -> None:
