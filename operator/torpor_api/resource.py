@@ -25,6 +25,7 @@ from torpor_api.chain import Chain, Milliseconds, Step
 from torpor_api.identity import DEFAULT_NAMESPACE, DatabaseName, endpoint_name
 from torpor_api.left_out import with_what_follows
 from torpor_api.phases import Phase
+from torpor_api.rhythm import SCHEDULES_MAX, LearnedGaps, Schedule
 from torpor_api.values import (
     CONDITION_TYPE_CHARACTERS_MAX,
     CONDITIONS_MAX,
@@ -34,6 +35,7 @@ from torpor_api.values import (
     ComputeUnits,
     DnsLabel,
     Duration,
+    IdleTimeout,
     InnerDatabaseName,
     Line,
     PostgresVersion,
@@ -45,9 +47,6 @@ from torpor_api.values import (
 API_VERSION: Final = "torpor.dev/v1alpha1"
 KIND: Final = "ServerlessDatabase"
 DEFAULT_POOL: Final = "default"
-
-IDLE_TIMEOUT_SECONDS_MAX = 30 * 86400
-"""A database that should stay awake for a month says ``keepAwake: true`` instead."""
 
 TARGET_LATENCY_SECONDS_MAX = 60
 """Queries that take a minute on average are not made quick by a larger compute."""
@@ -153,10 +152,15 @@ class DatabaseSpec(ApiModel):
     target_latency: Annotated[Duration, Field(gt=0, le=TARGET_LATENCY_SECONDS_MAX)] | None = None
     """The mean time that queries shall take: above it a compute with much to do grows. Left out,
     none is asked for."""
-    idle_timeout: Annotated[Duration, Field(gt=0, le=IDLE_TIMEOUT_SECONDS_MAX)] = 300.0
-    """How long every session must have been idle before the database is put to sleep."""
+    idle_timeout: IdleTimeout = 300.0
+    """How long every session must have been idle before the database is put to sleep. ``auto``: as
+    long as pays, by when it was used before."""
     keep_awake: bool = False
     """True: never put to sleep."""
+    schedules: Annotated[tuple[Schedule, ...], Field(max_length=SCHEDULES_MAX)] = Field(
+        default_factory=tuple
+    )
+    """When it is awake by the clock, and how large at least; it is woken ahead of the time."""
     keepalives: Keepalives = Keepalives.ANSWER
     """What answers a pool's ``SELECT 1`` while the database sleeps: the proxy, or a wake."""
     roles: Annotated[tuple[Role, ...], Field(min_length=1, max_length=64)] = Field(
@@ -188,6 +192,11 @@ class DatabaseSpec(ApiModel):
             raise ValueError(
                 f"minCU {self.min_cu} is more than maxCU {self.max_cu}: minCU must be at most maxCU"
             )
+        for number, schedule in enumerate(self.schedules):
+            if schedule.min_cu > self.max_cu:
+                raise ValueError(
+                    f"schedules.{number}: minCU {schedule.min_cu} is more than maxCU {self.max_cu}"
+                )
         _refuse_duplicates("roles", [role.name for role in self.roles])
         _refuse_duplicates("databases", [database.name for database in self.databases])
         known = {role.name for role in self.roles}
@@ -339,6 +348,8 @@ class DatabaseStatus(ApiModel):
     """The size of the compute that serves it now; nothing while it sleeps."""
     chosen_cu: Annotated[ComputeUnits | None, Field(alias="chosenCU")] = None
     """What `torpor resize` asked for, until it next sleeps; without it a compute has maxCU."""
+    learned_gaps: LearnedGaps | None = None
+    """What `idleTimeout: auto` rests on, as of the last sleep or wake."""
     awaits_compute: bool = False
     """Somebody wants it awake and its compute has to be made: it has a volume of its own, which no
     warm compute has mounted."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -18,10 +18,12 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    PlainValidator,
     StringConstraints,
     WithJsonSchema,
 )
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticKnownError
 
 from torpor_api.brief import brief
 from torpor_api.identity import (
@@ -43,6 +45,12 @@ from torpor_api.quantities import (
 
 CU_MAX = 64
 """256 GiB of memory: the largest machines that are common."""
+
+AUTO: Final = "auto"
+"""In place of a time-out: each database learns its own."""
+
+IDLE_TIMEOUT_SECONDS_MAX = 30 * 86400
+"""A database that should stay awake for a month says ``keepAwake: true`` instead."""
 
 DURATION_CHARACTERS_MAX = 64
 SIZE_CHARACTERS_MAX = 14
@@ -82,6 +90,25 @@ def _duration(value: object) -> float:
     raise ValueError(
         f"{brief(value)} is not a duration: write a number with a unit, like 30s or 5m"
     )
+
+
+def _idle_timeout(value: object) -> float | Literal["auto"]:
+    if value == AUTO:
+        return AUTO
+    if not isinstance(value, str):
+        raise ValueError(
+            f"{brief(value)} is not a duration: write a number with a unit, like 30s or 5m, or auto"
+        )
+    seconds = parse_duration_s(value)
+    if not seconds > 0:
+        raise PydanticKnownError("greater_than", {"gt": 0})
+    if seconds > IDLE_TIMEOUT_SECONDS_MAX:
+        raise PydanticKnownError("less_than_equal", {"le": IDLE_TIMEOUT_SECONDS_MAX})
+    return seconds
+
+
+def _idle_timeout_text(value: float | Literal["auto"]) -> str:
+    return AUTO if value == AUTO else format_duration(float(value))
 
 
 def _dns_label(value: str) -> str:
@@ -134,14 +161,24 @@ def _text(pattern: str, longest: int, **more: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern, "maxLength": longest, **more})
 
 
+# No part can be finer than a millisecond.
+_DURATION = r"([0-9]{1,12}((\.[0-9]{1,3})?[smhd]|ms))+"
+
 Duration = Annotated[
     float,
     BeforeValidator(_duration),
     PlainSerializer(format_duration, return_type=str),
-    # No part can be finer than a millisecond.
-    _text(r"^([0-9]{1,12}((\.[0-9]{1,3})?[smhd]|ms))+$", DURATION_CHARACTERS_MAX),
+    _text(f"^{_DURATION}$", DURATION_CHARACTERS_MAX),
 ]
 """Seconds inside, ``5m`` outside."""
+
+IdleTimeout = Annotated[
+    float | Literal["auto"],
+    PlainValidator(_idle_timeout),
+    PlainSerializer(_idle_timeout_text, return_type=str),
+    _text(f"^({AUTO}|{_DURATION})$", DURATION_CHARACTERS_MAX),
+]
+"""A duration, or ``auto``."""
 
 ComputeUnits = Annotated[
     Decimal,

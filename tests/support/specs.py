@@ -15,6 +15,36 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"targetLatency": "0ms"}, "spec.targetLatency: Input should be greater than 0 (got '0ms')"),
     ({"targetLatency": "61s"}, "spec.targetLatency: Input should be less than or equal to 60"),
     ({"targetLatency": 5}, "spec.targetLatency: 5 is not a duration: write a number with a unit"),
+    ({"idleTimeout": "Auto"}, "spec.idleTimeout: 'Auto' is not a duration"),
+    ({"schedules": [{"cron": "@daily"}]}, "spec.schedules.0.duration: Field required"),
+    (
+        {"schedules": [{"cron": "@daily", "duration": "1h"}] * 9},
+        "spec.schedules: Tuple should have at most 8 items",
+    ),
+    (
+        {"schedules": [{"cron": "0 25 * * *", "duration": "1h"}]},
+        "spec.schedules.0.cron: hour '25': allowed is 0 to 23, *, ranges a-b",
+    ),
+    (
+        {"schedules": [{"cron": "0 8 * *", "duration": "1h"}]},
+        "spec.schedules.0.cron: '0 8 * *' has 4 fields: allowed are five (minute, hour,",
+    ),
+    (
+        {"schedules": [{"cron": "@daily", "timeZone": "Mars/Base", "duration": "1h"}]},
+        "spec.schedules.0.timeZone: 'Mars/Base' is no time zone: write a name of IANA's",
+    ),
+    (
+        {"schedules": [{"cron": "@daily", "duration": "0s"}]},
+        "spec.schedules.0.duration: Input should be greater than 0 (got '0s')",
+    ),
+    (
+        {"schedules": [{"cron": "@daily", "duration": "1h", "minCU": 0.3}]},
+        "spec.schedules.0.minCU: 0.3 is not a number of compute units",
+    ),
+    (
+        {"maxCU": 1, "schedules": [{"cron": "@daily", "duration": "1h", "minCU": 2}]},
+        "spec: schedules.0: minCU 2 is more than maxCU 1",
+    ),
     ({"idle_timeuot": "5s"}, "spec.idle_timeuot: unknown field; look for a typing mistake"),
     ({"minCU": 2, "maxCU": 1}, "spec: minCU 2 is more than maxCU 1"),
     ({"minCU": 0.3}, "spec.minCU: 0.3 is not a number of compute units"),
@@ -87,6 +117,10 @@ ACCEPTED: list[dict[str, Any]] = [
     {"idleTimeout": "0.5s"},
     {"idleTimeout": "30d"},
     {"idleTimeout": "1ms0s"},
+    {"idleTimeout": "auto"},
+    {"schedules": []},
+    {"schedules": [{"cron": "0 8 * * MON-fri", "timeZone": "Europe/Berlin", "duration": "10h"}]},
+    {"schedules": [{"cron": "*/5,7 0-6/2 1 jan *", "duration": "7d", "minCU": 0.5}] * 8},
     {"targetLatency": "5ms"},
     {"targetLatency": "1m"},
     {"minCU": 0.25, "maxCU": 64},

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from torpor_api.cron import PATTERN
 from torpor_api.postgres_names import (
     DATABASE_NAMES_RESERVED,
     POSTGRES_NAME_BYTES_MAX,
     ROLE_NAMES_RESERVED,
 )
-from torpor_api.resource import IDLE_TIMEOUT_SECONDS_MAX, TARGET_LATENCY_SECONDS_MAX
+from torpor_api.resource import TARGET_LATENCY_SECONDS_MAX
+from torpor_api.values import AUTO, IDLE_TIMEOUT_SECONDS_MAX
 from torpor_api.warm_pool import OWN_KEYS_REFUSED, OWN_LABELS, OWN_PREFIX
 
 
@@ -108,6 +110,11 @@ RULES: dict[Place, tuple[Rule, ...]] = {
     Place("DatabaseSpec"): (
         Rule("self.minCU <= self.maxCU", "minCU must be at most maxCU", ".minCU"),
         Rule(
+            "!has(self.schedules) || self.schedules.all(one, one.minCU <= self.maxCU)",
+            "minCU of a schedule must be at most maxCU",
+            ".schedules",
+        ),
+        Rule(
             "!has(self.roles) || !has(self.databases)"
             " || self.databases.all(d, self.roles.exists(r, r.name == d.owner))",
             "the owner of each database must be one of the roles",
@@ -127,12 +134,33 @@ RULES: dict[Place, tuple[Rule, ...]] = {
             ".postgresVersion",
         ),
     ),
+    Place("Schedule", "minCU"): (_IN_QUARTERS,),
+    Place("Schedule", "cron"): (
+        Rule(
+            f"self.matches(r'{PATTERN}')",
+            "is no cron expression: write minute, hour, day of month, month, day of week, like "
+            "0 8 * * mon-fri, or @hourly, @daily, @weekly, @monthly, @yearly",
+        ),
+    ),
+    Place("Schedule", "timeZone"): (
+        Rule(
+            # It fails for a zone that the API server does not know.
+            "timestamp('2000-01-01T00:00:00Z').getHours(self) >= 0",
+            "is no time zone: write a name of IANA's, like Europe/Berlin or UTC",
+        ),
+    ),
+    Place("Schedule", "duration"): (
+        Rule("self.matches('[1-9]')", "must be more than 0: write a duration like 30m or 10h"),
+    ),
     Place("DatabaseSpec", "minCU"): (_IN_QUARTERS,),
     Place("DatabaseSpec", "maxCU"): (_IN_QUARTERS,),
     Place("DatabaseSpec", "idleTimeout"): (
-        Rule(f"{_DURATION_MS} > 0.0", "must be more than 0: write a duration like 1s or 5m"),
         Rule(
-            f"{_DURATION_MS} <= {IDLE_TIMEOUT_SECONDS_MAX * 1000.0}",
+            f"self == '{AUTO}' || {_DURATION_MS} > 0.0",
+            "must be more than 0: write a duration like 1s or 5m, or auto",
+        ),
+        Rule(
+            f"self == '{AUTO}' || {_DURATION_MS} <= {IDLE_TIMEOUT_SECONDS_MAX * 1000.0}",
             "must be at most 30d: write keepAwake: true for a database that never sleeps",
         ),
     ),

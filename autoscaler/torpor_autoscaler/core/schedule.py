@@ -14,17 +14,16 @@ from math import ceil
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from torpor_autoscaler.core.cron import (
+from torpor_api.cron import (
     DAYS_AHEAD_MAX,
     Cron,
     parse_cron,
     parse_time_zone,
 )
+from torpor_api.rhythm import WINDOW_SECONDS_MAX
 from torpor_autoscaler.core.decision import Decision, Loop
 
 DAY_S: Final = 86_400.0
-DURATION_S_MAX: Final = 7 * DAY_S
-"""Who wants it awake for longer wants it awake always: ``keepAwake``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +71,19 @@ class ScheduleChoice:
     look_again_s: float
     """When the answer may be another one, in seconds since 1970."""
     decision: Decision
+    line: str = ""
+    """The schedule by which it has to be, of several the one whose window ends last."""
+    ends_s: float = 0.0
+    """When that one ends."""
 
 
 def parse_schedule(
     cron: str, time_zone: str, duration_s: float, min_cu: Decimal = Decimal(0)
 ) -> Schedule:
     """Raises ValueError that names what is wrong and what is allowed."""
-    if not 0 < duration_s <= DURATION_S_MAX:
+    if not 0 < duration_s <= WINDOW_SECONDS_MAX:
         raise ValueError(
-            f"duration {duration_s:g} s: allowed is above 0, up to {DURATION_S_MAX:.0f} s; "
+            f"duration {duration_s:g} s: allowed is above 0, up to {WINDOW_SECONDS_MAX} s; "
             "keepAwake is for longer"
         )
     if not min_cu >= 0:
@@ -114,4 +117,4 @@ def choose_awake(
     follows, metric = f"is awake{size} by {schedule.line}", "time to the window's end"
     decision = Decision(Loop.SCHEDULE, metric, last.ends_s - now_s, 0.0, "s", 0.0, follows)
     look_again_s = min(next_s, *(window.ends_s for _, window in opened))
-    return ScheduleChoice(True, min_cu, look_again_s, decision)
+    return ScheduleChoice(True, min_cu, look_again_s, decision, schedule.line, last.ends_s)

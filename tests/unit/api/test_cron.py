@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from torpor_autoscaler.core.cron import parse_cron, parse_time_zone
+from torpor_api.cron import parse_cron, parse_time_zone
 
 
 def due(cron: str, zone: str, after: str, count: int = 1) -> list[str]:

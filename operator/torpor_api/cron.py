@@ -51,6 +51,8 @@ class _Field:
     name: str
     least: int
     most: int
+    number: str
+    """What a value looks like, for those who know patterns only."""
     names: tuple[str, ...] = ()
     """From ``least`` on."""
 
@@ -59,14 +61,26 @@ class _Field:
         named = f" or {self.names[0]} to {self.names[-1]}" if self.names else ""
         return f"{self.least} to {self.most}{named}, *, ranges a-b, steps */n or a-b/n, and lists"
 
+    @property
+    def pattern(self) -> str:
+        value, step = f"({'|'.join((self.number, *self.names))})", "(/0*[1-9][0-9]*)?"
+        item = rf"(\*{step}|{value}(-{value}{step})?)"
+        return f"{item}(,{item})*"
+
 
 _FIELDS: Final = (
-    _Field("minute", 0, 59),
-    _Field("hour", 0, 23),
-    _Field("day of month", 1, 31),
-    _Field("month", 1, 12, _MONTHS),
-    _Field("day of week", 0, 7, _WEEKDAYS),
+    _Field("minute", 0, 59, "[0-5]?[0-9]"),
+    _Field("hour", 0, 23, "[01]?[0-9]|2[0-3]"),
+    _Field("day of month", 1, 31, "0?[1-9]|[12][0-9]|3[01]"),
+    _Field("month", 1, 12, "0?[1-9]|1[0-2]", _MONTHS),
+    _Field("day of week", 0, 7, "0?[0-7]", _WEEKDAYS),
 )
+
+_SPELLED: Final = r"\s+".join(field.pattern for field in _FIELDS)
+
+PATTERN: Final = rf"(?i)^\s*({'|'.join(_SHORTHANDS)}|{_SPELLED})\s*$"
+"""What an expression looks like. Ranges that go backwards and days that never come look like one,
+too; the parser refuses them."""
 
 
 @dataclass(frozen=True, slots=True)
