@@ -17,7 +17,9 @@ BENCHMARKS = (
     "multiplex",
     "working-set",
     "operator-scale",
+    "fleet-replay",
     "resume-k8s",
+    "autoscale",
 )
 """Each is a module of its own, ``bench_NAME``: only the one that is asked for is imported."""
 
@@ -38,7 +40,9 @@ def main() -> None:
     parts = bench.run(Progress(chosen.name), **limits)
     headline = next(part for part in parts if part.name == bench.HEADLINE)
     if chosen.json:
-        report.write(chosen.json, report.as_json(chosen.name, parts, headline, found_on))
+        document = report.as_json(chosen.name, parts, headline, found_on)
+        counts = bench.counts(parts) if hasattr(bench, "counts") else {}
+        report.write(chosen.json, {**document, **counts})
     print(report.as_table(parts))
 
 

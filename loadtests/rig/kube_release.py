@@ -44,11 +44,11 @@ def kubectl(*arguments: str, stdin: str = "") -> str:
     return done.stdout
 
 
-def until(holds: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS_MAX
+def until(holds: Callable[[], bool], what: str, seconds_max: float = WAIT_SECONDS_MAX) -> None:
+    deadline = time.monotonic() + seconds_max
     while not holds():
         if time.monotonic() > deadline:
-            raise SystemExit(f"after {WAIT_SECONDS_MAX:g} s not so: {what}")
+            raise SystemExit(f"after {seconds_max:g} s not so: {what}")
         time.sleep(LOOK_SECONDS)
 
 
@@ -97,6 +97,10 @@ class Release:
             return False
         return True
 
+    def resize(self, cu: float) -> None:
+        """As a person does; until its next sleep."""
+        self._place.ask_autoscaler("Resize", name=self.name, cu=cu)
+
     def status(self) -> Json:
         resource: Json = self._place.ask_cluster("GetResource", name=self.name)["resource"]
         return dict(resource["status"])
@@ -111,7 +115,7 @@ class Release:
 
 
 @contextlib.contextmanager
-def release(database: str) -> Iterator[Release]:
+def release(database: str, **spec: Any) -> Iterator[Release]:
     """With a database of pgbench's tables, asleep."""
     kubectl("get", "deployment", f"{RELEASE}-proxy", "--namespace", SYSTEM)
     place = on_cluster(None, None, SPACE)
@@ -119,7 +123,7 @@ def release(database: str) -> Iterator[Release]:
     try:
         document = {
             "metadata": {"name": database, "namespace": SPACE},
-            "spec": {"idleTimeout": "1h", "deletionPolicy": "Delete"},
+            "spec": {"idleTimeout": "1h", "deletionPolicy": "Delete", **spec},
         }
         place.ask_cluster("ApplyResource", resource=document)
         name = f"{database}.{SPACE}"
