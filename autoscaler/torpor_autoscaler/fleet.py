@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Collection, Iterable, Iterator
 from math import inf
@@ -15,8 +16,11 @@ from torpor_api.resource import ServerlessDatabase
 from torpor_autoscaler.executor import Entry, Executor
 from torpor_autoscaler.lifecycle import endpoints, facts, letting_go
 from torpor_autoscaler.lifecycle.database import Database
+from torpor_autoscaler.lifecycle.stock import PoolRecord
 from torpor_autoscaler.lifecycle.world import World
 from torpor_autoscaler.ports import AgentEvent, Agents, Proxies
+
+log = logging.getLogger(__name__)
 
 
 class Fleet:
@@ -134,6 +138,18 @@ class Fleet:
     def namespaces_unheard(self, namespaces: Collection[str]) -> None:
         self._unheard = tuple(sorted(namespaces))
 
+    def pools_known(self, pools: Iterable[PoolRecord]) -> None:
+        """Within seconds their sizes are looked at; what a life before ours has learned is ours."""
+        stocks, known, now = self._world.stocks, list(pools), self._executor.tick()
+        for name in stocks.known.keys() - {pool.name for pool in known}:
+            stocks.gone(name)
+        for pool in known:
+            try:
+                stocks.seen(pool, now)
+            except ValueError as damage:
+                fields = {"pool": pool.name, "reason": str(damage)}
+                log.warning("learned_patterns_unreadable", extra=fields)
+
     def agents_listed(self, agents: Iterable[m.AgentInfo]) -> None:
         """One that is missing may be gone: its database asks the fencer."""
         listed = {agent.compute: agent for agent in agents}
@@ -146,9 +162,10 @@ class Fleet:
 
     def agent_changed(self, agent: m.AgentInfo) -> None:
         pool = self._world.pool
-        user = self.find(pool.database_of(agent.compute))
+        user, before = self.find(pool.database_of(agent.compute)), pool.find(agent.compute)
         pool.learn(agent)
         now = self._executor.tick()
+        self._world.stocks.heard(pool, before, agent, now, self._world.wall_s)
         if agent.is_leaving and not agent.is_gone:
             self._agent_leaves(agent.compute, inf)
         elif not agent.is_gone:

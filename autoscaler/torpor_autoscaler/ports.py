@@ -47,6 +47,7 @@ from torpor_api.messages import (
 )
 from torpor_api.resource import ServerlessDatabase
 from torpor_autoscaler.lifecycle.actions import Tell
+from torpor_autoscaler.lifecycle.stock import PoolRecord
 
 ReplyT = TypeVar("ReplyT", bound=Message)
 
@@ -122,6 +123,10 @@ class ClusterFacts(Protocol):
 
     def namespaces_unheard(self, namespaces: Collection[str]) -> None:
         """Of these nobody knows what there is, from now on; what was told does not include it."""
+
+    def pools_known(self, pools: Iterable[PoolRecord]) -> None:
+        """All pools that the cluster keeps, before the agents, and again when one has changed. One
+        machine keeps none."""
 
     def agents_listed(self, agents: Iterable[AgentInfo]) -> None:
         """All there are: before the resources, so that these find their computes."""

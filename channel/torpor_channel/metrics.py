@@ -7,9 +7,10 @@ there may be ten thousand, and ``kubectl get serverlessdatabases`` has what conc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 Read = Callable[[], Mapping[str, float]]
@@ -26,29 +27,39 @@ class Metrics:
     def gauge(self, name: str, meaning: str, read: Read, *, label: str = "") -> None:
         """Add one that is read at each question; ``label``: the name of what tells its values
         apart."""
-        self.registry.register(_Gauge(name, meaning, read, label))
+        self.registry.register(_Read(GaugeMetricFamily, name, meaning, read, label))
+
+    def counter(self, name: str, meaning: str, read: Read, *, label: str = "") -> None:
+        """As a gauge, of what only grows; it is told as ``NAME_total``."""
+        self.registry.register(_Read(CounterMetricFamily, name, meaning, read, label))
 
     def text(self) -> bytes:
         """In the text format, version 0.0.4."""
         return generate_latest(self.registry)
 
 
-class _Gauge(Collector):
-    def __init__(self, name: str, meaning: str, read: Read, label: str) -> None:
+Family: TypeAlias = GaugeMetricFamily | CounterMetricFamily
+
+
+class _Read(Collector):
+    def __init__(
+        self, family: type[Family], name: str, meaning: str, read: Read, label: str
+    ) -> None:
+        self._make = family
         self._name = name
         self._meaning = meaning
         self._read = read
         self._labels = [label] if label else []
 
-    def describe(self) -> Iterable[GaugeMetricFamily]:
+    def describe(self) -> Iterable[Family]:
         """Without a look at what it reads, which may be of later."""
         return [self._family()]
 
-    def collect(self) -> Iterable[GaugeMetricFamily]:
+    def collect(self) -> Iterable[Family]:
         family = self._family()
         for value_of_label, value in sorted(self._read().items()):
             family.add_metric([value_of_label] if self._labels else [], value)
         return [family]
 
-    def _family(self) -> GaugeMetricFamily:
-        return GaugeMetricFamily(self._name, self._meaning, labels=self._labels)
+    def _family(self) -> Family:
+        return self._make(self._name, self._meaning, labels=self._labels)

@@ -21,9 +21,12 @@ from pydantic import (
 
 from torpor_api.brief import brief
 from torpor_api.resource import API_VERSION, Condition, Metadata
-from torpor_api.values import CONDITIONS_MAX, WARM_MAX, ApiModel, PostgresVersion, Size
+from torpor_api.values import CONDITIONS_MAX, WARM_MAX, ApiModel, Line, PostgresVersion, Size
 
 WARM_POOL_KIND: Final = "WarmPool"
+
+LEARNED_CHARACTERS_MAX: Final = 2048
+"""Two numbers of two bytes for each minute of an hour and each five minutes of a day."""
 
 _QUANTITY = re.compile(r"[0-9]{1,12}(\.[0-9]{1,3})?(m|Ki|Mi|Gi|Ti|k|M|G|T)?", re.ASCII)
 QUANTITY_CHARACTERS_MAX = 18
@@ -84,6 +87,9 @@ class PoolSize(ApiModel):
     """As many wait also where nobody has come for a long time."""
     max: Annotated[int, Field(ge=0, le=WARM_MAX)] = 10
     """More never wait, however many wakes are expected."""
+    misses_per_thousand: Annotated[int, Field(ge=1, le=999)] = 1
+    """Between the two, as many wait as it takes for no more than so many of a thousand wakes to
+    find none; by default one, which is half a second where most take a fifth of one."""
 
     @model_validator(mode="after")
     def _bounds_are_possible(self) -> Self:
@@ -210,7 +216,12 @@ class WarmPoolStatus(ApiModel):
     """What is so. Written by Torpor only."""
 
     wanted: int = 0
-    """How many computes the autoscaler wants to wait; its only field."""
+    """How many computes the autoscaler wants to wait."""
+    decision: Line = ""
+    """Why so many, by its words: the figure that made it the last size."""
+    learned: Annotated[str, Field(max_length=LEARNED_CHARACTERS_MAX)] = ""
+    """What it knows of hours and days, for the next one; packed, and written every ten minutes at
+    most."""
     warm: int = 0
     """How many are ready and serve nobody."""
     claimed: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -46,3 +47,10 @@ async def test_phases_computes_and_what_the_first_client_of_a_wake_waited(town: 
     assert value('torpor_databases{phase="Suspended"}') == 1
     assert value('torpor_computes{state="claimed"}') == 1
     assert value("torpor_databases_without_compute") == 0
+    assert value('torpor_warm_pool_wanted{pool=""}') == 1
+    assert value('torpor_cold_starts_total{reason="bound"}') == 0
+    waking = asyncio.create_task(proxy.attach(proxy.connect("blog")))
+    await town.until("it waits", lambda: value("torpor_databases_without_compute") == 1)
+    assert value('torpor_cold_starts_total{reason="bound"}') == 1
+    await town.start_agent()
+    await waking

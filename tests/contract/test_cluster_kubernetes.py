@@ -14,9 +14,10 @@ from torpor_api import messages as m
 from torpor_api.failures import NotFenced, NotFound, Unavailable
 from torpor_api.phases import Phase
 from torpor_autoscaler.adapters.kubernetes import computes as computes_module
+from torpor_autoscaler.lifecycle.stock import Bounds, PoolRecord
 from torpor_kube import watching
 from torpor_kube.fencing import OUT_OF_SERVICE
-from torpor_kube.kinds import NODE, POD, SERVERLESS_DATABASE
+from torpor_kube.kinds import NODE, POD, SERVERLESS_DATABASE, WARM_POOL
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
 
 
 async def test_agents_are_told_before_the_databases_that_look_for_them(world: World) -> None:
-    assert world.heard.lists == ["agents", "resources"]
+    assert world.heard.lists == ["pools", "agents", "resources"]
 
 
 async def test_where_the_data_is_stands_in_the_status(world: World) -> None:
@@ -181,6 +182,26 @@ async def test_how_many_shall_wait_stands_in_the_pools_status(world: World) -> N
     await world.people.make_pool()
     await world.ask(m.SetWarmPool(size=3, pool="default"))
     assert await world.people.wanted() == 3
+
+
+async def test_of_each_pool_its_bounds_are_told_and_what_was_said_of_it_last(world: World) -> None:
+    """To an autoscaler that comes after this one: it begins where this one ended."""
+    await world.people.make_pool()
+    word = m.SetWarmPool(size=3, pool="default", decision="3 wait", learned="eJwD")
+    await world.ask(word)
+    told = PoolRecord("default", Bounds(1, 10, 0.999), wanted=3, learned="eJwD")
+    await world.until(lambda: world.heard.pools == {"default": told})
+    pool = await world.kube.get(WARM_POOL, "default", SYSTEM)
+    assert pool["status"]["decision"] == "3 wait"
+    larger = {"spec": {"size": {"min": 2, "max": 20, "missesPerThousand": 5}}}
+    await world.kube.patch(WARM_POOL, "default", SYSTEM, larger)
+    bounds = Bounds(2, 20, 0.995)
+    await world.until(lambda: world.heard.pools["default"].bounds == bounds)
+    await world.ask(m.SetWarmPool(size=2, pool="default"))
+    pool = await world.kube.get(WARM_POOL, "default", SYSTEM)
+    assert pool["status"] == {"wanted": 2}
+    await world.kube.delete(WARM_POOL, "default", SYSTEM)
+    await world.until(lambda: not world.heard.pools)
 
 
 async def test_a_compute_is_told_once_it_is_ready(world: World) -> None:

@@ -57,7 +57,7 @@ async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
 
 
 async def test_the_fleet_hears_of_all_of_them_at_once(world: World) -> None:
-    assert world.heard.lists == ["agents", "resources"]
+    assert world.heard.lists == ["pools", "agents", "resources"]
     assert sorted(world.heard.resources) == ["one", "one.shop"]
 
 

@@ -13,6 +13,7 @@ from torpor_api import messages as m
 from torpor_api.failures import Failure
 from torpor_api.resource import ServerlessDatabase
 from torpor_autoscaler.adapters.kubernetes.cluster import KubernetesCluster
+from torpor_autoscaler.lifecycle.stock import PoolRecord
 from torpor_channel.peer import Handlers
 from torpor_kube.kinds import NAMESPACE
 from torpor_kube.login import Login
@@ -30,6 +31,7 @@ class Heard:
     def __init__(self) -> None:
         self.resources: dict[str, ServerlessDatabase] = {}
         self.agents: dict[str, m.AgentInfo] = {}
+        self.pools: dict[str, PoolRecord] = {}
         self.lists: list[str] = []
         self.unheard: set[str] = set()
         self.watchers = Watchers(self.answer)
@@ -53,6 +55,11 @@ class Heard:
 
     def namespaces_unheard(self, namespaces: Collection[str]) -> None:
         self.unheard = set(namespaces)
+
+    def pools_known(self, pools: Iterable[PoolRecord]) -> None:
+        if "pools" not in self.lists:
+            self.lists.append("pools")
+        self.pools = {pool.name: pool for pool in pools}
 
     def agents_listed(self, agents: Iterable[m.AgentInfo]) -> None:
         self.lists.append("agents")

@@ -57,6 +57,7 @@ def warm_pools() -> Schema:
         _column("Min", ".spec.size.min", "integer", is_wide=True),
         _column("Max", ".spec.size.max", "integer", is_wide=True),
         _column("Reason", '.status.conditions[?(@.type=="Ready")].reason', is_wide=True),
+        _column("Decision", ".status.decision", is_wide=True),
     ]
     return _definition(
         WARM_POOL_KIND,

@@ -10,7 +10,7 @@ from array import array
 from dataclasses import dataclass
 from itertools import chain
 from math import ceil
-from typing import Final
+from typing import Final, TypeAlias
 
 RECENT_S: Final = 600
 """For so long each second is remembered: the longest that a pool member may take to be replaced."""
@@ -41,6 +41,10 @@ class Foreseen:
     """Most wakes within the time that replacing a pool member takes."""
 
 
+Learned: TypeAlias = list[tuple[float, float] | None]
+"""Of each bucket of a pattern: how many wakes it brings, and how many at once."""
+
+
 class Pattern:
     """What an hour or a day looks like, in equal buckets: how many wakes, and how many at once."""
 
@@ -68,6 +72,18 @@ class Pattern:
             max(self._counts[bucket] for bucket in buckets) / self._bucket_s,
             max(self._peaks[bucket] for bucket in buckets),
         )
+
+    def learned(self) -> Learned:
+        """Of each bucket, to be kept for another life; None where it is not known."""
+        rows = zip(self._counts, self._peaks, self._is_known, strict=True)
+        return [(count, peak) if is_known else None for count, peak, is_known in rows]
+
+    def recall(self, learned: Learned) -> None:
+        """Of a former life; what has been learned since counts more."""
+        for bucket, row in enumerate(learned):
+            if row is not None and not self._is_known[bucket]:
+                self._counts[bucket], self._peaks[bucket] = row
+                self._is_known[bucket] = True
 
     def _bucket(self, at_s: int) -> int:
         return at_s // self._bucket_s % len(self._counts)
@@ -136,6 +152,11 @@ class Wakes:
         self._recent = array("I", bytes(4 * RECENT_S))
         for tally in (self._hour, self._day):
             tally.begin(is_whole=False)
+
+    @property
+    def patterns(self) -> tuple[Pattern, Pattern]:
+        """Of an hour and of a day: what outlasts a jump of the clock, and may outlast us."""
+        return self._hour.pattern, self._day.pattern
 
     def within(self, seconds: float) -> int:
         """Wakes in the latest seconds, of ``RECENT_S`` at most."""

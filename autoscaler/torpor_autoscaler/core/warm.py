@@ -9,11 +9,15 @@ it a base stock). The pool is the smallest for which the stated share of wakes f
 has brought before, looked up ``ahead_s`` in advance. Wakes that don't come independently, a hundred
 at :00, are no matter of rates: of each minute it is also known how many came within one
 replacement, and so many wait.
+
+**No flapping.** A pool grows at once, and shrinks when for ``STEADY_S`` nothing has asked for as
+many: what one second wants and the next does not is neither made nor ended.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, replace
 from enum import Enum
 from math import ceil, exp, lgamma, log
 from typing import Final
@@ -26,6 +30,22 @@ WINDOWS_S: Final = (60.0, 600.0)
 """Over which the recent rate is taken, the larger one counts: the first sees a rise within seconds,
 the second keeps a fall from being one minute's chance."""
 
+FOUND_SHARE: Final = 0.999
+"""Of the wakes, where nobody says otherwise: then a cold start is rarer than most fleets see any
+other hitch, and one more member for it costs a twentieth of a CU."""
+
+STEADY_S: Final = 60.0
+"""For so long a size stands though fewer would do: over the shorter of the windows a wake counts,
+so its end alone must not have a compute ended that the next wake has made again."""
+
+REPLACE_SHARE: Final = 0.2
+REPLACE_OUTLIER: Final = 4.0
+"""Of each measured replacement in the mean, and as how many times the mean it counts at most: one
+that waited for room on a full node says little of the next, five in a row change the mean."""
+
+REPLACE_S_MIN: Final = 0.1
+"""Nothing starts in less, whatever two clocks say of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class PoolTerms:
@@ -33,7 +53,7 @@ class PoolTerms:
 
     replace_s: float
     """From a claim until another member is warm: the mean of those measured."""
-    probability: float = 0.999
+    probability: float = FOUND_SHARE
     """Of the wakes, that find a member warm."""
     least: int = 2
     """Wait at all times. With one, of the rare wakes of a quiet night more than one in a thousand
@@ -67,6 +87,7 @@ class Demand(Enum):
     RECENT = "wakes of late"
     FORESEEN = "what this time of the hour or day has brought"
     AT_ONCE = "as many came at once at this time before"
+    STEADY = "what was wanted until just now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +171,49 @@ def _poisson(number: int, mean: float) -> float:
     return exp(number * log(mean) - mean - lgamma(number + 1))
 
 
+class Steady:
+    """The largest size that was chosen within ``STEADY_S``."""
+
+    __slots__ = ("_chosen", "_found")
+
+    def __init__(self) -> None:
+        self._chosen: deque[tuple[float, int]] = deque()
+        """Until when sizes stand; each is smaller than the one before it, and stands for longer."""
+        self._found = (0.0, 0)
+
+    def begin(self, until: float, size: int) -> None:
+        """So many wait already: they are not ended because little is known as yet."""
+        self._found = (until, size)
+
+    def of(self, choice: PoolChoice, now: float) -> PoolChoice:
+        """``now``: in seconds, of a clock that does not jump."""
+        chosen = self._chosen
+        while chosen and chosen[0][0] <= now:
+            chosen.popleft()
+        while chosen and chosen[-1][1] <= choice.size:
+            chosen.pop()
+        chosen.append((now + STEADY_S, choice.size))
+        until, found = self._found
+        size = min(max(chosen[0][1], found if now < until else 0), choice.terms.most)
+        if size == choice.size:
+            return choice
+        return replace(choice, size=size, wanted=max(size, choice.wanted), demand=Demand.STEADY)
+
+
+def mean_replace_s(known_s: float, took_s: float) -> float:
+    """How long a replacement takes on average, after one more was measured."""
+    counted_s = min(took_s, known_s * REPLACE_OUTLIER)
+    mean_s = known_s + REPLACE_SHARE * (counted_s - known_s)
+    return min(max(mean_s, REPLACE_S_MIN), float(RECENT_S))
+
+
 class MissReason(Enum):
     """Why a wake found no member warm."""
 
     BOUND = "bound"
     BURST = "burst"
     SLOW = "slow"
+    OWN_VOLUME = "own_volume"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +222,23 @@ class Miss:
 
     reason: MissReason
     line: str
+    came: int = 1
+    """Wakes within one replacement, this one among them."""
+    size: int = 0
+    """So many waited, or should have."""
+    replace_s: float = 0.0
+
+    @property
+    def decision(self) -> Decision:
+        follows = f"starts cold ({self.reason.value}): {self.line}"
+        came, size = float(self.came), float(self.size)
+        metric = "wakes within one replacement"
+        return Decision(Loop.WARM_POOL, metric, came, size, "", self.replace_s, follows)
+
+
+OWN_VOLUME: Final = Miss(
+    MissReason.OWN_VOLUME, "its volume is its own, so its compute is made when it wakes"
+)
 
 
 def explain_miss(wakes: Wakes, choice: PoolChoice) -> Miss:
@@ -171,10 +246,11 @@ def explain_miss(wakes: Wakes, choice: PoolChoice) -> Miss:
     terms, size = choice.terms, choice.size
     came = wakes.within(terms.replace_s)
     within = f"{came} {'wake' if came == 1 else 'wakes'} within {terms.replace_s:.3g} s"
-    if came > size and choice.wanted > size:
-        wanted = f"{choice.wanted} were wanted, and the upper bound is {terms.most}"
-        return Miss(MissReason.BOUND, f"no member was warm: {within}, {size} waited; {wanted}")
+    reason, words = MissReason.SLOW, f"{within}, {size} should have waited"
+    words += "; new ones take longer than that, or fail"
     if came > size:
-        return Miss(MissReason.BURST, f"no member was warm: {within}, and {size} waited")
-    words = f"no member was warm: {within}, {size} should have waited"
-    return Miss(MissReason.SLOW, f"{words}; new ones take longer than that, or fail")
+        reason, words = MissReason.BURST, f"{within}, and {size} waited"
+        if choice.wanted > size:
+            wanted = f"{choice.wanted} were wanted, and the upper bound is {terms.most}"
+            reason, words = MissReason.BOUND, f"{within}, {size} waited; {wanted}"
+    return Miss(reason, f"no member was warm: {words}", came, size, terms.replace_s)

@@ -145,7 +145,7 @@ def _take_agent(database: Database) -> Plan[AgentInfo | None]:
 
     One that was taken for a claim that came to nothing is still there for the next claim.
     """
-    pool = database.world.pool
+    pool, has_waited = database.world.pool, False
     while database.wants_compute and not database.wishes:
         agent = database.reserved
         if agent is None or not pool.may_claim(agent.compute):
@@ -155,6 +155,9 @@ def _take_agent(database: Database) -> Plan[AgentInfo | None]:
                 pool=database.pool,
                 with_own_volume=database.has_own_volume,
             )
+            if not has_waited:
+                _come(database, is_cold=agent is None)
+            has_waited = has_waited or agent is None
         if agent is not None:
             database.blocked_by, database.reserved = None, agent
             database.awaits_compute = False  # The claim says so.
@@ -167,6 +170,18 @@ def _take_agent(database: Database) -> Plan[AgentInfo | None]:
     pool.stop_waiting(database.name)
     database.awaits_compute = False
     return None
+
+
+def _come(database: Database, *, is_cold: bool) -> None:
+    """Who takes a member is a part of the demand for them, and so is who waits for one."""
+    world = database.world
+    if is_cold:
+        own = database.has_own_volume
+        miss = world.stocks.missed(database.pool, world.now, world.wall_s, has_own_volume=own)
+        database.decisions.add(miss.decision, world.wall_s)
+        outcomes.note(database, "cold_start", miss.reason.value, miss.line)
+    elif not database.has_own_volume:
+        world.stocks.of(database.pool).came(world.wall_s)
 
 
 def _no_warm_compute(database: Database) -> NoWarmCompute:

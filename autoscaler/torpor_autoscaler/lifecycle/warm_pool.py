@@ -1,7 +1,7 @@
 """How many agents wait warm, and which one a database gets.
 
-An agent that was taken once is never given out again, whatever came of it. How many wait is a fixed
-number here; this is the place where it will follow from how often databases wake.
+An agent that was taken once is never given out again, whatever came of it. How many wait follows
+from how often databases wake (:mod:`stock`).
 
 On a cluster there are several pools, each with a volume that only its own computes mount: a
 database gets none of another pool's. One machine has one pool, and it has no name.
@@ -35,8 +35,8 @@ class WarmPool:
     """Every agent that the cluster has told of, of whichever pool, and who was taken."""
 
     def __init__(self, size: int, pool: str = "") -> None:
-        """``size``: so many wait in this pool at all times; in others as many as they say."""
-        self._size = size
+        """``size``: so many wait in this pool at first; in others none."""
+        self._sizes = {pool: size}
         self._pool = pool
         self._pools = {pool}
         self._agents: dict[str, AgentInfo] = {}
@@ -68,6 +68,23 @@ class WarmPool:
         """In all pools."""
         return sum(self.need(pool).size for pool in self._pools)
 
+    def set_size(self, pool: str, size: int) -> bool:
+        """So many shall wait from now on; whether that is another number."""
+        if self._sizes.get(pool, 0) == size:
+            return False
+        self._sizes[pool] = size
+        self._pools.add(pool)
+        self.revision += 1
+        return True
+
+    def missing(self, pool: str) -> int:
+        """Members that are needed and not warm; below 0: so many are too many."""
+        warm = sum(
+            agent.pool == pool and not agent.database and not self._is_spent(compute)
+            for compute, agent in self._agents.items()
+        )
+        return self.need(pool).size - warm
+
     def need(self, pool: str) -> Need:
         """With a size of 0 an agent is started only when somebody waits for one.
 
@@ -78,7 +95,7 @@ class WarmPool:
         waiting = tuple(name for name, where in self._waiting.items() if where == pool)
         started = len(waiting) if self._pool else min(len(waiting), 1)
         reserved = sum(self._is_warm_in(pool, compute) for compute in self._reserved.values())
-        least = self._size if pool == self._pool else 0
+        least = self._sizes.get(pool, 0)
         return Need(
             size=min(max(least, started) + reserved, WARM_MAX),
             # A cluster's records say who is claimed.
@@ -278,9 +295,20 @@ class WarmPool:
         has_returned, self._has_returned = self._has_returned, False
         return has_returned
 
+    def is_free(self, compute: str) -> bool:
+        """Whoever comes next may have it, if it suits him."""
+        return compute in self._agents and self._is_free(compute)
+
+    def is_taken(self, compute: str) -> bool:
+        """By a database that we know."""
+        return compute in self._taken
+
     def _is_free(self, compute: str) -> bool:
-        is_kept = compute in self._taken or compute in self._reserved.values()
-        return not (is_kept or compute in self._leaving or self._agents[compute].is_taken)
+        return compute not in self._reserved.values() and not self._is_spent(compute)
+
+    def _is_spent(self, compute: str) -> bool:
+        is_kept = compute in self._taken or compute in self._leaving
+        return is_kept or self._agents[compute].is_taken
 
     def stop_waiting(self, database: str) -> None:
         if database in self._waiting:

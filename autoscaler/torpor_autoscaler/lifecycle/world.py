@@ -7,6 +7,7 @@ from torpor_api.resource import Endpoint
 from torpor_autoscaler.lifecycle.limits import Limits
 from torpor_autoscaler.lifecycle.proxies import Proxies
 from torpor_autoscaler.lifecycle.silence import Silences
+from torpor_autoscaler.lifecycle.stock import Bounds, Stocks
 from torpor_autoscaler.lifecycle.updates import Updates
 from torpor_autoscaler.lifecycle.warm_pool import WarmPool
 
@@ -22,14 +23,17 @@ class World:
         limits: Limits,
         *,
         warm: int,
+        warm_max: int | None = None,
         endpoint: Endpoint,
         now: float,
         tells_of_rest: bool = False,
         pool: str = "",
     ) -> None:
-        """``pool``: in which ``warm`` agents wait; empty: there is but one, on one machine."""
+        """``pool``: in which ``warm`` agents wait at least and ``warm_max`` at most (None: as many)
+        unless the cluster says otherwise; empty: there is but one, on one machine."""
         self.limits = limits
         self.pool = WarmPool(warm, pool)
+        self.stocks = Stocks(pool, Bounds(warm, warm if warm_max is None else warm_max))
         self.proxies = Proxies(limits.proxy_forget_s)
         self.silences = Silences(limits)
         self.updates = Updates(limits)
@@ -45,7 +49,8 @@ class World:
         self.now = now
         """Seconds of the monotonic clock at the latest fact or outcome; the shell sets it."""
         self.wall_s = 0.0
-        """Seconds since 1970 at the latest fact: shown to people, never reckoned with."""
+        """Seconds since 1970 at the latest fact: what schedules and people go by, and nobody else,
+        since it may jump."""
 
     def endpoint_of(self, database: str) -> Endpoint:
         """Where its clients connect: all by one name, or each by its own."""

@@ -74,12 +74,15 @@ class Agents:
         self._timer: asyncio.TimerHandle | None = None
 
     def set_size(self, size: int, claimed: frozenset[str] | None = None) -> None:
-        """How many shall be warm; ``claimed`` is the autoscaler's word on who is not."""
-        is_larger = size > self._size
+        """How many shall be warm; ``claimed`` is the autoscaler's word on who is not.
+
+        At once where none is warm, for somebody may wait; else more are started when those who
+        wake just now have had the cores."""
+        is_lacking = size > self._size and not self.warm_count
         self._size = size
         if claimed is not None:
             self._claimed_by_word = claimed
-        if is_larger:
+        if is_lacking:
             self._reconcile()
         else:
             self.reconcile_soon()

@@ -68,10 +68,17 @@ class Settings:
     warm: int
     resources: tuple[ServerlessDatabase, ...] = ()
     """Of every ``-f``; with the passwords that they give."""
+    warm_max: int | None = None
+    """How many agents wait at most; None: ``warm`` at all times."""
     parks_every_safe_point: bool = False
     """For those who doubt that parking shows: it happens as often as it can."""
     restart_every: int = 0
     """Then also a switchover of the database after so many parks; 0: none."""
+
+    @property
+    def warm_options(self) -> tuple[str, ...]:
+        """The autoscaler's part of the command line."""
+        return () if self.warm_max is None else ("--warm-max", str(self.warm_max))
 
     @property
     def chaos_options(self) -> tuple[str, ...]:
@@ -212,6 +219,7 @@ class Supervisor:
             *("--cluster", str(self._folder.cluster_socket)),
             *("--listen", str(self._folder.autoscaler_socket)),
             *("--warm", str(self._settings.warm)),
+            *self._settings.warm_options,
             *("--advertise", str(listen.for_clients)),
         )
         ending.push_async_callback(autoscaler.stop, grace_s=AUTOSCALER_STOP_SECONDS_MAX)

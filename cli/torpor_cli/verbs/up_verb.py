@@ -35,7 +35,13 @@ WARM_MAX = 100
     default=WARM_DEFAULT,
     show_default=True,
     metavar="N",
-    help="How many started agents wait for a database.",
+    help="How many started agents wait for a database, at least.",
+)
+@click.option(
+    "--warm-max",
+    type=click.IntRange(0, WARM_MAX),
+    metavar="N",
+    help="How many wait at most, when many databases wake; left out: twice as many as at least.",
 )
 @click.option(
     "--park-every-safe-point",
@@ -54,6 +60,7 @@ def command(
     folder: StateFolder,
     listen: str,
     warm: int,
+    warm_max: int | None,
     parks: bool,
     restart_every: int | None,
 ) -> None:
@@ -69,11 +76,14 @@ def command(
         raise click.UsageError("`torpor up` runs on this machine: on a cluster the chart installs")
     if restart_every and not parks:
         raise click.UsageError("--restart-every N counts parks: add --park-every-safe-point")
+    if warm_max is not None and warm_max < warm:
+        raise click.UsageError(f"--warm-max {warm_max} is less than --warm {warm}: give more")
     settings = Settings(
         folder,
         parse_address(listen),
         warm,
         read_manifests(files),
+        warm_max=2 * warm if warm_max is None else warm_max,
         parks_every_safe_point=parks,
         restart_every=restart_every or 0,
     )

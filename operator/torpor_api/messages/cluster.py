@@ -166,7 +166,8 @@ class ResizeCompute(Request[Done]):
 class SetWarmPool(Request[Done]):
     """How many agents of a pool shall serve nobody yet; claimed ones don't count.
 
-    NotFound where there is no such pool.
+    What is said besides is kept, where the cluster keeps pools, for people and for the next
+    autoscaler. NotFound where there is no such pool.
     """
 
     reply: ClassVar = Done
@@ -176,6 +177,10 @@ class SetWarmPool(Request[Done]):
     say so."""
     pool: str = ""
     """Empty: the only one, on one machine."""
+    decision: str = ""
+    """Which figure has made it that size."""
+    learned: str = ""
+    """What hours and days bring, as the autoscaler packs it."""
 
 
 class ConfirmGone(Request[Done]):

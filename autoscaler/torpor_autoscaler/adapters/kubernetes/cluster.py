@@ -15,9 +15,8 @@ from torpor_autoscaler.adapters.kubernetes.computes import Computes
 from torpor_autoscaler.adapters.kubernetes.databases import Databases, readable
 from torpor_autoscaler.adapters.kubernetes.lanes import Lanes
 from torpor_autoscaler.adapters.kubernetes.login_facts import FactsStore
+from torpor_autoscaler.adapters.kubernetes.pools import Pools
 from torpor_autoscaler.ports import ClusterFacts
-from torpor_kube import names
-from torpor_kube.kinds import WARM_POOL
 from torpor_kube.port import Kube
 
 ReplyT = TypeVar("ReplyT", bound=m.Message)
@@ -37,14 +36,16 @@ class KubernetesCluster:
         self._system = system_namespace
         self._computes = Computes(kube, system_namespace)
         self._databases = Databases(kube, system_namespace, namespaces)
+        self._pools = Pools(kube, system_namespace)
         self._facts = FactsStore(kube, system_namespace)
         self._lanes = Lanes()
 
     async def start(self, fleet: ClusterFacts) -> None:
-        """Answered when the fleet knows all agents and resources, in this order, so that a database
-        that is found awake finds its own. Raises Unavailable."""
-        computes, databases = self._computes, self._databases
+        """Answered when the fleet knows all pools, agents and resources, in this order, so that a
+        database that is found awake finds its own. Raises Unavailable."""
+        pools, computes, databases = self._pools, self._computes, self._databases
         for part, all_heard in (
+            (pools, pools.watch.is_listed.wait),
             (computes, computes.watch.is_listed.wait),
             (databases, databases.all_heard),
         ):
@@ -58,6 +59,7 @@ class KubernetesCluster:
     async def close(self) -> None:
         await self._databases.close()
         await self._computes.close()
+        await self._pools.close()
 
     async def ask(
         self, request: m.Request[ReplyT], *, timeout_s: float, can_wait: bool = False
@@ -93,8 +95,8 @@ class KubernetesCluster:
             case m.ResizeCompute(compute=compute, cu=cu):
                 await self._computes.resize(compute, cu)
                 return m.Done()
-            case m.SetWarmPool(size=size, pool=pool):
-                await self._set_warm_pool(pool, size)
+            case m.SetWarmPool():
+                await self._pools.say(request)
                 return m.Done()
             case _:
                 raise InvalidRequest(f"{type(request).__name__} is no question to Kubernetes")
@@ -134,14 +136,3 @@ class KubernetesCluster:
     async def _fetch_facts(self, name: str) -> m.LoginFactsReply:
         resource = readable(await self._databases.find(name))
         return m.LoginFactsReply(facts=await self._facts.fetch(resource))
-
-    async def _set_warm_pool(self, pool: str, size: int) -> None:
-        await self._kube.apply(
-            WARM_POOL,
-            {
-                "metadata": {"name": pool, "namespace": self._system},
-                "status": {"wanted": size},
-            },
-            manager=names.AUTOSCALER_MANAGER,
-            subresource="status",
-        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from heapq import heappop, heappush
 from random import Random
 
@@ -17,9 +18,11 @@ from torpor_autoscaler.core.warm import (
     Miss,
     MissReason,
     PoolTerms,
+    Steady,
     base_stock,
     choose_warm,
     explain_miss,
+    mean_replace_s,
     poisson_cdf,
 )
 
@@ -216,23 +219,67 @@ def miss(count: int, terms: PoolTerms) -> Miss:
 
 
 def test_a_miss_says_why() -> None:
-    assert miss(7, TERMS) == Miss(
-        MissReason.BURST, "no member was warm: 7 wakes within 5 s, and 2 waited"
-    )
+    words = "no member was warm: 7 wakes within 5 s, and 2 waited"
+    assert miss(7, TERMS) == Miss(MissReason.BURST, words, 7, 2, 5.0)
     assert miss(2, TERMS).reason is MissReason.SLOW
-    assert miss(1, TERMS) == Miss(
-        MissReason.SLOW,
-        "no member was warm: 1 wake within 5 s, 2 should have waited; "
-        "new ones take longer than that, or fail",
-    )
+    words = "no member was warm: 1 wake within 5 s, 2 should have waited; "
+    words += "new ones take longer than that, or fail"
+    assert miss(1, TERMS) == Miss(MissReason.SLOW, words, 1, 2, 5.0)
     wakes, bound = Wakes(), PoolTerms(replace_s=5.0, most=3)
     wakes.add(NOON, 5.0, 30)
     choice = choose_warm(wakes, bound, NOON)
-    assert explain_miss(wakes, choice) == Miss(
-        MissReason.BOUND,
-        "no member was warm: 30 wakes within 5 s, 3 waited; 10 were wanted, "
-        "and the upper bound is 3",
+    words = "no member was warm: 30 wakes within 5 s, 3 waited; 10 were wanted, "
+    words += "and the upper bound is 3"
+    assert explain_miss(wakes, choice) == Miss(MissReason.BOUND, words, 30, 3, 5.0)
+
+
+def test_a_miss_is_a_decision_that_names_wakes_and_members() -> None:
+    assert miss(7, TERMS).decision.line == (
+        "starts cold (burst): no member was warm: 7 wakes within 5 s, and 2 waited: "
+        "wakes within one replacement 7 over 5s, above 2"
     )
+
+
+def steady_sizes(sizes: dict[float, int], until: float) -> list[int]:
+    """Of every tenth second, where choices of such sizes were made at such moments."""
+    steady, found = Steady(), []
+    chosen = choose_warm(Wakes(), TERMS, NOON)
+    for now in range(0, int(until), 10):
+        size = sizes[max(at for at in sizes if at <= now)]
+        found.append(steady.of(replace(chosen, size=size, wanted=size), float(now)).size)
+    return found
+
+
+def test_a_pool_grows_at_once_and_shrinks_a_minute_after_it_was_needed() -> None:
+    sizes = steady_sizes({0: 2, 20: 9, 30: 4, 120: 2}, 200)
+    assert sizes == [2, 2, *[9] * 6, *[4] * 9, *[2] * 3]
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=60))
+def test_never_fewer_than_are_wanted_and_never_more_than_were_within_a_minute(
+    sizes: list[int],
+) -> None:
+    found = steady_sizes({10.0 * at: size for at, size in enumerate(sizes)}, 10.0 * len(sizes))
+    for at, size in enumerate(found):
+        within = sizes[max(0, at - 5) : at + 1]
+        assert size == max(within)
+
+
+def test_what_waits_at_the_beginning_stays_within_the_bound_while_little_is_known() -> None:
+    steady, chosen = Steady(), choose_warm(Wakes(), replace(TERMS, most=6), NOON)
+    steady.begin(600.0, 8)
+    assert steady.of(chosen, 0.0).size == 6
+    assert steady.of(chosen, 599.0).demand is Demand.STEADY
+    assert steady.of(chosen, 600.0) == chosen
+
+
+def test_one_slow_replacement_says_little_and_five_say_what_is() -> None:
+    assert mean_replace_s(3.0, 900.0) == pytest.approx(4.8)
+    known = 3.0
+    for _ in range(30):
+        known = mean_replace_s(known, 20.0)
+    assert known == pytest.approx(20.0, abs=0.5)
+    assert mean_replace_s(0.1, 0.0) == 0.1
 
 
 def test_a_pool_remembers_little() -> None:
