@@ -1,4 +1,4 @@
-"""Wires adapters to the core, and runs until it is told to end."""
+"""Wires adapters to the core, and runs until it is told to end or somebody else leads."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from torpor_api.logs import log_as_json
 from torpor_autoscaler import settings as settings_of
 from torpor_autoscaler.adapters.agents import ChannelAgents
 from torpor_autoscaler.adapters.cluster import ChannelCluster
+from torpor_autoscaler.adapters.leading import AgentsWhileLeading, Leads, ProxiesWhileLeading
 from torpor_autoscaler.adapters.listener import Listener
 from torpor_autoscaler.adapters.proxies import ChannelProxies
 from torpor_autoscaler.desk import Desk
@@ -30,6 +31,7 @@ from torpor_autoscaler.ports import Agents, Clock, Cluster, Proxies, TellPeople
 from torpor_autoscaler.settings import OnKubernetes, Settings
 from torpor_channel.health import answering
 from torpor_channel.tls import Identity, are_there, files_of
+from torpor_kube.election import first_of
 
 if TYPE_CHECKING:
     from torpor_autoscaler.adapters.kubernetes.cluster import KubernetesCluster
@@ -65,7 +67,6 @@ class Autoscaler:
         self.world = World(
             limits or Limits(),
             warm=settings.warm,
-            warm_max=settings.warm_max,
             endpoint=settings.endpoint,
             now=clock.now(),
             tells_of_rest=isinstance(settings.cluster, OnKubernetes),
@@ -81,18 +82,18 @@ class Autoscaler:
             wake_deadline_s=settings.wake_deadline_s,
             suspend_deadline_s=settings.suspend_deadline_s,
         )
-        self._word = PoolWord(self.world, cluster, self._executor.tick)
+        self._word = PoolWord(self.world.pool, cluster)
         self._looks = Looks(self.fleet, agents, self.world.limits.activity_every_s)
         self._executor.after_step = self._stepped
         self._executor.tell = tell or self._executor.tell
 
     def _stepped(self, entry: Entry) -> None:
         self.fleet.stepped(entry)
-        self._word.stepped()
+        self._word.say_if_changed()
 
     def begin(self) -> None:
         """The cluster is there: say how many agents shall wait, and look into what is awake."""
-        self._word.begin()
+        self._word.say_if_changed()
         self._looks.start()
 
     async def close(self) -> None:
@@ -102,15 +103,25 @@ class Autoscaler:
 
 
 @contextlib.asynccontextmanager
-async def serving(settings: Settings, limits: Limits | None = None) -> AsyncIterator[Autoscaler]:
+async def serving(
+    settings: Settings, limits: Limits | None = None, leads: Leads = lambda: True
+) -> AsyncIterator[Autoscaler]:
     """Listens last: whoever can ask finds databases that are known."""
     async with contextlib.AsyncExitStack() as ending:
         clock = SystemClock()
-        cluster, tell = await ending.enter_async_context(_reached(settings, clock))
+        cluster, tell = await ending.enter_async_context(_reached(settings, clock, leads))
         identity = None if settings.tls is None else Identity(settings.tls)
         agents, proxies = ChannelAgents(identity), ChannelProxies()
         ending.push_async_callback(agents.close)
-        autoscaler = Autoscaler(settings, cluster, agents, proxies, clock, limits, tell)
+        autoscaler = Autoscaler(
+            settings,
+            cluster,
+            AgentsWhileLeading(agents, leads),
+            ProxiesWhileLeading(proxies, leads),
+            clock,
+            limits,
+            tell,
+        )
         ending.push_async_callback(autoscaler.close)
         agents.start(autoscaler.fleet)
         await cluster.start(autoscaler.fleet)
@@ -123,13 +134,13 @@ async def serving(settings: Settings, limits: Limits | None = None) -> AsyncIter
 
 @contextlib.asynccontextmanager
 async def _reached(
-    settings: Settings, clock: Clock
+    settings: Settings, clock: Clock, leads: Leads
 ) -> AsyncIterator[tuple[ChannelCluster | KubernetesCluster, TellPeople | None]]:
     if isinstance(settings.cluster, OnKubernetes):
         # Here, because it brings 40 MB of client that nobody needs on one machine.
         from torpor_autoscaler.adapters.kubernetes import connection
 
-        async with connection.to(settings.cluster, clock) as (cluster, events):
+        async with connection.to(settings.cluster, clock, leads) as (cluster, events):
             yield cluster, events.tell
     else:
         local = ChannelCluster(settings.cluster)
@@ -139,23 +150,69 @@ async def _reached(
             await local.close()
 
 
-async def run(settings: Settings) -> None:
-    """Until SIGTERM or SIGINT. Databases that are awake stay so."""
-    asked_to_end = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, asked_to_end.set)
+async def run(settings: Settings, told: asyncio.Event) -> int:
+    """Until it is told to end (0), or until another one leads (1): then to be started anew.
+
+    Databases that are awake stay so.
+    """
     waiting_for = ["its certificate"]
     metrics = _metrics(settings)
     text = None if metrics is None else metrics.text
     async with answering(settings.health, lambda: " and ".join(waiting_for), text):
-        if settings.tls and not await are_there(files_of(settings.tls), asked_to_end):
-            return
-        waiting_for[:] = ["the cluster's databases"]
-        async with serving(settings) as autoscaler:
-            if metrics is not None:
+        if settings.tls and not await are_there(files_of(settings.tls), told):
+            return 0
+        if isinstance(settings.cluster, OnKubernetes) and settings.cluster.lease:
+            await _in_turn(settings, settings.cluster, metrics, waiting_for, told)
+        else:
+            waiting_for[:] = ["the cluster's databases"]
+            async with serving(settings) as autoscaler:
                 tell_metrics(metrics, autoscaler)
+                waiting_for.clear()
+                await told.wait()
+    return 0 if told.is_set() else 1
+
+
+async def _until_signalled(settings: Settings) -> int:
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    return await run(settings, told)
+
+
+async def _in_turn(
+    settings: Settings,
+    place: OnKubernetes,
+    metrics: Metrics | None,
+    waiting_for: list[str],
+    told: asyncio.Event,
+) -> None:
+    """Stands by, and decides once it leads.
+
+    A standby is ready when somebody leads; it stays so when its turn comes, so that no probe of a
+    kubelet stands between it and whoever wants to ask it.
+    """
+    from torpor_autoscaler.adapters.kubernetes.leadership import LIMITS, standing
+
+    async with standing(place, SystemClock()) as leadership:
+        election = leadership.election
+        if metrics is not None:
+            metrics.gauge(
+                "torpor_leader", "1 in the one that leads", lambda: {"": election.leads()}
+            )
+        waiting_for[:] = ["a leader"]
+        await first_of(told, election.is_held)
+        if not election.won.is_set():
             waiting_for.clear()
-            await asked_to_end.wait()
+        await first_of(told, election.won)
+        if told.is_set():
+            return
+        async with serving(settings, LIMITS, election.leads) as autoscaler:
+            tell_metrics(metrics, autoscaler)
+            found = asyncio.create_task(leadership.be_found())
+            found.add_done_callback(lambda _: waiting_for.clear())
+            await first_of(told, election.lost)
+            found.cancel()
+            await asyncio.gather(found, return_exceptions=True)
 
 
 def _metrics(settings: Settings) -> Metrics | None:
@@ -167,11 +224,13 @@ def _metrics(settings: Settings) -> Metrics | None:
     return Metrics()
 
 
-def tell_metrics(metrics: Metrics, autoscaler: Autoscaler) -> None:
+def tell_metrics(metrics: Metrics | None, autoscaler: Autoscaler) -> None:
     """From now on the autoscaler's are among them."""
+    if metrics is None:
+        return
     from torpor_autoscaler.adapters.metrics import AutoscalerMetrics
 
-    told = AutoscalerMetrics(metrics, autoscaler.fleet.phases, autoscaler.world)
+    told = AutoscalerMetrics(metrics, autoscaler.fleet.phases, autoscaler.world.pool)
     autoscaler.desk.after_resume = told.resumed
 
 
@@ -181,13 +240,12 @@ def main(argv: Sequence[str]) -> int:
     raise_open_files_limit()
     try:
         with asyncio.Runner(loop_factory=loop_factory(os.environ)) as runner:
-            runner.run(run(settings))
+            return runner.run(_until_signalled(settings))
     except Failure as failure:
         # Whoever started the process starts it again; the log says what it waits for.
         reason = {"kind": failure.kind, "reason": failure.message, "hint": failure.hint}
         log.error("not_started", extra=reason)
         return 1
-    return 0
 
 
 def loop_factory(environment: Mapping[str, str]) -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,10 @@ class OnKubernetes:
     """None: the ServiceAccount of the pod, or what kubectl would take."""
     namespaces: tuple[str, ...] = ()
     """Whose databases are ours; none: all of them."""
+    lease: str = ""
+    """By which one of several leads, and the others stand by; empty: there is no other one."""
+    identity: str = ""
+    """This process among the candidates: the name of its pod."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +50,12 @@ class Settings:
     """Where the cluster listens, or how Kubernetes is asked."""
     listen: Address
     warm: int
-    """How many agents wait for a database, at least."""
+    """How many agents wait for a database."""
     endpoint: Endpoint
     """Where clients reach the proxy, as the resources say it; a ``*`` in the host is the database's
     own NAME.NAMESPACE."""
     wake_deadline_s: float
     suspend_deadline_s: float
-    warm_max: int | None = None
-    """And at most, when many wake; None: as many as at least. On Kubernetes pools say both."""
     health: TcpAddress | None = None
     """Where a kubelet's probes are answered."""
     tls: Path | None = None
@@ -69,10 +72,11 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
     parser.add_argument("--pool", default=POOL, metavar="NAME")
     parser.add_argument("--kubeconfig", type=Path, default=None, metavar="FILE")
     parser.add_argument("--watch-namespace", action="append", default=[], metavar="NAMESPACE")
+    parser.add_argument("--lease", default="", metavar="NAME")
+    parser.add_argument("--identity", default=socket.gethostname(), metavar="POD")
     parser.add_argument("--listen", type=_address, required=True, metavar="SOCKET|HOST:PORT")
     parser.add_argument("--tls", type=Path, default=None, metavar="FOLDER")
     parser.add_argument("--warm", type=_warm, required=True, metavar="N")
-    parser.add_argument("--warm-max", type=_warm, default=None, metavar="N")
     parser.add_argument("--advertise", type=_endpoint, required=True, metavar="HOST:PORT")
     parser.add_argument("--wake-deadline", type=_seconds, default=WAKE_DEADLINE_S, metavar="S")
     parser.add_argument(
@@ -82,13 +86,10 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
     found = parser.parse_args(arguments)
     if isinstance(found.listen, TcpAddress) and found.tls is None:
         parser.error(f"--listen {found.listen} is on a network: give --tls FOLDER as well")
-    if found.warm_max is not None and found.warm_max < found.warm:
-        parser.error(f"--warm-max {found.warm_max} is less than --warm {found.warm}: give more")
     return Settings(
         cluster=_cluster(found),
         listen=found.listen,
         warm=found.warm,
-        warm_max=found.warm_max,
         endpoint=found.advertise,
         wake_deadline_s=found.wake_deadline,
         suspend_deadline_s=found.suspend_deadline,
@@ -100,7 +101,12 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
 def _cluster(found: argparse.Namespace) -> Path | OnKubernetes:
     if found.cluster == KUBERNETES:
         return OnKubernetes(
-            found.system_namespace, found.pool, found.kubeconfig, tuple(found.watch_namespace)
+            found.system_namespace,
+            found.pool,
+            found.kubeconfig,
+            tuple(found.watch_namespace),
+            found.lease,
+            found.identity,
         )
     return Path(found.cluster)
 

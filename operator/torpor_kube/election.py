@@ -14,6 +14,18 @@ from torpor_kube.times import Clock, api_micro_time
 log = logging.getLogger(__name__)
 
 
+async def first_of(*events: asyncio.Event) -> int:
+    """Which of them is set first."""
+    tasks = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return next(number for number, event in enumerate(events) if event.is_set())
+
+
 class Election:
     """One candidate for one Lease."""
 

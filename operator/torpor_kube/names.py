@@ -31,6 +31,10 @@ OUTDATED_ANNOTATION = "torpor.dev/outdated"
 """On a compute's pod that is not as its pool makes them now, where that has the updateStrategy
 WhenIdle: the operator knows it, the autoscaler moves its database."""
 
+LEADER_LABEL = "torpor.dev/leader"
+"""``true`` on the pod of the autoscaler that leads; its Service chooses by it."""
+
+AUTOSCALER = "autoscaler"
 COMPUTE = "compute"
 COMPUTE_SELECTOR = f"{COMPONENT_LABEL}={COMPUTE}"
 

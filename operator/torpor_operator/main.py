@@ -14,7 +14,7 @@ from torpor_api.logs import log_as_json
 from torpor_channel.health import Health
 from torpor_channel.metrics import Metrics
 from torpor_kube import names
-from torpor_kube.election import Election
+from torpor_kube.election import Election, first_of
 from torpor_kube.kinds import SERVERLESS_DATABASE, WARM_POOL, Kind
 from torpor_kube.lease import Terms
 from torpor_kube.login import Login as ApiLogin
@@ -201,17 +201,15 @@ async def run(settings: Settings, connect: Callable[[], ApiServer], login: Login
         kube_of_lease, SystemClock(), settings.identity, settings.namespace, settings.lease, Terms()
     )
     metrics = Metrics()
-    metrics.gauge(
-        "torpor_operator_leads", "1 in the one that leads", lambda: {"": election.won.is_set()}
-    )
+    metrics.gauge("torpor_leader", "1 in the one that leads", lambda: {"": election.leads()})
     health = Health(lambda: "", metrics.text)
     await health.listen(settings.health)
     candidate = asyncio.create_task(election.run())
     try:
-        if not await _first(election.won, told):
+        if not await first_of(election.won, told):
             async with leading(settings, kube, login, broken.set) as operator:
                 tell_metrics(metrics, operator)
-                await _first(told, election.lost, broken)
+                await first_of(told, election.lost, broken)
         return 0 if told.is_set() else 1
     finally:
         candidate.cancel()
@@ -241,16 +239,6 @@ def _told(loop: asyncio.AbstractEventLoop, ended: Callable[[], None]) -> None:
     """From another thread; that nobody listens any more does not matter."""
     with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(ended)
-
-
-async def _first(*events: asyncio.Event) -> int:
-    """Which of them is set first."""
-    tasks = [asyncio.create_task(event.wait()) for event in events]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    return next(number for number, event in enumerate(events) if event.is_set())
 
 
 def _connect(login: ApiLogin) -> ApiServer:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from torpor_autoscaler.adapters.kubernetes.cluster import KubernetesCluster
 from torpor_autoscaler.adapters.kubernetes.events import ACTION, CONTROLLER, DatabaseEvents
@@ -12,25 +11,26 @@ from torpor_autoscaler.ports import Clock
 from torpor_autoscaler.settings import OnKubernetes
 from torpor_kube import names
 from torpor_kube.events import Events
+from torpor_kube.leading import WhileLeading
 from torpor_kube.login import chosen
 from torpor_kube.server import ApiServer
 
 
 @contextlib.asynccontextmanager
 async def to(
-    place: OnKubernetes, clock: Clock
+    place: OnKubernetes, clock: Clock, leads: Callable[[], bool]
 ) -> AsyncIterator[tuple[KubernetesCluster, DatabaseEvents]]:
-    kube = ApiServer(chosen(place.kubeconfig), manager=names.AUTOSCALER_MANAGER)
+    server = ApiServer(chosen(place.kubeconfig), manager=names.AUTOSCALER_MANAGER)
+    kube = WhileLeading(server, leads)
     cluster = KubernetesCluster(
         kube, system_namespace=place.system_namespace, namespaces=place.namespaces
     )
-    name = socket.gethostname()
     events = DatabaseEvents(
-        Events(kube, clock, controller=CONTROLLER, instance=name, action=ACTION)
+        Events(kube, clock, controller=CONTROLLER, instance=place.identity, action=ACTION)
     )
     try:
         yield cluster, events
     finally:
         await events.close()
         await cluster.close()
-        await kube.close()
+        await server.close()
