@@ -67,6 +67,7 @@ class Autoscaler:
         self.world = World(
             limits or Limits(),
             warm=settings.warm,
+            warm_max=settings.warm_max,
             endpoint=settings.endpoint,
             now=clock.now(),
             tells_of_rest=isinstance(settings.cluster, OnKubernetes),
@@ -82,18 +83,18 @@ class Autoscaler:
             wake_deadline_s=settings.wake_deadline_s,
             suspend_deadline_s=settings.suspend_deadline_s,
         )
-        self._word = PoolWord(self.world.pool, cluster)
+        self._word = PoolWord(self.world, cluster, self._executor.tick)
         self._looks = Looks(self.fleet, agents, self.world.limits.activity_every_s)
         self._executor.after_step = self._stepped
         self._executor.tell = tell or self._executor.tell
 
     def _stepped(self, entry: Entry) -> None:
         self.fleet.stepped(entry)
-        self._word.say_if_changed()
+        self._word.stepped()
 
     def begin(self) -> None:
         """The cluster is there: say how many agents shall wait, and look into what is awake."""
-        self._word.say_if_changed()
+        self._word.begin()
         self._looks.start()
 
     async def close(self) -> None:
@@ -230,7 +231,7 @@ def tell_metrics(metrics: Metrics | None, autoscaler: Autoscaler) -> None:
         return
     from torpor_autoscaler.adapters.metrics import AutoscalerMetrics
 
-    told = AutoscalerMetrics(metrics, autoscaler.fleet.phases, autoscaler.world.pool)
+    told = AutoscalerMetrics(metrics, autoscaler.fleet.phases, autoscaler.world)
     autoscaler.desk.after_resume = told.resumed
 
 

@@ -50,12 +50,14 @@ class Settings:
     """Where the cluster listens, or how Kubernetes is asked."""
     listen: Address
     warm: int
-    """How many agents wait for a database."""
+    """How many agents wait for a database, at least."""
     endpoint: Endpoint
     """Where clients reach the proxy, as the resources say it; a ``*`` in the host is the database's
     own NAME.NAMESPACE."""
     wake_deadline_s: float
     suspend_deadline_s: float
+    warm_max: int | None = None
+    """And at most, when many wake; None: as many as at least. On Kubernetes pools say both."""
     health: TcpAddress | None = None
     """Where a kubelet's probes are answered."""
     tls: Path | None = None
@@ -77,6 +79,7 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
     parser.add_argument("--listen", type=_address, required=True, metavar="SOCKET|HOST:PORT")
     parser.add_argument("--tls", type=Path, default=None, metavar="FOLDER")
     parser.add_argument("--warm", type=_warm, required=True, metavar="N")
+    parser.add_argument("--warm-max", type=_warm, default=None, metavar="N")
     parser.add_argument("--advertise", type=_endpoint, required=True, metavar="HOST:PORT")
     parser.add_argument("--wake-deadline", type=_seconds, default=WAKE_DEADLINE_S, metavar="S")
     parser.add_argument(
@@ -86,10 +89,13 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
     found = parser.parse_args(arguments)
     if isinstance(found.listen, TcpAddress) and found.tls is None:
         parser.error(f"--listen {found.listen} is on a network: give --tls FOLDER as well")
+    if found.warm_max is not None and found.warm_max < found.warm:
+        parser.error(f"--warm-max {found.warm_max} is less than --warm {found.warm}: give more")
     return Settings(
         cluster=_cluster(found),
         listen=found.listen,
         warm=found.warm,
+        warm_max=found.warm_max,
         endpoint=found.advertise,
         wake_deadline_s=found.wake_deadline,
         suspend_deadline_s=found.suspend_deadline,
