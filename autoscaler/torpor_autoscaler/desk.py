@@ -13,7 +13,7 @@ from torpor_api.chain import Chain
 from torpor_api.failures import Busy, Failure, Unavailable
 from torpor_autoscaler.executor import Entry, Executor
 from torpor_autoscaler.fleet import Fleet
-from torpor_autoscaler.lifecycle import facts, sessions, used, why
+from torpor_autoscaler.lifecycle import decided, facts, sessions, used, why
 from torpor_autoscaler.lifecycle.database import Database
 from torpor_autoscaler.lifecycle.world import World
 from torpor_autoscaler.ports import Proxies
@@ -218,7 +218,12 @@ class Desk:
                     self._world.proxies.looked_at(proxy, sessions.seen(name, run.epoch, told))
         now = self._executor.tick()
         lines = why.lines(database, now) + why.inside(database, now)
-        return m.WhyReply(name=name, phase=database.phase, reasons=lines)
+        made = decided.current(database.decisions)
+        return m.WhyReply(name=name, phase=database.phase, reasons=lines, decisions=made)
+
+    def decisions(self, name: str) -> m.DecisionList:
+        made = decided.all_of(self._fleet.entry(name).database.decisions)
+        return m.DecisionList(name=name, decisions=made)
 
     async def _lists(self, name: str, limit: int) -> Mapping[str, m.SessionList | Failure]:
         request = m.ListSessions(name=name, limit=limit)

@@ -21,6 +21,7 @@ from torpor_api.messages import (
     Cancelled,
     CancelQuery,
     CloseGate,
+    DecisionList,
     Endpoints,
     Event,
     ForgetProxy,
@@ -193,5 +194,7 @@ class PeopleDesk(Protocol):
         """Of all proxies that answer in time; the others are named."""
 
     async def why(self, name: str) -> WhyReply: ...
+
+    def decisions(self, name: str) -> DecisionList: ...
 
     def let_go(self, asked: AskLetGo) -> LetGo: ...

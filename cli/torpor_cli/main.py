@@ -24,6 +24,7 @@ VERBS = (
     "list",
     "status",
     "why",
+    "decisions",
     "sessions",
     "critical-chain",
     "suspend",

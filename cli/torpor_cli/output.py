@@ -125,6 +125,20 @@ def session_table(sessions: Sequence[Json], *, is_wide: bool = False) -> str:
     return table(columns, rows, right=[0, 8, 9] if is_wide else [0])
 
 
+def decision_table(decisions: Sequence[Json]) -> str:
+    """One line a decision, in the time of this machine."""
+    rows = [[_local(one["since"]), one["loop"], _printable(one["line"])] for one in decisions]
+    return table(["SINCE", "LOOP", "DECISION"], rows)
+
+
+def reason_list(told: Json) -> str:
+    """Why a database is awake, and which decisions hold now."""
+    lines = [f"{told['name']} is {told['phase']}", *(f"  {line}" for line in told["reasons"])]
+    if told.get("decisions"):  # An autoscaler of the release before tells none.
+        lines += ["", decision_table(told["decisions"])]
+    return "\n".join(lines)
+
+
 def last_resume(chain: Json | None, now: datetime) -> str:
     """How long it took and when it was."""
     if chain is None:
@@ -156,6 +170,10 @@ def ago(timestamp: str, now: datetime) -> str:
     if not timestamp:
         return "?"
     return age((now - datetime.fromisoformat(timestamp)).total_seconds())
+
+
+def _local(timestamp: str) -> str:
+    return datetime.fromisoformat(timestamp).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def age(seconds: float) -> str:

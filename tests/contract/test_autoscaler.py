@@ -104,6 +104,27 @@ async def test_a_pinned_session_keeps_it_awake_and_is_named(town: Town) -> None:
         await town.until("suspended", lambda: town.status().phase is Phase.SUSPENDED)
 
 
+async def test_a_life_is_told_in_decisions(town: Town) -> None:
+    apply(town, idleTimeout="100ms")
+    await town.start_agent()
+    await town.start_autoscaler()
+    proxy = await town.register()
+    asked = m.AskDecisions(name="shop")
+    assert await town.person(asked) == m.DecisionList(name="shop")
+    async with sampling(proxy):
+        await proxy.attach(proxy.connect("shop"))
+        await town.until("suspended", lambda: town.status().phase is Phase.SUSPENDED)
+    told: m.DecisionList = await town.person(asked)
+    words = [decided.follows for decided in told.decisions]
+    assert words[0] == "wakes (session 1)" and words[-1] == "goes to sleep"
+    slept = told.decisions[-1]
+    assert slept.loop == "awake" and slept.value >= slept.threshold == 0.1 and slept.unit == "s"
+    why: m.WhyReply = await town.person(m.Why(name="shop"))
+    assert why.decisions[0].since == slept.since and why.decisions[0].follows == "goes to sleep"
+    with pytest.raises(NotFound, match="'nope'"):
+        await town.person(m.AskDecisions(name="nope"))
+
+
 async def test_people_wake_suspend_and_are_refused(town: Town) -> None:
     apply(town)
     apply(town, "kept", keepAwake=True)

@@ -26,7 +26,7 @@ def up(root: Path) -> Iterator[Up]:
 
 
 def test_verbs_without_a_running_one_say_what_to_run(up: Up) -> None:
-    about_one = ("status", "uri", "why", "sessions", "switchover", "suspend")
+    about_one = ("status", "uri", "why", "decisions", "sessions", "switchover", "suspend")
     for arguments in (["list"], *([verb, "shop"] for verb in about_one)):
         refused = up.run(*arguments)
         assert refused.returncode == 1

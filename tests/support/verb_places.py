@@ -29,7 +29,10 @@ from torpor_kube.names import AUTOSCALER_PORT, OPERATOR_MANAGER
 
 SYSTEM = "torpor-system"
 
-ASKED = (m.Switchover, m.Resize, m.Sessions, m.Why, m.Wake, m.Suspend, m.AwaitKnown)
+ASKED = (
+    *(m.Switchover, m.Resize, m.Wake, m.Suspend, m.AwaitKnown),
+    *(m.Sessions, m.Why, m.AskDecisions),
+)
 
 
 class Autoscaler:

@@ -29,7 +29,10 @@ _OF_PROXIES: _Messages = frozenset(
 """A switchover is asked for by a proxy that tries everybody's sessions out (chaos mode)."""
 
 _OF_PEOPLE: _Messages = frozenset(
-    {m.Wake, m.Suspend, m.AwaitKnown, m.Switchover, m.Resize, m.Sessions, m.Why}
+    {
+        *(m.Wake, m.Suspend, m.AwaitKnown, m.Switchover, m.Resize),
+        *(m.Sessions, m.Why, m.AskDecisions),
+    }
 )
 
 _OF_OPERATOR: _Messages = _OF_PEOPLE | {m.AskLetGo}
@@ -121,6 +124,9 @@ class Listener:
         async def why(_: Peer, asked: m.Why) -> m.WhyReply:
             return await people.why(asked.name)
 
+        async def decisions(_: Peer, asked: m.AskDecisions) -> m.DecisionList:
+            return people.decisions(asked.name)
+
         async def let_go(_: Peer, asked: m.AskLetGo) -> m.LetGo:
             return people.let_go(asked)
 
@@ -131,6 +137,7 @@ class Listener:
             m.Resize: resize,
             m.Sessions: sessions,
             m.Why: why,
+            m.AskDecisions: decisions,
             m.AskLetGo: let_go,
         }
 

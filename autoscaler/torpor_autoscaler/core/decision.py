@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from torpor_api.messages.people import DECISIONS_MAX
 from torpor_api.quantities import format_duration
-
-DECISIONS_MAX: Final = 100
-"""That one database remembers: a day of what changes every quarter of an hour."""
 
 PACKED_TOGETHER: Final = 10
 """So many at once, when there are as many new ones: a hundred take some 5 KiB by that and not 30.

@@ -78,7 +78,9 @@ class SleepChoice:
         lasting = [reason for reason in self.reasons if not reason.is_passing]
         if self.reasons and not lasting:
             return None
-        words = sorted({reason.words for reason in lasting})
+        # What only takes time comes last.
+        ordered = sorted(lasting, key=lambda each: (each.weight is Weight.TIME, each.words))
+        words = list(dict.fromkeys(reason.words for reason in ordered))
         others = len(words) - REASONS_NAMED_MAX
         named = "; ".join(words[:REASONS_NAMED_MAX]) + (f"; {others} more" if others > 0 else "")
         follows = f"stays awake ({named})" if words else GOES_TO_SLEEP

@@ -89,8 +89,11 @@ from torpor_api.messages.cluster import (
 )
 from torpor_api.messages.latency import Latencies
 from torpor_api.messages.people import (
+    AskDecisions,
     AskLetGo,
     AwaitKnown,
+    Decided,
+    DecisionList,
     LetGo,
     Resize,
     Resized,
@@ -131,6 +134,7 @@ __all__ = [
     "ApplySpec",
     "AskActivity",
     "AskAgentState",
+    "AskDecisions",
     "AskLastUse",
     "AskLetGo",
     "AskRoleFacts",
@@ -145,6 +149,8 @@ __all__ = [
     "ComputeUse",
     "ConfirmGone",
     "DatabaseUse",
+    "Decided",
+    "DecisionList",
     "DeleteResource",
     "Done",
     "EndpointChanged",

@@ -87,10 +87,50 @@ class Resize(Request[Resized]):
     cu: Decimal
 
 
+class Decided(Message):
+    """What one policy has decided, and by which figure: a metric, taken over a window, was on one
+    side of a threshold, and something follows."""
+
+    since: str
+    """When it was first decided; the same has followed since."""
+    loop: str
+    """Which policy: ``awake``, ``size``, ``idle timeout``, ``schedule``, ``warm pool``."""
+    follows: str
+    metric: str
+    value: float
+    threshold: float
+    unit: str
+    """Of both; empty for a number of things."""
+    window_s: float
+    """0: the value is of that moment."""
+    line: str
+    """All of it, for a person."""
+
+
+DECISIONS_MAX = 100
+"""Of one database, that the autoscaler remembers: a day of what changes every quarter of an hour.
+"""
+
+
+class DecisionList(Message):
+    name: str
+    decisions: Annotated[tuple[Decided, ...], Field(max_length=DECISIONS_MAX)] = ()
+    """The oldest first, each with the figure that it was made by."""
+
+
+class AskDecisions(Request[DecisionList]):
+    """The latest decisions about a database, since the autoscaler began."""
+
+    reply: ClassVar = DecisionList
+    name: str
+
+
 class WhyReply(Message):
     name: str
     phase: Phase
     reasons: tuple[str, ...]
+    decisions: tuple[Decided, ...] = ()
+    """The current one of each policy, with today's figure."""
 
 
 class Why(Request[WhyReply]):

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from torpor_api import messages as m
 from torpor_autoscaler.core.decision import Loop
+from torpor_autoscaler.core.reasons import PASSING_S
 from torpor_autoscaler.lifecycle import facts
 from unit.autoscaler.story import Story, awake
 
 
 def lines(story: Story) -> list[str]:
     return [dated.decision.line for dated in story.database.decisions]
+
+
+def report(session: int, reason: str) -> m.SessionReport:
+    return m.SessionReport(
+        session=session,
+        user="app",
+        application="",
+        client="10.0.0.7",
+        reason=reason,
+        since_s=PASSING_S,
+    )
 
 
 def test_a_database_that_nobody_has_used_has_decided_nothing() -> None:
@@ -42,6 +55,21 @@ def test_what_keeps_it_awake_is_named_and_what_passes_is_not() -> None:
     for second in range(5):
         story.at(101.0 + second).sample(busy=second % 2)
     assert lines(story)[1:] == ["stays awake (keepAwake): reasons against its sleep 1, above 0"]
+
+
+def test_who_holds_it_comes_before_what_takes_time_and_many_are_counted() -> None:
+    story = awake()
+    pinned = [report(session, "holds advisory lock 42") for session in (5, 7, 9, 11)]
+    story.at(105.0).sample(pinned=tuple(pinned[:2])).rest()
+    story.at(105.5).sample(pinned=tuple(pinned)).rest()
+    who = "session {}, user app from 10.0.0.7: holds advisory lock 42"
+    two, four = lines(story)[-2:]
+    assert two == (
+        f"stays awake ({who.format(5)}; {who.format(7)}; sleeps after 10s without use): "
+        "reasons against its sleep 3, above 0"
+    )
+    assert four.startswith(f"stays awake ({who.format(11)}; ")
+    assert four.endswith("; 2 more): reasons against its sleep 5, above 0")
 
 
 def test_a_sleep_that_somebody_asked_for() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
@@ -13,8 +14,28 @@ from support.fake_kube.server import FakeKube
 from support.verb_places import Autoscaler, on_cluster, on_machine
 from torpor_api import messages as m
 from torpor_api.chain import Step
-from torpor_api.failures import Busy
+from torpor_api.failures import Busy, NotFound
 from torpor_api.phases import Phase
+
+GROWN = m.Decided(
+    since="2026-01-01T12:00:00Z",
+    loop="size",
+    follows="grows from 1 to 2 CU",
+    metric="load",
+    value=1.4,
+    threshold=0.9,
+    unit="CPU",
+    window_s=60.0,
+    line="grows from 1 to 2 CU: load 1.4 CPU over 1m, above 0.9 CPU",
+)
+
+WOKEN = GROWN.model_copy(
+    update={
+        "loop": "awake",
+        "since": "2026-01-01T11:59:58Z",
+        "line": "wakes (user app, application \x1b[2J): wanted by 1, above 0",
+    }
+)
 
 MOVED = m.SwitchedOver(
     epoch=8,
@@ -162,3 +183,48 @@ async def test_a_wake_a_sleep_and_a_reason(autoscaler: Autoscaler) -> None:
         m.Why(name="shop"),
         m.Suspend(name="shop"),
     ]
+
+
+async def test_decisions_have_the_time_of_this_machine_and_the_newest_comes_last(
+    autoscaler: Autoscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    autoscaler.answers[m.AskDecisions] = m.DecisionList(name="shop", decisions=(WOKEN, GROWN))
+    result = await autoscaler.torpor("decisions", "shop.default")
+    monkeypatch.undo()
+    time.tzset()
+    assert autoscaler.asked == [m.AskDecisions(name="shop")]
+    assert result.stdout.splitlines() == [
+        "SINCE                LOOP   DECISION",
+        "2026-01-01 17:29:58  awake  wakes (user app, application ?[2J): wanted by 1, above 0",
+        f"2026-01-01 17:30:00  size   {GROWN.line}",
+    ]
+
+
+async def test_decisions_for_programs_have_figures_and_utc(autoscaler: Autoscaler) -> None:
+    told = m.DecisionList(name="shop", decisions=(WOKEN, GROWN))
+    autoscaler.answers[m.AskDecisions] = told
+    result = await autoscaler.torpor("decisions", "shop", "-o", "json")
+    assert m.DecisionList.model_validate_json(result.stdout) == told
+    assert '"since": "2026-01-01T12:00:00Z"' in result.stdout and '"value": 1.4' in result.stdout
+
+
+async def test_no_decisions_and_no_database(autoscaler: Autoscaler) -> None:
+    autoscaler.answers[m.AskDecisions] = m.DecisionList(name="shop")
+    nothing = await autoscaler.torpor("decisions", "shop")
+    assert nothing.stdout == "nothing has been decided about shop since the autoscaler started\n"
+    missing = NotFound("no database 'shop'", hint="torpor list shows those there are")
+    autoscaler.answers[m.AskDecisions] = missing
+    unknown = await autoscaler.torpor("decisions", "shop")
+    assert isinstance(unknown.exception, NotFound) and unknown.stdout == ""
+
+
+async def test_why_shows_which_decisions_hold(autoscaler: Autoscaler) -> None:
+    reasons = ("keepAwake",)
+    told = m.WhyReply(name="shop", phase=Phase.ACTIVE, reasons=reasons, decisions=(GROWN,))
+    autoscaler.answers[m.Why] = told
+    lines = (await autoscaler.torpor("why", "shop")).stdout.splitlines()
+    assert lines[:3] == ["shop is Active", "  keepAwake", ""]
+    assert lines[3].split() == ["SINCE", "LOOP", "DECISION"]
+    assert lines[4].endswith(f"  size  {GROWN.line}") and len(lines) == 5

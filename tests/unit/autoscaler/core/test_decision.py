@@ -5,7 +5,8 @@ from __future__ import annotations
 import tracemalloc
 from dataclasses import replace
 
-from torpor_autoscaler.core.decision import DECISIONS_MAX, Decision, Decisions, Loop
+from torpor_api.messages.people import DECISIONS_MAX
+from torpor_autoscaler.core.decision import Decision, Decisions, Loop
 
 GROWS = Decision(Loop.SIZE, "load", 1.4, 0.9, "CPU", 60.0, "grows from 1 to 2 CU")
 

@@ -1,0 +1,40 @@
+"""What was decided about a database on this machine, as `torpor decisions` and `why` tell it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import psycopg
+from click.testing import CliRunner
+
+from support.up import Database, until
+from torpor_cli.main import torpor
+
+
+def run(database: Database, verb: str, *options: str) -> str:
+    argv = [verb, database.name, "--state", str(database.up.folder.root), *options]
+    return CliRunner().invoke(torpor, argv).output
+
+
+def told(database: Database) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(run(database, "decisions", "-o", "json"))["decisions"]
+    return found
+
+
+def test_a_life_from_wake_to_wake(database: Database) -> None:
+    """Of one that sleeps when it is told to; it has been woken before anybody connects."""
+    with psycopg.connect(database.uri(application_name="worker"), autocommit=True) as client:
+        client.execute("create temporary table pinning (id int)")
+        until(lambda: "temporary" in run(database, "decisions"), "what keeps it awake is told")
+        client.execute("drop table pinning")
+        database.fall_asleep()
+        client.execute("select count(*) from pg_class")
+    follows = [each["follows"] for each in told(database)]
+    assert follows[0].startswith("wakes (") and any("temporary" in words for words in follows)
+    slept = told(database)[follows.index("goes to sleep")]
+    assert slept["line"] == "goes to sleep: people who ask for it 1, above 0"
+    assert any(w.startswith("wakes (session 1 of app") for w in follows[-2:])
+    table = run(database, "decisions")
+    assert len(table.splitlines()) == 1 + len(follows) and slept["line"] in table
+    assert follows[-1] in run(database, "why")
