@@ -93,6 +93,13 @@ class Fleet:
         for entry in self.awake():
             self._executor.poke(entry)
 
+    def poke_scheduled(self) -> None:
+        """The clock on the wall was set: what was to begin or end later may be due."""
+        self._executor.tick()
+        for entry in list(self._entries.values()):
+            if entry.database.schedules is not None:
+                self._executor.poke(entry)
+
     # --- from the cluster ------------------------------------------------------------------
 
     def resources_listed(self, resources: Iterable[ServerlessDatabase]) -> None:

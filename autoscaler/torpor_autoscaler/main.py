@@ -29,6 +29,7 @@ from torpor_autoscaler.looks import Looks
 from torpor_autoscaler.pool_word import PoolWord
 from torpor_autoscaler.ports import Agents, Clock, Cluster, Proxies, TellPeople
 from torpor_autoscaler.settings import OnKubernetes, Settings
+from torpor_autoscaler.wall_clock import WallClock
 from torpor_channel.health import answering
 from torpor_channel.tls import Identity, are_there, files_of
 from torpor_kube.election import first_of
@@ -85,6 +86,7 @@ class Autoscaler:
         )
         self._word = PoolWord(self.world, cluster, self._executor.tick)
         self._looks = Looks(self.fleet, agents, self.world.limits.activity_every_s)
+        self._wall_clock = WallClock(clock, self.fleet.poke_scheduled)
         self._executor.after_step = self._stepped
         self._executor.tell = tell or self._executor.tell
 
@@ -96,8 +98,10 @@ class Autoscaler:
         """The cluster is there: say how many agents shall wait, and look into what is awake."""
         self._word.begin()
         self._looks.start()
+        self._wall_clock.start()
 
     async def close(self) -> None:
+        await self._wall_clock.close()
         await self._looks.close()
         await self._word.close()
         await self._executor.close()

@@ -30,11 +30,11 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import accumulate, pairwise
-from math import log
+from math import isfinite, log
 from operator import mul
 from typing import Final
 
@@ -133,6 +133,16 @@ class Gaps:
         """Of the next gap. It grows instead of all others shrinking."""
         self._debt_s = 0.0
         """What :attr:`debt_s` says."""
+
+    @classmethod
+    def remembered(cls, counts: Mapping[int, float], debt_s: float) -> Gaps:
+        """As they were told by bucket before: what can't be is passed over."""
+        gaps = cls()
+        for bucket, count in counts.items():
+            if 0 <= bucket < len(EDGES_S) and 0 <= count <= _WEIGHT_MAX:
+                gaps._counts[bucket] = count
+        gaps._debt_s = debt_s if isfinite(debt_s) else 0.0
+        return gaps
 
     @property
     def known(self) -> float:

@@ -66,6 +66,10 @@ def kept(spec: DatabaseSpec) -> tuple[Reason, ...]:
     return tuple(found)
 
 
+def scheduled(schedule: str, left_s: float) -> Reason:
+    return Reason(Weight.KEPT, schedule, f" for {duration(left_s + 1)} more")
+
+
 def pinned(report: SessionReport) -> Reason:
     words = (
         f"session {report.session}, user {report.user}"
@@ -91,9 +95,14 @@ def waiting(count: int) -> Reason:
     return Reason(Weight.IN_USE, "sessions wait for it", f": {count}", is_passing=True)
 
 
-def used(idle_s: float, timeout_s: float) -> Reason:
-    words = f"sleeps after {format_duration(timeout_s)} without use"
-    return Reason(Weight.TIME, words, f"; used {duration(idle_s)} ago")
+def used(idle_s: float, timeout_s: float, learned: str = "") -> Reason:
+    """``learned``: what the time-out rests on. Then it changes as often as more is learned."""
+    ago = f"; used {duration(idle_s)} ago"
+    if not learned:
+        return Reason(Weight.TIME, f"sleeps after {format_duration(timeout_s)} without use", ago)
+    after = duration(timeout_s) if timeout_s >= 60 else f"{timeout_s:.3g}s"
+    detail = f": after {after} without use ({learned}){ago}"
+    return Reason(Weight.TIME, "sleeps by idleTimeout auto", detail)
 
 
 def silent_proxy(proxy: str, for_s: float | None) -> Reason:

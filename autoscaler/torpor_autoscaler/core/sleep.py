@@ -36,12 +36,21 @@ class Sight:
     """All that the decision rests on."""
 
     spec: DatabaseSpec
+    timeout_s: float
+    """The spec's, or what was learned."""
     epoch: int
     views: tuple[View, ...]
     used_at: float
     """The latest moment at which anybody is known to have used it."""
     sample_age_s_max: float
     """What a proxy said longer ago says nothing of now."""
+    learned: str = ""
+    """What the time-out rests on, where it was learned."""
+    scheduled: str = ""
+    """The schedule by which it is to be awake now."""
+    scheduled_for_s: float = 0.0
+    clock_at: float = 0.0
+    """When schedules may say something else."""
     waiters: int = 0
     held_back_until: float = 0.0
     held_back_reason: str = ""
@@ -104,6 +113,8 @@ def last_use(views: tuple[View, ...], used_at: float) -> float:
 def choose_sleep(sight: Sight, now: float) -> SleepChoice:
     """What keeps the database awake at this moment; nothing: it shall sleep."""
     found = list(reasons.kept(sight.spec))
+    if sight.scheduled:
+        found.append(reasons.scheduled(sight.scheduled, sight.scheduled_for_s))
     if sight.blind_until > now:
         found.append(reasons.just_started(sight.blind_until - now))
     if sight.waiters:
@@ -118,19 +129,20 @@ def choose_sleep(sight: Sight, now: float) -> SleepChoice:
         sight.blind_until,
         sight.held_back_until,
         sight.inside_until if sight.inside else 0.0,
-        sight.used_at + sight.spec.idle_timeout,
+        sight.used_at + sight.timeout_s,
+        sight.clock_at,
         *(view.forget_at for view in sight.views if view.forget_at is not None),
     )
     later = [moment for moment in moments if moment > now]
-    idle_s, timeout_s = now - sight.used_at, sight.spec.idle_timeout
-    return SleepChoice(tuple(found), min(later, default=None), idle_s, timeout_s)
+    idle_s = now - sight.used_at
+    return SleepChoice(tuple(found), min(later, default=None), idle_s, sight.timeout_s)
 
 
 def _of_time(sight: Sight, now: float) -> list[Reason]:
     found = []
-    timeout_s = sight.spec.idle_timeout
-    if now < sight.used_at + timeout_s or not was_seen_idle(sight.views, sight.used_at + timeout_s):
-        found.append(reasons.used(now - sight.used_at, timeout_s))
+    ends_at = sight.used_at + sight.timeout_s
+    if now < ends_at or not was_seen_idle(sight.views, ends_at):
+        found.append(reasons.used(now - sight.used_at, sight.timeout_s, sight.learned))
     if now < sight.held_back_until:
         left_s = sight.held_back_until - now
         found.append(reasons.refused_before(sight.held_back_reason, left_s))

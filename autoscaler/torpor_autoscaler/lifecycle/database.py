@@ -6,6 +6,7 @@ about them the plans decide (:mod:`life`), each time anew from the whole of it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -20,9 +21,14 @@ from torpor_api.resource import (
     ServerlessDatabase,
 )
 from torpor_api.sizes import Size, size_of
+from torpor_api.values import AUTO
 from torpor_autoscaler.core.decision import Decisions
+from torpor_autoscaler.core.schedule import ScheduleChoice
 from torpor_autoscaler.core.sleep import Sight, SleepChoice, choose_sleep, last_use
+from torpor_autoscaler.lifecycle import by_clock, idling
 from torpor_autoscaler.lifecycle.actions import Effect
+from torpor_autoscaler.lifecycle.by_clock import ByClock
+from torpor_autoscaler.lifecycle.idling import Idling
 from torpor_autoscaler.lifecycle.known import (
     Doubt,
     HeldBack,
@@ -98,6 +104,10 @@ class Database:
     """Why it was last decided to keep it awake; a decision is logged when its reasons change."""
     decisions: Decisions = field(default_factory=Decisions)
     """Those of every policy, for people who ask: whoever decides adds here what changes."""
+    idling: Idling | None = None
+    """What is learned of its gaps, where its ``idleTimeout`` is ``auto`` and it has been awake."""
+    schedules: ByClock | None = None
+    """What its schedules said last, where it has any."""
     used_at: float = 0.0
     """The latest moment at which somebody is known to have used it."""
     inside: Inside | None = None
@@ -153,8 +163,66 @@ class Database:
 
     @property
     def is_kept(self) -> bool:
-        """The resource wants a compute at all times."""
-        return self.resource.spec.keep_awake or self.resource.spec.min_cu > 0
+        """The resource wants a compute at all times, or at this one."""
+        spec, scheduled = self.resource.spec, self.scheduled
+        is_time = scheduled is not None and scheduled.is_awake
+        return spec.keep_awake or spec.min_cu > 0 or is_time
+
+    @property
+    def scheduled(self) -> ScheduleChoice | None:
+        """What its schedules say of this moment; None: it has none."""
+        declared, world = self.resource.spec.schedules, self.world
+        if not declared:
+            self.schedules = None
+            return None
+        if self.schedules is None:
+            self.schedules = ByClock()
+        lead_s = by_clock.lead_s(self.last_resume, world.limits)
+        return self.schedules.choice(declared, world.wall_s, lead_s, self.decisions)
+
+    @property
+    def clock_at(self) -> float | None:
+        """When its schedules may say something else, unless the clock on the wall jumps."""
+        choice, world = self.scheduled, self.world
+        if choice is None:
+            return None
+        return world.now + (choice.look_again_s - world.wall_s) + by_clock.ROUNDING_S
+
+    @property
+    def learned(self) -> Idling | None:
+        """None where its spec says for how long it waits."""
+        if self.resource.spec.idle_timeout != AUTO:
+            self.idling = None
+        elif self.idling is None:
+            used_at = None if self.run is None else self.used_at
+            stored, cu, world = self.status.learned_gaps, float(self.size.cu), self.world
+            self.idling = idling.remembered(
+                stored, world.limits, cu, used_at, world.now, world.wall_s
+            )
+        return self.idling
+
+    def learn(self, change: Callable[[Idling], None]) -> None:
+        """Something has become known of when it is used; nothing is learned where nobody asks."""
+        learned = self.learned
+        if learned is not None:
+            learned.cu = float(self.size.cu)
+            change(learned)
+            self.decisions.add(learned.choice.decision, self.world.wall_s)
+
+    @property
+    def timeout_s(self) -> float:
+        """For how long nobody may use it, until it sleeps."""
+        stated_s, learned = self.resource.spec.idle_timeout, self.learned
+        if learned is not None:
+            return learned.choice.timeout_s
+        assert not isinstance(stated_s, str)
+        return stated_s
+
+    @property
+    def min_cu(self) -> Decimal:
+        """The least size, of its spec or by a schedule."""
+        spec, choice = self.resource.spec, self.scheduled
+        return spec.min_cu if choice is None else max(spec.min_cu, choice.min_cu)
 
     @property
     def has_own_volume(self) -> bool:
@@ -170,7 +238,7 @@ class Database:
     def size(self) -> Size:
         """That a compute of it shall have."""
         spec = self.resource.spec
-        return size_of(spec.min_cu, spec.max_cu, self.chosen_cu)
+        return size_of(self.min_cu, spec.max_cu, self.chosen_cu)
 
     def sizing_of(self, run: Run) -> Sizing:
         """How far this compute has come to the size that it shall have."""
@@ -260,12 +328,20 @@ class Database:
         """Whether it may sleep, and what speaks against that."""
         views, limits = self.world.proxies.views(self.name, now), self.world.limits
         self.used_at = last_use(views, self.used_at)
+        if self.run is not None:
+            self.learn(lambda known: known.look(views, now))
+        learned, scheduled = self.learned, self.scheduled
         sight = Sight(
             spec=self.resource.spec,
+            timeout_s=self.timeout_s,
             epoch=self.run.epoch if self.run else self.status.epoch,
             views=views,
             used_at=self.used_at,
             sample_age_s_max=limits.sample_age_s_max,
+            learned=learned.words if learned is not None else "",
+            scheduled=scheduled.line if scheduled is not None else "",
+            scheduled_for_s=scheduled.ends_s - self.world.wall_s if scheduled is not None else 0.0,
+            clock_at=self.clock_at or 0.0,
             waiters=len(self.waiters),
             inside=self.inside.since if self.inside else (),
             inside_until=self.inside.at + limits.activity_age_s_max if self.inside else 0.0,

@@ -26,6 +26,8 @@ def wake(database: Database, id: int, cause: str, lost_epoch: int, now: float) -
         database.effects.append(AnswerWakes(refusal, (id,)))
         return
     database.waiters[id] = Waiter(cause, now)
+    if database.run is None:
+        database.learn(lambda known: known.wake(now))
     run = database.run
     serves = run.is_up if run is not None else database.is_unsettled
     if serves and lost_epoch == database.status.epoch:
@@ -52,6 +54,9 @@ def wish_asleep(database: Database, id: int, now: float) -> None:
     if database.is_kept:
         words = ", ".join(reason.words for reason in reasons.kept(database.resource.spec))
         hint = "change spec.minCU and spec.keepAwake first"
+        if not words and database.scheduled is not None:
+            words = database.scheduled.line
+            hint = "change spec.schedules first, or ask again when its window is over"
         outcomes.answer_suspends(database, Refused(f"{database.name} is kept awake: {words}", hint))
 
 
@@ -100,7 +105,7 @@ def _why_not_of_size(database: Database, cu: Decimal) -> Failure | None:
         parse_cu(cu)
     except ValueError as error:
         return InvalidRequest(str(error))
-    least = least_cu(spec.min_cu)
+    least = least_cu(database.min_cu)
     if not least <= cu <= spec.max_cu:
         bounds = f"{least.normalize():f} to {spec.max_cu.normalize():f} CU"
         words = f"{name} can't have {cu.normalize():f} CU: its spec allows {bounds}"
@@ -225,6 +230,7 @@ def looked_inside(database: Database, epoch: int, activity: Activity, now: float
 def used(database: Database, at: float) -> None:
     """By sessions of a proxy that has none any more, and does not report it."""
     database.used_at = max(database.used_at, at)
+    database.learn(lambda known: known.use(at))
 
 
 def resume_seen(database: Database, epoch: int, rest: Chain) -> None:

@@ -101,7 +101,7 @@ def _step(database: Database) -> Plan[None]:
     elif status.is_rest_untold(database):
         yield from _tell_of_rest(database)
     else:
-        yield from ask(Wait(database.next_facts_at))
+        yield from ask(Wait(_earliest(database.next_facts_at, database.clock_at)))
 
 
 def _lay_down(database: Database) -> Plan[None]:
@@ -148,8 +148,12 @@ def _rest(database: Database) -> Plan[None]:
         database.world.pool.unbind(database.name)
     if login_facts.are_due(database):
         yield from login_facts.store(database, record.epoch)
-    moments = (database.trouble.retry_at if database.is_kept else None, database.next_facts_at)
-    yield from ask(Wait(min((m for m in moments if m is not None), default=None)))
+    retry_at = database.trouble.retry_at if database.is_kept else None
+    yield from ask(Wait(_earliest(retry_at, database.next_facts_at, database.clock_at)))
+
+
+def _earliest(*moments: float | None) -> float | None:
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def _pause_after(database: Database, failure: Failure) -> Plan[None]:

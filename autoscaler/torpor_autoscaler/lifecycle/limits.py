@@ -103,6 +103,22 @@ class Limits:
     update_rest_s: float = 3600.0
     """For a pool's updates, when a database has not come up on a fresh compute: time for somebody
     to read why."""
+    waiting_price: float = 60.0
+    """CU-seconds that a second of a client's waiting is worth, for ``idleTimeout: auto``: why so
+    much is said where it is reckoned with (`core/idle_timeout.py`, as are the next two)."""
+    wake_cu_s: float = 1.0
+    """CU-seconds that a stop and a start take by themselves."""
+    wake_wait_s: float = 0.25
+    """That a client waits for a wake of a database of which no wake was measured yet."""
+    timeout_s_min: float = 1.0
+    """What ``auto`` may choose at least: samples come once a second."""
+    timeout_s_max: float = 3600.0
+    """And at most: nobody calls more serverless, whatever a wake costs."""
+    lead_s_min: float = 5.0
+    """So long before a schedule's window a database is woken, or for twice what its last wake took:
+    for a cold start, and for clocks that are not exactly right."""
+    lead_s_max: float = 120.0
+    """And never earlier than that: one slow wake does not make all others expensive."""
     stop_grace_s: float = 1.0
     """For clients that are not a proxy's to leave; then the agent says Busy."""
 

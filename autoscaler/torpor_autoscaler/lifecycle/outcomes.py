@@ -191,7 +191,9 @@ def close_resume(database: Database, rest: Chain) -> None:
     if resume is None:
         return
     database.open_resume = None
-    database.last_resume = _last_resume(resume, chain.completed(resume.chain, rest))
+    whole = chain.completed(resume.chain, rest)
+    database.last_resume = _last_resume(resume, whole)
+    database.learn(lambda known: known.took(whole.total_ms / 1000.0))
 
 
 def _last_resume(resume: OpenResume, known: Chain) -> LastResume:

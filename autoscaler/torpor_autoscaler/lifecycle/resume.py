@@ -47,6 +47,7 @@ from torpor_autoscaler.lifecycle.actions import (
 )
 from torpor_autoscaler.lifecycle.chain import Stopwatch
 from torpor_autoscaler.lifecycle.database import Database
+from torpor_autoscaler.lifecycle.idling import Idling
 from torpor_autoscaler.lifecycle.known import HeldBack, OpenResume, Run
 from torpor_autoscaler.lifecycle.settle import LOOK_AGAIN_S, UNDECIDED, fence, pause, serves
 from torpor_autoscaler.lifecycle.status import missing_storage
@@ -106,7 +107,10 @@ def _cause(database: Database) -> str:
     """The first who asked; a database that is kept awake asks for itself."""
     for waiter in database.waiters.values():
         return waiter.cause
-    return "sessions of a lost compute" if database.must_return else "kept awake"
+    if database.must_return:
+        return "sessions of a lost compute"
+    scheduled = database.scheduled
+    return scheduled.line if scheduled is not None and scheduled.is_awake else "kept awake"
 
 
 def _remember(database: Database, cause: str) -> None:
@@ -330,6 +334,7 @@ def _awake(
     database.observed_generation = prepared.resource.metadata.generation
     database.trouble = database.blocked_by = database.spec_failure = None
     database.must_return = False
+    database.learn(Idling.rouse)
     _tell_if_taken_over(database, agent, epoch)
     outcomes.own_volume(database, epoch)
     database.held_back = database.move_held_back = HeldBack()

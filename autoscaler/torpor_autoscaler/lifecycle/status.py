@@ -5,6 +5,8 @@ from __future__ import annotations
 from torpor_api.failures import Failure, NotFenced
 from torpor_api.phases import Phase
 from torpor_api.resource import Condition, DatabaseStatus
+from torpor_api.rhythm import LearnedGaps
+from torpor_api.values import AUTO
 from torpor_autoscaler.lifecycle import resizing
 from torpor_autoscaler.lifecycle.database import FACTS_STORED, Database
 from torpor_autoscaler.lifecycle.outcomes import timestamp
@@ -43,6 +45,7 @@ def rendered(database: Database, phase: Phase, epoch: int, compute: str | None) 
         last_resume=database.last_resume,
         last_switchover=database.last_switchover,
         why_awake=_why_awake(database, phase),
+        learned_gaps=_learned_gaps(database, phase),
         awaits_compute=database.awaits_compute,
         current_cu=resizing.current_cu(database),
         chosen_cu=database.chosen_cu,
@@ -96,6 +99,18 @@ def _why_awake(database: Database, phase: Phase) -> tuple[str, ...]:
     found = database.decide(database.world.now).reasons
     words = {reason.words for reason in found if not reason.is_passing}
     return tuple(sorted(words))[:WHY_LINES_MAX]
+
+
+def _learned_gaps(database: Database, phase: Phase) -> LearnedGaps | None:
+    """Written with what is written anyway when it wakes and sleeps, and not at each gap."""
+    known, world = database.idling, database.world
+    if phase is Phase.ACTIVE:
+        return database.status.learned_gaps
+    if database.resource.spec.idle_timeout != AUTO:
+        return None
+    if known is None:
+        return database.status.learned_gaps
+    return known.stored(timestamp(world.wall_s - known.idle_s(world.now)))
 
 
 def _conditions(database: Database, phase: Phase) -> tuple[Condition, ...]:

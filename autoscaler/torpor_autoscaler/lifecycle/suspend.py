@@ -54,7 +54,11 @@ def suspend(database: Database, run: Run) -> Plan[None]:
         yield from _call_off(database, run, failure)
         return
     if stopped is not None:
+        is_wished = bool(database.wishes)
         released(database, run, stopped)
+        database.learn(lambda known: known.sleep(by_itself=not is_wished))
+        if database.waiters:
+            database.learn(lambda known: known.wake(database.world.now))
 
 
 def lay_down(database: Database) -> Plan[None]:

@@ -112,7 +112,8 @@ class Story:
     # --- facts -----------------------------------------------------------------------------
 
     def at(self, now: float) -> Story:
-        """Time passes; a plan whose moment has come goes on."""
+        """Time passes, on the wall as well; a plan whose moment has come goes on."""
+        self.world.wall_s += now - self.world.now
         self.world.now = now
         action = self.action
         if isinstance(action, Wait) and action.until is not None and action.until <= now:

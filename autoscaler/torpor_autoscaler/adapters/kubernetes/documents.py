@@ -155,7 +155,8 @@ def _is_leaving(document: Document) -> bool:
 
 def _kept_awake_no_more(resource: ServerlessDatabase) -> ServerlessDatabase:
     """Whoever deletes it wants it asleep, and need not change its spec first."""
-    spec = resource.spec.model_copy(update={"keep_awake": False, "min_cu": Decimal(0)})
+    asleep = {"keep_awake": False, "min_cu": Decimal(0), "schedules": ()}
+    spec = resource.spec.model_copy(update=asleep)
     return resource.model_copy(update={"spec": spec})
 
 

@@ -28,8 +28,10 @@ def view(at: float, proxy: str = "p1", forget_at: float | None = None, **sample:
 
 def sight(*views: View, used_at: float = 0.0, **others: Any) -> Sight:
     spec = DatabaseSpec.model_validate({"idleTimeout": "10s", **others.pop("spec", {})})
-    at = last_use(views, used_at)
-    return Sight(spec=spec, epoch=4, views=views, used_at=at, sample_age_s_max=3.0, **others)
+    timeout_s, at = spec.idle_timeout, last_use(views, used_at)
+    assert not isinstance(timeout_s, str)
+    told = {"timeout_s": timeout_s, "sample_age_s_max": 3.0, **others}
+    return Sight(spec=spec, epoch=4, views=views, used_at=at, **told)
 
 
 def lines(found: Sight, now: float) -> tuple[str, ...]:
