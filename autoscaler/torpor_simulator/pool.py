@@ -16,7 +16,7 @@ from typing import Final
 
 from torpor_api.values import WARM_MAX
 from torpor_autoscaler.core.wakes import Wakes
-from torpor_autoscaler.core.warm import PoolTerms, choose_warm
+from torpor_autoscaler.core.warm import PoolTerms, Steady, choose_warm
 from torpor_simulator.shapes import SIZE, Dice
 from torpor_simulator.tally import HOUR_S, Moments
 
@@ -47,7 +47,7 @@ class Pooled:
 
 def pooled(moments: Moments, dice: Dice) -> Pooled:
     """One pool. Wakes of which only the hour is known fall on its seconds by chance."""
-    memory = Wakes()
+    memory, steady = Wakes(), Steady()
     size = TERMS.least
     ready, coming = size, deque([0] * REPLACE_S)
     all_wakes, cold, member_s, size_max = 0, 0, 0, size
@@ -59,7 +59,7 @@ def pooled(moments: Moments, dice: Dice) -> Pooled:
             memory.add(BEGINS_S + second, REPLACE_S, wakes)
             all_wakes, cold, ready = all_wakes + wakes, cold + wakes - served, ready - served
         if not second % CHOICE_EVERY_S:
-            size = choose_warm(memory, TERMS, BEGINS_S + second).size
+            size = steady.of(choose_warm(memory, TERMS, BEGINS_S + second), second).size
         missing = size - ready - sum(coming)
         coming.append(max(missing, 0))
         ready -= min(max(-missing, 0), ready)

@@ -68,8 +68,8 @@ def warm_computes() -> list[str]:
 
 
 def keep_warm(count: int) -> None:
-    """So many computes wait from now on."""
-    patch = json.dumps({"spec": {"size": {"min": count}}})
+    """So many computes wait from now on, whatever comes."""
+    patch = json.dumps({"spec": {"size": {"min": count, "missesPerThousand": 1000}}})
     options = ("--namespace", SYSTEM, "--type=merge", f"--patch={patch}")
     kubectl("patch", "warmpool", "default", *options)
     until(lambda: bool(warm_computes()) == bool(count), f"{count} computes are warm")

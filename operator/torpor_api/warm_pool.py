@@ -87,9 +87,9 @@ class PoolSize(ApiModel):
     """As many wait also where nobody has come for a long time."""
     max: Annotated[int, Field(ge=0, le=WARM_MAX)] = 10
     """More never wait, however many wakes are expected."""
-    misses_per_thousand: Annotated[int, Field(ge=1, le=999)] = 1
+    misses_per_thousand: Annotated[int, Field(ge=1, le=1000)] = 1
     """Between the two, as many wait as it takes for no more than so many of a thousand wakes to
-    find none; by default one, which is half a second where most take a fifth of one."""
+    find none. With 1000 it is ``min`` at all times, and one more for each wake that finds none."""
 
     @model_validator(mode="after")
     def _bounds_are_possible(self) -> Self:

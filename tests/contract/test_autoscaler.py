@@ -125,6 +125,21 @@ async def test_a_life_is_told_in_decisions(town: Town) -> None:
         await town.person(m.AskDecisions(name="nope"))
 
 
+async def test_wakes_raise_how_many_wait_as_far_as_they_may_and_the_next_start_forgets_it(
+    town: Town,
+) -> None:
+    apply(town)
+    await town.start_agent()
+    await town.start_autoscaler(warm_max=2)
+    await town.until("the least is wanted", lambda: town.cluster.words == [1])
+    await town.person(m.Wake(name="shop", cause="torpor resume"))
+    await town.until("two are wanted", lambda: town.cluster.words[-1] == 2)
+    await town.stop_autoscaler()
+    await town.start_autoscaler(warm_max=2)
+    await town.until("the least is wanted again", lambda: town.cluster.words[-1] == 1)
+    assert set(town.cluster.words) == {1, 2}
+
+
 async def test_people_wake_suspend_and_are_refused(town: Town) -> None:
     apply(town)
     apply(town, "kept", keepAwake=True)

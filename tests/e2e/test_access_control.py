@@ -28,6 +28,8 @@ MAY = {
         ("watch", "torpor.dev", "serverlessdatabases", ELSEWHERE),
         ("patch", "torpor.dev", "serverlessdatabases/status", ELSEWHERE),
         ("get", "", "secrets", NAMESPACE),
+        ("watch", "torpor.dev", "warmpools", NAMESPACE),
+        ("patch", "torpor.dev", "warmpools/status", NAMESPACE),
         ("patch", "", "pods/resize", NAMESPACE),
         ("create", "events.k8s.io", "events", ELSEWHERE),
     ),
@@ -49,6 +51,7 @@ MAY_NOT = {
     ),
     "autoscaler": (
         ("patch", "torpor.dev", "serverlessdatabases", ELSEWHERE),
+        ("patch", "torpor.dev", "warmpools", NAMESPACE),
         ("get", "", "secrets", ELSEWHERE),
         ("list", "", "secrets", NAMESPACE),
         ("create", "", "pods", NAMESPACE),

@@ -54,7 +54,7 @@ class PoolTerms:
     replace_s: float
     """From a claim until another member is warm: the mean of those measured."""
     probability: float = FOUND_SHARE
-    """Of the wakes, that find a member warm."""
+    """Of the wakes, that find a member warm; 0: nothing is asked for but the least."""
     least: int = 2
     """Wait at all times. With one, of the rare wakes of a quiet night more than one in a thousand
     would come right behind another."""
@@ -69,8 +69,8 @@ class PoolTerms:
     def __post_init__(self) -> None:
         if not 0 < self.replace_s <= RECENT_S:
             raise ValueError(f"replace_s {self.replace_s}: allowed is up to {RECENT_S} s, above 0")
-        if not 0 < self.probability < 1:
-            raise ValueError(f"probability {self.probability}: allowed is between 0 and 1")
+        if not 0 <= self.probability < 1:
+            raise ValueError(f"probability {self.probability}: allowed is from 0 on, below 1")
         if not 0 <= self.least <= self.most <= WARM_MAX:
             bounds = f"least {self.least}, most {self.most}"
             raise ValueError(f"{bounds}: allowed is 0 <= least <= most <= {WARM_MAX}")
@@ -131,15 +131,14 @@ def choose_warm(wakes: Wakes, terms: PoolTerms, now_s: float) -> PoolChoice:
     recent = max(wakes.rate(window_s) for window_s in WINDOWS_S) * terms.replace_s
     foreseen = wakes.foresee(terms.replace_s + terms.ahead_s)
     learned = foreseen.rate * terms.replace_s
-    wanted, demand = max(
-        (
-            (terms.least, Demand.LEAST),
+    demands = [(terms.least, Demand.LEAST)]
+    if terms.probability:
+        demands += [
             (base_stock(recent, terms.probability), Demand.RECENT),
             (base_stock(learned, terms.probability), Demand.FORESEEN),
             (ceil(foreseen.peak), Demand.AT_ONCE),
-        ),
-        key=lambda pair: pair[0],
-    )
+        ]
+    wanted, demand = max(demands, key=lambda pair: pair[0])
     return PoolChoice(min(wanted, terms.most), wanted, demand, max(recent, learned), terms)
 
 

@@ -53,6 +53,9 @@ from torpor_autoscaler.lifecycle.settle import LOOK_AGAIN_S, UNDECIDED, fence, p
 from torpor_autoscaler.lifecycle.status import missing_storage
 from torpor_autoscaler.lifecycle.writing import read, write
 
+WAITED_FOR = "wait for a warm compute"
+"""In the chain of a resume."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -80,10 +83,11 @@ def resume(database: Database) -> Plan[None]:
         outcomes.fail_start(database, failure, database.world.now, is_final=True)
         return
     watch.lap("locate storage", database.world.now)
-    agent = yield from _take_agent(database)
-    if agent is None:
+    taken = yield from _take_agent(database)
+    if taken is None:
         return
-    watch.lap("wait for a warm compute", database.world.now)
+    agent, waited_for = taken
+    watch.lap(waited_for, database.world.now)
     epoch = yield from _claim(database, agent)
     watch.lap("claim", database.world.now)
     started = yield from _start(database, agent, epoch, prepared)
@@ -144,12 +148,13 @@ def _prepare(database: Database) -> Plan[Prepared]:
     return Prepared(database.place, verifiers, resource, size)
 
 
-def _take_agent(database: Database) -> Plan[AgentInfo | None]:
-    """A warm agent as soon as there is one; None when nobody wants it any more, or one its sleep.
+def _take_agent(database: Database) -> Plan[tuple[AgentInfo, str] | None]:
+    """A warm agent as soon as there is one, and as what waiting for it stands in the chain; None
+    when nobody wants it any more, or one its sleep.
 
     One that was taken for a claim that came to nothing is still there for the next claim.
     """
-    pool, has_waited = database.world.pool, False
+    pool, waited_for = database.world.pool, ""
     while database.wants_compute and not database.wishes:
         agent = database.reserved
         if agent is None or not pool.may_claim(agent.compute):
@@ -159,13 +164,11 @@ def _take_agent(database: Database) -> Plan[AgentInfo | None]:
                 pool=database.pool,
                 with_own_volume=database.has_own_volume,
             )
-            if not has_waited:
-                _come(database, is_cold=agent is None)
-            has_waited = has_waited or agent is None
+            waited_for = waited_for or _come(database, is_cold=agent is None)
         if agent is not None:
             database.blocked_by, database.reserved = None, agent
             database.awaits_compute = False  # The claim says so.
-            return agent
+            return agent, waited_for or WAITED_FOR
         if database.has_own_volume:
             yield from _have_one_made(database)
         else:
@@ -176,16 +179,19 @@ def _take_agent(database: Database) -> Plan[AgentInfo | None]:
     return None
 
 
-def _come(database: Database, *, is_cold: bool) -> None:
-    """Who takes a member is a part of the demand for them, and so is who waits for one."""
+def _come(database: Database, *, is_cold: bool) -> str:
+    """Who takes a member is a part of the demand for them, and so is who waits for one: a cold
+    start, whose chain says why."""
     world = database.world
     if is_cold:
         own = database.has_own_volume
         miss = world.stocks.missed(database.pool, world.now, world.wall_s, has_own_volume=own)
         database.decisions.add(miss.decision, world.wall_s)
         outcomes.note(database, "cold_start", miss.reason.value, miss.line)
-    elif not database.has_own_volume:
+        return f"{WAITED_FOR}: {miss.reason.value}"
+    if not database.has_own_volume:
         world.stocks.of(database.pool).came(world.wall_s)
+    return WAITED_FOR
 
 
 def _no_warm_compute(database: Database) -> NoWarmCompute:

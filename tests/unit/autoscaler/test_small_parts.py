@@ -138,6 +138,7 @@ def test_where_clients_of_a_database_connect(advertised: str, database: str, hos
         (["--advertise", "nowhere"], "'nowhere' is not HOST:PORT"),
         (["--advertise", "a:0"], "'a:0' is not HOST:PORT"),
         (["--advertise", "a:1", "--warm", "-1"], "'-1' is not a number from 0 to 1000"),
+        (["--advertise", "a:1", "--warm-max", "1"], "--warm-max 1 is less than --warm 2"),
         (["--advertise", "a:1", "--wake-deadline", "0"], "'0' is not a number of seconds"),
     ],
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from torpor_api import messages as m
+from torpor_api.phases import Phase
 from torpor_api.resource import Endpoint
 from torpor_autoscaler.core.decision import Loop
 from torpor_autoscaler.core.wakes import RECENT_S
@@ -209,6 +211,16 @@ def test_patterns_that_are_none_are_refused_and_the_pool_lives_without(text: str
     assert pool.world.stocks.of("fast").terms.most == 10
 
 
+def test_a_pool_of_which_nothing_is_promised_stays_at_its_least() -> None:
+    pool = Pool(PoolRecord(POOL, Bounds(1, 10, 0.0)))
+    pool.pass_s(3600 - 60)
+    for _ in range(5):
+        pool.wake()
+    assert pool.size == 1
+    pool.pass_s(3570)
+    assert pool.size == 1
+
+
 def test_a_pool_that_is_gone_is_forgotten_and_a_wrong_name_is_not_remembered() -> None:
     stocks = Pool().world.stocks
     stocks.of("no-such-pool").came(MONDAY)
@@ -244,6 +256,12 @@ def test_a_cold_start_is_counted_once_and_told_where_the_database_is_asked_about
     made = [dated.decision for dated in story.database.decisions]
     (decision,) = [one for one in made if one.loop is Loop.WARM_POOL]
     assert decision.follows.startswith("starts cold (bound): no member was warm: 1 wake within 5 s")
+    story.at(103.0).world.pool.learn(agent(1))
+    story.fact(lambda database: None)
+    written = story.until(m.WriteStatus, phase=Phase.ACTIVE)
+    assert written.status.last_resume is not None
+    steps = {step.name: step.ms for step in written.status.last_resume.steps}
+    assert steps["wait for a warm compute: bound"] == 3000.0
 
 
 def test_a_wake_that_finds_one_warm_is_none() -> None:

@@ -290,6 +290,12 @@ def test_a_pool_remembers_little() -> None:
     assert sum(map(sys.getsizeof, inside)) < 6000
 
 
+def test_where_nothing_is_promised_the_least_waits() -> None:
+    wakes = hourly(40, hours=3)
+    terms = PoolTerms(replace_s=5.0, probability=0.0)
+    assert choose_warm(wakes, terms, NOON + HOUR - 30).demand is Demand.LEAST
+
+
 def test_terms_reach_up_to_their_bounds() -> None:
     PoolTerms(replace_s=600.0, least=1000, most=1000, ahead_s=600.0, member_cu=0.0)
     PoolTerms(replace_s=0.01, least=0, most=0, ahead_s=0.0)
@@ -300,8 +306,8 @@ def test_terms_reach_up_to_their_bounds() -> None:
     [
         ({"replace_s": 0.0}, "replace_s 0.0: allowed is up to 600 s, above 0"),
         ({"replace_s": 601.0}, "replace_s 601.0"),
-        ({"probability": 1.0}, "probability 1.0: allowed is between 0 and 1"),
-        ({"probability": 0.0}, "probability 0.0"),
+        ({"probability": 1.0}, "probability 1.0: allowed is from 0 on, below 1"),
+        ({"probability": -0.1}, "probability -0.1"),
         ({"least": -1}, "least -1, most 100"),
         ({"most": 1001}, "least 2, most 1001"),
         ({"ahead_s": 601.0}, "ahead_s 601.0"),
