@@ -10,6 +10,7 @@ import resource
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from torpor_api.failures import Failure
@@ -66,7 +67,7 @@ class Autoscaler:
     ) -> None:
         """``tell``: None where people look at the log."""
         self.world = World(
-            limits or Limits(),
+            replace(limits or Limits(), waiting_price=settings.waiting_price),
             warm=settings.warm,
             warm_max=settings.warm_max,
             endpoint=settings.endpoint,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torpor_api.failures import InvalidRequest
+from torpor_api.prices import WAITING_PRICE, WAITING_PRICE_MAX
 from torpor_api.resource import Endpoint
 from torpor_api.values import WARM_MAX
 from torpor_channel.address import Address, TcpAddress, parse_address, parse_tcp
@@ -58,6 +59,8 @@ class Settings:
     suspend_deadline_s: float
     warm_max: int | None = None
     """And at most, when many wake; None: as many as at least. On Kubernetes pools say both."""
+    waiting_price: float = WAITING_PRICE
+    """CU-seconds that a second of a client's waiting is worth to ``idleTimeout: auto``."""
     health: TcpAddress | None = None
     """Where a kubelet's probes are answered."""
     tls: Path | None = None
@@ -85,6 +88,7 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
     parser.add_argument(
         "--suspend-deadline", type=_seconds, default=SUSPEND_DEADLINE_S, metavar="S"
     )
+    parser.add_argument("--waiting-price", type=_price, default=WAITING_PRICE, metavar="CU_S")
     parser.add_argument("--health", type=_tcp, default=None, metavar="HOST:PORT")
     found = parser.parse_args(arguments)
     if isinstance(found.listen, TcpAddress) and found.tls is None:
@@ -99,6 +103,7 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
         endpoint=found.advertise,
         wake_deadline_s=found.wake_deadline,
         suspend_deadline_s=found.suspend_deadline,
+        waiting_price=found.waiting_price,
         health=found.health,
         tls=found.tls,
     )
@@ -142,6 +147,17 @@ def _endpoint(text: str) -> Endpoint:
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, like 127.0.0.1:5432")
     return Endpoint(host=host.strip("[]"), port=int(port))
+
+
+def _price(text: str) -> float:
+    try:
+        price = float(text)
+    except ValueError:
+        price = -1.0
+    if not 0 <= price <= WAITING_PRICE_MAX:
+        allowed = f"a number of CU-seconds from 0 to {WAITING_PRICE_MAX:g}"
+        raise argparse.ArgumentTypeError(f"{text!r} is not {allowed}")
+    return price
 
 
 def _seconds(text: str) -> float:

@@ -38,6 +38,7 @@ from math import isfinite, log
 from operator import mul
 from typing import Final
 
+from torpor_api.prices import WAITING_PRICE
 from torpor_autoscaler.core.decision import Decision, Loop
 
 EDGES_S: Final = tuple(0.25 * 2 ** (step / 2) for step in range(29))
@@ -72,10 +73,8 @@ _WEIGHT_MAX: Final = 1024.0
 class Terms:
     """What waiting and waking cost, and between which bounds a time-out may be."""
 
-    waiting_price: float = 60.0
-    """CU-seconds that one second of a client's waiting is worth. At 12 cents for a CU-hour a minute
-    of one CU is 0.2 cents: a fifth of a second of a person at 36 dollars an hour, and many clients
-    are programs."""
+    waiting_price: float = WAITING_PRICE
+    """CU-seconds that one second of a client's waiting is worth."""
     wake_wait_s: float = 0.25
     """What a client waits at a wake: the mean of those measured. 0.04 on one machine, 0.25 on a
     cluster with a warm pool, 1.6 without."""

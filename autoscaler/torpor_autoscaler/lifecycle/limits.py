@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torpor_api.prices import WAITING_PRICE
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -103,9 +105,8 @@ class Limits:
     update_rest_s: float = 3600.0
     """For a pool's updates, when a database has not come up on a fresh compute: time for somebody
     to read why."""
-    waiting_price: float = 60.0
-    """CU-seconds that a second of a client's waiting is worth, for ``idleTimeout: auto``: why so
-    much is said where it is reckoned with (`core/idle_timeout.py`, as are the next two)."""
+    waiting_price: float = WAITING_PRICE
+    """CU-seconds that a second of a client's waiting is worth, for ``idleTimeout: auto``."""
     wake_cu_s: float = 1.0
     """CU-seconds that a stop and a start take by themselves."""
     wake_wait_s: float = 0.25

@@ -17,6 +17,7 @@ from pathlib import Path
 from torpor_api.failures import Failure, Refused, StartFailed
 from torpor_api.logs import JsonLines
 from torpor_api.messages import AgentChanged, AwaitKnown
+from torpor_api.prices import WAITING_PRICE
 from torpor_api.resource import ServerlessDatabase
 from torpor_channel.client import dialled
 from torpor_channel.server import Server
@@ -70,6 +71,8 @@ class Settings:
     """Of every ``-f``; with the passwords that they give."""
     warm_max: int | None = None
     """How many agents wait at most; None: ``warm`` at all times."""
+    waiting_price: float = WAITING_PRICE
+    """CU-seconds that a second of a client's waiting is worth."""
     parks_every_safe_point: bool = False
     """For those who doubt that parking shows: it happens as often as it can."""
     restart_every: int = 0
@@ -220,6 +223,7 @@ class Supervisor:
             *("--listen", str(self._folder.autoscaler_socket)),
             *("--warm", str(self._settings.warm)),
             *self._settings.warm_options,
+            *("--waiting-price", f"{self._settings.waiting_price:g}"),
             *("--advertise", str(listen.for_clients)),
         )
         ending.push_async_callback(autoscaler.stop, grace_s=AUTOSCALER_STOP_SECONDS_MAX)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from torpor_api.prices import WAITING_PRICE, WAITING_PRICE_MAX
 from torpor_cli.local.state_folder import StateFolder
 from torpor_cli.options import asked_of_cluster, file_option, state_option
 
@@ -44,6 +45,14 @@ WARM_MAX = 100
     help="How many wait at most, when many databases wake; left out: twice as many as at least.",
 )
 @click.option(
+    "--waiting-price",
+    type=click.FloatRange(0, WAITING_PRICE_MAX),
+    default=WAITING_PRICE,
+    show_default=True,
+    metavar="CU_SECONDS",
+    help="What a second of a client's waiting is worth, where `idleTimeout` is `auto`.",
+)
+@click.option(
     "--park-every-safe-point",
     "parks",
     is_flag=True,
@@ -61,6 +70,7 @@ def command(
     listen: str,
     warm: int,
     warm_max: int | None,
+    waiting_price: float,
     parks: bool,
     restart_every: int | None,
 ) -> None:
@@ -84,6 +94,7 @@ def command(
         warm,
         read_manifests(files),
         warm_max=2 * warm if warm_max is None else warm_max,
+        waiting_price=waiting_price,
         parks_every_safe_point=parks,
         restart_every=restart_every or 0,
     )

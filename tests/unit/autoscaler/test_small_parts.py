@@ -99,6 +99,7 @@ def test_settings() -> None:
     found = from_arguments([*ARGUMENTS, "--advertise", "[::1]:5432"])
     assert found.cluster == Path("/c.sock") and found.warm == 2
     assert found.endpoint == Endpoint(host="::1", port=5432)
+    assert from_arguments([*ARGUMENTS, "--advertise", "a:1", "--waiting-price", "0"]) != found
 
 
 async def test_a_defect_makes_nobody_else_miss_his_moment() -> None:
@@ -140,6 +141,8 @@ def test_where_clients_of_a_database_connect(advertised: str, database: str, hos
         (["--advertise", "a:1", "--warm", "-1"], "'-1' is not a number from 0 to 1000"),
         (["--advertise", "a:1", "--warm-max", "1"], "--warm-max 1 is less than --warm 2"),
         (["--advertise", "a:1", "--wake-deadline", "0"], "'0' is not a number of seconds"),
+        (["--advertise", "a:1", "--waiting-price", "nan"], "'nan' is not a number of CU-seconds"),
+        (["--advertise", "a:1", "--waiting-price", "2e6"], "from 0 to 1e+06"),
     ],
 )
 def test_settings_that_can_not_be(
