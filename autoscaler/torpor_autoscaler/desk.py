@@ -11,6 +11,7 @@ from typing import TypeVar
 from torpor_api import messages as m
 from torpor_api.chain import Chain
 from torpor_api.failures import Busy, Failure, Unavailable
+from torpor_api.messages.people import USES_MAX
 from torpor_autoscaler.executor import Entry, Executor
 from torpor_autoscaler.fleet import Fleet
 from torpor_autoscaler.lifecycle import decided, facts, sessions, used, why
@@ -170,6 +171,12 @@ class Desk:
             deadline_s=self._suspend_deadline_s,
             late=late,
         )
+
+    def uses(self, asked: m.AskUses) -> m.Uses:
+        now = self._executor.tick()
+        awake = {entry.database.name: entry.database for entry in self._fleet.awake()}
+        behind = sorted(name for name in awake if name > asked.after)[:USES_MAX]
+        return m.Uses(uses=tuple(used.report(awake[name], now) for name in behind))
 
     def let_go(self, asked: m.AskLetGo) -> m.LetGo:
         return m.LetGo(computes=self._fleet.let_go(asked.computes))

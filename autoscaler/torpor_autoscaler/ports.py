@@ -21,6 +21,7 @@ from torpor_api.messages import (
     Cancelled,
     CancelQuery,
     CloseGate,
+    ComputeSample,
     DecisionList,
     Endpoints,
     Event,
@@ -52,7 +53,9 @@ from torpor_autoscaler.lifecycle.stock import PoolRecord
 
 ReplyT = TypeVar("ReplyT", bound=Message)
 
-AgentEvent: TypeAlias = PostgresLost | PostgresBack | LoginFactsChanged | AgentLeaving
+AgentEvent: TypeAlias = (
+    PostgresLost | PostgresBack | LoginFactsChanged | AgentLeaving | ComputeSample
+)
 
 
 class Cluster(Protocol):
@@ -194,6 +197,8 @@ class PeopleDesk(Protocol):
         """Of all proxies that answer in time; the others are named."""
 
     async def why(self, name: str) -> WhyReply: ...
+
+    def uses(self, asked: AskUses) -> Uses: ...
 
     def decisions(self, name: str) -> DecisionList: ...
 

@@ -31,6 +31,13 @@ class Latency:
         (low, short_s), (high, long_s) = self.points[at - 1 : at + 1]
         return low + (high - low) * log(seconds / short_s) / log(long_s / short_s)
 
+    def quantile(self, share: float) -> float:
+        """Within how many seconds this share of resumes has come."""
+        shares = [share for share, _ in self.points]
+        at = min(max(bisect_right(shares, share), 1), len(shares) - 1)
+        (low, short_s), (high, long_s) = self.points[at - 1 : at + 1]
+        return exp(log(short_s) + (share - low) / (high - low) * log(long_s / short_s))
+
     @property
     def most_s(self) -> float:
         return self.points[-1][1]

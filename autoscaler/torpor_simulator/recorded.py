@@ -1,14 +1,15 @@
 """A recorded trace: JSON lines, one event a line, gzipped where the name ends in ``.gz``.
 
     {"torporTrace": 1, "name": "shop, Tuesday", "seconds": 600}
-    {"db": "shop", "cu": 0.25, "sessions": 4, "linger": 600}
+    {"db": "shop", "cu": 0.25, "sessions": 4, "linger": 600, "queries": 12}
     {"db": "shop", "at": 12.25, "took": 0.004}
     {"db": "shop", "at": 13.0, "knock": true}
 
-The first line is the trace's. A line about a database (optional, before its events) says how large
-it is while awake, how many clients it has and for how many seconds they stay connected after a
-query (left out: for ever). An event is a query, which took so many seconds, or a knock: an attempt
-to log in that came to nothing. ``at``: seconds since the trace began, in any order.
+The first line is the trace's. A line about a database (optional) says how large it is while awake,
+how many clients it has, for how many seconds they stay connected after a query (left out: for ever)
+and how many queries it had in all (left out: one a use). An event is a use, which took so many
+seconds: a query, or several with hardly a pause between; or it is a knock: an attempt to log in
+that came to nothing. ``at``: seconds since the trace began, in any order.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import gzip
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -32,6 +33,12 @@ VERSION: Final = 1
 EVENTS_MAX: Final = 20_000_000
 """They are sorted in memory, some 100 bytes each."""
 
+SECONDS_MIN: Final = 1.0
+"""Of a trace: shorter gaps are none."""
+
+QUERIES_MAX: Final = 10**15
+"""Of a database: what a float tells apart."""
+
 Json = dict[str, Any]
 
 
@@ -44,15 +51,39 @@ class Recorded:
     sessions: int = 1
     linger_s: float = inf
     uses: list[tuple[float, float]] = field(default_factory=list)
-    """Queries, as (begin, length)."""
+    """As (begin, length)."""
+    queries: int = 0
+    """0: one a use."""
     knocks: list[float] = field(default_factory=list)
 
     def life(self, duration_s: float) -> Life:
         """As policies see it."""
-        life = of_uses(sorted(self.uses), duration_s, len(self.uses))
+        life = of_uses(sorted(self.uses), duration_s, self.queries or len(self.uses))
         life.cu, life.sessions, life.linger_s = self.cu, self.sessions, self.linger_s
         life.knocks = sorted(self.knocks)
         return life
+
+    def excerpt(self, begin_s: float, end_s: float, faster: float = 1.0) -> Recorded:
+        """Of that time alone, so many times as fast: pauses, uses and lingering alike."""
+        uses = [
+            ((max(at, begin_s) - begin_s) / faster, (min(end, end_s) - max(at, begin_s)) / faster)
+            for at, end in ((at, at + took_s) for at, took_s in self.uses)
+            if at < end_s and end >= begin_s
+        ]
+        knocks = [(at - begin_s) / faster for at in self.knocks if begin_s <= at < end_s]
+        queries = round(self.queries * len(uses) / max(len(self.uses), 1))
+        linger_s = self.linger_s / faster
+        return replace(self, linger_s=linger_s, uses=uses, queries=queries, knocks=knocks)
+
+    def lines(self) -> Iterator[Json]:
+        """As a file has it."""
+        about: Json = {"db": self.name, "cu": self.cu, "sessions": self.sessions}
+        about |= {} if self.linger_s == inf else {"linger": self.linger_s}
+        yield about | ({"queries": self.queries} if self.queries else {})
+        for at, took_s in self.uses:
+            yield {"db": self.name, "at": round(at, 6), "took": round(took_s, 6)}
+        for at in self.knocks:
+            yield {"db": self.name, "at": round(at, 6), "knock": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +104,29 @@ def read(path: Path) -> Recording:
         raise InvalidRequest(f"{path}: is no recorded trace: {error}") from None
 
 
-def lines_of(name: str, life: Life, duration_s: float) -> Iterator[Json]:
+def as_recorded(name: str, life: Life, duration_s: float) -> Recorded:
     """A life as it would have been recorded, each use as one query: no policy sees a difference."""
-    about: Json = {"db": name, "cu": life.cu, "sessions": life.sessions}
-    yield about if life.linger_s == inf else {**about, "linger": life.linger_s}
-    for at, is_query, until in moments(life, duration_s):
-        event: Json = {"db": name, "at": round(at, 6)}
-        yield {**event, "took": round(until - at, 6)} if is_query else {**event, "knock": True}
+    found = moments(life, duration_s)
+    uses = [(at, until - at) for at, is_query, until in found if is_query]
+    return Recorded(
+        name, life.cu, life.sessions, life.linger_s, uses, life.queries, list(life.knocks)
+    )
 
 
 def write(path: Path, name: str, duration_s: float, lines: Iterable[Json]) -> None:
     """Lines of databases and events as they come."""
+    write_lines(path, name, duration_s, map(as_line, lines))
+
+
+def write_lines(path: Path, name: str, duration_s: float, lines: Iterable[str]) -> None:
+    """The same, of lines that are text already."""
     with _opened(path, "wt") as file:
-        head = {"torporTrace": VERSION, "name": name, "seconds": duration_s}
-        for line in (head, *lines):
-            file.write(json.dumps(line, separators=(",", ":")) + "\n")
+        file.write(as_line({"torporTrace": VERSION, "name": name, "seconds": duration_s}))
+        file.writelines(lines)
+
+
+def as_line(content: Json) -> str:
+    return json.dumps(content, separators=(",", ":")) + "\n"
 
 
 @contextmanager
@@ -121,7 +160,7 @@ def parse(lines: Iterable[str], where: str) -> Recording:
 def _head(line: Json) -> Json:
     if line.get("torporTrace") != VERSION:
         raise ValueError(f'the first line has to say "torporTrace": {VERSION}')
-    _number(line, "seconds", 1.0, DAYS_MAX * 86400.0)
+    _number(line, "seconds", SECONDS_MIN, DAYS_MAX * 86400.0)
     return line
 
 
@@ -132,6 +171,7 @@ def _take(line: Json, databases: dict[str, Recorded], duration_s: float) -> None
         database.cu = _number(line, "cu", CU_MIN, CU_MAX, CU_MIN)
         database.sessions = int(_number(line, "sessions", 1, 10_000, 1))
         database.linger_s = _number(line, "linger", 0.0, inf, inf)
+        database.queries = int(_number(line, "queries", 0, QUERIES_MAX, 0))
         return
     at = _number(line, "at", 0.0, duration_s)
     if line.get("knock"):

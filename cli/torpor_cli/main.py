@@ -34,6 +34,7 @@ VERBS = (
     "psql",
     "uri",
     "delete",
+    "record",
     "simulate",
 )
 """Each is a command of its name in ``torpor_cli/verbs``, in the order of the help."""

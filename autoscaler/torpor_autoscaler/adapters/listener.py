@@ -31,7 +31,7 @@ _OF_PROXIES: _Messages = frozenset(
 _OF_PEOPLE: _Messages = frozenset(
     {
         *(m.Wake, m.Suspend, m.AwaitKnown, m.Switchover, m.Resize),
-        *(m.Sessions, m.Why, m.AskDecisions),
+        *(m.Sessions, m.Why, m.AskDecisions, m.AskUses),
     }
 )
 
@@ -124,6 +124,9 @@ class Listener:
         async def why(_: Peer, asked: m.Why) -> m.WhyReply:
             return await people.why(asked.name)
 
+        async def uses(_: Peer, asked: m.AskUses) -> m.Uses:
+            return people.uses(asked)
+
         async def decisions(_: Peer, asked: m.AskDecisions) -> m.DecisionList:
             return people.decisions(asked.name)
 
@@ -137,6 +140,7 @@ class Listener:
             m.Resize: resize,
             m.Sessions: sessions,
             m.Why: why,
+            m.AskUses: uses,
             m.AskDecisions: decisions,
             m.AskLetGo: let_go,
         }

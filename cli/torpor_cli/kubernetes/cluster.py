@@ -83,6 +83,8 @@ class OnCluster:
     def ask_autoscaler(
         self, request: str, *, timeout_s: float = SLOW_SECONDS_MAX, **body: Any
     ) -> Json:
+        if "name" not in body:
+            return components.ask_autoscaler(self._api, self._system, request, body, timeout_s)
         storage = self._provided(body["name"], is_new=request == "AwaitKnown")
         if request == "AwaitKnown":
             # For computes generations go on over kept data, and with each new password.
@@ -111,6 +113,14 @@ class OnCluster:
             "apply it again to bring it back; to remove the data too, apply it again with "
             "deletionPolicy: Delete and, once it is Ready, delete it"
         )
+
+    @functools.cached_property
+    def _system(self) -> str:
+        """Torpor's own namespace, as any database says that is provided for."""
+        for resource in self._list():
+            if storage := resource["status"].get("storage"):
+                return str(storage["namespace"])
+        raise Unavailable("no database of this namespace is provided for yet")
 
     @property
     def _own_namespace(self) -> str:

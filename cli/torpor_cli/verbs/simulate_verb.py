@@ -148,7 +148,8 @@ def _export(order: Order, file: Path) -> None:
 
     fleet, duration_s = Fleet(order), order.source.duration_s
     lives = ((f"db-{at:06}", fleet.life(at)) for at in range(order.number))
-    lines = (line for name, life in lives for line in recorded.lines_of(name, life, duration_s))
+    all = (recorded.as_recorded(name, life, duration_s) for name, life in lives)
+    lines = (line for one in all for line in one.lines())
     recorded.write(file, order.source.name, duration_s, lines)
     click.echo(f"{order.source.name}: {order.number:,} databases written to {file}")
 

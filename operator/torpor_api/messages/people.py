@@ -143,6 +143,36 @@ class Why(Request[WhyReply]):
     name: str
 
 
+USES_MAX = 5000
+"""Databases of one answer: some 600 KiB."""
+
+
+class UseReport(Message):
+    """How an awake database is used at this moment, over all proxies."""
+
+    name: str
+    ago_s: Annotated[float, Field(ge=0)]
+    """Since its last use; 0: it is in use."""
+    queries_total: int = 0
+    """Answered so far; begins anew with a proxy."""
+    sessions: int = 0
+    """Clients that are connected, parked ones too."""
+    cu: Decimal
+
+
+class Uses(Message):
+    uses: Annotated[tuple[UseReport, ...], Field(max_length=USES_MAX)] = ()
+    """By name. As many as there may be: ask for those behind the last one, too."""
+
+
+class AskUses(Request[Uses]):
+    """Of the databases that are awake, for whoever records how they are used."""
+
+    reply: ClassVar = Uses
+    after: str = ""
+    """Those behind this name."""
+
+
 LET_GO_MAX = 1000
 """Computes of one question; there are as many ended ones while a node of large ones is drained."""
 
