@@ -19,6 +19,7 @@ from crds.files import texts
 from kustomize_base import CHART, NAMESPACE
 from manifests.charts import HELM, Json, Refused, helm, needs_helm, of_kind, rendered
 from torpor_autoscaler import settings as autoscaler_settings
+from torpor_kube.names import LEADER_LABEL
 from torpor_operator import settings as operator_settings
 from torpor_operator.core.server_certificates import NAMESPACES_SECRET, PARTS
 from torpor_proxy.main import parse_options
@@ -226,10 +227,22 @@ def test_the_autoscaler_understands_its_arguments(values: Json) -> None:
     settings = autoscaler_settings.from_arguments(container["args"])
     assert isinstance(settings.cluster, autoscaler_settings.OnKubernetes)
     assert settings.cluster.namespaces == tuple(values.get("watchNamespaces", ()))
+    assert settings.cluster.lease == "torpor-autoscaler"
+    (name,) = container["env"]
+    assert settings.cluster.identity == f"$({name['name']})"
+    assert name["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name"
     assert settings.tls in mounts_of(container)
     domain = [*values.get("domains", ()), "svc"][0]
     assert (settings.endpoint.host, settings.endpoint.port) == (f"*.{domain}", 5432)
     assert settings.warm == 0, "how many wait where nobody comes is the WarmPool's own minimum"
+
+
+def test_the_service_of_the_autoscaler_leads_to_the_one_that_leads() -> None:
+    """A standby does not listen."""
+    services = of_kind("Service", rendered(EVERYTHING))
+    assert services["torpor-autoscaler"]["spec"]["selector"][LEADER_LABEL] == "true"
+    watched = services["torpor-autoscaler-metrics"]["spec"]["selector"]
+    assert LEADER_LABEL not in watched, "a standby has metrics, too"
 
 
 @EACH
@@ -292,7 +305,7 @@ def test_the_operator_understands_its_arguments(values: Json) -> None:
 
 def test_a_budget_never_blocks_the_only_one() -> None:
     budgets = of_kind("PodDisruptionBudget", rendered({"proxy": {"replicas": 1}}))
-    assert budgets.keys() == {"torpor-operator"}
+    assert budgets.keys() == {"torpor-autoscaler", "torpor-operator"}
 
 
 def test_two_releases_have_no_name_in_common() -> None:

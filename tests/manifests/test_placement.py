@@ -60,14 +60,13 @@ def test_all_pods_go_to_nodes_with_linux() -> None:
 
 
 def test_replicas_are_kept_apart_where_that_can_be() -> None:
-    for component in ("operator", "proxy"):
+    for component in COMPONENTS:
         for one in template(component)["spec"]["topologySpreadConstraints"]:
             assert one["whenUnsatisfiable"] == "ScheduleAnyway"
             assert one["labelSelector"]["matchLabels"]["app.kubernetes.io/component"] == component
     own = [{"maxSkew": 1, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule"}]
     pod = template("proxy", {"proxy": {"topologySpreadConstraints": own}})
     assert pod["spec"]["topologySpreadConstraints"] == own
-    assert "topologySpreadConstraints" not in template("autoscaler")["spec"], "there is one"
 
 
 def test_an_autoscaler_on_a_lost_node_is_soon_another_one() -> None:

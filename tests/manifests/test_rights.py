@@ -138,3 +138,12 @@ def test_pools_are_read_in_the_release_s_own_namespace_only() -> None:
     rights = granted("operator", {})
     assert not {right for right in rights[""] if right[1].startswith("warmpools")}
     assert {("watch", "warmpools"), ("patch", "warmpools/status")} <= rights[NAMESPACE]
+
+
+def test_of_leases_an_autoscaler_writes_its_own() -> None:
+    rules = of_kind("Role", rendered())["torpor-autoscaler"]["rules"]
+    leases = [rule for rule in rules if rule["resources"] == ["leases"]]
+    assert {(*rule["verbs"], *rule.get("resourceNames", ())) for rule in leases} == {
+        ("get", "patch", "torpor-autoscaler"),
+        ("create",),
+    }

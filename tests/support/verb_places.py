@@ -80,7 +80,8 @@ async def on_cluster(folder: Path, kube: FakeKube) -> AsyncIterator[Autoscaler]:
     fake = Autoscaler("--kubeconfig", str(kubeconfig(folder, kube)))
     authority, address = Authority(), free_address()
     add_namespaces(kube, SYSTEM)
-    add_pod(kube, "autoscaler", "autoscaler-1")
+    add_pod(kube, "autoscaler", "autoscaler-0")
+    add_pod(kube, "autoscaler", "autoscaler-1", leader="true")
     kube.forwarding.ports[SYSTEM, "autoscaler-1", AUTOSCALER_PORT] = address
     files = authority.folder(folder / "client", CLIENT).iterdir()
     add_secret(kube, "torpor-client-tls", SYSTEM, {file.name: file.read_text() for file in files})
@@ -156,9 +157,10 @@ def add_secret(
     kube.objects.create(SECRET, {"metadata": head, "data": data})
 
 
-def add_pod(kube: FakeKube, component: str, name: str) -> None:
-    """Ready."""
+def add_pod(kube: FakeKube, component: str, name: str, **own: str) -> None:
+    """Ready; ``own``: labels of ours."""
     labels = {"app.kubernetes.io/name": "torpor", "app.kubernetes.io/component": component}
+    labels |= {f"torpor.dev/{label}": value for label, value in own.items()}
     head = {"name": name, "namespace": SYSTEM, "labels": labels}
     kube.objects.create(POD, {"metadata": head, "spec": {}})
     ready = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}

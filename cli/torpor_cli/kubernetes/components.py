@@ -21,7 +21,7 @@ from torpor_cli.kubernetes.api_server import ApiServer
 from torpor_cli.place import NotAllowed
 from torpor_kube.documents import condition, metadata, name_of
 from torpor_kube.kinds import POD, SECRET
-from torpor_kube.names import AUTOSCALER_PORT, COMPONENT_LABEL, NAME_LABEL
+from torpor_kube.names import AUTOSCALER_PORT, COMPONENT_LABEL, LEADER_LABEL, NAME_LABEL
 from torpor_kube.port import Document
 
 CLIENT_TLS_SECRET = "torpor-client-tls"
@@ -37,7 +37,7 @@ def ask_autoscaler(
     """``system``: the namespace of the release that the database belongs to."""
     try:
         identity = _identity(api.get(SECRET, CLIENT_TLS_SECRET, system))
-        forwarded = _forwarded(api, system, "autoscaler", AUTOSCALER_PORT)
+        forwarded = _forwarded(api, system, "autoscaler", AUTOSCALER_PORT, leads=True)
     except Refused as refused:  # By the API server; the autoscaler's own refusals come later.
         raise NotAllowed(refused.message, refused.hint) from None
     with forwarded as raw:
@@ -55,13 +55,16 @@ def proxy_port(api: ApiServer, system: str) -> socket.socket:
     return _forwarded(api, system, "proxy", POSTGRES_PORT)
 
 
-def _forwarded(api: ApiServer, system: str, component: str, port: int) -> socket.socket:
+def _forwarded(
+    api: ApiServer, system: str, component: str, port: int, *, leads: bool = False
+) -> socket.socket:
+    """``leads``: not to one that stands by."""
     labels = f"{NAME_LABEL}=torpor,{COMPONENT_LABEL}={component}"
-    pods = api.listed(POD, system, labels=labels)
-    ready = [pod for pod in pods if _is_there(pod)]
+    chosen = f"{labels},{LEADER_LABEL}=true" if leads else labels
+    ready = [pod for pod in api.listed(POD, system, labels=chosen) if _is_there(pod)]
     if not ready:
         raise Unavailable(
-            f"no {component} is ready in the namespace {system}",
+            f"no {component} {'leads' if leads else 'is ready'} in the namespace {system}",
             hint=f"kubectl get pods --namespace {system} --selector {labels}",
         )
     return api.forwarded(name_of(ready[0]), system, port)
