@@ -35,7 +35,7 @@ fuzz: $(READY) ## Compare what clients hear straight and while they are parked (
 	@PYTHONPATH=tests $(BIN)/python -m fuzz $(if $(SEED),--seed $(SEED)) \
 		$(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
-bench: $(READY) ## Measure: NAME=resume, park, multiplex, throughput, memory, working-set, on a cluster resume-k8s, operator-scale, autoscale; JSON=FILE
+bench: $(READY) ## Measure: NAME=resume, park, multiplex, throughput, memory, working-set, fleet-replay, on a cluster resume-k8s, operator-scale, autoscale; JSON=FILE
 	@PYTHONPATH=loadtests $(BIN)/python loadtests/bench.py $(NAME) $(if $(JSON),--json "$(JSON)") $(ARGS)
 
 soak: $(READY) ## Many clients, sleeps, a kill every 20 s, and no surprise (MINUTES=10, CLIENTS=200)
