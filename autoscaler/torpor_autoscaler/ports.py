@@ -17,6 +17,7 @@ from torpor_api.messages import (
     AgentLeaving,
     AskLastUse,
     AskLetGo,
+    AskUses,
     Awake,
     Cancelled,
     CancelQuery,
@@ -44,6 +45,7 @@ from torpor_api.messages import (
     StopListening,
     SwitchedOver,
     Switchover,
+    Uses,
     Wake,
     WhyReply,
 )
