@@ -132,6 +132,8 @@ def test_a_dead_component_is_started_again_and_it_is_said(up: Up) -> None:
 def test_a_dead_agent_is_replaced_and_its_orphans_are_killed(up: Up) -> None:
     up.start("--warm", "1")
     up.ready()
+    (autoscaler,) = up.processes("torpor_autoscaler")
+    assert " --warm 1 --warm-max 2 " in command_line(autoscaler)
     (agent,) = up.processes("torpor_compute")
     until(lambda: len(up.processes("sleep 999")) == 2, "the agent's children")
     before = set(up.processes("sleep 999"))

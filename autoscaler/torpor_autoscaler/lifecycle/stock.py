@@ -36,6 +36,10 @@ LEARNED_S = 600.0
 """Between two tellings of what was learned, which differs with every minute: the record is written
 no oftener for it, and a next autoscaler lacks ten minutes at most."""
 
+CLOCK_JUMP_S = 30.0
+"""When the clock on the wall has moved by more, what came of late is not what it was: the pool
+stays as it is until as much is known again. Half of the shorter window of wakes."""
+
 FORMER_MAX = 100
 """Of one pool, for the explanation of a cold start."""
 
@@ -74,6 +78,8 @@ class Stock:
         self.learned = ""
         """What a next autoscaler may know of hours and days."""
         self._learned_at = -inf
+        self._offset_s = 0.0
+        """Of the clock on the wall from ours."""
         self._replace_s = FIRST_REPLACE_S
         self._wakes = Wakes()
         self._steady = Steady()
@@ -126,7 +132,10 @@ class Stock:
 
     def choose(self, now: float, wall_s: float) -> PoolChoice:
         """How many shall wait, at this moment."""
-        before = self.choice
+        before, offset_s = self.choice, wall_s - now
+        if before is not None and abs(offset_s - self._offset_s) > CLOCK_JUMP_S:
+            self._steady.begin(now + RECENT_S, before.size)
+        self._offset_s = offset_s
         choice = self._steady.of(choose_warm(self._wakes, self.terms, wall_s), now)
         if before is None or before.size != choice.size:
             self.decision = choice.decision.line

@@ -79,10 +79,10 @@ class WarmPool:
 
     def missing(self, pool: str) -> int:
         """Members that are needed and not warm; below 0: so many are too many."""
-        warm = sum(
-            agent.pool == pool and not agent.database and not self._is_spent(compute)
-            for compute, agent in self._agents.items()
-        )
+        # Most of those that are there serve somebody, and may be thousands.
+        left = (self._agents[one] for one in self._agents.keys() - self._taken)
+        unclaimed = (agent for agent in left if agent.pool == pool and not agent.database)
+        warm = sum(not self._is_spent(agent.compute) for agent in unclaimed)
         return self.need(pool).size - warm
 
     def need(self, pool: str) -> Need:

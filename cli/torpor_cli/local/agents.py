@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
 import shutil
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,9 @@ RETRY_SECONDS_MAX = 5.0
 """Between two starts while agents die before they are ready, doubling: no hot loop."""
 
 _POLL_SECONDS = 0.02
+
+CORES = len(os.sched_getaffinity(0))
+"""That we may use."""
 
 
 class Agent:
@@ -78,10 +82,11 @@ class Agents:
 
         At once where none is warm, for somebody may wait; else more are started when those who
         wake just now have had the cores."""
-        is_lacking = size > self._size and not self.warm_count
-        self._size = size
         if claimed is not None:
             self._claimed_by_word = claimed
+            self._mark(claimed)
+        is_lacking = size > self._size and not self.warm_count
+        self._size = size
         if is_lacking:
             self._reconcile()
         else:
@@ -112,8 +117,7 @@ class Agents:
             return
         # A claim is in the store before the autoscaler's next word, so both count.
         claimed = self._claimed_in_store() | self._claimed_by_word
-        for compute in claimed & self._agents.keys():
-            self._agents[compute].was_claimed = True
+        self._mark(claimed)
         plan = plan_pool(
             {
                 compute: AgentFacts(agent.was_claimed, agent.is_ready)
@@ -122,12 +126,18 @@ class Agents:
             },
             claimed,
             self._size,
+            CORES,
         )
         for compute in plan.end:
             self._agents[compute].is_ending = True
             self._run(self._children.end(self._agents[compute].child, grace_s=STOP_SECONDS_MAX))
         for _ in range(plan.start):
             self._start()
+
+    def _mark(self, claimed: Collection[str]) -> None:
+        """Whoever was claimed once is never warm again."""
+        for compute in self._agents.keys() & claimed:
+            self._agents[compute].was_claimed = True
 
     def infos(self) -> tuple[AgentInfo, ...]:
         return tuple(agent.info for agent in self._agents.values() if agent.is_ready)
@@ -188,6 +198,7 @@ class Agents:
             agent.is_ready = True
             self._retry_s = RETRY_SECONDS_MIN
             self._tell(agent.info)
+            self.reconcile_soon()  # More may have waited for the cores.
         elif not agent.is_ending:
             await self._children.end(agent.child, grace_s=0)
             await self._pause_before_retry(agent)

@@ -35,16 +35,22 @@ class PoolPlan:
 
 
 def plan_pool(
-    agents: Mapping[str, AgentFacts], claimed: Collection[str], warm_size: int
+    agents: Mapping[str, AgentFacts], claimed: Collection[str], warm_size: int, cores: int
 ) -> PoolPlan:
-    """Reach ``warm_size`` agents that nobody has claimed, in the order in which they started."""
+    """Reach ``warm_size`` agents that nobody has claimed, in the order in which they started.
+
+    Not more at once than there are ``cores``: they would only keep each other waiting, and whoever
+    waits for the first.
+    """
     free = {compute: facts for compute, facts in agents.items() if compute not in claimed}
     used = [compute for compute, facts in free.items() if facts.was_claimed]
     warm = [compute for compute, facts in free.items() if not facts.was_claimed]
     # Agents that are not ready yet go first, then the youngest: a claim takes the oldest.
     by_worth = sorted(warm, key=lambda compute: not agents[compute].is_ready)
     surplus = by_worth[warm_size:]
-    return PoolPlan(start=max(0, warm_size - len(warm)), end=tuple(used + surplus))
+    starting = sum(not agents[compute].is_ready for compute in warm)
+    start = min(warm_size - len(warm), cores - starting)
+    return PoolPlan(start=max(0, start), end=tuple(used + surplus))
 
 
 def refill_delay_s(warm: int) -> float:

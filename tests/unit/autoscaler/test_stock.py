@@ -179,6 +179,21 @@ def test_a_restart_ends_none_that_wait_before_as_much_is_known_again() -> None:
     assert Pool(PoolRecord(POOL, Bounds(1, 5), wanted=7)).size == 5
 
 
+@pytest.mark.parametrize("jump_s", [-3 * 3600, 300, 5 * 3600])
+def test_a_clock_that_jumps_ends_none_that_wait_either(jump_s: int) -> None:
+    pool = Pool()
+    for _ in range(60):
+        pool.wake()
+        pool.pass_s(10)
+    before = pool.size
+    assert before > 2
+    pool.world.wall_s += jump_s
+    pool.pass_s(RECENT_S - 61)
+    assert pool.size == before
+    pool.pass_s(62)
+    assert pool.size == 1
+
+
 def test_what_was_learned_of_an_hour_outlives_the_autoscaler() -> None:
     pool = Pool(PoolRecord(POOL, Bounds(1, 50)))
     pool.pass_s(3600 - 60)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torpor_cli.local.pool import AgentFacts, PoolPlan, plan_pool, refill_delay_s
+from torpor_cli.local.pool import AgentFacts, PoolPlan, refill_delay_s
+from torpor_cli.local.pool import plan_pool as plan_within
+
+plan_pool = partial(plan_within, cores=100)
 
 READY = AgentFacts(is_ready=True)
 STARTING = AgentFacts()
@@ -16,6 +21,12 @@ def test_it_fills_up() -> None:
     assert plan_pool({}, (), 2) == PoolPlan(start=2)
     assert plan_pool({"a": READY}, (), 2) == PoolPlan(start=1)
     assert plan_pool({"a": READY, "b": STARTING}, (), 2) == PoolPlan()
+
+
+def test_no_more_are_started_at_once_than_there_are_cores() -> None:
+    assert plan_within({}, (), 5, cores=2).start == 2
+    assert plan_within({"a": READY, "b": STARTING}, (), 5, cores=2).start == 1
+    assert plan_within({"a": STARTING, "b": STARTING}, (), 5, cores=1).start == 0
 
 
 def test_a_claimed_agent_is_replaced_and_left_alone() -> None:
