@@ -8,9 +8,9 @@ import logging
 import random
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from torpor_api.failures import InvalidRequest, Unavailable
+from torpor_api.failures import Failure, InvalidRequest, Unavailable
 from torpor_api.messages import Event, Message, Request
 from torpor_channel import tcp
 from torpor_channel.address import Address, TcpAddress
@@ -30,6 +30,12 @@ RECONNECT_SECONDS_MAX = 2.0
 scattered, so that many who fail at one component do not come all at once."""
 
 CONNECT_SECONDS_MAX = 5.0
+
+PULSE_EVERY_SECONDS = 2.0
+PULSE_SECONDS_MAX = 5.0
+"""For an answer that takes a millisecond. A process that stands still keeps its connections, and of
+a machine that has vanished the kernel knows after 20 s: so after 7 s somebody else may be found at
+the address. One that merely stalls for so long is found again, and greeted."""
 
 
 class NobodyAnswers(Unavailable):
@@ -116,8 +122,11 @@ class Link:
         handlers: Handlers,
         greet: Callable[[Peer], Awaitable[None]],
         trust: Trust | None = None,
+        pulse: Request[Any] | None = None,
     ) -> None:
+        """``pulse``: a question that is asked now and then, to learn whether anybody answers."""
         self._address = address
+        self._pulse = pulse
         self._trust = trust
         self._handlers = handlers
         self._greet = greet
@@ -189,8 +198,28 @@ class Link:
             self._pause_s, self._reason = RECONNECT_SECONDS, ""
             self._peer = peer
             self._is_up.set()
-            await peer.closed.wait()
+            while not await _is_over(peer):
+                await self._feel_pulse(peer)
         finally:
             self._peer = None
             self._is_up.clear()
             await peer.close()
+
+    async def _feel_pulse(self, peer: Peer) -> None:
+        """Raises Unavailable. That it is not to be asked, or not known, is an answer as well."""
+        if self._pulse is None:
+            return
+        try:
+            await peer.ask(self._pulse, timeout_s=PULSE_SECONDS_MAX)
+        except Unavailable:
+            raise
+        except Failure as failure:
+            log.debug("pulse_refused", extra={"reason": failure.message})
+
+
+async def _is_over(peer: Peer) -> bool:
+    """Whether the connection has ended; else after :data:`PULSE_EVERY_SECONDS`."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PULSE_EVERY_SECONDS):
+            await peer.closed.wait()
+    return peer.closed.is_set()

@@ -23,7 +23,7 @@ _Handlers = dict[type[m.Message], Callable[[Peer, Any], Awaitable[Any]]]
 _OF_PROXIES: _Messages = frozenset(
     {
         *(m.RegisterProxy, m.MoreEndpoints, m.Wake, m.ProxySample, m.ResumeSeen),
-        *(m.ForgetProxy, m.CancelQuery, m.AskLastUse, m.Switchover),
+        *(m.ForgetProxy, m.CancelQuery, m.AskLastUse, m.Switchover, m.HaveHeard),
     }
 )
 """A switchover is asked for by a proxy that tries everybody's sessions out (chaos mode)."""
@@ -84,6 +84,9 @@ class Listener:
         async def seen(_: Peer, event: m.ResumeSeen) -> None:
             desk.resume_seen(event)
 
+        async def have_heard(_: Peer, asked: m.HaveHeard) -> m.Done:
+            return m.Done()
+
         async def cancel(_: Peer, asked: m.CancelQuery) -> m.Cancelled:
             return await desk.cancel(asked)
 
@@ -99,6 +102,7 @@ class Listener:
             m.ResumeSeen: seen,
             m.CancelQuery: cancel,
             m.AskLastUse: last_use,
+            m.HaveHeard: have_heard,
         }
 
     def _of_people(self) -> _Handlers:

@@ -108,7 +108,10 @@ class AskLastUse(Request[LastUse]):
 
 
 class HaveHeard(Request[Done]):
-    """Answered once all that was told before on this connection is known and counts."""
+    """Answered once all that was told before on this connection is known and counts.
+
+    A proxy asks it as well: an autoscaler that does not answer is given up, and dialled anew.
+    """
 
     reply: ClassVar = Done
 

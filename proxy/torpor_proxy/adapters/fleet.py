@@ -116,7 +116,9 @@ class ChannelFleet:
             self._is_listed.set()
 
         handlers = {**self._events(hearer), **self._gates(hearer), **self._questions(hearer)}
-        self._link = Link(self._address, handlers, register, self._trust(AUTOSCALER))
+        # On a network another one takes over from an autoscaler that is silent.
+        pulse = None if self._identity is None else m.HaveHeard()
+        self._link = Link(self._address, handlers, register, self._trust(AUTOSCALER), pulse)
         self._link.start()
 
     def _take_in(self, hearer: Told, page: m.Endpoints) -> str:

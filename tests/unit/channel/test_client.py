@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from torpor_api import messages as m
-from torpor_api.failures import Unavailable
+from torpor_api.failures import InvalidRequest, Unavailable
 from torpor_channel import client
 from torpor_channel.client import Link, dial, dialled
 from torpor_channel.peer import Handlers, Peer
@@ -177,6 +177,60 @@ async def test_where_no_greeting_succeeds_the_pauses_grow_and_one_line_says_why(
         await link.close()
     assert greeted_at[8] - greeted_at[7] >= 0.001 * 2**8 / 2
     assert [record.message for record in caplog.records] == ["link_down"]
+
+
+async def test_whoever_stands_still_is_hung_up_on_and_dialled_anew(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PULSE_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(client, "PULSE_SECONDS_MAX", 0.05)
+    stands_still = asyncio.Event()
+    greeted = asyncio.Queue[None]()
+
+    async def heard(_: Peer, asked: m.HaveHeard) -> m.Done:
+        if stands_still.is_set():
+            stands_still.clear()
+            await asyncio.Event().wait()
+        return m.Done()
+
+    async def greet(_: Peer) -> None:
+        greeted.put_nowait(None)
+
+    async with serving(path, {m.HaveHeard: heard, m.AskRoleFacts: nobody}):
+        link = Link(path, {}, greet, pulse=m.HaveHeard())
+        link.start()
+        async with asyncio.timeout(SECONDS_MAX):
+            await greeted.get()
+            await link.ask(ASK, timeout_s=SECONDS_MAX)
+            stands_still.set()
+            await greeted.get()
+            await link.ask(ASK, timeout_s=SECONDS_MAX)
+        await link.close()
+
+
+async def test_one_that_does_not_know_the_question_has_answered(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be older."""
+    monkeypatch.setattr(client, "PULSE_EVERY_SECONDS", 0.01)
+    refused = asyncio.Queue[None]()
+    greeted: list[Peer] = []
+
+    async def refuse(_: Peer, asked: m.HaveHeard) -> m.Done:
+        refused.put_nowait(None)
+        raise InvalidRequest("HaveHeard is no question to me")
+
+    async def greet(peer: Peer) -> None:
+        greeted.append(peer)
+
+    async with serving(path, {m.HaveHeard: refuse}):
+        link = Link(path, {}, greet, pulse=m.HaveHeard())
+        link.start()
+        async with asyncio.timeout(SECONDS_MAX):
+            for _ in range(3):
+                await refused.get()
+        assert len(greeted) == 1
+        await link.close()
 
 
 async def test_without_a_server_a_link_says_so_in_time(path: Path) -> None:

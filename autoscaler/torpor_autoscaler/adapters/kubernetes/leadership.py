@@ -39,7 +39,7 @@ can't renew has 2 s to end in before that. Shorter terms would end one whose API
 once."""
 
 LIMITS = Limits(start_grace_s=15.0)
-"""Proxies come to a new leader later than to a socket on one machine: they may learn after 8 s that
+"""Proxies come to a new leader later than to a socket on one machine: they may learn after 9 s that
 a node has vanished, and then dial it once more in vain, for 5 s. Until they have come nobody knows
 what their sessions do."""
 
