@@ -30,7 +30,7 @@ from torpor_kube.names import AUTOSCALER_PORT, OPERATOR_MANAGER
 SYSTEM = "torpor-system"
 
 ASKED = (
-    *(m.Switchover, m.Resize, m.Wake, m.Suspend, m.AwaitKnown),
+    *(m.Switchover, m.Resize, m.Wake, m.Suspend, m.AwaitKnown, m.AskUses),
     *(m.Sessions, m.Why, m.AskDecisions),
 )
 
