@@ -34,6 +34,7 @@ _MONTHS: Final = (
     *("jan", "feb", "mar", "apr", "may", "jun"),
     *("jul", "aug", "sep", "oct", "nov", "dec"),
 )
+_LAST_DAY: Final = "$"
 _WEEKDAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _SHORTHANDS: Final = {
     "@yearly": "0 0 1 1 *",
@@ -98,11 +99,14 @@ class Cron:
     """Either kind of day is enough."""
     is_every_hour: bool
     """What the clock shows counts, where it is changed."""
+    is_last_day: bool = False
+    """Of each month as well."""
 
     def is_on(self, day: date) -> bool:
         if day.month not in self.months:
             return False
-        by_date, by_weekday = day.day in self.days, day.isoweekday() % 7 in self.weekdays
+        is_last = self.is_last_day and day.day == monthrange(day.year, day.month)[1]
+        by_date, by_weekday = day.day in self.days or is_last, day.isoweekday() % 7 in self.weekdays
         return by_date or by_weekday if self.is_either_day else by_date and by_weekday
 
     def next_after(self, moment: float, zone: ZoneInfo) -> float | None:
@@ -149,8 +153,11 @@ class Cron:
             yield _change_between(second, first, zone)
 
 
-def parse_cron(text: str) -> Cron:
-    """Raises ValueError that names the field, its value, and what is allowed."""
+def parse_cron(text: str, *, knows_last_day: bool = False) -> Cron:
+    """Raises ValueError that names the field, its value, and what is allowed.
+
+    ``knows_last_day``: a day of month may be ``$``, the last one, as pg_cron has it.
+    """
     if len(text) > CHARACTERS_MAX:
         raise ValueError(f"{brief(text)} is too long: allowed are {CHARACTERS_MAX} characters")
     parts = _SHORTHANDS.get(text.strip().lower(), text).split()
@@ -160,11 +167,16 @@ def parse_cron(text: str) -> Cron:
         raise ValueError(
             f"{brief(text)} has {len(parts)} fields: allowed are five ({names}), or {shorthands}"
         )
+    listed = parts[2].split(",")
+    is_last_day = knows_last_day and _LAST_DAY in listed
+    if is_last_day:  # The 31st is always the last.
+        parts[2] = ",".join(item for item in listed if item != _LAST_DAY) or "31"
     minutes, hours, days, months, weekdays = (
         _values_of(part, field) for part, field in zip(parts, _FIELDS, strict=True)
     )
     is_either_day = not parts[2].startswith("*") and not parts[4].startswith("*")
-    if not is_either_day and all(min(days) > monthrange(2000, month)[1] for month in months):
+    comes_by_date = is_last_day or any(min(days) <= monthrange(2000, m)[1] for m in months)
+    if not is_either_day and not comes_by_date:
         raise ValueError(f"{brief(text)} never comes: no month among these has a day {min(days)}")
     return Cron(
         text=text,
@@ -175,6 +187,7 @@ def parse_cron(text: str) -> Cron:
         weekdays=frozenset(day % 7 for day in weekdays),
         is_either_day=is_either_day,
         is_every_hour=parts[0].startswith("*") or parts[1].startswith("*"),
+        is_last_day=is_last_day,
     )
 
 

@@ -10,6 +10,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from torpor_api.rhythm import CronJobs
+
 
 class Fact(BaseModel):
     """Base: frozen, strict."""
@@ -64,3 +66,5 @@ class Activity(Fact):
     """Resident memory of all of Postgres's processes, shared pages counted once."""
     working_set_bytes: int = 0
     """A first estimate: the shared buffers in use."""
+    jobs: CronJobs | None = None
+    """Of pg_cron, where it is."""

@@ -25,7 +25,7 @@ from torpor_api.chain import Chain, Milliseconds, Step
 from torpor_api.identity import DEFAULT_NAMESPACE, DatabaseName, endpoint_name
 from torpor_api.left_out import with_what_follows
 from torpor_api.phases import Phase
-from torpor_api.rhythm import SCHEDULES_MAX, LearnedGaps, Schedule
+from torpor_api.rhythm import SCHEDULES_MAX, CronJobs, LearnedGaps, Schedule
 from torpor_api.values import (
     CONDITION_TYPE_CHARACTERS_MAX,
     CONDITIONS_MAX,
@@ -232,6 +232,8 @@ class Metadata(BaseModel):
     resource_version: str = ""
     """Changes at every write; the compare-and-swap of the claim rests on it."""
     creation_timestamp: str = ""
+    deletion_timestamp: Annotated[str, Field(exclude=True)] = ""
+    """Somebody has deleted it, and it is held until it sleeps."""
 
 
 class Condition(ApiModel):
@@ -350,6 +352,8 @@ class DatabaseStatus(ApiModel):
     """What `torpor resize` asked for, until it next sleeps; without it a compute has maxCU."""
     learned_gaps: LearnedGaps | None = None
     """What `idleTimeout: auto` rests on, as of the last sleep or wake."""
+    cron_jobs: CronJobs | None = None
+    """Jobs of pg_cron, which wake the database in time."""
     awaits_compute: bool = False
     """Somebody wants it awake and its compute has to be made: it has a volume of its own, which no
     warm compute has mounted."""

@@ -19,6 +19,9 @@ WINDOW_SECONDS_MAX: Final = 7 * 86_400
 TIME_ZONE_CHARACTERS_MAX: Final = 64
 """The longest name of IANA's has 32."""
 
+CRON_JOBS_MAX: Final = 100
+"""Different schedules of pg_cron's jobs that wake a database; the oldest jobs come first."""
+
 COUNTS_CHARACTERS_MAX: Final = 256
 """All 29 buckets, each with a number of four digits, take 231."""
 
@@ -58,6 +61,18 @@ class Schedule(ApiModel):
     """How long the window stays open: up to 7d."""
     min_cu: Annotated[ComputeUnits, Field(alias="minCU")] = Decimal(0)
     """The least size within the window; 0: that of the spec."""
+
+
+class CronJobs(ApiModel):
+    """When jobs of pg_cron are to run, as it says itself; `$` is the last day of a month."""
+
+    time_zone: Annotated[str, Field(max_length=TIME_ZONE_CHARACTERS_MAX)] = "GMT"
+    """Whose clock they go by."""
+    schedules: Annotated[
+        tuple[Annotated[str, StringConstraints(max_length=CHARACTERS_MAX)], ...],
+        Field(max_length=CRON_JOBS_MAX),
+    ] = ()
+    """Each that a job has, once."""
 
 
 class LearnedGaps(ApiModel):

@@ -7,8 +7,9 @@ a jump of it the answer is that of the new time, and nothing is made up for.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from math import ceil
 from typing import Final
@@ -24,6 +25,14 @@ from torpor_api.rhythm import WINDOW_SECONDS_MAX
 from torpor_autoscaler.core.decision import Decision, Loop
 
 DAY_S: Final = 86_400.0
+
+JOB_WINDOW_S: Final = 60.0
+"""For which a database is awake for a job of pg_cron. One that has begun by then runs inside, and
+keeps it awake by that."""
+
+JOB: Final = "pg_cron job"
+
+_SECONDS: Final = re.compile(r"\s*\d+\s+seconds?\s*", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +51,11 @@ class Schedule:
     zone: ZoneInfo
     duration_s: float
     min_cu: Decimal
+    kind: str = "schedule"
 
     @property
     def line(self) -> str:
-        return f"schedule {self.cron.text} {self.zone.key}"
+        return f"{self.kind} {self.cron.text} {self.zone.key}"
 
     def window_at(self, now_s: float) -> Window | None:
         """The one that is open; of several that overlap the one that ends last."""
@@ -89,6 +99,22 @@ def parse_schedule(
     if not min_cu >= 0:
         raise ValueError(f"minCU {min_cu}: allowed is a number from 0 on")
     return Schedule(parse_cron(cron), parse_time_zone(time_zone), duration_s, min_cu)
+
+
+def parse_job(schedule: str, time_zone: str) -> Schedule | None:
+    """As pg_cron has it. None: it runs by no clock (`@reboot`), or can't be read.
+
+    A job that runs every few seconds keeps its database awake: a window is open at all times.
+    """
+    try:
+        zone = parse_time_zone(time_zone)
+        if _SECONDS.fullmatch(schedule):
+            cron = replace(parse_cron("* * * * *"), text=schedule.strip())
+            return Schedule(cron, zone, 2 * JOB_WINDOW_S, Decimal(0), JOB)
+        cron = parse_cron(schedule, knows_last_day=True)
+    except ValueError:
+        return None
+    return Schedule(cron, zone, JOB_WINDOW_S, Decimal(0), JOB)
 
 
 def choose_awake(

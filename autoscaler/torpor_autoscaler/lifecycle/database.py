@@ -20,6 +20,7 @@ from torpor_api.resource import (
     LastSwitchover,
     ServerlessDatabase,
 )
+from torpor_api.rhythm import CronJobs
 from torpor_api.sizes import Size, size_of
 from torpor_api.values import AUTO
 from torpor_autoscaler.core.decision import Decisions
@@ -106,6 +107,8 @@ class Database:
     """Those of every policy, for people who ask: whoever decides adds here what changes."""
     idling: Idling | None = None
     """What is learned of its gaps, where its ``idleTimeout`` is ``auto`` and it has been awake."""
+    jobs: CronJobs | None = field(init=False)
+    """Of pg_cron inside it, as its agent said last."""
     schedules: ByClock | None = None
     """What its schedules said last, where it has any."""
     used_at: float = 0.0
@@ -149,6 +152,7 @@ class Database:
         self.last_resume = self.status.last_resume
         self.last_switchover = self.status.last_switchover
         self.chosen_cu = self.status.chosen_cu
+        self.jobs = self.status.cron_jobs
         self.storing = self._found_unstored()
         self.facts_are_exact = self.status.compute is None and self.storing.failure is None
 
@@ -172,13 +176,14 @@ class Database:
     def scheduled(self) -> ScheduleChoice | None:
         """What its schedules say of this moment; None: it has none."""
         declared, world = self.resource.spec.schedules, self.world
-        if not declared:
+        jobs = None if self.resource.metadata.deletion_timestamp else self.jobs
+        if not declared and jobs is None:
             self.schedules = None
             return None
         if self.schedules is None:
             self.schedules = ByClock()
         lead_s = by_clock.lead_s(self.last_resume, world.limits)
-        return self.schedules.choice(declared, world.wall_s, lead_s, self.decisions)
+        return self.schedules.choice(declared, jobs, world.wall_s, lead_s, self.decisions)
 
     @property
     def clock_at(self) -> float | None:

@@ -224,7 +224,7 @@ def looked_inside(database: Database, epoch: int, activity: Activity, now: float
         return
     before = dict(database.inside.since) if database.inside is not None else {}
     since = tuple((what, before.get(what, now)) for what in activity.busy)
-    database.inside = Inside(activity, now, since)
+    database.inside, database.jobs = Inside(activity, now, since), activity.jobs
 
 
 def used(database: Database, at: float) -> None:

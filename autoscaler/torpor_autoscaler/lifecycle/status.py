@@ -46,6 +46,7 @@ def rendered(database: Database, phase: Phase, epoch: int, compute: str | None) 
         last_switchover=database.last_switchover,
         why_awake=_why_awake(database, phase),
         learned_gaps=_learned_gaps(database, phase),
+        cron_jobs=database.jobs,
         awaits_compute=database.awaits_compute,
         current_cu=resizing.current_cu(database),
         chosen_cu=database.chosen_cu,

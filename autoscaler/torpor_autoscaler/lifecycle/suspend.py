@@ -89,6 +89,8 @@ def lay_down(database: Database) -> Plan[None]:
 
 def _refuse_what_runs_inside(database: Database, run: Run) -> Plan[None]:
     reply = yield from ask(AskAgent(run.agent, AskActivity()))
+    if database.is_served_by(run):
+        database.jobs = reply.activity.jobs
     if reply.activity.busy:
         raise Busy("; ".join(reply.activity.busy))
 

@@ -72,10 +72,27 @@ SELECT sum(xact_commit + xact_rollback)::float8 AS transactions,
         ) AS every (one)) AS changes,
        (SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_extension e
           ON e.extname = 'pg_buffercache' AND e.extnamespace = p.pronamespace
-        WHERE p.proname = 'pg_buffercache_summary') AS buffercache
+        WHERE p.proname = 'pg_buffercache_summary') AS buffercache,
+       current_setting('cron.database_name', true) AS cron_database,
+       current_setting('cron.timezone', true) AS cron_time_zone
 FROM pg_stat_database
 """
 """``changes`` is of the rows themselves: Postgres's statistics of them lag by up to a minute."""
+
+CRON_JOB_TABLE = """
+SELECT c.oid::regclass::text FROM pg_extension e
+JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
+JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE e.extname = 'pg_cron' AND d.deptype = 'e' AND c.relkind = 'r'
+  AND n.nspname = 'cron' AND c.relname = 'job'
+"""
+"""The extension's own: a view of that name would run its maker's functions as us."""
+
+CRON_JOBS = """
+SELECT left(schedule, $1) AS schedule FROM {table}
+WHERE active GROUP BY schedule ORDER BY min(jobid) LIMIT $2
+"""
 
 PG_STAT_IO_SINCE = 16
 

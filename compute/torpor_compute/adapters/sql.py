@@ -20,6 +20,7 @@ from torpor_api.facts import Activity, LoginFacts, RoleFacts
 from torpor_api.failures import InvalidRequest, StorageFull, Unavailable
 from torpor_api.resource import DatabaseSpec
 from torpor_compute.adapters import queries
+from torpor_compute.adapters.cron_sql import KeptCronJobs
 from torpor_compute.adapters.sample_sql import KeptSampleSql
 from torpor_compute.core import login_facts, role_sql
 from torpor_compute.core.access_rules import ADMIN
@@ -100,6 +101,7 @@ class AdminSql:
         self._one_at_a_time = asyncio.Lock()
         self._read_before: int | None = None
         self.samples = KeptSampleSql(self._ask)
+        self._jobs = KeptCronJobs(_DATABASE, self._at_work)
 
     async def role(self, name: str, superusers: Collection[str]) -> RoleFacts | None:
         async def ask(connection: asyncpg.Connection[Any]) -> RoleFacts | None:
@@ -137,7 +139,9 @@ class AdminSql:
                 counters,
                 self._read_before,
             )
-            return sample, found["changes"]
+            where, zone = found["cron_database"], found["cron_time_zone"]
+            jobs = await self._jobs.look(connection, where, zone)
+            return sample.model_copy(update={"jobs": jobs}), found["changes"]
 
         return await self._ask(ask)
 
@@ -195,8 +199,8 @@ class AdminSql:
         raise AssertionError("unreachable")
 
     @contextlib.asynccontextmanager
-    async def _at_work(self) -> AsyncIterator[asyncpg.Connection[Any]]:
-        connection = await self._connect()
+    async def _at_work(self, database: str = _DATABASE) -> AsyncIterator[asyncpg.Connection[Any]]:
+        connection = await self._connect(database)
         try:
             async with asyncio.timeout(WORK_SECONDS_MAX):
                 yield connection
@@ -207,7 +211,7 @@ class AdminSql:
         finally:
             await _close(connection)
 
-    async def _connect(self) -> asyncpg.Connection[Any]:
+    async def _connect(self, database: str = _DATABASE) -> asyncpg.Connection[Any]:
         deadline = asyncio.get_running_loop().time() + CONNECT_SECONDS_MAX
         while True:
             if self._is_closed:
@@ -217,7 +221,7 @@ class AdminSql:
                     host=str(self._directory),
                     port=PORT,
                     user=ADMIN,
-                    database=_DATABASE,
+                    database=database,
                     ssl=False,
                     timeout=CONNECT_SECONDS_MAX,
                     server_settings=_SETTINGS,

@@ -18,6 +18,7 @@ _WORKERS = {
     "logical replication apply worker": "logical replication is being applied",
     "logical replication tablesync worker": "logical replication copies a table",
     "logical replication parallel worker": "logical replication is being applied",
+    "pg_cron": "a job of pg_cron runs",
 }
 
 _OPEN = ("idle in transaction", "idle in transaction (aborted)")

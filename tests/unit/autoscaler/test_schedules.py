@@ -14,6 +14,7 @@ from torpor_api.failures import DataDamaged, Refused
 from torpor_api.messages import LocateStorage, StartCompute
 from torpor_api.phases import Phase
 from torpor_api.resource import DatabaseStatus, LastResume
+from torpor_api.rhythm import CronJobs
 from torpor_autoscaler.core.decision import Loop
 from torpor_autoscaler.lifecycle import facts, why
 from torpor_autoscaler.lifecycle.limits import Limits
@@ -203,6 +204,98 @@ def test_its_decisions_tell_of_windows() -> None:
         "is awake with 0.5 CU or more by schedule 0 8 * * mon-fri Europe/Berlin",
         "may sleep by its schedules",
     ]
+
+
+def told(story: Story, *schedules: str, time_zone: str = "Europe/Berlin") -> Story:
+    """By a look inside, where pg_cron has these jobs."""
+    jobs = CronJobs(time_zone=time_zone, schedules=schedules) if schedules else None
+    story.activity = story.activity.model_copy(update={"jobs": jobs})
+    return story.look(jobs=jobs)
+
+
+def with_jobs(*schedules: str, at_time: str = "07:00") -> Story:
+    """It was woken, has slept again, and pg_cron has these jobs in it."""
+    story = asleep(at_time)
+    story.wake()
+    story.rest()
+    told(story, *schedules).rest()
+    return until(story, story_time(story, 20.0))
+
+
+def story_time(story: Story, later_s: float) -> str:
+    moment = datetime.fromtimestamp(story.world.wall_s + later_s, ZoneInfo("Europe/Berlin"))
+    return moment.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def test_a_job_of_pg_cron_wakes_it_before_its_minute() -> None:
+    story = with_jobs("30 7 * * *")
+    assert story.phase() is Phase.SUSPENDED
+    assert story.record.status.cron_jobs == CronJobs(
+        time_zone="Europe/Berlin", schedules=("30 7 * * *",)
+    )
+    assert until(story, "07:29:54").phase() is Phase.SUSPENDED
+    assert until(story, "07:29:56").phase() is Phase.ACTIVE
+    assert why.lines(story.database, story.world.now)[0].startswith(
+        "pg_cron job 30 7 * * * Europe/Berlin for 1m"
+    )
+    until(story, "07:30:59")
+    assert story.phase() is Phase.ACTIVE
+    assert until(story, "07:31:01").phase() is Phase.SUSPENDED
+
+
+def test_a_job_that_runs_longer_keeps_it_awake_by_itself() -> None:
+    story = until(with_jobs("30 7 * * *"), "07:30:50")
+    running = "a job of pg_cron runs in app (process 7)"
+    story.activity = story.activity.model_copy(update={"busy": (running,)})
+    for _ in range(15):
+        story.at(story.world.now + 2.0).look(running, jobs=story.activity.jobs).rest()
+    assert story.phase() is Phase.ACTIVE
+    assert why.lines(story.database, story.world.now) == (f"{running} for 28s",)
+
+
+def test_jobs_outlive_the_autoscaler_and_a_lost_compute() -> None:
+    jobs = CronJobs(time_zone="Europe/Berlin", schedules=("0 8 * * *",))
+    story = asleep("07:00", status=DatabaseStatus(observed_generation=1, cron_jobs=jobs))
+    assert until(story, "08:00").phase() is Phase.ACTIVE
+
+
+def test_a_job_every_few_seconds_keeps_it_awake_until_it_is_gone() -> None:
+    story = with_jobs("10 seconds")
+    assert until(story, "07:20").phase() is Phase.ACTIVE
+    assert why.lines(story.database, story.world.now)[0].startswith("pg_cron job 10 seconds")
+    told(story)
+    assert until(story, "07:21").phase() is Phase.SUSPENDED
+    assert story.record.status.cron_jobs is None
+
+
+def test_a_job_that_was_made_in_the_last_moment_calls_the_sleep_off() -> None:
+    """The look that a suspend takes finds it; its window is about to open."""
+    story = asleep("07:59:48")
+    story.wake()
+    story.rest()
+    jobs = CronJobs(time_zone="Europe/Berlin", schedules=("0 8 * * *",))
+    story.activity = story.activity.model_copy(update={"jobs": jobs})
+    until(story, "08:00:30")
+    assert "CloseGate" not in story.names()
+    assert story.phase() is Phase.ACTIVE
+    assert until(story, "08:01:10").phase() is Phase.SUSPENDED
+
+
+def test_what_no_clock_runs_and_what_can_not_be_read_wakes_nobody() -> None:
+    story = with_jobs("@reboot", "whenever", "0 0 * *")
+    assert story.phase() is Phase.SUSPENDED
+    assert story.rest().until is None or story.rest().until > story.world.now + 1e6
+
+
+def test_who_is_deleted_is_woken_by_nothing() -> None:
+    jobs = CronJobs(time_zone="UTC", schedules=("* * * * *",))
+    story = asleep("07:00", status=DatabaseStatus(observed_generation=1, cron_jobs=jobs))
+    assert story.phase() is Phase.ACTIVE
+    metadata = story.record.metadata.model_copy(update={"deletion_timestamp": "2026-01-02"})
+    story.store(story.record.model_copy(update={"metadata": metadata}))
+    story.fact(facts.observe, story.record)
+    story.fact(facts.wish_asleep, 7, story.world.now).sample(sessions=0).rest()
+    assert story.refusals() == [None]
 
 
 def test_a_database_without_schedules_waits_for_no_moment() -> None:

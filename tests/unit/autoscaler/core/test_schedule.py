@@ -11,6 +11,7 @@ from torpor_autoscaler.core.schedule import (
     Schedule,
     ScheduleChoice,
     choose_awake,
+    parse_job,
     parse_schedule,
 )
 
@@ -129,3 +130,44 @@ def test_what_cannot_be_is_refused(
     with pytest.raises(ValueError) as refused:
         parse_schedule(cron, zone, duration_s, Decimal(min_cu))
     assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "moment"),
+    [
+        ("30 7 * * *", "2026-01-02 07:30"),
+        ("0 0 $ * *", "2026-01-31 00:00"),
+        ("0 0 $ 2 *", "2026-02-28 00:00"),
+        ("0 0 $ feb *", "2026-02-28 00:00"),
+        ("15 3 1,$ * *", "2026-01-31 03:15"),
+        (" @daily ", "2026-01-03 00:00"),
+    ],
+)
+def test_a_job_opens_a_window_of_a_minute(schedule: str, moment: str) -> None:
+    job = parse_job(schedule, "Europe/Berlin")
+    assert job is not None
+    window = job.next_window(at("2026-01-02 07:00"))
+    assert window is not None
+    assert (window.begins_s, window.ends_s) == (at(moment), at(moment) + 60.0)
+
+
+@pytest.mark.parametrize("schedule", ["10 seconds", " 1 second", "59 SECONDS "])
+def test_a_job_every_few_seconds_has_a_window_at_all_times(schedule: str) -> None:
+    job = parse_job(schedule, "GMT")
+    assert job is not None and job.line == f"pg_cron job {schedule.strip()} GMT"
+    for second in range(0, 200, 7):
+        choice = choose_awake([job], 1_800_000_000.0 + second)
+        assert choice is not None and choice.is_awake
+
+
+@pytest.mark.parametrize(
+    ("schedule", "zone"),
+    [("@reboot", "GMT"), ("* * * *", "GMT"), ("0 0 $$ * *", "GMT"), ("@daily", "Mars/Base")],
+)
+def test_a_job_that_runs_by_no_clock_or_can_not_be_read_is_none(schedule: str, zone: str) -> None:
+    assert parse_job(schedule, zone) is None
+
+
+def test_a_schedule_knows_no_last_day() -> None:
+    with pytest.raises(ValueError, match=r"day of month '\$': allowed is 1 to 31"):
+        parse_schedule("0 0 $ * *", "UTC", HOUR)

@@ -1,0 +1,84 @@
+"""The jobs of pg_cron, where a tenant's superuser has loaded it: when they are to run.
+
+The database that has the extension is one of the server's settings, and seldom ours: then each look
+is a connection of its own, so what was read is believed for some seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final, Protocol, TypeAlias
+
+import asyncpg
+
+from torpor_api.cron import CHARACTERS_MAX
+from torpor_api.failures import Failure
+from torpor_api.rhythm import CRON_JOBS_MAX, TIME_ZONE_CHARACTERS_MAX, CronJobs
+from torpor_compute.adapters import queries
+
+log = logging.getLogger(__name__)
+
+Connection: TypeAlias = "asyncpg.Connection[Any]"
+
+AGE_SECONDS_MAX: Final = 5.0
+"""Of what another database said: a connection takes some milliseconds of a processor."""
+
+LOOK_SECONDS_MAX: Final = 3.0
+"""For a question of a millisecond; somebody may have locked the table."""
+
+TIME_ZONE: Final = "GMT"
+"""By which pg_cron goes where it knows no setting for it (before 1.5)."""
+
+
+class Connecting(Protocol):
+    """A connection of its own to the database of this name. Raises Failures."""
+
+    def __call__(self, database: str, /) -> AbstractAsyncContextManager[Connection]: ...
+
+
+class KeptCronJobs:
+    """As they were read last."""
+
+    def __init__(self, own: str, connecting: Connecting) -> None:
+        """``own``: the database that the kept connection is to."""
+        self._own = own
+        self._connecting = connecting
+        self._known: tuple[str, ...] = ()
+        self._read_at = float("-inf")
+
+    async def look(
+        self, connection: Connection, database: str | None, time_zone: str | None
+    ) -> CronJobs | None:
+        """``database``: where jobs are; None: pg_cron is not loaded. Where they can't be read, they
+        are as they were."""
+        if not database:
+            return None
+        try:
+            async with asyncio.timeout(LOOK_SECONDS_MAX):
+                await self._read(connection, database)
+        except (Failure, TimeoutError, asyncpg.PostgresError) as error:
+            log.warning("cron_jobs_unread", extra={"reason": str(error) or "time is over"})
+        if not self._known:
+            return None
+        zone = (time_zone or TIME_ZONE)[:TIME_ZONE_CHARACTERS_MAX]
+        return CronJobs(time_zone=zone, schedules=self._known)
+
+    async def _read(self, connection: Connection, database: str) -> None:
+        now = asyncio.get_running_loop().time()
+        if database == self._own:
+            self._known = await _schedules(connection)
+        elif now >= self._read_at + AGE_SECONDS_MAX:
+            self._read_at = now
+            async with self._connecting(database) as other:
+                self._known = await _schedules(other)
+
+
+async def _schedules(connection: Connection) -> tuple[str, ...]:
+    table = await connection.fetchval(queries.CRON_JOB_TABLE)
+    if table is None:
+        return ()
+    question = queries.CRON_JOBS.format(table=table)
+    rows = await connection.fetch(question, CHARACTERS_MAX, CRON_JOBS_MAX)
+    return tuple(row["schedule"] for row in rows)
