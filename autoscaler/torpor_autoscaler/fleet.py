@@ -14,7 +14,7 @@ from torpor_api.failures import NotFound
 from torpor_api.phases import Phase
 from torpor_api.resource import ServerlessDatabase
 from torpor_autoscaler.executor import Entry, Executor
-from torpor_autoscaler.lifecycle import endpoints, facts, letting_go
+from torpor_autoscaler.lifecycle import endpoints, facts, letting_go, sizes
 from torpor_autoscaler.lifecycle.database import Database
 from torpor_autoscaler.lifecycle.stock import PoolRecord
 from torpor_autoscaler.lifecycle.world import World
@@ -203,6 +203,9 @@ class Fleet:
         entry = self.find(event.database)
         if entry is None:
             return
+        if isinstance(event, m.ComputeSample):
+            self._sampled(entry, event, now)
+            return
         facts.heard(entry.database, now)
         match event:
             case m.PostgresLost():
@@ -212,6 +215,24 @@ class Fleet:
             case m.LoginFactsChanged():
                 facts.facts_changed(entry.database, event.epoch, event.facts)
         self._executor.poke(entry)
+
+    def _sampled(self, entry: Entry, event: m.ComputeSample, now: float) -> None:
+        """Of one that is as large as it shall be the plan need not hear it."""
+        run = entry.database.run
+        if run is None or run.epoch != event.epoch:
+            return
+        facts.heard(entry.database, now)
+        if sizes.sampled(entry.database, event, now):
+            self._executor.poke(entry)
+
+    def unsampled(self, entry: Entry) -> bool:
+        """Whether its agent is to be asked for samples; it had time to tell one."""
+        now = self._executor.tick()
+        if not sizes.is_to_be_watched(entry.database, now):
+            return False
+        if sizes.choose(entry.database, now):
+            self._executor.poke(entry)
+        return True
 
     def _agent_leaves(self, compute: str, until: float) -> None:
         """Nobody gets it any more, and whom it serves moves elsewhere."""

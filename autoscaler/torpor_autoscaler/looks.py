@@ -1,7 +1,9 @@
 """Looks into awake databases, one after another: what runs inside, and who may log in now.
 
 An agent that is asked also tells of roles that have changed, so that what is known of them is never
-much older than one round. Nobody is asked about a database that sleeps.
+much older than one round. One that does not tell samples, though its database may have another
+size, is asked for them: it is new, or its connection is. Nobody is asked about a database that
+sleeps.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import asyncio
 import logging
 
 from torpor_api.failures import Failure
-from torpor_api.messages import AskActivity
+from torpor_api.messages import AgentInfo, AskActivity, WatchSamples
 from torpor_autoscaler.executor import Entry
 from torpor_autoscaler.fleet import Fleet
 from torpor_autoscaler.ports import Agents
@@ -68,3 +70,14 @@ class Looks:
             log.debug("not_looked_inside", extra=fields)
         else:
             self._fleet.looked_inside(entry, run.epoch, reply.activity)
+            if self._fleet.unsampled(entry):
+                await self._watch(entry, run.agent)
+
+    async def _watch(self, entry: Entry, agent: AgentInfo) -> None:
+        """An agent of a release that has no samples says so, and its database is as large as it
+        is."""
+        try:
+            await self._agents.ask(agent, WatchSamples(), timeout_s=ANSWER_S_MAX)
+        except Failure as failure:
+            fields = {"database": entry.database.name, "reason": failure.message}
+            log.debug("not_watched", extra=fields)

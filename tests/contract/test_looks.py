@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -22,8 +23,8 @@ async def town() -> AsyncIterator[Town]:
         yield opened
 
 
-async def woken(town: Town) -> tuple[FakeAgent, FakeProxy]:
-    apply(town)
+async def woken(town: Town, **spec: Any) -> tuple[FakeAgent, FakeProxy]:
+    apply(town, **spec)
     agent = await town.start_agent()
     await town.start_autoscaler()
     proxy = await town.register()
@@ -57,6 +58,21 @@ async def test_whoever_asks_why_hears_what_goes_on_inside(town: Town) -> None:
     while not any("connections 2" in line for line in lines):
         lines = (await town.person(m.Why(name="shop"))).reasons
     assert any(line.startswith("an index build in shop (process 7) for ") for line in lines)
+
+
+async def test_an_agent_is_asked_for_samples_and_a_crowd_gets_a_larger_compute(town: Town) -> None:
+    agent, _ = await woken(town, maxCU=4)
+    agent.clients |= {object() for _ in range(6)}
+    await town.until("it grows", lambda: (town.status().current_cu or 0) > 1)
+    assert agent.size is not None and 1 < agent.size.cu <= 4
+    found = await town.person(m.AskDecisions(name="shop"))
+    assert any(one.follows.startswith("grows from 1 to ") for one in found.decisions)
+
+
+async def test_one_that_can_have_no_other_size_is_not_watched(town: Town) -> None:
+    agent, _ = await woken(town, minCU=1, maxCU=1)
+    await town.until("it is asked", lambda: agent.looks >= 3)
+    assert not agent.is_watched
 
 
 async def test_an_agent_whose_database_sleeps_is_not_asked(town: Town) -> None:

@@ -4,6 +4,7 @@ say of it."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
 import psycopg
@@ -18,6 +19,8 @@ from e2e.test_cli import named, torpor, torpor_json
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
 CPU_PERIOD = 100_000
+CROWD = 4
+"""Clients that would use a processor each."""
 GIB = 1 << 30
 
 READ_CGROUP = """cd /sys/fs/cgroup
@@ -29,7 +32,7 @@ else cat cpu/cpu.cfs_quota_us memory/memory.limit_in_bytes; fi"""
 def test_a_compute_that_is_claimed_grows_to_its_database_s_size_under_its_session(
     make_database: MakeDatabase,
 ) -> None:
-    database = make_database(maxCU=2)
+    database = make_database(minCU=2, maxCU=2)
     with database.connect() as client:
         backend = _process(client)
         until(lambda: database.status.get("currentCU") == 2, "the size is that of the spec")
@@ -61,7 +64,6 @@ def test_another_spec_reaches_postgres_by_a_switchover_that_no_session_notices(
         client.execute("prepare one as select 1")
         assert client.execute("show shared_buffers").fetchone() == ("128MB",)
         database.apply(maxCU=2)
-        until(lambda: database.status.get("currentCU") == 2, "the size is that of the spec")
         until(lambda: database.epoch == 2, "a fresh compute serves it")
         until(_shown(client, "shared_buffers", "256MB"), "it has the buffers of its size")
         assert client.execute("show work_mem").fetchone() == ("7MB",)
@@ -78,21 +80,20 @@ def test_a_session_that_can_t_be_moved_keeps_its_compute_and_the_resource_says_w
         database.apply(maxCU=2)
         until(lambda: _sized(database).get("reason") == "NeedsSwitchover", "the reason is said")
         assert "shared_buffers is 128MB, not 256MB" in _sized(database)["message"]
-        assert database.status["currentCU"] == 2 and _limits(database)[0] == 2 * CPU_PERIOD
         assert _process(client) == backend and database.epoch == 1
 
 
 def test_what_the_node_has_no_room_for_is_said_and_the_compute_goes_on(
     make_database: MakeDatabase,
 ) -> None:
-    database = make_database(maxCU=64)
+    database = make_database(minCU=64, maxCU=64)
     with database.connect() as client:
         client.execute("select 1")
         until(lambda: bool(_sized(database)), "it is said")
         assert _sized(database)["reason"] == "NoRoom", database.status
         assert "does not get 64 CU" in _sized(database)["message"]
         assert database.status["currentCU"] == 1 and database.epoch == 1
-        database.apply(maxCU=1)
+        database.apply(minCU=1, maxCU=1)
         until(lambda: not _sized(database), "it has a size that can be")
         client.execute("select 1")
 
@@ -101,15 +102,36 @@ def test_a_person_s_choice_holds_until_the_next_sleep(make_database: MakeDatabas
     database = make_database(maxCU=2)
     with database.connect() as client:
         client.execute("select 1")
-        until(lambda: database.status.get("currentCU") == 2, "the size is that of the spec")
-        resized = torpor_json("resize", named(database), "1")
-        assert resized == {"cu": "1", "pause_ms": None, "needs_restart": []}
-        assert _limits(database) == (CPU_PERIOD, 4 * GIB)
-        until(_shown(client, "effective_cache_size", "3GB"), "Postgres has read it")
-        assert (database.status["currentCU"], database.status["chosenCU"]) == (1, 1)
+        resized = torpor_json("resize", named(database), "2")
+        assert resized == {"cu": "2", "pause_ms": None, "needs_restart": []}
+        assert _limits(database) == (2 * CPU_PERIOD, 8 * GIB)
+        until(_shown(client, "effective_cache_size", "6GB"), "Postgres has read it")
+        assert (database.status["currentCU"], database.status["chosenCU"]) == (2, 2)
         torpor("suspend", named(database))
         database.falls_asleep()
         assert "chosenCU" not in database.status
+
+
+def test_a_crowd_gets_a_larger_compute_in_place_and_nobody_is_interrupted(
+    make_database: MakeDatabase,
+) -> None:
+    database = make_database(maxCU=2)
+    with database.connect() as client, ThreadPoolExecutor(CROWD) as pool:
+        backend = _process(client)
+        until(lambda: database.status.get("currentCU") == 1, "it begins with a unit")
+        crowd = [pool.submit(_work, database) for _ in range(CROWD)]
+        until(lambda: database.status.get("currentCU") == 2, "it grows")
+        assert _limits(database) == (2 * CPU_PERIOD, 8 * GIB)
+        until(_shown(client, "effective_cache_size", "6GB"), "Postgres has read it")
+        assert _process(client) == backend and database.epoch == 1
+        for one in crowd:
+            one.result()
+
+
+def _work(database: Database) -> None:
+    """Of a processor, some ten seconds."""
+    with database.connect() as client:
+        client.execute("select count(*) from generate_series(1, 60000000)")
 
 
 def test_asleep_it_has_no_size(make_database: MakeDatabase) -> None:

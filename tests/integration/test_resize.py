@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -15,7 +17,7 @@ from torpor_cli.client import ask_autoscaler
 
 @pytest.fixture
 def of_four(up: Up) -> Iterator[Database]:
-    """It may have up to four units, and has them without a word."""
+    """It may have up to four units, and begins with one."""
     with a_database(up, maxCU=4) as made:
         yield made
 
@@ -40,8 +42,9 @@ def shown(connection: psycopg.Connection[Any], setting: str) -> str:
 def test_a_session_sees_the_new_size_and_stays_where_it_is(of_four: Database) -> None:
     database = of_four
     with psycopg.connect(database.uri(), autocommit=True) as session:
-        assert shown(session, "effective_cache_size") == "12GB"
-        assert database.status["currentCU"] == 4
+        assert shown(session, "effective_cache_size") == "3GB"
+        assert database.status["currentCU"] == 1
+        assert "nothing limits its CPU and memory here" in sized(database)["message"]
         epoch = database.status["epoch"]
         assert resize(database, "1.5") == {"cu": "1.5", "pause_ms": None, "needs_restart": []}
         until(lambda: shown(session, "effective_cache_size") == "4608MB", "a reload")
@@ -76,10 +79,59 @@ def test_a_choice_ends_with_the_sleep(of_four: Database) -> None:
     database = of_four
     with psycopg.connect(database.uri(), autocommit=True) as session:
         session.execute("select 1")
-        resize(database, "1")
+        resize(database, "2")
         database.fall_asleep()
         assert database.status.get("chosenCU") is None
-        assert shown(session, "effective_cache_size") == "12GB"
+        assert shown(session, "effective_cache_size") == "3GB"
+
+
+def test_a_crowd_gets_a_larger_compute_and_nobody_is_interrupted(of_four: Database) -> None:
+    """Of four clients that compute all the time, within seconds; Postgres's settings follow."""
+    database = of_four
+    with psycopg.connect(database.uri(), autocommit=True) as session:
+        assert shown(session, "effective_cache_size") == "3GB"
+        epoch = database.status["epoch"]
+        with crowd(database, 4):
+            until(lambda: database.status["currentCU"] > 1, "it grows")
+            until(lambda: shown(session, "effective_cache_size") != "3GB", "a reload")
+            assert database.status["currentCU"] <= 4
+        assert database.status["epoch"] == epoch
+        (grown, *_) = [one for one in decisions(database) if one["follows"].startswith("grows")]
+        assert (grown["metric"], grown["window_s"]) == ("load", 6)
+
+
+@contextmanager
+def crowd(database: Database, clients: int) -> Iterator[None]:
+    """At work until the end, which is an error to each of them."""
+
+    def work(client: psycopg.Connection[Any]) -> None:
+        with suppress(psycopg.errors.QueryCanceled):
+            client.execute("select count(*) from generate_series(1, 1000000000)")
+
+    with ExitStack() as ending, ThreadPoolExecutor(clients) as pool:
+        made = [
+            ending.enter_context(psycopg.connect(database.uri(), autocommit=True))
+            for _ in range(clients)
+        ]
+        working = [pool.submit(work, client) for client in made]
+        try:
+            yield
+        finally:
+            for client in made:
+                client.cancel_safe()
+            for one in working:
+                one.result()
+
+
+def decisions(database: Database) -> list[dict[str, Any]]:
+    told = ask_autoscaler(database.up.folder, "AskDecisions", name=database.name)
+    found: list[dict[str, Any]] = told["decisions"]
+    return found
+
+
+def sized(database: Database) -> dict[str, Any]:
+    (found,) = [one for one in database.status["conditions"] if one["type"] == "Sized"]
+    return dict(found)
 
 
 def test_what_can_t_be_is_refused(database: Database) -> None:

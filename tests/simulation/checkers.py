@@ -44,6 +44,9 @@ class Checkers:
         self._nobody_misses_a_notification()
         if self._town.ended_for_nothing:
             raise Broken(f"nothing spoke against {self._town.ended_for_nothing[0]}: it was ended")
+        for agent in self._town.cluster.agents.values():
+            if agent.shrunk_unseen:
+                raise Broken(f"{agent.compute} was made smaller {agent.shrunk_unseen}")
         if self._town.longest_wake_s > WAKE_DEADLINE_S + ROUNDING_S:
             raise Broken(f"a wake waited for {self._town.longest_wake_s:.1f} s")
 

@@ -158,5 +158,11 @@ def _handlers(fleet: AgentFacts) -> Handlers:
     async def told(_: Peer, event: AgentEvent) -> None:
         fleet.agent_told(event)
 
-    events = (m.PostgresLost, m.PostgresBack, m.LoginFactsChanged, m.AgentLeaving)
+    events = (
+        m.PostgresLost,
+        m.PostgresBack,
+        m.LoginFactsChanged,
+        m.AgentLeaving,
+        m.ComputeSample,
+    )
     return dict.fromkeys(events, told)

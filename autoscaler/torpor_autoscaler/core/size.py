@@ -104,6 +104,8 @@ class SizeChoice:
     decision: Decision
     is_panic: bool = False
     """It grows by what the panic window says."""
+    is_for_memory: bool = False
+    """It grows because less would not hold what is in use: the want of memory ends a Postgres."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,7 @@ class _Need:
     unit: str
     window_s: float
     is_panic: bool = False
+    is_memory: bool = False
 
     @property
     def cu(self) -> Decimal:
@@ -165,7 +168,8 @@ def choose_size(history: History, terms: SizeTerms, standing: Standing, now: flo
         grown = terms.bound(most.cu)
         if grown > cu:
             follows = f"grows from {_shown(cu)} to {_shown(grown)} CU"
-            return SizeChoice(grown, most.decides(cu, follows), most.is_panic)
+            decision = most.decides(cu, follows)
+            return SizeChoice(grown, decision, most.is_panic, most.is_memory)
     return _shrunk(history, terms, standing, now)
 
 
@@ -182,7 +186,8 @@ def _needs(history: History, terms: SizeTerms, standing: Standing, now: float) -
     memory_per_cu = MEMORY_SHARE * terms.memory_bytes_per_cu / _GIB
     latest = history.latest
     if latest is not None and latest.memory_bytes is not None:
-        yield _Need("memory", latest.memory_bytes / _GIB, memory_per_cu, "GiB", 0.0)
+        in_use = latest.memory_bytes / _GIB
+        yield _Need("memory", in_use, memory_per_cu, "GiB", 0.0, is_memory=True)
     working_set = history.mean(_WORKING_SET, PANIC_S, now)
     if working_set is not None:
         yield _Need("working set", working_set / _GIB, memory_per_cu, "GiB", PANIC_S)

@@ -21,7 +21,7 @@ from torpor_api.resource import (
     ServerlessDatabase,
 )
 from torpor_api.rhythm import CronJobs
-from torpor_api.sizes import Size, size_of
+from torpor_api.sizes import Size, least_cu_by_itself, size_of, units_of
 from torpor_api.values import AUTO
 from torpor_autoscaler.core.decision import Decisions
 from torpor_autoscaler.core.schedule import ScheduleChoice
@@ -42,6 +42,7 @@ from torpor_autoscaler.lifecycle.known import (
     Trouble,
     Waiter,
 )
+from torpor_autoscaler.lifecycle.watched import Watched
 from torpor_autoscaler.lifecycle.world import World
 
 FACTS_STORED = "LoginFactsStored"
@@ -67,6 +68,11 @@ class Database:
     """People who wait for a size."""
     chosen_cu: Decimal | None = field(init=False)
     """The size that a person has chosen last, until the next sleep."""
+    measured_cu: Decimal | None = None
+    """The size that it was found to need last, or began with, until the next sleep. None: while it
+    has a compute nobody has decided yet, and it stays as large as it is."""
+    watched: Watched | None = None
+    """What was seen of its compute, while there is one and it may have another size."""
     sizing: Sizing | None = None
     switching: Switching | None = None
     """Asked for by somebody. Without a run only one that is on its way to a fresh compute."""
@@ -243,16 +249,33 @@ class Database:
     def size(self) -> Size:
         """That a compute of it shall have."""
         spec = self.resource.spec
-        return size_of(self.min_cu, spec.max_cu, self.chosen_cu)
+        if self.chosen_cu is not None:
+            return size_of(self.min_cu, spec.max_cu, self.chosen_cu)
+        wanted = self._found_cu if self.measured_cu is None else self.measured_cu
+        return size_of(least_cu_by_itself(self.min_cu, spec.max_cu), spec.max_cu, wanted)
+
+    @property
+    def _found_cu(self) -> Decimal | None:
+        """Of a compute that it had before we began."""
+        if self.run is None:
+            return None
+        size = (self.world.pool.find(self.run.agent.compute) or self.run.agent).size
+        if size is None:
+            return self.status.current_cu
+        return units_of(size.cpu_milli, size.memory_bytes)
 
     def sizing_of(self, run: Run) -> Sizing:
-        """How far this compute has come to the size that it shall have."""
+        """How far this compute has come to the size that it shall have. Moves for the sake of one
+        that was measured count together, whatever it is: it may be another one each minute."""
         found, size = self.sizing, self.size
-        if found is None or found.size != size:
+        if found is None:
             return Sizing(run.epoch, size)
-        if found.epoch != run.epoch:
+        if (found.size, found.epoch) == (size, run.epoch):
+            return found
+        is_measured = self.chosen_cu is None and found.size.max_cu == size.max_cu
+        if found.size == size or is_measured:
             return Sizing(run.epoch, size, moves=found.moves, move_at=found.move_at)
-        return found
+        return Sizing(run.epoch, size)
 
     @property
     def is_pressed(self) -> bool:

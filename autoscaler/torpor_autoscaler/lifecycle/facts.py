@@ -114,7 +114,7 @@ def _why_not_of_size(database: Database, cu: Decimal) -> Failure | None:
         return None
     if database.phase in AT_REST:
         words = f"{name} is {database.phase}: there is no compute to resize"
-        return Refused(words, "its next one has maxCU; ask again once it is awake")
+        return Refused(words, "ask again once it is awake")
     return Busy(f"{name} has no compute at this moment: it is {database.phase}", "ask again")
 
 

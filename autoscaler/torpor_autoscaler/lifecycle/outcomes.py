@@ -89,7 +89,7 @@ def end_run(database: Database) -> None:
         answer_switchover(database, Busy(f"{database.name} was stopped before it could be moved"))
     if database.switching is None:
         database.world.updates.forget(database.name)
-    database.run = database.inside = None
+    database.run = database.inside = database.watched = None
     database.doubt = None
     database.world.silences.ended(database.name)
     database.is_gate_closed = False

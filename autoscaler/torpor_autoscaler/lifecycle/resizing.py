@@ -109,10 +109,15 @@ def take_up(database: Database, run: Run, now: float) -> None:
         moves = sizing.moves + 1
         pause_s = backoff_s(moves, limits.resize_backoff_s_min, limits.resize_backoff_s_max)
         database.sizing = replace(sizing, moves=moves, move_at=now + pause_s)
-        because = f"only so does it get {_wanted(sizing)}"
         database.switching = Switching(
-            NOBODY, limits.resize_patience_s, because=because, tries=sizing.moves
+            NOBODY, limits.resize_patience_s, because=_because(sizing), tries=sizing.moves
         )
+
+
+def _because(sizing: Sizing) -> str:
+    if sizing.needs_restart:
+        return f"only another start changes it: {'; '.join(sizing.needs_restart)}"
+    return f"only so does it get {_wanted(sizing)}"
 
 
 def _reserve(database: Database, run: Run) -> AgentInfo | None:
@@ -123,7 +128,21 @@ def _reserve(database: Database, run: Run) -> AgentInfo | None:
 
 
 def _is_move_needed(database: Database, run: Run, sizing: Sizing) -> bool:
-    return bool(sizing.needs_restart) or bool(_refusal(database, run, sizing))
+    if sizing.needs_restart:
+        return True
+    return bool(_refusal(database, run, sizing)) and _is_worth_a_pause(database, run, sizing)
+
+
+def _is_worth_a_pause(database: Database, run: Run, sizing: Sizing) -> bool:
+    """What somebody wants. Of sizes that were measured only a larger one for what is in memory,
+    for want of which Postgres would be ended: others wait until the machine has room."""
+    if database.chosen_cu is not None:
+        return True
+    if sizing.size.cu <= (current_cu(database) or Decimal(0)):
+        return False
+    choice = None if database.watched is None else database.watched.choice
+    is_for_memory = choice is not None and choice.is_for_memory
+    return is_for_memory or sizing.size.cu <= database.min_cu
 
 
 def _may_move(database: Database, run: Run, sizing: Sizing, now: float) -> bool:
@@ -156,6 +175,7 @@ def _give_up_for_now(database: Database, run: Run, sizing: Sizing) -> None:
 
 def started(database: Database, run: Run, size: Size) -> None:
     """Its Postgres was started for this size. Moves that were made for it count as before."""
+    database.measured_cu = size.cu
     before = database.sizing_of(run)
     moves = replace(before, has_followed=True)
     database.sizing = moves if before.size == size else Sizing(run.epoch, size, has_followed=True)
@@ -191,6 +211,11 @@ def current_cu(database: Database) -> Decimal | None:
         return min(units_of(size.cpu_milli, size.memory_bytes), Decimal(CU_MAX))
     sizing = database.sizing_of(run)
     return sizing.size.cu if sizing.has_followed else database.status.current_cu
+
+
+def is_limited(database: Database, run: Run) -> bool:
+    """Whether its machine lets the compute use no more than its size."""
+    return _agent(database, run).size is not None
 
 
 def look_again_at(database: Database, run: Run) -> tuple[float, ...]:

@@ -26,6 +26,11 @@ STORAGE_NOT_READY = "StorageNotReady"
 
 MOVING_MESSAGE = "moving to another compute; its sessions wait for a moment"
 
+UNLIMITED = "Unlimited"
+"""Of the condition Sized, on one machine."""
+
+UNLIMITED_MESSAGE = "Postgres's settings follow the size; nothing limits its CPU and memory here"
+
 REASON_CHARACTERS_MAX = 1000
 """Of a failure's message: the last lines of a log are enough in a resource."""
 
@@ -158,17 +163,15 @@ def _unfenced(failure: NotFenced) -> Condition:
 
 
 def _sized(database: Database) -> list[Condition]:
-    """Only where it does not have the size that it shall have."""
-    shortcomings = resizing.shortcomings(database, database.run) if database.run else ()
-    return [
-        Condition(
-            type="Sized",
-            status="False",
-            reason=one.reason,
-            message=one.message[-REASON_CHARACTERS_MAX:],
-        )
-        for one in shortcomings
-    ][:1]
+    """Where it does not have the size that it shall have, and where a size is no limit."""
+    run = database.run
+    if run is None:
+        return []
+    for one in resizing.shortcomings(database, run):
+        return [_false("Sized", one.reason, one.message)]
+    if resizing.is_limited(database, run):
+        return []
+    return [Condition(type="Sized", status="True", reason=UNLIMITED, message=UNLIMITED_MESSAGE)]
 
 
 def _unstored(database: Database) -> list[Condition]:

@@ -69,8 +69,8 @@ def lay_down(database: Database) -> Plan[None]:
     status = database.status
     if status.phase is Phase.ACTIVE:
         yield from write(database, Phase.SUSPENDING, status.epoch, status.compute)
-    database.trouble = database.chosen_cu = database.sizing = None
-    words = f"{database.name} was put to sleep: its next compute has the size of its spec"
+    database.trouble = database.chosen_cu = database.measured_cu = database.sizing = None
+    words = f"{database.name} was put to sleep: its next compute starts as its spec says"
     outcomes.answer_resizes(database, Busy(words))
     if database.status.phase is not Phase.SUSPENDED:
         is_released = database.released_epoch >= status.epoch

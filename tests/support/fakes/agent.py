@@ -27,6 +27,21 @@ from torpor_compute.core.postgres_options import needing_restart
 
 MAX_CONNECTIONS = 101
 
+MEMORY_BYTES = 100 << 20
+"""That its Postgres takes, and of which its clients use all."""
+
+POSTGRES_TOTALS = (
+    *("transactions", "blocks_hit", "blocks_read", "temporary_bytes"),
+    *("read_bytes", "written_bytes", "evictions", "wal_bytes"),
+)
+"""Of which nothing follows."""
+
+SAMPLE_GAP_S_MAX = 4.0
+"""Between two samples: two looks, as one may be lost."""
+
+SEEN_S_MIN = 55.0
+"""Of the minute over which a load has to be known before a compute may be made smaller."""
+
 LEAVE_LOOK_S = 0.1
 """Between two looks whether an agent that leaves is still needed: a lost answer of its is asked for
 again within this time."""
@@ -71,6 +86,12 @@ class FakeAgent:
         self._has_started = False
         self.size: Size | None = None
         """That its settings were made to follow."""
+        self.shrunk_unseen = ""
+        """Of a size that it was told to have, though nobody can have known its load for long."""
+        self.is_watched = False
+        """Somebody has asked for samples."""
+        self._told_at = self._told_since = float("-inf")
+        """Its last sample, and the first of those before it without a gap."""
         self._leaves_at: float | None = None
         self.looks = 0
         """How often it was asked what goes on inside."""
@@ -127,6 +148,9 @@ class FakeAgent:
                 return self._look()
             case m.AskAgentState():
                 return self._state()
+            case m.WatchSamples():
+                self.is_watched = True
+                return m.Done()
             case _:
                 raise InvalidRequest(f"{type(request).__name__} is not for this fake")
 
@@ -135,6 +159,8 @@ class FakeAgent:
         self.looks += 1
         if not self.is_serving:
             raise Unavailable(f"{self.compute} is {self.state}")
+        if self.is_watched:
+            self._tell_sample()
         if self._untold_facts and self.database is not None:
             self._untold_facts = False
             self.tell(
@@ -142,12 +168,46 @@ class FakeAgent:
             )
         return m.ActivityReply(activity=self.activity)
 
+    def _tell_sample(self) -> None:
+        """Every client is a backend at work. Once for each look, which is often enough."""
+        assert self.database is not None
+        now = asyncio.get_running_loop().time()
+        if now - self._told_at > SAMPLE_GAP_S_MAX:
+            self._told_since = now
+        self._told_at = now
+        use = m.ComputeUse(
+            cpu_seconds=now,
+            memory_bytes=MEMORY_BYTES,
+            anonymous_bytes=MEMORY_BYTES,
+            shared_memory_bytes=0,
+        )
+        postgres = m.PostgresUse(
+            **dict.fromkeys(POSTGRES_TOTALS, 0),
+            backends=len(self.clients),
+            active_backends=len(self.clients),
+            waiting_backends={},
+        )
+        self.tell(
+            m.ComputeSample(
+                database=self.database,
+                epoch=self.epoch,
+                at_s=now,
+                use=use,
+                postgres=postgres,
+                working_set_bytes={60: MEMORY_BYTES},
+            )
+        )
+
     def _follow(self, size: Size) -> m.SizeFollowed:
         assert self._request is not None
         if not self.is_serving:
             raise Unavailable(f"{self.compute} is {self.state}")
-        self.size, max_cu = size, self._request.spec.max_cu
+        max_cu = self._request.spec.max_cu
         started = Size(self._request.cu or max_cu, max_cu)
+        before, self.size = self.size or started, size
+        seen_s = asyncio.get_running_loop().time() - self._told_since
+        if size.cu < before.cu and size.max_cu == before.max_cu and seen_s < SEEN_S_MIN:
+            self.shrunk_unseen = f"from {before.cu} to {size.cu} CU, seen for {seen_s:.1f} s"
         return m.SizeFollowed(needs_restart=needing_restart(started, size))
 
     # --- what befalls it -------------------------------------------------------------------

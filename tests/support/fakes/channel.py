@@ -60,4 +60,5 @@ AGENT_REQUESTS: tuple[type[m.Request[Any]], ...] = (
     m.FollowSize,
     m.AskAgentState,
     m.AskActivity,
+    m.WatchSamples,
 )

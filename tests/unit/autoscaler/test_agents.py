@@ -16,14 +16,22 @@ import uvloop
 
 from torpor_api import messages as m
 from torpor_api.facts import LoginFacts
-from torpor_api.failures import Unavailable
+from torpor_api.failures import InvalidRequest, Unavailable
 from torpor_autoscaler.adapters.agents import ChannelAgents
 from torpor_autoscaler.lifecycle.actions import NotAsked, NotReached
+from torpor_autoscaler.ports import AgentEvent, AgentFacts
 from torpor_channel.peer import Peer
 from torpor_channel.server import Server
 
 FILES_LEFT = 64
 """Above what the test itself has open."""
+
+SAMPLE = m.ComputeSample(
+    database="shop",
+    epoch=1,
+    at_s=1.0,
+    use=m.ComputeUse(cpu_seconds=1.0, memory_bytes=2, anonymous_bytes=1, shared_memory_bytes=1),
+)
 
 
 @contextlib.contextmanager
@@ -107,6 +115,53 @@ async def test_another_compute_at_the_same_address_is_asked_nothing(tmp_path: Pa
     await agents.close()
     await server.close()
     assert asked == [m.AskAgentState()]
+
+
+async def test_what_an_agent_tells_reaches_the_fleet_once_it_is_watched(tmp_path: Path) -> None:
+    watchers: list[Peer] = []
+
+    async def state(_: Peer, request: m.AskAgentState) -> m.AgentState:
+        return m.AgentState(compute="c1", state="running", database="shop", epoch=1)
+
+    async def watch(peer: Peer, request: m.WatchSamples) -> m.Done:
+        watchers.append(peer)
+        return m.Done()
+
+    server = Server({m.AskAgentState: state, m.WatchSamples: watch})
+    await server.listen(tmp_path / "a.sock")
+    fleet, agents = Heard(), ChannelAgents()
+    agents.start(cast(AgentFacts, fleet))
+    await agents.ask(agent_at(tmp_path / "a.sock"), m.WatchSamples(), timeout_s=5.0)
+    watchers[0].tell(SAMPLE)
+    async with asyncio.timeout(5.0):
+        assert await fleet.told.get() == SAMPLE
+    await agents.close()
+    await server.close()
+
+
+async def test_an_agent_of_an_older_release_is_not_harmed(tmp_path: Path) -> None:
+    """It does not know the question, and answers the next one."""
+    listening, agents = Listening(), ChannelAgents()
+    async with listening.at(tmp_path / "a.sock"):
+        agent = agent_at(tmp_path / "a.sock")
+        with pytest.raises(InvalidRequest, match="WatchSamples"):
+            await agents.ask(agent, m.WatchSamples(), timeout_s=5.0)
+        assert await agents.ask(agent, m.Checkpoint(epoch=1), timeout_s=5.0) == m.Done()
+        await agents.close()
+    assert listening.introduced == 1
+
+
+class Heard:
+    """A fleet that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told = asyncio.Queue[AgentEvent]()
+
+    def agent_told(self, event: AgentEvent) -> None:
+        self.told.put_nowait(event)
+
+    def agent_unheard(self, compute: str) -> None:
+        """Of no interest."""
 
 
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])

@@ -51,7 +51,9 @@ def choose(story: Story, cu: str, asker: int = 1) -> Story:
 
 
 def condition(story: Story) -> str:
-    found = [one.reason for one in story.record.status.conditions if one.type == "Sized"]
+    """Why it does not have the size that it shall have; empty: it has."""
+    conditions = story.record.status.conditions
+    found = [one.reason for one in conditions if (one.type, one.status) == ("Sized", "False")]
     return found[0] if found else ""
 
 
@@ -64,7 +66,7 @@ def test_a_compute_that_has_its_size_is_asked_for_nothing() -> None:
 
 
 def test_a_warm_compute_grows_behind_the_first_answer() -> None:
-    story = Story(agents=0, maxCU=4)
+    story = Story(agents=0, minCU=4, maxCU=4)
     story.world.pool.learn(of_size(1, "1"))
     story.wake()
     asked = story.until(m.ResizeCompute)
@@ -94,7 +96,7 @@ def test_a_chosen_size_is_asked_for_and_followed_when_it_is_there() -> None:
 
 def test_where_nobody_limits_computes_the_settings_follow_at_once() -> None:
     story = awake(maxCU=4)
-    assert story.record.status.current_cu == 4
+    assert story.record.status.current_cu == 1
     choose(story, "0.5").rest()
     assert "FollowSize" in story.names() and not story.all(m.ResizeCompute)
     assert story.resizes() == [m.Resized(cu=Decimal("0.5"))]
@@ -109,7 +111,7 @@ def test_a_choice_ends_with_the_next_sleep() -> None:
     assert (status.chosen_cu, status.current_cu, status.phase) == (None, None, Phase.SUSPENDED)
     story.asked.clear()
     story.wake()
-    assert story.until(m.StartCompute).cu == 4
+    assert story.until(m.StartCompute).cu == 1
 
 
 def test_a_choice_outlives_a_switchover_a_loss_and_a_restart_of_the_autoscaler() -> None:
@@ -172,11 +174,11 @@ def test_the_spec_s_bounds_hold_for_what_was_chosen() -> None:
 def test_what_needs_a_restart_comes_by_a_switchover() -> None:
     story = in_use()
     story.needs_restart = RESTART
-    story.change(maxCU=2).rest()
-    says(story, of_size(1, "2"))
+    story.change(maxCU=2)
     story.until(m.StopCompute)
     story.needs_restart = ()
-    assert story.until(m.StartCompute).cu == 2
+    start = story.until(m.StartCompute)
+    assert (start.cu, start.spec.max_cu) == (1, 2)
     story.rest()
     assert (story.record.status.epoch, story.record.status.compute) == (2, "c2")
     assert condition(story) == ""
@@ -345,6 +347,13 @@ def test_who_asked_need_not_ask_again_after_a_loss() -> None:
 
 def test_a_record_of_an_older_release_has_no_choice() -> None:
     story = Story(DatabaseStatus(observed_generation=1), maxCU=4)
-    assert story.database.chosen_cu is None and story.database.size.cu == 4
+    assert story.database.chosen_cu is None and story.database.size.cu == 1
     outcomes.answer_resizes(story.database, Busy("nobody asked"))
     assert not story.resizes()
+
+
+def test_where_a_size_is_no_limit_the_record_says_so() -> None:
+    found = [one for one in awake().record.status.conditions if one.type == "Sized"]
+    assert [(one.status, one.reason) for one in found] == [("True", "Unlimited")]
+    assert "nothing limits" in found[0].message
+    assert not [one for one in in_use().record.status.conditions if one.type == "Sized"]

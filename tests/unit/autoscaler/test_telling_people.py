@@ -117,10 +117,10 @@ def test_a_size_that_takes_a_move_is_told() -> None:
     story = Story(maxCU=2)
     story.wake()
     story.rest()
-    story.needs_restart = ("shared_buffers",)
+    story.needs_restart = ("shared_buffers is 256MB, not 512MB",)
     story.sample(busy=1).change(maxCU=4).rest()
     (moved,) = told(story)
-    assert moved.reason == "SwitchedOver" and "4 CU" in moved.note
+    assert moved.reason == "SwitchedOver" and "not 512MB" in moved.note
 
 
 def refused(story: Story, failure: Failure) -> None:

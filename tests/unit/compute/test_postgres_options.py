@@ -7,7 +7,9 @@ from decimal import Decimal
 
 import pytest
 
-from torpor_api.sizes import Size
+from torpor_api.quantities import CU_STEP
+from torpor_api.sizes import Size, least_cu_by_itself, size_of
+from torpor_api.values import CU_MAX
 from torpor_compute.core import postgres_options as options
 from torpor_compute.core.postgres_options import (
     NetworkPlaces,
@@ -114,3 +116,15 @@ def test_a_comma_in_a_folder_makes_no_second_one() -> None:
     places = PostgresPlaces("/v/data", '/run/a,b"c', "f", "h", "i")
     found = settings_of(command_line("postgres", places, ONE))
     assert found["unix_socket_directories"] == '"/run/a,b""c"'
+
+
+def test_a_size_that_follows_by_itself_needs_no_restart() -> None:
+    """Up to the largest from where it starts, and down to the least that it gets without a word."""
+    for quarters in range(1, 4 * CU_MAX + 1):
+        max_cu = quarters * CU_STEP
+        least = least_cu_by_itself(Decimal(0), max_cu)
+        start = size_of(least, max_cu, None)
+        assert not needing_restart(start, Size(max_cu, max_cu))
+        assert not needing_restart(start, Size(least, max_cu))
+        smaller = Size(least - CU_STEP, max_cu)
+        assert least == CU_STEP or needing_restart(start, smaller)

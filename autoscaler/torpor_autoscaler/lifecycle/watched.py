@@ -1,0 +1,112 @@
+"""What is seen of one awake database, second by second: totals become the samples that a size is
+decided by.
+
+Nothing is made up. A total becomes a rate only between two samples of one compute that are in order
+and near each other; a figure that contradicts itself, or of which a part is missing, is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from torpor_api.messages import ComputeSample, Latencies, PostgresUse
+from torpor_autoscaler.core.history import History, Sample
+from torpor_autoscaler.core.size import SAMPLE_AGE_S_MAX, SizeChoice, Standing
+from torpor_autoscaler.core.sleep import View
+
+DISTANCE_S_MIN: Final = 0.5
+"""Between two samples. What comes in a heap was held up on its way, or we were: it says what was,
+and would count as if it were now."""
+
+DISTANCE_S_MAX: Final = 5.0
+"""Over more the mean says too little of the second in which it ends."""
+
+WORKING_SET_WINDOW_S: Final = 60
+"""Of the agent's estimates: what is touched within a minute. A shorter window misses pages."""
+
+
+class Watched:
+    """Of one compute, for as long as it serves: at most two minutes of samples, and its size."""
+
+    __slots__ = ("_latencies", "_told", "choice", "history", "standing")
+
+    def __init__(self, standing: Standing) -> None:
+        self.history = History()
+        self.standing = standing
+        """The size that was decided last."""
+        self.choice: SizeChoice | None = None
+        """By which it came to that; None: it was that large when it was first seen."""
+        self._told: ComputeSample | None = None
+        self._latencies: dict[str, Latencies] = {}
+        """As each proxy has told them last."""
+
+    def saw(self, told: ComputeSample, views: Iterable[View], now: float) -> bool:
+        """False: it comes too soon behind the last one to be of this moment."""
+        latest = self.history.latest
+        if latest is not None and now - latest.at < DISTANCE_S_MIN:
+            return False
+        before, self._told = self._told, told
+        views = tuple(views)
+        sample = Sample(
+            now,
+            cpu=_cpus(before, told),
+            runnable=_runnable(told.postgres),
+            queued=_queued(views, now),
+            memory_bytes=float(told.use.anonymous_bytes + told.use.shared_memory_bytes),
+            working_set_bytes=_working_set(told),
+            latency_s=self._latency_s(views),
+        )
+        return self.history.add(sample, now)
+
+    def chose(self, choice: SizeChoice, now: float) -> None:
+        if choice.cu != self.standing.cu:
+            self.choice = choice
+        self.standing = self.standing.after(choice, now)
+
+    def _latency_s(self, views: tuple[View, ...]) -> float | None:
+        """Mean of what has ended since the last sample; 0: nothing has. None: one does not say."""
+        before, self._latencies = self._latencies, {}
+        ended = Latencies()
+        is_known = True
+        for view in views:
+            if view.sample is None:
+                continue
+            told = view.sample.latencies
+            since = None
+            if told is not None:
+                self._latencies[view.proxy] = told
+                since = told.since(before.get(view.proxy, told))
+            is_known = is_known and since is not None
+            ended = ended if since is None else ended.plus(since)
+        return ended.mean_s if is_known else None
+
+
+def _cpus(before: ComputeSample | None, told: ComputeSample) -> float | None:
+    """That it used since, on average."""
+    if before is None or before.epoch != told.epoch:
+        return None
+    elapsed_s = told.at_s - before.at_s
+    used_s = told.use.cpu_seconds - before.use.cpu_seconds
+    is_sound = DISTANCE_S_MIN / 2 < elapsed_s < DISTANCE_S_MAX and used_s >= 0
+    return used_s / elapsed_s if is_sound else None
+
+
+def _runnable(use: PostgresUse | None) -> float | None:
+    """At this moment: active backends that wait for nothing."""
+    if use is None:
+        return None
+    runnable = use.active_backends - sum(use.waiting_backends.values())
+    return float(runnable) if runnable >= 0 else None
+
+
+def _working_set(told: ComputeSample) -> float | None:
+    found = (told.working_set_bytes or {}).get(WORKING_SET_WINDOW_S)
+    return None if found is None else float(found)
+
+
+def _queued(views: tuple[View, ...], now: float) -> float | None:
+    """In all proxies; None: one has not said it of late."""
+    if any(view.sampled_at is None or now - view.sampled_at > SAMPLE_AGE_S_MAX for view in views):
+        return None
+    return float(sum(view.sample.waiting for view in views if view.sample is not None))

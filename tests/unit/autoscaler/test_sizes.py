@@ -1,0 +1,350 @@
+"""The size that follows from what a compute and the proxies tell, second by second."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from torpor_api import messages as m
+from torpor_api.phases import Phase
+from torpor_api.resource import DatabaseStatus
+from torpor_api.sizes import cpu_milli, memory_bytes
+from torpor_autoscaler.core.decision import Loop
+from torpor_autoscaler.lifecycle import facts, sizes
+from unit.autoscaler.story import Story, agent, running
+
+GIB = 1 << 30
+MIB = 1 << 20
+QUIET_S = 130
+"""Time enough for all that takes time: the stable window, and as long at one size."""
+
+
+def of_size(number: int, cu: object, refusal: str = "", node: str = "n1") -> m.AgentInfo:
+    """A compute as its machine limits it."""
+    units = Decimal(str(cu))
+    size = m.AgentSize(
+        cpu_milli=cpu_milli(units),
+        memory_bytes=memory_bytes(units),
+        refusal=refusal,
+        is_for_want_of_room=bool(refusal),
+    )
+    return agent(number).model_copy(update={"size": size, "node": node})
+
+
+class Compute:
+    """What is told each second of a database that is in use: quiet, but for what a test says."""
+
+    def __init__(self, story: Story, number: int = 1, epoch: int = 1) -> None:
+        self.story = story
+        self.number = number
+        self.epoch = epoch
+        self.refusal = ""
+        """Of every resize; else its machine gives it what it is asked for."""
+        self.used_s = 100.0
+        self.at_s = 5000.0
+
+    def second(self, *, proxy: dict[str, Any] | None = None, **figures: Any) -> None:
+        world = self.story.world
+        world.now += 1.0
+        session = {"sessions": 1, "busy": 1, "latencies": m.Latencies(), **(proxy or {})}
+        told = m.EndpointSample(name="shop", epoch=self.epoch, **session)
+        world.proxies.sampled("p1", [told], world.now)
+        self.tell(**figures)
+
+    def seconds(self, count: int, **figures: Any) -> Compute:
+        for _ in range(count):
+            self.second(**figures)
+        return self
+
+    def tell(
+        self,
+        cpu: float = 0.0,
+        active: int = 0,
+        waiting: dict[str, int] | None = None,
+        memory: int = 100 * MIB,
+        working_set: int | None = 50 * MIB,
+        elapsed_s: float = 1.0,
+        **more: Any,
+    ) -> bool:
+        """A sample, and what the machine does about it. Whether another size follows."""
+        self.at_s += elapsed_s
+        self.used_s += cpu * elapsed_s
+        sample = m.ComputeSample(
+            database="shop",
+            epoch=self.epoch,
+            at_s=self.at_s,
+            use=m.ComputeUse(
+                cpu_seconds=self.used_s,
+                memory_bytes=memory,
+                anonymous_bytes=memory - 30 * MIB,
+                shared_memory_bytes=30 * MIB,
+            ),
+            postgres=_postgres(active, waiting or {}),
+            working_set_bytes=None if working_set is None else {60: working_set},
+        )
+        told, story = sample.model_copy(update=more), self.story
+        is_changed = sizes.sampled(story.database, told, story.world.now)
+        if is_changed:
+            story.at(story.world.now).fact(lambda database: None).rest()
+            self._follow()
+        return is_changed
+
+    def _follow(self) -> None:
+        asked = self.story.all(m.ResizeCompute)
+        has = "1" if self.refusal else asked[-1].cu
+        self.story.world.pool.learn(of_size(self.number, has, self.refusal))
+        self.story.fact(lambda database: None).rest()
+
+    @property
+    def cu(self) -> Decimal:
+        return self.story.database.size.cu
+
+    @property
+    def asked(self) -> list[Decimal]:
+        return [request.cu for request in self.story.all(m.ResizeCompute)]
+
+    @property
+    def line(self) -> str:
+        """The size's current decision."""
+        current = self.story.database.decisions.current
+        (dated,) = [one for one in current if one.decision.loop is Loop.SIZE]
+        return dated.latest.line
+
+
+def _postgres(active: int, waiting: dict[str, int]) -> m.PostgresUse:
+    return m.PostgresUse(
+        transactions=0,
+        blocks_hit=0,
+        blocks_read=0,
+        temporary_bytes=0,
+        read_bytes=0,
+        written_bytes=0,
+        evictions=0,
+        wal_bytes=0,
+        backends=active,
+        active_backends=active,
+        waiting_backends=waiting,
+    )
+
+
+def in_use(**spec: Any) -> Compute:
+    """Awake on a compute of one unit that a machine limits."""
+    story = Story(agents=0, **spec)
+    for number in (1, 2):
+        story.world.pool.learn(of_size(number, 1))
+    story.wake()
+    story.rest()
+    story.sample(busy=1).rest()
+    return Compute(story)
+
+
+def test_a_crowd_is_followed_within_seconds_and_in_place() -> None:
+    compute = in_use(maxCU=8).seconds(10)
+    compute.seconds(3, active=6, cpu=1.0)
+    assert compute.asked and compute.cu > 1
+    compute.seconds(6, active=6, cpu=6.0)
+    assert compute.cu == Decimal("6.75")
+    assert [one.cu for one in compute.story.all(m.FollowSize)][-1] == Decimal("6.75")
+    assert compute.story.record.status.current_cu == Decimal("6.75")
+    assert not compute.story.all(m.CloseGate) and not compute.story.all(m.StopCompute)
+    grown = [one.decision.line for one in compute.story.database.decisions][-2]
+    assert grown.startswith("grows from ") and "to 6.75 CU: load 6 CPU over 6s" in grown
+
+
+def test_backends_that_wait_are_no_load() -> None:
+    compute = in_use(maxCU=8).seconds(20, active=9, waiting={"Lock": 7, "IO": 2})
+    assert compute.cu == 1
+
+
+def test_it_shrinks_slowly_and_to_what_takes_no_restart() -> None:
+    compute = in_use(maxCU=4).seconds(10, active=4)
+    assert compute.cu == 4
+    compute.seconds(45)
+    assert compute.cu == 4
+    compute.seconds(QUIET_S)
+    assert compute.cu == Decimal("0.5")  # An eighth of maxCU: below, Postgres starts anew.
+    assert not compute.story.all(m.StopCompute)
+    assert "at 0.5 CU" in compute.line
+
+
+def test_it_never_shrinks_below_what_is_in_memory() -> None:
+    compute = in_use(maxCU=4).seconds(10, active=4).seconds(QUIET_S, memory=3 * GIB)
+    assert compute.cu == Decimal("1.25")
+    compute.seconds(QUIET_S, working_set=5 * GIB)
+    assert compute.cu > Decimal("1.25")
+
+
+def test_a_queue_in_the_proxies_counts_as_load() -> None:
+    compute = in_use(maxCU=8).seconds(10)
+    compute.seconds(6, active=1, proxy={"waiting": 3})
+    assert compute.cu > 4
+
+
+def test_a_target_latency_is_followed_where_there_is_load() -> None:
+    compute = in_use(maxCU=4, targetLatency="10ms")
+    for second in range(1, 90):
+        took = m.Latencies(count=100 * second, sum_s=2.0 * second)
+        compute.second(cpu=0.7, proxy={"latencies": took})
+    assert compute.cu == 2
+    assert compute.asked == [Decimal(2)]
+
+
+# --- who chooses ---------------------------------------------------------------------------------
+
+
+def test_what_a_person_has_chosen_stands_and_is_said() -> None:
+    compute = in_use(maxCU=8).seconds(3)
+    compute.story.fact(facts.choose_size, 1, Decimal(2)).rest()
+    compute.seconds(30, active=8, cpu=2.0)
+    assert compute.cu == 2 and "keeps 2 CU until it sleeps" in compute.line
+    compute.story.at(compute.story.world.now + 12).sample(busy=0, idle_s=12.0).rest()
+    compute.story.let_time_pass(lambda: compute.story.phase() is Phase.SUSPENDED)
+    assert compute.story.database.watched is None
+    compute.story.asked.clear()
+    compute.story.world.pool.learn(of_size(3, 1))
+    compute.story.wake()
+    assert compute.story.until(m.StartCompute).cu == 1
+
+
+def test_the_spec_s_bounds_hold_at_once() -> None:
+    compute = in_use(maxCU=8).seconds(10, active=6)
+    assert compute.cu == Decimal("6.75")
+    compute.story.change(maxCU=2).rest()
+    assert compute.cu == 2
+
+
+@pytest.mark.parametrize(
+    ("spec", "is_watched"),
+    [
+        ({"maxCU": 1}, True),
+        ({"minCU": 2, "maxCU": 2}, False),
+        ({"minCU": 0, "maxCU": 0.25}, False),
+        ({"minCU": 1, "maxCU": 8}, True),
+    ],
+)
+def test_only_who_may_have_another_size_is_watched(spec: dict[str, Any], is_watched: bool) -> None:
+    compute = in_use(**spec)
+    now = compute.story.world.now
+    assert sizes.is_to_be_watched(compute.story.database, now) is is_watched
+    compute.seconds(1)
+    assert not sizes.is_to_be_watched(compute.story.database, compute.story.world.now)
+
+
+def test_one_that_sleeps_is_not_watched() -> None:
+    assert not sizes.is_to_be_watched(Story(maxCU=8).database, 100.0)
+
+
+# --- what can't be believed ----------------------------------------------------------------------
+
+
+def test_silence_changes_nothing_and_is_said() -> None:
+    compute = in_use(maxCU=8).seconds(10, active=6)
+    story = compute.story
+    for _ in range(100):
+        story.at(story.world.now + 36.0).sample(busy=1).rest()
+        sizes.choose(story.database, story.world.now)
+    assert compute.cu == Decimal("6.75")
+    assert "time without a sample" in compute.line
+    assert sizes.is_to_be_watched(story.database, story.world.now)
+
+
+@pytest.mark.parametrize(
+    "figures",
+    [
+        {"epoch": 7},
+        {"postgres": None},
+        {"working_set": None},
+        {"working_set_bytes": {10: 1, 300: 1}},
+        {"waiting": {"Lock": 3}},
+        {"cpu": -1.0},
+        {"elapsed_s": 0.0},
+        {"elapsed_s": -3600.0},
+        {"elapsed_s": 3600.0},
+        {"cpu": 1e9},
+        {"memory": 1 << 60},
+        {"proxy": {"latencies": None}},
+    ],
+    ids=str,
+)
+def test_what_can_t_be_never_shrinks(figures: dict[str, Any]) -> None:
+    compute = in_use(maxCU=8, targetLatency="1m").seconds(10, active=6)
+    before = compute.cu
+    compute.seconds(QUIET_S, **figures)
+    assert compute.cu >= before
+    compute.seconds(QUIET_S)
+    assert compute.cu == 1 or figures == {"memory": 1 << 60}
+
+
+def test_a_proxy_that_does_not_report_holds_up_a_shrink() -> None:
+    compute = in_use(maxCU=8).seconds(10, active=6)
+    story = compute.story
+    story.sample("p2", busy=1).rest()
+    compute.seconds(QUIET_S)
+    assert compute.cu == Decimal("6.75")
+    assert "queue" in compute.line
+
+
+def test_what_comes_in_a_heap_says_nothing_of_now() -> None:
+    """As after a network that was away, or a stop of ours."""
+    compute = in_use(maxCU=8).seconds(10)
+    story = compute.story
+    for _ in range(100):
+        story.at(story.world.now + 0.001)
+        assert not compute.tell(active=8)
+    assert compute.cu == 1
+
+
+def test_an_autoscaler_that_has_just_begun_leaves_it_as_large_as_it_is() -> None:
+    """Its machine has given it more than the record says."""
+    found = DatabaseStatus(
+        phase=Phase.ACTIVE, epoch=1, compute="c1", observed_generation=1, current_cu=Decimal(1)
+    )
+    story = Story(found, agents=0, maxCU=8)
+    story.world.pool.learn(of_size(1, 4))
+    story.states["c1"] = running("c1", 1)
+    story.fact(lambda database: setattr(database, "doubt", None)).rest()
+    compute = Compute(story)
+    compute.seconds(30)
+    assert compute.cu == 4 and not compute.asked
+    compute.seconds(QUIET_S)
+    assert compute.cu == 1
+
+
+# --- where the machine has no room ---------------------------------------------------------------
+
+
+def test_for_want_of_processors_nobody_is_interrupted() -> None:
+    compute = in_use(maxCU=8)
+    compute.refusal = "Infeasible: Node didn't have enough capacity: cpu"
+    compute.story.world.pool.learn(of_size(3, 1, node="n2"))
+    compute.seconds(100, active=6, cpu=1.0)
+    assert compute.cu > 1 and not compute.story.all(m.CloseGate)
+    (condition,) = [one for one in compute.story.record.status.conditions if one.type == "Sized"]
+    assert condition.reason == "NoRoom"
+
+
+def test_for_want_of_memory_it_moves_to_a_machine_with_room() -> None:
+    compute = in_use(maxCU=8)
+    compute.refusal = "Infeasible: Node didn't have enough capacity: memory"
+    compute.story.world.pool.learn(of_size(3, 1, node="n2"))
+    compute.seconds(3, memory=4 * GIB)
+    assert compute.story.record.status.compute == "c3"
+    assert compute.story.all(m.StartCompute)[-1].cu == Decimal("1.5")
+    assert compute.story.all(m.ResizeCompute)[-1] == m.ResizeCompute(
+        compute="c3", cu=Decimal("1.5")
+    )
+
+
+def test_moves_for_the_sake_of_sizes_are_bounded_whichever_they_are() -> None:
+    compute = in_use(maxCU=64)
+    story = compute.story
+    for gib in range(4, 40, 4):
+        compute.refusal = "Infeasible: Node didn't have enough capacity: memory"
+        story.world.pool.learn(of_size(100 + gib, 1, node=f"n{gib}"))
+        number = int(str(story.record.status.compute)[1:])
+        compute.number, compute.epoch = number, story.record.status.epoch
+        compute.seconds(90, memory=gib * GIB)
+    starts = len(story.all(m.StartCompute))
+    assert starts == 1 + story.world.limits.resize_moves_max
