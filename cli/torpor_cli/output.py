@@ -73,6 +73,8 @@ def resource_story(resource: Json, now: datetime) -> str:
     ]
     width = max(len(name) for name, _ in facts) + 1
     lines = [f"{name + ':':<{width}}  {value}" for name, value in facts]
+    lines += _block("Schedules", [_schedule(each) for each in spec.get("schedules", ())])
+    lines += _block("Jobs of pg_cron", _jobs(status.get("cronJobs")))
     lines += _block("Why awake", status.get("whyAwake", ()))
     conditions = [
         f"{each['type']}={each['status']} ({each['reason']}) {each.get('message', '')}".rstrip()
@@ -202,6 +204,19 @@ def _size(spec: Json, status: Json) -> str:
         return f"asleep ({bounds})" if status["phase"] == "Suspended" else f"- ({bounds})"
     words = "" if chosen is None else f", {chosen:g} chosen until its next sleep"
     return f"{current:g} CU ({bounds}{words})"
+
+
+def _schedule(one: Json) -> str:
+    """``0 8 * * mon-fri Europe/Berlin for 10h, 0.5 CU or more``."""
+    size = f", {one['minCU']:g} CU or more" if one["minCU"] else ""
+    return f"{one['cron']} {one['timeZone']} for {one['duration']}{size}"
+
+
+def _jobs(jobs: Json | None) -> list[str]:
+    """As they were told last."""
+    if jobs is None:
+        return []
+    return [f"{_printable(one)} {_printable(jobs['timeZone'])}" for one in jobs["schedules"]]
 
 
 def _reasons(status: Json) -> str:

@@ -85,6 +85,22 @@ too; the parser refuses them."""
 
 
 @dataclass(frozen=True, slots=True)
+class _Moments:
+    """Of a day on which no clock is changed; reckoned only where somebody looks."""
+
+    begin_s: float
+    hours: tuple[int, ...]
+    minutes: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.hours) * len(self.minutes)
+
+    def __getitem__(self, index: int) -> float:
+        hour, minute = divmod(index, len(self.minutes))
+        return self.begin_s + 3600.0 * self.hours[hour] + 60.0 * self.minutes[minute]
+
+
+@dataclass(frozen=True, slots=True)
 class Cron:
     """When something is due, by the clock on the wall."""
 
@@ -129,14 +145,14 @@ class Cron:
                 return moments[earlier - 1]
         return None
 
-    def _moments_of(self, day: date, zone: ZoneInfo) -> list[float]:
+    def _moments_of(self, day: date, zone: ZoneInfo) -> list[float] | _Moments:
         """All of one day, in order."""
         if not self.is_on(day):
             return []
-        times = [hour * 60 + minute for hour in self.hours for minute in self.minutes]
         begin = datetime(day.year, day.month, day.day, tzinfo=zone)
         if begin.utcoffset() == (begin + timedelta(days=1)).utcoffset():
-            return [begin.timestamp() + 60.0 * time for time in times]
+            return _Moments(begin.timestamp(), self.hours, self.minutes)
+        times = [hour * 60 + minute for hour in self.hours for minute in self.minutes]
         # Sums with a zone go by the clock on the wall, to moments that may come never or twice.
         local = (begin + timedelta(minutes=time) for time in times)
         return sorted({moment for time in local for moment in self._moments_at(time, zone)})

@@ -93,14 +93,20 @@ def test_one_that_was_deleted_is_known_until_it_sleeps() -> None:
         assert not known_from(gone).is_serveable
 
 
-@pytest.mark.parametrize("kept", [{"keepAwake": True}, {"minCU": 1}])
+ALWAYS = {"cron": "* * * * *", "duration": "1h"}
+
+
+@pytest.mark.parametrize("kept", [{"keepAwake": True}, {"minCU": 1}, {"schedules": [ALWAYS]}])
 def test_one_that_was_deleted_is_kept_awake_no_more(kept: dict[str, Any]) -> None:
     leaving = document(status={"storage": PROVIDED, "phase": "Active"}, spec=kept)
     before = known_from(leaving).resource
-    assert before and (before.spec.keep_awake or before.spec.min_cu)
+    assert before and (before.spec.keep_awake or before.spec.min_cu or before.spec.schedules)
+    assert before.metadata.deletion_timestamp == ""
     leaving["metadata"]["deletionTimestamp"] = "2027-01-01T00:00:00Z"
     after = known_from(leaving).resource
-    assert after and not (after.spec.keep_awake or after.spec.min_cu)
+    assert after and not (after.spec.keep_awake or after.spec.min_cu or after.spec.schedules)
+    assert after.metadata.deletion_timestamp == "2027-01-01T00:00:00Z"
+    assert "deletionTimestamp" not in str(after.as_json())
 
 
 def test_fields_of_a_newer_release_are_passed_over() -> None:

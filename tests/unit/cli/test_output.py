@@ -16,6 +16,7 @@ from torpor_api.resource import (
     LastSwitchover,
     ServerlessDatabase,
 )
+from torpor_api.rhythm import CronJobs
 from torpor_cli import output
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
@@ -168,3 +169,21 @@ def test_a_namespace_is_a_part_of_the_name() -> None:
     assert [line.split()[0] for line in lines] == ["NAME", "shop", "shop.team"]
     assert "Name:" in output.resource_story(elsewhere, NOW)
     assert "shop.team" in output.resource_story(elsewhere, NOW).splitlines()[0]
+
+
+def test_a_story_tells_when_a_database_is_awake_by_the_clock() -> None:
+    told = resource(cron_jobs=CronJobs(schedules=("0 3 $ * *", "\x1b[2J")))
+    often = {
+        "cron": "0 8 * * mon-fri",
+        "timeZone": "Europe/Berlin",
+        "duration": "10h",
+        "minCU": 0.5,
+    }
+    rarely = {"cron": "@weekly", "timeZone": "UTC", "duration": "1h", "minCU": 0}
+    told["spec"] |= {"idleTimeout": "auto", "schedules": [often, rarely]}
+    story = output.resource_story(told, NOW)
+    assert "Idle timeout:     auto\n" in story
+    assert "0 8 * * mon-fri Europe/Berlin for 10h, 0.5 CU or more\n" in story
+    assert "@weekly UTC for 1h\n" in story
+    assert "0 3 $ * * GMT\n" in story and "\x1b" not in story
+    assert "Schedules" not in output.resource_story(resource(), NOW)
