@@ -6,11 +6,13 @@ that can't be is taken for none.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import inf
+from operator import attrgetter
 from typing import Any, Final
 
 SAMPLES_MAX: Final = 120
@@ -62,12 +64,15 @@ class Sample:
 
 Figure = Callable[[Sample], float | None]
 
+_AT: Final = attrgetter("at")
+
 
 class History:
     """Of one database, while it is awake."""
 
     def __init__(self) -> None:
-        self._samples: deque[Sample] = deque(maxlen=SAMPLES_MAX)
+        self._samples: list[Sample] = []
+        """Oldest first."""
 
     @property
     def latest(self) -> Sample | None:
@@ -78,6 +83,7 @@ class History:
         if not -inf < sample.at <= now or (self.latest and sample.at <= self.latest.at):
             return False
         self._samples.append(_sane(sample))
+        del self._samples[:-SAMPLES_MAX]
         return True
 
     def age_s(self, now: float) -> float:
@@ -116,19 +122,17 @@ class History:
         return max(later - earlier for earlier, later in pairwise([now - window_s, *known, now]))
 
     def _values(self, figure: Figure, window_s: float, now: float) -> list[float]:
-        return [value for _, value in self._known(figure, window_s, now)]
+        window = self._window(window_s, now)
+        return [value for sample in window if (value := figure(sample)) is not None]
 
     def _known(self, figure: Figure, window_s: float, now: float) -> list[tuple[float, float]]:
         """Moments and values, oldest first."""
-        found = []
-        for sample in reversed(self._samples):
-            if sample.at <= now - window_s:
-                break
-            value = figure(sample)
-            if value is not None and sample.at <= now:
-                found.append((sample.at, value))
-        found.reverse()
-        return found
+        window = self._window(window_s, now)
+        return [(each.at, value) for each in window if (value := figure(each)) is not None]
+
+    def _window(self, window_s: float, now: float) -> list[Sample]:
+        first = bisect_right(self._samples, now - window_s, key=_AT)
+        return self._samples[first : bisect_right(self._samples, now, first, key=_AT)]
 
 
 def _sane(sample: Sample) -> Sample:
