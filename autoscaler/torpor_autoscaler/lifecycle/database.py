@@ -205,8 +205,9 @@ class Database:
         if self.resource.spec.idle_timeout != AUTO:
             self.idling = None
         elif self.idling is None:
-            used_at = None if self.run is None else self.used_at
-            stored, cu, world = self.status.learned_gaps, float(self.size.cu), self.world
+            world, is_asleep = self.world, self.status.phase is Phase.SUSPENDED
+            used_at = None if is_asleep else world.now if self.run is None else self.used_at
+            stored, cu = self.status.learned_gaps, float(self.size.cu)
             self.idling = idling.remembered(
                 stored, world.limits, cu, used_at, world.now, world.wall_s
             )

@@ -150,10 +150,10 @@ def remembered(
     now: float,
     wall_s: float,
 ) -> Idling:
-    """As the record says it of the life before. ``used_at``: None: there is no compute.
+    """As the record says it of the life before. ``used_at``: None: it sleeps.
 
-    Of one that sleeps the record says when it was last used; where it does not, or the clock on the
-    wall shows an earlier time, the gap that goes on is no gap.
+    Then the record says when it was last used; where it does not, or the clock on the wall shows an
+    earlier time, the gap that goes on is no gap.
     """
     found = stored or LearnedGaps()
     last_use_s = _seconds(found.last_use)

@@ -248,6 +248,20 @@ def test_a_gap_of_which_nobody_knows_the_begin_is_none(stored: LearnedGaps, wall
     assert counts(story) == {bucket(900.0): 5.83}
 
 
+def test_one_that_lost_its_compute_meanwhile_did_not_sleep() -> None:
+    """Its record speaks of the last use before it was woken."""
+    status = DatabaseStatus(
+        observed_generation=1, epoch=3, phase=Phase.ACTIVE, compute="c9", learned_gaps=STORED
+    )
+    story = Story(status, agents=4, idleTimeout="auto")
+    story.world.wall_s = ASLEEP_SINCE + 7200.0
+    story.wake()
+    story.rest()
+    used_at = story.world.now
+    slept(story, used_at)
+    assert counts(story) == {bucket(900.0): 5.83}
+
+
 def test_absurd_memories_harm_nobody() -> None:
     absurd = STORED.model_copy(update={"counts": "3:1e3 99:7 5:-1", "debt_seconds": float("nan")})
     world = World(
