@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from torpor_api.phases import Phase
 from torpor_api.resource import DatabaseStatus
 from torpor_api.sizes import cpu_milli, memory_bytes
 from torpor_autoscaler.core.decision import Loop
+from torpor_autoscaler.core.size import SAMPLE_AGE_S_MAX, STABLE_S
 from torpor_autoscaler.lifecycle import facts, sizes
 from unit.autoscaler.story import Story, agent, running
 
@@ -275,6 +277,38 @@ def test_what_can_t_be_never_shrinks(figures: dict[str, Any]) -> None:
     assert compute.cu >= before
     compute.seconds(QUIET_S)
     assert compute.cu == 1 or figures == {"memory": 1 << 60}
+
+
+DAMAGES: list[dict[str, Any]] = [
+    {"epoch": 7},
+    {"postgres": None},
+    {"working_set": None},
+    {"waiting": {"Lock": 9}},
+    {"cpu": -50.0},
+    {"elapsed_s": 7200.0},
+    {"elapsed_s": -7200.0},
+    {"memory": 1 << 60},
+]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_is_told_it_stays_in_bounds_and_shrinks_after_a_minute_of_truth(seed: int) -> None:
+    random, compute = Random(seed), in_use(minCU=0.5, maxCU=4)
+    damaged_s, damage, before = 0, DAMAGES[0], compute.cu
+    true_since = compute.story.world.now
+    for _ in range(600):
+        is_damaged = random.random() < (0.8 if damaged_s else 0.02)
+        damage = damage if damaged_s else random.choice(DAMAGES)
+        damaged_s = damaged_s + 1 if is_damaged else 0
+        load = random.choice([0.0, 0.0, 0.0, random.uniform(0.0, 6.0)])
+        compute.second(**{"cpu": load, "active": int(load), **(damage if damaged_s else {})})
+        now = compute.story.world.now
+        if damaged_s > SAMPLE_AGE_S_MAX:
+            true_since = now
+        assert Decimal("0.5") <= compute.cu <= 4
+        assert compute.cu >= before or now - true_since >= STABLE_S - SAMPLE_AGE_S_MAX
+        before = compute.cu
+    assert not compute.story.all(m.StopCompute)
 
 
 def test_a_proxy_that_does_not_report_holds_up_a_shrink() -> None:
