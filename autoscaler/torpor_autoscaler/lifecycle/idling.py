@@ -26,7 +26,10 @@ WAKE_S_MAX: Final = 60.0
 """Of one wake: behind it lies a fault, and no client that still waits."""
 
 COUNT_LEAST: Final = 0.05
-"""Of a bucket that is told in the record: less than that is forgotten."""
+"""Of a bucket that is told in the record, which tells tenths: less than that is forgotten."""
+
+COUNT_MAX: Final = 100.0
+"""And that is believed: no more than 93 gaps are remembered."""
 
 
 class Idling:
@@ -111,7 +114,7 @@ class Idling:
     def stored(self, last_use: str) -> LearnedGaps:
         """For the record."""
         counts = [(bucket, count) for bucket, count in enumerate(self._gaps.counts)]
-        told = [f"{bucket}:{count:.3g}" for bucket, count in counts if count >= COUNT_LEAST]
+        told = [f"{bucket}:{count:.1f}" for bucket, count in counts if count >= COUNT_LEAST]
         return LearnedGaps(
             counts=" ".join(told),
             debt_seconds=round(self._gaps.debt_s, 1),
@@ -173,4 +176,5 @@ def _seconds(text: str) -> float | None:
 
 def _counts(text: str) -> dict[int, float]:
     pairs = (pair.split(":") for pair in text.split())
-    return {int(bucket): float(count) for bucket, count in pairs}
+    found = {int(bucket): float(count) for bucket, count in pairs}
+    return {bucket: count for bucket, count in found.items() if count <= COUNT_MAX}

@@ -12,12 +12,9 @@ from torpor_api.rhythm import LearnedGaps
 from torpor_autoscaler.core.decision import Loop
 from torpor_autoscaler.core.idle_timeout import EDGES_S, Terms, choose_timeout
 from torpor_autoscaler.lifecycle import facts, why
-from torpor_autoscaler.lifecycle.database import Database
-from torpor_autoscaler.lifecycle.limits import Limits
-from torpor_autoscaler.lifecycle.world import World
-from unit.autoscaler.story import FACTS, Story, resource
+from unit.autoscaler.story import Story
 
-ONE = pytest.approx(1.0, abs=0.02)
+ONE = pytest.approx(1.0, abs=0.06)
 """A gap that has just been counted: it fades with the next one."""
 
 BREAK_EVEN_S = Terms().break_even_s
@@ -169,7 +166,7 @@ def test_nothing_is_written_for_what_is_learned() -> None:
     names = story.names()
     assert "WriteStatus" not in names
     slept(story, used_at)
-    assert sum(counts(story).values()) == pytest.approx(5.0, abs=0.2)
+    assert sum(counts(story).values()) == pytest.approx(5.0, abs=0.3)
 
 
 def test_who_does_not_ask_for_it_has_none_of_it() -> None:
@@ -196,7 +193,7 @@ def test_a_database_that_goes_back_to_a_fixed_time_forgets() -> None:
 
 
 STORED = LearnedGaps(
-    counts=f"{bucket(900.0)}:5.83", debt_seconds=-12.5, wake_ms=200, last_use="2027-01-15T08:00:00Z"
+    counts=f"{bucket(900.0)}:5.8", debt_seconds=-12.5, wake_ms=200, last_use="2027-01-15T08:00:00Z"
 )
 ASLEEP_SINCE = 1_800_000_000.0
 
@@ -214,7 +211,7 @@ def test_the_next_autoscaler_knows_what_was_learned() -> None:
     assert story.database.idling is None, "a sleeper costs nothing"
     story.at(400.0).wake()
     story.rest()
-    assert counts(story) == {bucket(900.0): pytest.approx(6.77, abs=0.02)}
+    assert counts(story) == {bucket(900.0): pytest.approx(6.7, abs=0.1)}
     assert learned(story).wake_ms == 200
     used_at = story.world.now
     assert slept(story, used_at) - used_at < 3.0
@@ -245,7 +242,7 @@ def test_a_gap_of_which_nobody_knows_the_begin_is_none(stored: LearnedGaps, wall
     story = found_asleep(stored, wall_s)
     story.at(400.0).wake()
     story.rest()
-    assert counts(story) == {bucket(900.0): 5.83}
+    assert counts(story) == {bucket(900.0): 5.8}
 
 
 def test_one_that_lost_its_compute_meanwhile_did_not_sleep() -> None:
@@ -259,17 +256,18 @@ def test_one_that_lost_its_compute_meanwhile_did_not_sleep() -> None:
     story.rest()
     used_at = story.world.now
     slept(story, used_at)
-    assert counts(story) == {bucket(900.0): 5.83}
+    assert counts(story) == {bucket(900.0): 5.8}
 
 
 def test_absurd_memories_harm_nobody() -> None:
-    absurd = STORED.model_copy(update={"counts": "3:1e3 99:7 5:-1", "debt_seconds": float("nan")})
-    world = World(
-        Limits(), warm=0, endpoint=resource().status.endpoint or Story().world.endpoint, now=0.0
+    absurd = STORED.model_copy(
+        update={"counts": "3:1000 99:7 5:100.5", "debt_seconds": float("nan")}
     )
-    status = DatabaseStatus(observed_generation=1, learned_gaps=absurd)
-    database = Database(resource(status, idleTimeout="auto"), FACTS, world)
-    assert 1.0 <= database.timeout_s <= 3600.0
+    story = found_asleep(absurd)
+    story.wake()
+    story.rest()
+    assert 1.0 <= story.database.timeout_s <= 3600.0
+    assert "1000" not in learned(story).counts
 
 
 def test_a_slow_wake_makes_it_wait_longer_and_is_forgotten() -> None:
