@@ -1,8 +1,9 @@
 """What is seen of one awake database, second by second: totals become the samples that a size is
 decided by.
 
-Nothing is made up. A total becomes a rate only between two samples of one compute that are in order
-and near each other; a figure that contradicts itself, or of which a part is missing, is not known.
+Nothing is made up. A total becomes a rate only between two samples that are in order and near each
+other; a figure of which a part is missing is not known, nor is one below nothing, as that of totals
+that have begun anew (:class:`History`).
 """
 
 from __future__ import annotations
@@ -84,20 +85,18 @@ class Watched:
 
 def _cpus(before: ComputeSample | None, told: ComputeSample) -> float | None:
     """That it used since, on average."""
-    if before is None or before.epoch != told.epoch:
+    if before is None:
         return None
     elapsed_s = told.at_s - before.at_s
     used_s = told.use.cpu_seconds - before.use.cpu_seconds
-    is_sound = DISTANCE_S_MIN / 2 < elapsed_s < DISTANCE_S_MAX and used_s >= 0
-    return used_s / elapsed_s if is_sound else None
+    return used_s / elapsed_s if DISTANCE_S_MIN / 2 < elapsed_s < DISTANCE_S_MAX else None
 
 
 def _runnable(use: PostgresUse | None) -> float | None:
     """At this moment: active backends that wait for nothing."""
     if use is None:
         return None
-    runnable = use.active_backends - sum(use.waiting_backends.values())
-    return float(runnable) if runnable >= 0 else None
+    return float(use.active_backends - sum(use.waiting_backends.values()))
 
 
 def _working_set(told: ComputeSample) -> float | None:
