@@ -349,7 +349,7 @@ class DatabaseStatus(ApiModel):
     current_cu: Annotated[ComputeUnits | None, Field(alias="currentCU")] = None
     """The size of the compute that serves it now; nothing while it sleeps."""
     chosen_cu: Annotated[ComputeUnits | None, Field(alias="chosenCU")] = None
-    """What `torpor resize` asked for, until it next sleeps; without it a compute has maxCU."""
+    """What `torpor resize` asked for, until it next sleeps; without it the load decides."""
     learned_gaps: LearnedGaps | None = None
     """What `idleTimeout: auto` rests on, as of the last sleep or wake."""
     cron_jobs: CronJobs | None = None
