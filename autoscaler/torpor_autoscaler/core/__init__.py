@@ -11,6 +11,7 @@ from torpor_autoscaler.core.schedule import (
     Schedule,
     ScheduleChoice,
     choose_awake,
+    parse_job,
     parse_schedule,
 )
 from torpor_autoscaler.core.size import SizeChoice, SizeTerms, Standing, choose_size
@@ -50,5 +51,6 @@ __all__ = [
     "choose_timeout",
     "choose_warm",
     "explain_miss",
+    "parse_job",
     "parse_schedule",
 ]
