@@ -31,7 +31,7 @@ from torpor_autoscaler.settings import OnKubernetes
 from torpor_kube import kinds, names
 from torpor_kube.documents import metadata, name_of
 from torpor_kube.fencing import why_not_gone
-from torpor_kube.port import ChangeType, Document
+from torpor_kube.port import ChangeType, Document, Kube
 from torpor_operator.adapters.components import LET_GO_S_MAX
 
 SYSTEM, POOL = "torpor-system", "default"
@@ -232,11 +232,13 @@ class KubeLife(Life):
     settings = replace(SETTINGS, cluster=OnKubernetes(SYSTEM, POOL, None))
 
     def __init__(self, town: KubeTown) -> None:
-        self._kube = FailingKube(town.kube.objects, town.network, town.random, town.stale)
-        self._adapter = KubernetesCluster(self._kube, system_namespace=SYSTEM)
+        self._adapter = KubernetesCluster(self.kube(town), system_namespace=SYSTEM)
         self._start: asyncio.Task[None] | None = None
         self._listens = False
         super().__init__(town)
+
+    def kube(self, town: KubeTown) -> Kube:
+        return FailingKube(town.kube.objects, town.network, town.random, town.stale)
 
     def begin(self) -> None:
         self._start = asyncio.create_task(self._begin())

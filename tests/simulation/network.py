@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
 from random import Random
 from typing import Any
 
@@ -108,7 +109,8 @@ class Network:
             self._at_its_turn(connection, take)
 
     def background(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        task = asyncio.create_task(work)
+        # Of nobody's process: what is under way arrives though its sender stands still.
+        task = asyncio.get_running_loop().create_task(work, context=Context())
         self._tasks[task] = None
         task.add_done_callback(self._forget)
         return task
@@ -169,7 +171,7 @@ class Network:
         loop = asyncio.get_running_loop()
         when = max(loop.time() + self._random.uniform(0, HOP_S_MAX), self._last(connection))
         self._last_arrival[connection] = when
-        loop.call_at(when, take)
+        loop.call_at(when, take, context=Context())
 
     async def _passage(self, connection: object) -> None:
         """Until what is sent now arrives."""

@@ -75,6 +75,8 @@ def drains(_: Random) -> Weather:
 class Run:
     """One seed, from the first wake to the last sleep."""
 
+    loop = virtual_time.VirtualLoop
+
     def __init__(
         self,
         seed: int,
@@ -92,7 +94,7 @@ class Run:
         self.drained = self.overdue = 0
 
     def run(self) -> None:
-        virtual_time.run(self._live(), self._check)
+        virtual_time.run(self._live(), self._check, self.loop)
 
     def _check(self) -> None:
         if self._checkers is not None:

@@ -21,6 +21,7 @@ from torpor_api.resource import Endpoint
 from torpor_autoscaler.lifecycle.actions import NotReached
 from torpor_autoscaler.lifecycle.database import AT_REST
 from torpor_autoscaler.main import Autoscaler
+from torpor_autoscaler.ports import Agents, Proxies
 from torpor_autoscaler.settings import Settings
 
 ReplyT = TypeVar("ReplyT", bound=m.Message)
@@ -49,9 +50,13 @@ class Life:
         self._network = town.network
         self.ended = asyncio.Event()
         self.registered: dict[str, FakeProxy] = {}
-        self.autoscaler = Autoscaler(
-            self.settings, self, _AgentsPort(self), _ProxiesPort(self), town.clock
-        )
+        self.autoscaler = Autoscaler(self.settings, self, self.agents(), self.proxies(), town.clock)
+
+    def agents(self) -> Agents:
+        return _AgentsPort(self)
+
+    def proxies(self) -> Proxies:
+        return _ProxiesPort(self)
 
     def begin(self) -> None:
         """The cluster tells what there is."""
@@ -359,7 +364,9 @@ class Town:
             if event.compute not in self.partitioned:
                 life.hear(event.compute, lambda: life.autoscaler.fleet.agent_told(event))
             return
-        assert isinstance(event, m.PostgresLost | m.PostgresBack | m.LoginFactsChanged)
+        assert isinstance(
+            event, m.PostgresLost | m.PostgresBack | m.LoginFactsChanged | m.ComputeSample
+        )
         if self.cluster.resources[event.database].status.compute not in self.partitioned:
             life.hear(event.database, lambda: life.autoscaler.fleet.agent_told(event))
 

@@ -53,7 +53,11 @@ class Clock:
         return 1_800_000_000.0 + self.now() + self._random.uniform(-3600, 3600)
 
 
-def run(main: Coroutine[Any, Any, None], after_turn: Callable[[], None]) -> None:
+def run(
+    main: Coroutine[Any, Any, None],
+    after_turn: Callable[[], None],
+    loop: type[VirtualLoop] = VirtualLoop,
+) -> None:
     """Run to the end; hours take as long as what happens in them."""
-    with asyncio.Runner(loop_factory=lambda: VirtualLoop(after_turn)) as runner:
+    with asyncio.Runner(loop_factory=lambda: loop(after_turn)) as runner:
         runner.run(main)
