@@ -47,6 +47,18 @@ def pods(component: str) -> list[str]:
     return [pod["metadata"]["name"] for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
 
+def leader() -> str:
+    """The name of the autoscaler's pod to which its Service leads; waits for one."""
+    chosen = "app.kubernetes.io/component=autoscaler,torpor.dev/leader=true"
+
+    def leading() -> list[str]:
+        found = listed("pods", NAMESPACE, chosen)
+        return [pod["metadata"]["name"] for pod in found if _is_ready(pod)]
+
+    until(lambda: len(leading()) == 1, "one autoscaler leads")
+    return leading()[0]
+
+
 def end(component: str, *options: str) -> list[str]:
     """Its pods are told to end; the next ones come by themselves. Waits for neither."""
     ended = pods(component)

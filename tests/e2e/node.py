@@ -125,6 +125,11 @@ def processes_of(pod: Json) -> list[int]:
     return [pid for pid in _all() if any(mark in _text(pid, "cgroup") for mark in marks)]
 
 
+def words_of(pid: int) -> list[str]:
+    """Its command line."""
+    return _words(pid)
+
+
 def agent_of(pod: Json) -> int:
     """With it all others of a compute's container end. What it has just started looks like it."""
     return min(pid for pid in processes_of(pod) if _words(pid)[1:3] == [*AGENT])

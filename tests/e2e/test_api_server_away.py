@@ -17,7 +17,7 @@ from e2e.computes import pod_of
 from e2e.conftest import MakeDatabase
 from e2e.database import QUICK, Database
 from e2e.held import Sync, held_by_psycopg, is_held
-from e2e.installation import Installation, pods
+from e2e.installation import Installation, leader, pods
 from e2e.kubectl import WAIT_SECONDS_MAX
 
 AWAY_SECONDS = 60.0
@@ -49,8 +49,10 @@ def test_awake_ones_go_on_and_the_rest_is_done_when_it_is_back(
         assert _answer(asleep) == (42,)
         asleep.falls_asleep()
         before, epoch, backend = pod_of(awake), awake.epoch, _backend(busy)
+        first = leader()
+        others = [name for name in pods("autoscaler") if name != first]
         apart = [
-            kubectl.get("pod", name, NAMESPACE) for name in (*pods("autoscaler"), *pods("operator"))
+            kubectl.get("pod", name, NAMESPACE) for name in (first, *others, *pods("operator"))
         ]
         with node.without_api_server(apart):
             meanwhile.apply()

@@ -1,0 +1,123 @@
+"""Another autoscaler takes over from the one that leads: who is awake does not notice, and whoever
+wakes a database meanwhile waits for it, but not for long.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+
+import pytest
+
+from e2e import kubectl, node
+from e2e.cluster import NAMESPACE
+from e2e.computes import pod_of, somebody_is_warm
+from e2e.conftest import MakeDatabase
+from e2e.database import QUICK
+from e2e.held import held_by_psycopg, is_held
+from e2e.installation import are_replaced, leader
+from e2e.kubectl import WAIT_SECONDS_MAX, Json, until
+
+AUTOSCALER = "torpor_autoscaler"
+
+TAKEN_OVER_SECONDS_MAX = 15.0
+"""What is promised of one that ends without a word."""
+
+WAKE_SECONDS_MAX = 5.0
+"""On top of it, on a machine with other work."""
+
+HANDED_OVER_SECONDS_MAX = 6.0
+"""By one that is told to end: a second until the other one looks, the same until its Service leads
+there, and what a machine with other work takes."""
+
+pytestmark = pytest.mark.alone
+
+
+def process_of(pod: Json) -> int:
+    """The autoscaler's own, and not that which keeps the pod's network."""
+    found = [pid for pid in node.processes_of(pod) if AUTOSCALER in node.words_of(pid)]
+    return min(found)
+
+
+def is_told_to_end(pod: Json) -> None:
+    kubectl.delete("pod", pod["metadata"]["name"], NAMESPACE, "--wait=false")
+
+
+def is_killed(pod: Json) -> None:
+    node.needs_to_be_here()
+    os.kill(process_of(pod), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("ends", "seconds"),
+    [
+        (is_told_to_end, HANDED_OVER_SECONDS_MAX),
+        (is_killed, TAKEN_OVER_SECONDS_MAX + WAKE_SECONDS_MAX),
+    ],
+    ids=["told", "killed"],
+)
+def test_a_database_wakes_soon_after_whoever_led_has_ended(
+    make_database: MakeDatabase, ends: Callable[[Json], None], seconds: float
+) -> None:
+    awake, asleep = make_database(), make_database(idleTimeout=QUICK)
+    with (
+        held_by_psycopg(asleep) as held,
+        awake.connect() as client,
+        client.transaction(),
+        ThreadPoolExecutor() as threads,
+    ):
+        client.execute("create table kept as select 42 as answer")
+        before = pod_of(awake)
+        asleep.falls_asleep()
+        somebody_is_warm()
+        former = leader()
+        ended_at = monotonic()
+        ends(kubectl.get("pod", former, NAMESPACE))
+        threads.submit(is_held, held).result(WAIT_SECONDS_MAX)
+        took_s = monotonic() - ended_at
+        assert client.execute("select answer from kept").fetchone() == (42,)
+        assert pod_of(awake)["metadata"]["uid"] == before["metadata"]["uid"]
+    assert took_s < seconds
+    if ends is is_told_to_end:
+        assert leader() != former
+        are_replaced("autoscaler", [former])
+    assert (awake.epoch, asleep.epoch) == (1, 2)
+
+
+def test_one_that_stands_still_is_followed_and_ends_itself_when_it_goes_on(
+    make_database: MakeDatabase,
+) -> None:
+    """It has the connections of all proxies all that time, and says nothing."""
+    node.needs_to_be_here()
+    awake, asleep = make_database(), make_database(idleTimeout=QUICK)
+    with held_by_psycopg(asleep) as held, held_by_psycopg(awake) as client:
+        before = pod_of(awake)
+        asleep.falls_asleep()
+        somebody_is_warm()
+        former = leader()
+        pod = kubectl.get("pod", former, NAMESPACE)
+        process, restarts = process_of(pod), restarts_of(former)
+        stopped_at = monotonic()
+        os.kill(process, signal.SIGSTOP)
+        try:
+            is_held(held)
+            took_s = monotonic() - stopped_at
+            is_held(client)
+        finally:
+            os.kill(process, signal.SIGCONT)
+        assert leader() != former
+        until(lambda: restarts_of(former) > restarts, "the former leader has ended itself")
+        until(lambda: leader() != former, "it stands by")
+        is_held(held)
+        is_held(client)
+        assert pod_of(awake)["metadata"]["uid"] == before["metadata"]["uid"]
+    assert took_s < TAKEN_OVER_SECONDS_MAX + WAKE_SECONDS_MAX
+    assert awake.epoch == 1
+
+
+def restarts_of(name: str) -> int:
+    (container,) = kubectl.get("pod", name, NAMESPACE)["status"]["containerStatuses"]
+    return int(container["restartCount"])
