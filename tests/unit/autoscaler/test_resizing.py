@@ -178,7 +178,7 @@ def test_what_needs_a_restart_comes_by_a_switchover() -> None:
     story.until(m.StopCompute)
     story.needs_restart = ()
     start = story.until(m.StartCompute)
-    assert (start.cu, start.spec.max_cu) == (1, 2)
+    assert (start.cu, start.spec.max_cu) == (Decimal(1), Decimal(2))
     story.rest()
     assert (story.record.status.epoch, story.record.status.compute) == (2, "c2")
     assert condition(story) == ""
