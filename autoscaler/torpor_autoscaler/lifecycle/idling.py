@@ -77,7 +77,7 @@ class Idling:
         least_s = self._limits.timeout_s_min
         self.use(last_use(views, self._used_at))
         idle_at = self._used_at + least_s
-        if now >= idle_at and was_seen_idle(views, idle_at):
+        if now >= idle_at and was_seen_idle(views, idle_at) and not _is_anybody_at_it(views):
             self._is_found_idle = True
 
     def use(self, at: float) -> None:
@@ -165,6 +165,12 @@ def remembered(
         idling.is_asleep = True
         return idling
     return Idling(limits, cu, now if used_at is None else used_at, found)
+
+
+def _is_anybody_at_it(views: tuple[View, ...]) -> bool:
+    """Who waits for its wake has used nothing yet, and has not left it alone either."""
+    samples = (view.sample for view in views)
+    return any(sample.busy or sample.waiting for sample in samples if sample is not None)
 
 
 def _seconds(text: str) -> float | None:

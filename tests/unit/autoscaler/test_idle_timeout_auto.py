@@ -130,6 +130,16 @@ def test_steady_use_is_no_gap() -> None:
     assert counts(story) == {}
 
 
+def test_a_slow_wake_is_no_gap() -> None:
+    """Its client waits, and its query comes when the wake is over."""
+    story = woken()
+    for second in range(1, 6):
+        story.at(100.0 + second).sample(busy=1, waiting=1, idle_s=100.0).rest()
+    used(story, 106.0)
+    slept(story, 106.0)
+    assert counts(story) == {}
+
+
 def test_one_use_that_samples_tell_a_little_differently_is_one() -> None:
     story = woken()
     for second in range(1, 9):

@@ -1,0 +1,55 @@
+"""When a real database sleeps and wakes by itself: by what was learned of it, and by the clock."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from support.up import Database, Up, running_up, until
+from torpor_api.failures import Refused
+
+CHEAP = ("--waiting-price", "1")
+"""A wake costs a second and a bit of its compute then, and no test waits for longer."""
+
+
+def counted(database: Database) -> float:
+    """How many gaps its record knows."""
+    pairs = (pair.split(":") for pair in database.status["learnedGaps"]["counts"].split())
+    return sum(float(count) for _, count in pairs)
+
+
+def test_a_database_learns_and_what_it_has_learned_outlives_torpor_up() -> None:
+    with running_up(*CHEAP) as up:
+        database = up.database(idleTimeout="auto")
+        with psycopg.connect(database.uri(), autocommit=True) as session:
+            session.execute("select 1")
+            assert "sleeps by idleTimeout auto: after 1." in database.why
+            until(lambda: database.is_asleep, "it sleeps by itself")
+            epoch, known = database.epoch, counted(database)
+            session.execute("select count(*) from pg_class")
+            assert database.epoch == epoch + 1
+            until(lambda: database.is_asleep, "it sleeps again")
+        assert counted(database) == pytest.approx(known + 1.0, abs=0.1)
+        up.stop()
+        up.start(*CHEAP)
+        until(lambda: up.output.count("ready at") == 2, "torpor up is ready again")
+        with psycopg.connect(database.uri(), autocommit=True) as session:
+            session.execute("select count(*) from pg_class")
+            assert f"{known + 2.0:.0f} gaps known" in database.why
+            until(lambda: database.is_asleep, "it sleeps as before")
+        assert counted(database) == pytest.approx(known + 2.0, abs=0.2)
+
+
+def test_a_schedule_wakes_it_without_a_client_and_keeps_it_awake(up: Up) -> None:
+    always = {"cron": "* * * * *", "timeZone": "Europe/Berlin", "duration": "2m", "minCU": 0.5}
+    database = Database(up, "by-the-clock", {"idleTimeout": "1s", "schedules": [always]})
+    database.apply()
+    until(lambda: bool(database.status["phase"] == "Active"), "its schedule wakes it")
+    words = "schedule * * * * * Europe/Berlin"
+    assert database.why.startswith(words)
+    until(lambda: words in database.status["whyAwake"], "its record says why")
+    with pytest.raises(Refused, match="is kept awake: schedule"):
+        database.suspend()
+    assert database.status["lastResume"]["cause"] == words
+    database.apply(schedules=[])
+    until(lambda: database.is_asleep, "nothing keeps it awake any more")
