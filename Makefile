@@ -10,7 +10,7 @@ WORKERS ?= 3
 # Hundreds of processes are started by the tests: each would compile all of Torpor anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check suites fuzz bench soak manifests helm images e2e format clean
+.PHONY: help demo test check suites fuzz bench mutants soak manifests helm images e2e format clean
 .PHONY: check-format check-lint check-types check-layers check-tidy
 .DEFAULT_GOAL := help
 
@@ -38,6 +38,9 @@ fuzz: $(READY) ## Compare what clients hear straight and while they are parked (
 bench: $(READY) ## Measure: NAME=resume, park, multiplex, throughput, memory, working-set, fleet-replay, on a cluster resume-k8s, operator-scale, autoscale; JSON=FILE
 	@PYTHONPATH=loadtests $(BIN)/python loadtests/bench.py $(NAME) $(if $(JSON),--json "$(JSON)") $(ARGS)
 
+mutants: $(READY) ## Mutate the autoscaler's decisions and say how many mutants its tests notice (ARGS="size.py")
+	@$(BIN)/python tools/mutants.py $(ARGS)
+
 soak: $(READY) ## Many clients, sleeps, a kill every 20 s, and no surprise (MINUTES=10, CLIENTS=200)
 	@PYTHONPATH=loadtests $(BIN)/python loadtests/soak.py $(if $(MINUTES),--minutes $(MINUTES)) \
 		$(if $(CLIENTS),--clients $(CLIENTS)) $(if $(SEED),--seed $(SEED))
@@ -61,7 +64,7 @@ format: $(READY) ## Put the code in its shape and mend what can be mended
 	@$(BIN)/ruff format $(SOURCES)
 
 clean: ## Remove the environment and everything that tools have left
-	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .mutants dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 check-format: $(READY)
