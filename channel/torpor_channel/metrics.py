@@ -6,15 +6,25 @@ there may be ten thousand, and ``kubectl get serverlessdatabases`` has what conc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import TypeAlias
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
 from prometheus_client.registry import Collector
+
+from torpor_api.messages import Latencies
 
 Read = Callable[[], Mapping[str, float]]
 """The present value for each value of the label; that of the empty text, where there is none."""
+
+ReadLatencies = Callable[[], Mapping[str, Latencies]]
+"""The same of a histogram, whose totals never fall."""
 
 
 class Metrics:
@@ -22,6 +32,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._looks: list[Callable[[], None]] = []
         ProcessCollector(registry=self.registry)
 
     def gauge(self, name: str, meaning: str, read: Read, *, label: str = "") -> None:
@@ -33,8 +44,27 @@ class Metrics:
         """As a gauge, of what only grows; it is told as ``NAME_total``."""
         self.registry.register(_Read(CounterMetricFamily, name, meaning, read, label))
 
+    def histogram(
+        self,
+        name: str,
+        meaning: str,
+        read: ReadLatencies,
+        bounds: Sequence[float],
+        *,
+        label: str = "",
+    ) -> None:
+        """As a gauge, of what somebody else has counted, in buckets up to these bounds and one
+        more."""
+        self.registry.register(_Histogram(name, meaning, read, bounds, label))
+
+    def before_reading(self, look: Callable[[], None]) -> None:
+        """``look``: called once at each question, ahead of all that is read for it."""
+        self._looks.append(look)
+
     def text(self) -> bytes:
         """In the text format, version 0.0.4."""
+        for look in self._looks:
+            look()
         return generate_latest(self.registry)
 
 
@@ -63,3 +93,29 @@ class _Read(Collector):
 
     def _family(self) -> Family:
         return self._make(self._name, self._meaning, labels=self._labels)
+
+
+class _Histogram(Collector):
+    def __init__(
+        self, name: str, meaning: str, read: ReadLatencies, bounds: Sequence[float], label: str
+    ) -> None:
+        self._name = name
+        self._meaning = meaning
+        self._read = read
+        self._bounds = [*map(repr, bounds), "+Inf"]
+        self._labels = [label] if label else []
+
+    def describe(self) -> Iterable[HistogramMetricFamily]:
+        """Without a look at what it reads, which may be of later."""
+        return [self._family()]
+
+    def collect(self) -> Iterable[HistogramMetricFamily]:
+        family = self._family()
+        for value_of_label, told in sorted(self._read().items()):
+            up_to = accumulate(told.buckets or (0,) * len(self._bounds))
+            buckets = list(zip(self._bounds, up_to, strict=True))
+            family.add_metric([value_of_label] if self._labels else [], buckets, told.sum_s)
+        return [family]
+
+    def _family(self) -> HistogramMetricFamily:
+        return HistogramMetricFamily(self._name, self._meaning, labels=self._labels)

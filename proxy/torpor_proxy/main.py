@@ -219,9 +219,9 @@ async def _serve(
     fleet = ChannelFleet(options.autoscaler, options.name, identity)
     registry = Registry(settings, fleet, computes, options.chaos)
     if metrics is not None:
-        from torpor_proxy.adapters.metrics import tell_of
+        from torpor_proxy.adapters.metrics import ProxyMetrics
 
-        tell_of(metrics, registry.samples, lambda: len(registry.endpoints))
+        ProxyMetrics(metrics, registry, lambda: len(registry.endpoints))
     cancels = Cancels(registry.cancel, fleet)
     door = Door(registry, fleet, cancels, encryption, options.domains, mock_secret(options.key))
     fleet.start(Hearer(registry))

@@ -16,7 +16,7 @@ PREFIX = "TORPOR_PROXY_"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Limits, each with its unit and its reason. All must be above zero."""
+    """Limits, each with its unit and its reason. What is set must be above zero."""
 
     login_timeout_s: float = 10.0
     """From the first byte to the right password. People don't type in it; slow-loris clients do."""
@@ -65,6 +65,10 @@ class Settings:
 
     sample_every_s: float = 1.0
     """Between two reports to the autoscaler."""
+
+    metrics_databases_max: int = 0
+    """Databases of which Prometheus is told by name how long their queries take: the first that are
+    used. Each is 20 time series of every proxy, so none is, unless somebody asks for it."""
 
     drain_timeout_s: float = 10.0
     """At the end, for transactions that are in flight."""

@@ -166,6 +166,9 @@ class EndpointSample(Message):
     listens: bool = False
     """Whether any of the sessions does, parked or not."""
     pinned: Annotated[tuple[SessionReport, ...], Field(max_length=20)] = ()
+    """Of those that keep the database awake, the first."""
+    pinned_sessions: int = 0
+    """Of the attached ones: those that can't be parked."""
 
 
 class ProxySample(Event):

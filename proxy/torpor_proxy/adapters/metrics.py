@@ -1,35 +1,90 @@
-"""The proxy's metrics: what is there when they are asked for."""
+"""The proxy's metrics: what is there when they are asked for, of all its databases together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
-from torpor_api.messages import EndpointSample
+from torpor_api.messages import EndpointSample, Latencies
+from torpor_api.messages.latency import BOUNDS_S
 from torpor_channel.metrics import Metrics
 
-Samples = Callable[[], Iterable[EndpointSample]]
+
+class Told(Protocol):
+    """The proxy: :class:`torpor_proxy.executor.registry.Registry`."""
+
+    def samples(self) -> Sequence[EndpointSample]:
+        """As the autoscaler hears them, of databases that anybody uses."""
+
+    def queried(self) -> Latencies:
+        """How long all queries took that have ended."""
+
+    def queried_by_database(self) -> Mapping[str, Latencies]:
+        """The same of the databases that may be told by name; bounded."""
+
+    def waited(self) -> Mapping[str, Latencies]:
+        """How long sessions waited, by what for."""
 
 
-def tell_of(metrics: Metrics, samples: Samples, endpoints: Callable[[], int]) -> None:
-    """``samples``: as the autoscaler hears them, of databases that anybody uses."""
+class ProxyMetrics:
+    """No label is a database's name, unless somebody has asked for some."""
 
-    def sessions() -> Mapping[str, float]:
-        total = {"attached": 0.0, "parked": 0.0, "waiting": 0.0}
-        for sample in samples():
-            total["attached"] += sample.attached
-            total["parked"] += sample.parked
-            total["waiting"] += sample.waiting
-        return total
+    def __init__(self, metrics: Metrics, proxy: Told, endpoints: Callable[[], int]) -> None:
+        """``endpoints``: how many databases the proxy serves."""
+        self._proxy = proxy
+        self._samples: Sequence[EndpointSample] = ()
+        self._gauges(metrics)
+        metrics.gauge(
+            "torpor_proxy_endpoints",
+            "Databases that this proxy serves",
+            lambda: {"": endpoints()},
+        )
+        metrics.histogram(
+            "torpor_query_seconds",
+            "What computes took for queries, from the client's message until ReadyForQuery",
+            lambda: {"": proxy.queried()},
+            BOUNDS_S,
+        )
+        metrics.histogram(
+            "torpor_database_query_seconds",
+            "The same of single databases, of as many as were asked for",
+            proxy.queried_by_database,
+            BOUNDS_S,
+            label="database",
+        )
+        metrics.histogram(
+            "torpor_wait_seconds",
+            "What sessions waited for before that: their database, a place at it, or a capture",
+            proxy.waited,
+            BOUNDS_S,
+            label="for",
+        )
 
-    def busy() -> Mapping[str, float]:
-        return {"": sum(sample.busy for sample in samples())}
+    def _gauges(self, metrics: Metrics) -> None:
+        metrics.before_reading(self._look)
+        metrics.gauge("torpor_proxy_sessions", "Sessions by state", self._sessions, label="state")
+        metrics.gauge(
+            "torpor_proxy_busy_sessions",
+            "Sessions in a transaction, or with a query that is not answered yet",
+            lambda: {"": self._sum("busy")},
+        )
+        metrics.gauge(
+            "torpor_proxy_pinned_sessions",
+            "Attached sessions that can't be parked",
+            lambda: {"": self._sum("pinned_sessions")},
+        )
+        metrics.gauge(
+            "torpor_queries_in_flight",
+            "Queries that a compute has got and not answered yet",
+            lambda: {"": self._sum("in_flight")},
+        )
 
-    metrics.gauge("torpor_proxy_sessions", "Sessions by state", sessions, label="state")
-    metrics.gauge(
-        "torpor_proxy_busy_sessions",
-        "Sessions in a transaction, or with a query that is not answered yet",
-        busy,
-    )
-    metrics.gauge(
-        "torpor_proxy_endpoints", "Databases that this proxy serves", lambda: {"": endpoints()}
-    )
+    def _look(self) -> None:
+        """Once for all gauges: it asks every session."""
+        self._samples = self._proxy.samples()
+
+    def _sessions(self) -> Mapping[str, float]:
+        return {state: self._sum(state) for state in ("attached", "parked", "waiting")}
+
+    def _sum(self, field: str) -> float:
+        return float(sum(getattr(sample, field) for sample in self._samples))

@@ -23,10 +23,7 @@ from struct import Struct
 from typing import Protocol
 
 from torpor_proxy.core.unnamed import Change, Sent, Unnamed
-from torpor_proxy.core.wire import HEAD_BYTES
-
-MESSAGE_BYTES_MAX = (1 << 30) - 2
-"""Postgres's own bound (``PQ_LARGE_MESSAGE_LIMIT``): a longer one is garbage."""
+from torpor_proxy.core.wire import CLIENT_KINDS, HEAD_BYTES, MESSAGE_BYTES_MAX, Malformed
 
 INSPECTED_BYTES_MAX = 64 << 10
 """A message that has to be read whole (a Parse, a setting's report) is kept up to here."""
@@ -36,8 +33,6 @@ _head = Struct(">BI").unpack_from
 _QUERY, _SYNC, _CALL, _PARSE, _CLOSE, _TERMINATE, _COPY_DATA = b"QSFPCXd"
 _BOUND_KINDS = frozenset(b"BDEH")
 """With Parse and Close: the extended query protocol."""
-
-_CLIENT_KINDS = frozenset(b"QSFPBDECHXdcf")
 
 _CLOSE_BYTES_READ = HEAD_BYTES + 2
 """What is closed, and the first byte of its name."""
@@ -61,16 +56,6 @@ class Watch(Protocol):
     inspects_binds: bool
 
     def walked(self, data: bytes, start: int, end: int, *, unnamed_is_older: bool) -> int: ...
-
-
-class Malformed(Exception):
-    """The bytes are no messages of the protocol; the session is of no more use."""
-
-
-def is_message_head(data: bytes | bytearray) -> bool:
-    """Whether a client's message can begin with these bytes, five at least."""
-    kind, length = _head(data)
-    return kind in _CLIENT_KINDS and 4 <= length <= MESSAGE_BYTES_MAX
 
 
 class Exchange:
@@ -137,6 +122,16 @@ class Exchange:
         return not self.promises and not self.in_copy and not self._client_part
 
     @property
+    def in_flight(self) -> int:
+        """Queries that the server has not answered, each with its ReadyForQuery."""
+        return self._owed + (self.promises.rstrip(b"c")[-1:] == b"x")
+
+    @property
+    def _owed(self) -> int:
+        """Of them those whose client has sent all that it takes."""
+        return len(self.promises.translate(None, b"xc")) if self.promises else 0
+
+    @property
     def is_over(self) -> bool:
         """Whether nobody is surprised by the server hanging up now."""
         return self.is_terminated or self.has_failed
@@ -190,13 +185,13 @@ class Exchange:
 
     # --- client to server -------------------------------------------------------------
 
-    def client_sent(self, data: bytes, watch: Watch | None = None) -> None:
-        """Walk a buffer; ``watch`` is shown any SQL in it.
+    def client_sent(self, data: bytes, watch: Watch | None = None) -> list[int]:
+        """Walk a buffer; where in it queries begin. ``watch`` is shown any SQL in it.
 
         Raises Malformed for an unknown kind or an impossible length.
         """
-        if self._client_part:
-            data, self._client_part = self._client_part + data, b""
+        begun: list[int] = []
+        data, before = self._client_part + data, len(self._client_part)
         start = position = self._client_left
         has_sql = position > 0 and not self.in_copy
         size = len(data)
@@ -207,31 +202,33 @@ class Exchange:
             if not 4 <= length <= MESSAGE_BYTES_MAX:
                 raise Malformed(f"message type {kind:#04x} with length {length}")
             if kind in _BOUND_KINDS:
-                is_open = is_open or self._promise(b"x")
+                is_open = is_open or self._promise(b"x", begun, position)
             elif kind == _SYNC:
+                self._sync(begun, None if is_open else position)
                 is_open = is_open and self.in_copy
-                self._sync()
             elif kind == _PARSE:
                 if not self._parse(data, position, position + 1 + length):
                     break
                 has_sql = True
-                is_open = is_open or self._promise(b"x")
+                is_open = is_open or self._promise(b"x", begun, position)
             elif kind == _QUERY:
                 if self._unnamed is not None:
                     self._changes_unnamed(Change.DROP)
-                self._promise(b"Q")
+                if not self._skips_to_sync:  # As in _promise, but for the call.
+                    self.promises += b"Q"
+                    begun.append(position)
                 is_open = is_open and self._skips_to_sync
                 has_sql = True
             elif kind == _CLOSE:
                 self.has_moved = True
                 if self._unnamed is not None and not self._close(data, position, length):
                     break
-                is_open = is_open or self._promise(b"x")
+                is_open = is_open or self._promise(b"x", begun, position)
             elif kind == _CALL and size - position < _CALL_BYTES_READ:
                 break
             elif kind != _COPY_DATA:
                 has_sql = has_sql or kind == _CALL
-                self._take_rare(kind, length)
+                self._take_rare(kind, length, begun, position)
                 is_open = self.promises[-1:] == b"x"
             position += 1 + length
         if watch is not None and (has_sql or watch.inspects_binds):
@@ -240,26 +237,31 @@ class Exchange:
         if position < size:
             self._client_part, self._client_left = data[position:], 0
         else:
-            self._client_left = position - size
+            self._client_part, self._client_left = b"", position - size
+        return [at - before for at in begun] if before else begun
 
-    def _promise(self, kind: bytes) -> bool:
+    def _promise(self, kind: bytes, begun: list[int], position: int) -> bool:
         """Whether the server will answer: what it skips, it does not."""
         if not self._skips_to_sync:
             self.promises += kind
+            begun.append(position)
         return not self._skips_to_sync
 
-    def _sync(self) -> None:
+    def _sync(self, begun: list[int], position: int | None) -> None:
+        """``position``: where nothing that it ends has come before it."""
         if self.in_copy:
             self._has_passed_sync = True  # The server passes over it while it copies in.
             return
         self._skips_to_sync = False
         self.promises += b"S"
+        if position is not None:
+            begun.append(position)
 
-    def _take_rare(self, kind: int, length: int) -> None:
-        if kind not in _CLIENT_KINDS:
+    def _take_rare(self, kind: int, length: int, begun: list[int], position: int) -> None:
+        if kind not in CLIENT_KINDS:
             raise Malformed(f"message type {kind:#04x} with length {length}")
         if kind == _CALL:
-            self._promise(b"F")
+            self._promise(b"F", begun, position)
         elif kind == _TERMINATE:
             self.is_terminated = True
         elif self.in_copy:
@@ -302,21 +304,20 @@ class Exchange:
         if what is Change.DROP and not unnamed.is_there:
             self._unnamed = None
             return
-        # Before its answer: as many ReadyForQuery as came, and as are still owed.
-        owed = len(self.promises.translate(None, b"xc")) if self.promises else 0
-        unnamed.sent(self.queries + owed, what)
+        unnamed.sent(self.queries + self._owed, what)  # ReadyForQuery before its answer.
 
     # --- server to client -------------------------------------------------------------
 
-    def server_sent(self, data: bytes, on_parameter: Callable[[bytes], None] | None = None) -> bool:
-        """Walk a buffer; whether a ReadyForQuery was in it.
+    def server_sent(
+        self, data: bytes, on_parameter: Callable[[bytes], None] | None = None
+    ) -> list[int]:
+        """Walk a buffer; where in it each ReadyForQuery ends.
 
         ``on_parameter`` is given each whole ParameterStatus.
         """
-        if self._server_part:
-            data, self._server_part = self._server_part + data, b""
+        ended: list[int] = []
+        data, before = self._server_part + data, len(self._server_part)
         position, self._server_left = self._server_left, 0
-        was_ready = False
         size = len(data)
         last_head = size - HEAD_BYTES
         is_parsing = self._unnamed is not None and self._unnamed.open
@@ -331,7 +332,7 @@ class Exchange:
                 break
             if kind == _READY:
                 self._ready(data[position + HEAD_BYTES])
-                was_ready = True
+                ended.append(end)
             elif kind == _PARSED:
                 assert self._unnamed is not None
                 self._unnamed.confirmed(self.queries)
@@ -344,8 +345,8 @@ class Exchange:
         if position < size:
             self._server_part = data[position:]
         else:
-            self._server_left = position - size
-        return was_ready
+            self._server_part, self._server_left = b"", position - size
+        return [at - before for at in ended] if before else ended
 
     def _take_rare_answer(self, kind: int) -> None:
         if kind == _ERROR:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torpor_proxy.core import keepalive, wire
-from torpor_proxy.core.exchange import is_message_head
 
 _COUNT_BYTES, _TYPE_BYTES = 2, 4
 
@@ -46,7 +45,7 @@ def judge(pending: bytearray, *, answers_keepalives: bool) -> Verdict:
     """What is to be done about the bytes that came since the session was parked."""
     if len(pending) < wire.HEAD_BYTES:
         return Incomplete()
-    if not is_message_head(pending):
+    if not wire.is_message_head(pending):
         return Broken(f"no message begins with {bytes(pending[: wire.HEAD_BYTES])!r}")
     if pending.startswith(wire.TERMINATE):
         return Goodbye()

@@ -17,8 +17,18 @@ PROTOCOL_MINOR_MAX = 2
 HEAD_BYTES = 5
 """Of a message: its kind and its length, which counts itself and the body."""
 
+MESSAGE_BYTES_MAX = (1 << 30) - 2
+"""Postgres's own bound (``PQ_LARGE_MESSAGE_LIMIT``): a longer one is garbage."""
+
+CLIENT_KINDS = frozenset(b"QSFPBDECHXdcf")
+"""Of messages that a client sends once it has logged in."""
+
 _length = struct.Struct(">I")
 _head = struct.Struct(">cI")
+
+
+class Malformed(Exception):
+    """The bytes are no messages of the protocol; the session is of no more use."""
 
 
 class Severity(StrEnum):
@@ -33,6 +43,12 @@ class Severity(StrEnum):
 def message(kind: bytes, body: bytes = b"") -> bytes:
     """One message: its kind, its length, its body."""
     return _head.pack(kind, len(body) + 4) + body
+
+
+def is_message_head(data: bytes | bytearray) -> bool:
+    """Whether a client's message can begin with these bytes, five at least."""
+    kind, length = _head.unpack_from(data)
+    return kind[0] in CLIENT_KINDS and 4 <= length <= MESSAGE_BYTES_MAX
 
 
 def text(value: str) -> bytes:

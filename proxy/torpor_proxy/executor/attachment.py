@@ -13,6 +13,7 @@ from torpor_proxy.core.capture import Captured
 from torpor_proxy.core.exchange import IDLE
 from torpor_proxy.core.parameters import Pairs
 from torpor_proxy.core.session_state import SessionState
+from torpor_proxy.core.stopwatch import Tally
 from torpor_proxy.executor import visit
 from torpor_proxy.executor.conversation import Backend, Conversation
 from torpor_proxy.executor.guard import GuardedClient, GuardedServer
@@ -37,10 +38,11 @@ class Attachment:
         state: SessionState,
         client: Stream,
         backend: Backend,
+        tally: Tally,
         told_as: Mapping[int, int],
     ) -> None:
         self.backend = backend
-        self.relay = Relay(session, state, client, backend.stream, told_as)
+        self.relay = Relay(session, state, client, backend.stream, tally, told_as)
         self._state = state
         self._conversation: Conversation | None = None
         self._guard: GuardedServer | None = None

@@ -28,6 +28,7 @@ from torpor_proxy.core.parameters import Pairs
 from torpor_proxy.core.refusals import CannotWake, NoRoom, Refusal, Refused, TooManySessions
 from torpor_proxy.core.routing import Route
 from torpor_proxy.core.senders import ToldAs
+from torpor_proxy.core.stopwatch import Tally
 from torpor_proxy.executor.arrival import Arrival
 from torpor_proxy.executor.clearing import Clearing
 from torpor_proxy.executor.conversation import Backend, ServerRefused
@@ -39,6 +40,7 @@ from torpor_proxy.executor.listing import list_of, report_of
 from torpor_proxy.executor.restarts import Restarts
 from torpor_proxy.executor.room import Room
 from torpor_proxy.executor.session import Session
+from torpor_proxy.executor.traffic import Traffic, Waits, new_waits
 from torpor_proxy.executor.usage import Usage
 from torpor_proxy.executor.visit import Catalogs
 from torpor_proxy.executor.way import Way
@@ -72,8 +74,10 @@ class Endpoint:
         forget: Callable[[Session], None],
         chaos: Chaos = NO_CHAOS,
         told_ids: Container[int] = (),
+        waits: Waits | None = None,
     ) -> None:
-        """``told_ids``: process ids that open clients of this proxy know themselves by."""
+        """``told_ids``: process ids that open clients of this proxy know themselves by. ``waits``:
+        those of all databases."""
         self.info = info
         self.settings = settings
         self.sessions: set[Session] = set()
@@ -111,14 +115,12 @@ class Endpoint:
         self._clearing = Clearing(
             self.attached, self._examining, self._reports, self._start, self._watch
         )
-        self._waiting = set[Session]()
+        waits = new_waits() if waits is None else waits
+        self.traffic = Traffic(self.sessions, self.attached, lambda: self._is_open, waits)
         self._tasks = set[asyncio.Task[None]]()
         self._memory = Memory()
         self._catalogs: dict[str, Catalogs] = {}
         """By database; there are as many as sessions can log in to."""
-        self._last_used = monotonic()
-        self._queries = 0
-        """Of the sessions that are not attached now."""
 
     @property
     def gate(self) -> Gate:
@@ -203,21 +205,9 @@ class Endpoint:
 
     def sample(self, now: float) -> EndpointSample:
         """For the autoscaler."""
-        busy = sum(session.is_busy for session in self.attached) + len(self._waiting)
-        for session in self.attached:
-            self._last_used = max(self._last_used, session.last_used)
-        return EndpointSample(
-            name=self.info.name,
-            epoch=self.gate.epoch,
-            sessions=len(self.sessions),
-            attached=len(self.attached),
-            parked=len(self.sessions) - len(self.attached) - len(self._waiting),
-            waiting=len(self._waiting),
-            busy=busy,
-            queries_total=self._queries + sum(session.queries for session in self.attached),
-            idle_s=0.0 if busy else max(0.0, now - self._last_used),
-            listens=self.listeners.has_members or any(s.listens for s in self.attached),
-            pinned=tuple(self._reports()),
+        name, epoch, reports = self.info.name, self.gate.epoch, self._reports()
+        return self.traffic.sample(
+            name, epoch, now, listens=self.listeners.has_members, reports=reports
         )
 
     def list_sessions(self, limit: int) -> SessionList:
@@ -226,7 +216,7 @@ class Endpoint:
 
     def _reports(self) -> list[SessionReport]:
         now = monotonic()
-        found = (report_of(session, now) for session in (*self._waiting, *self.attached))
+        found = (report_of(session, now) for session in (*self.traffic.waiting, *self.attached))
         return list(islice((report for report in found if report is not None), REPORTS_MAX))
 
     @property
@@ -239,7 +229,7 @@ class Endpoint:
 
         While a herd comes it is left: it would take the processor from those who wait.
         """
-        if len(self._waiting) > self.settings.connects_at_once:
+        if len(self.traffic.waiting) > self.settings.connects_at_once:
             return
         self._examining.begin(now - self.settings.capture_after_s)
 
@@ -247,7 +237,7 @@ class Endpoint:
 
     def joined(self, session: Session) -> None:
         self.sessions.add(session)
-        self._last_used = monotonic()
+        self.traffic.used(monotonic())
 
     def count_of(self, user: str) -> int:
         """Open sessions of a role."""
@@ -258,11 +248,15 @@ class Endpoint:
         return self.info.keepalives is Keepalives.ANSWER
 
     async def arrive(self, identity: Identity, defaults: Pairs) -> Arrival:
-        if len(self._waiting) > self.settings.waiting_max:
-            raise Refused(
-                TooManySessions(f"{len(self._waiting)} sessions wait for {self.info.name} already")
-            )
+        waiting = len(self.traffic.waiting)
+        if waiting > self.settings.waiting_max:
+            words = f"{waiting} sessions wait for {self.info.name} already"
+            raise Refused(TooManySessions(words))
         return await self._way.go(identity, defaults)
+
+    @property
+    def tally(self) -> Tally:
+        return self.traffic.tally
 
     def catalogs(self, dbname: str) -> Catalogs:
         return self._catalogs.setdefault(dbname, Catalogs())
@@ -344,8 +338,12 @@ class Endpoint:
         return CannotWake(self.info.name, self.why_not())
 
     @property
+    def _is_open(self) -> bool:
+        return self.gate.standing(monotonic()) is Standing.OPEN
+
+    @property
     def _is_for_want_of_room(self) -> bool:
-        return self._room.is_full and self.gate.standing(monotonic()) is Standing.OPEN
+        return self._room.is_full and self._is_open
 
     def cancel(self, backend: Backend) -> asyncio.Future[None]:
         return self._start(self._cancel(backend))
@@ -362,25 +360,21 @@ class Endpoint:
 
     def moved(self, session: Session, before: State, after: State) -> None:
         self._clearing.moved()
-        if after is State.WAITING:
-            self._waiting.add(session)
-        elif before is State.WAITING:
-            self._waiting.discard(session)
+        self.traffic.moved(session, before, after)
         is_attached = after in (State.ATTACHED, State.CAPTURING)
         if is_attached and session not in self.attached:
             self.attached.add(session)
-            self._queries -= session.queries
+            self.traffic.attached(session)
             self._remember_process_id(session)
             self._room.arrived(session.identity.number)
         elif not is_attached and session in self.attached:
             self.attached.discard(session)
             self._usage.left(session)
             self._room.detached(session.identity.number)
-            self._queries += session.queries
-            self._last_used = max(self._last_used, session.last_used)
+            self.traffic.detached(session)
             if after is not State.ENDED:
                 self._restarts.parked()
         if after is State.ENDED:
             self.sessions.discard(session)
-            self._last_used = monotonic()
+            self.traffic.used(monotonic())
             self._forget(session)

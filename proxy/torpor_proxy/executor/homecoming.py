@@ -89,8 +89,9 @@ async def _arrive(session: ReturningSession) -> bool:
         visit.hang_up(arrival.backend.stream)
         return True
     # From here on the session's end sees to the backend.
+    host = session.host
     attachment = Attachment(
-        session, session.known, session.client, arrival.backend, session.host.told_as
+        session, session.known, session.client, arrival.backend, host.tally, host.told_as
     )
     session.attachment = attachment
     try:

@@ -13,6 +13,7 @@ from torpor_api.identity import SessionId
 from torpor_proxy.core.parameters import Pairs
 from torpor_proxy.core.refusals import Refusal
 from torpor_proxy.core.routing import Route
+from torpor_proxy.core.stopwatch import Tally
 from torpor_proxy.executor.arrival import Arrival
 from torpor_proxy.executor.conversation import Backend
 from torpor_proxy.executor.listeners import Listeners
@@ -65,6 +66,10 @@ class Host(Protocol[SessionT]):
         """The process ids that clients know, by those of their sessions' backends."""
 
     listeners: Listeners
+
+    @property
+    def tally(self) -> Tally:
+        """Of how long queries take."""
 
     def is_limited(self, role: str) -> bool:
         """Whether it has a CONNECTION LIMIT."""

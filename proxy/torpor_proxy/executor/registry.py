@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from itertools import count
 from time import monotonic
 
 from torpor_api.identity import SessionId, split_endpoint_name
-from torpor_api.messages import DatabaseUse, EndpointInfo, EndpointSample
+from torpor_api.messages import DatabaseUse, EndpointInfo, EndpointSample, Latencies
 from torpor_proxy.core import born
 from torpor_proxy.core.interning import Interner
 from torpor_proxy.core.refusals import EndpointRemoved, Refusal, ShuttingDown, TooManySessions
 from torpor_proxy.core.routing import Route
+from torpor_proxy.core.stopwatch import Tally
 from torpor_proxy.executor.endpoint import NO_CHAOS, Endpoint
 from torpor_proxy.executor.host import Chaos, Identity, State
 from torpor_proxy.executor.session import Session
+from torpor_proxy.executor.traffic import new_waits
 from torpor_proxy.ports import Computes, Fleet, Stream
 from torpor_proxy.settings import Settings
 
@@ -48,6 +51,9 @@ class Registry:
         self._numbers = count(1)
         self._first_born = secrets.randbelow(BORN_FROM_MAX)
         """Other proxies begin elsewhere: their clients may be of the same database."""
+        self._waits = new_waits()
+        self._gone = Tally()
+        """Of the queries of databases that are not there any more."""
         self._routes: Interner[tuple[object, ...], Route] = Interner()
 
     # --- endpoints --------------------------------------------------------------------
@@ -71,6 +77,7 @@ class Registry:
                 self._left,
                 self._chaos,
                 self._told_ids,
+                self._waits,
             )
 
     def listed(self, info: EndpointInfo) -> None:
@@ -87,6 +94,8 @@ class Registry:
         endpoint = self.endpoints.pop(name, None)
         for session in list(endpoint.sessions) if endpoint is not None else []:
             session.refuse(EndpointRemoved(name))
+        if endpoint is not None and endpoint.traffic.queries is not None:
+            self._gone.add_all(endpoint.traffic.queries)
 
     def keep_only(self, names: Iterable[str], unheard: Collection[str] = ()) -> None:
         """What the autoscaler does not know any more is gone.
@@ -105,6 +114,27 @@ class Registry:
             for endpoint in self.endpoints.values()
             if endpoint.sessions or endpoint.gate.address is not None
         ]
+
+    def queried(self) -> Latencies:
+        """How long the queries of all databases took, since the proxy began."""
+        whole = Tally()
+        whole.add_all(self._gone)
+        for endpoint in self.endpoints.values():
+            if endpoint.traffic.queries is not None:
+                whole.add_all(endpoint.traffic.queries)
+        return whole.totals()
+
+    def queried_by_database(self) -> Mapping[str, Latencies]:
+        """Those of the databases that may be told by name."""
+        each = [(name, endpoint.traffic) for name, endpoint in self.endpoints.items()]
+        used = [(name, traffic) for name, traffic in each if traffic.queries is not None]
+        limit = self.settings.metrics_databases_max
+        first = heapq.nsmallest(limit, used, key=lambda one: one[1].served_since)
+        return {name: traffic.tally.totals() for name, traffic in first}
+
+    def waited(self) -> Mapping[str, Latencies]:
+        """How long sessions waited, by what for."""
+        return {wait.value: tally.totals() for wait, tally in self._waits.items()}
 
     def capture_idle(self, now: float) -> None:
         """Begin to examine sessions that have been idle for a while."""

@@ -7,7 +7,8 @@ through :meth:`Relay.exchange`, which has walked everything.
 
 All that the client sent is walked before what the server sent in the same time. The
 :class:`~torpor_proxy.core.exchange.Exchange` allows that: it keeps promises in the order in which
-they will be answered, whether or not the answer has come already.
+they will be answered, whether or not the answer has come already. How long a query took does not
+depend on when it was walked: with each buffer the moment is kept at which it passed.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from time import monotonic
 from typing import Protocol
 
 from torpor_proxy.core import idle_words
-from torpor_proxy.core.exchange import Exchange, Malformed
+from torpor_proxy.core.exchange import Exchange
 from torpor_proxy.core.senders import as_told, may_notify
 from torpor_proxy.core.session_state import SessionState
 from torpor_proxy.core.sql_watch import SqlWatch
+from torpor_proxy.core.stopwatch import Stopwatch, Tally
+from torpor_proxy.core.wire import Malformed
 from torpor_proxy.ports import Stream
 
 BUFFERS_MAX = 32
@@ -62,6 +65,7 @@ class Relay:
     """One attachment of a session: what passes in it, and the walk over that."""
 
     __slots__ = (
+        "_stopwatch",
         "_watch",
         "at_safe_point",
         "from_client",
@@ -77,8 +81,10 @@ class Relay:
         state: SessionState,
         client: Stream,
         server: Stream,
+        tally: Tally,
         told_as: Mapping[int, int] = NOBODY_KNOWN,
     ) -> None:
+        """``tally``: of how long queries take."""
         self.session = session
         self.told_as = told_as
         """The process ids that clients know, by those of their sessions' backends."""
@@ -86,21 +92,20 @@ class Relay:
         self.at_safe_point: Callable[[], None] | None = None
         """Called whenever a safe point is reached; None, for speed, where nobody waits for one."""
         self._watch = SqlWatch(state)
+        self._stopwatch = Stopwatch(tally)
         self.from_client = FromClient(self, server)
         self.from_server = FromServer(self, client)
 
     def exchange(self) -> Exchange:
         """What client and server owe each other, up to the last byte that has passed."""
-        sent, answered = self.from_client.passed, self.from_server.passed
-        if sent or answered:
+        client, server = self.from_client, self.from_server
+        if client.passed or server.passed:
             self.session.last_used = monotonic()
-            if sent:
-                self._walk_client(b"".join(sent))
-                sent.clear()
-            if answered:
-                state = self.state
-                state.exchange.server_sent(b"".join(answered), state.saw_parameter)
-                answered.clear()
+            if client.passed:
+                self._walk_client(client.passed, client.moments)
+            if server.passed:
+                self._walk_server(server.passed, server.moments)
+            self._stopwatch.owed(self.state.exchange.in_flight)
         return self.state.exchange
 
     def look(self) -> None:
@@ -108,31 +113,44 @@ class Relay:
         if self.at_safe_point is not None and self.exchange().is_safe:
             self.at_safe_point()
 
-    def _walk_client(self, data: bytes) -> None:
+    def _walk_client(self, sent: list[bytes], moments: list[float]) -> None:
         exchange = self.state.exchange
         try:
-            exchange.client_sent(data, self._watch)
+            begun = exchange.client_sent(b"".join(sent), self._watch)
+            self._stopwatch.begun(begun, sent, moments)
         except Malformed as error:
             exchange.is_unclear = True
             self.state.saw_garbage(str(error))
+        sent.clear()
+        moments.clear()
+
+    def _walk_server(self, answered: list[bytes], moments: list[float]) -> None:
+        state = self.state
+        ended = state.exchange.server_sent(b"".join(answered), state.saw_parameter)
+        self._stopwatch.ended(ended, answered, moments)
+        answered.clear()
+        moments.clear()
 
 
 class FromClient:
     """The sink of the client's stream while its session is attached."""
 
-    __slots__ = ("_relay", "_server", "_session", "passed")
+    __slots__ = ("_relay", "_server", "_session", "moments", "passed")
 
     def __init__(self, relay: Relay, server: Stream) -> None:
         self._relay = relay
         self._session = relay.session
         self._server = server
         self.passed: list[bytes] = []
+        self.moments: list[float] = []
+        """At which each of them did."""
 
     def received(self, data: bytes) -> None:
         self._session.is_captured = False
-        self._server.write(data)
         passed = self.passed
         passed.append(data)
+        self.moments.append(monotonic())
+        self._server.write(data)
         if len(passed) >= BUFFERS_MAX or len(data) > BUFFER_BYTES_MAX:
             self._relay.exchange()
 
@@ -152,7 +170,7 @@ class FromClient:
 class FromServer:
     """The sink of the backend's stream while its session is attached."""
 
-    __slots__ = ("_client", "_relay", "_session", "_state", "passed")
+    __slots__ = ("_client", "_relay", "_session", "_state", "moments", "passed")
 
     def __init__(self, relay: Relay, client: Stream) -> None:
         self._relay = relay
@@ -160,6 +178,8 @@ class FromServer:
         self._state = relay.state
         self._client = client
         self.passed: list[bytes] = []
+        self.moments: list[float] = []
+        """At which each of them did."""
 
     def received(self, data: bytes) -> None:
         if self._session.is_captured:
@@ -173,9 +193,10 @@ class FromServer:
             begin = self._relay.exchange().server_message_begins_after
             if self._state.may_listen:
                 data = as_told(data, begin, self._relay.told_as)
-        self._client.write(data)
         passed = self.passed
         passed.append(data)
+        self.moments.append(monotonic())
+        self._client.write(data)
         if len(passed) >= BUFFERS_MAX or len(data) > BUFFER_BYTES_MAX:
             self._relay.exchange()
         if self._relay.at_safe_point is not None:

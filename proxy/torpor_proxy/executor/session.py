@@ -252,7 +252,7 @@ class Session:
     def repair(self, data: bytes) -> None:
         """Its client may be about to use a statement that could not be put back: try again."""
         attachment = self._begin_visit()
-        self.waiting.pending = bytearray(data)
+        self.waiting.keep(data)
         self.task = asyncio.get_running_loop().create_task(visits.repair(self, attachment))
 
     def _begin_visit(self) -> Attachment:

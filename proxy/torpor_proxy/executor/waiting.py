@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import Any, Protocol, assert_never
 
 from torpor_proxy.core import parked, wire
@@ -35,11 +36,13 @@ class WaitingSession(Protocol):
 class Waiting:
     """The sink of the client's stream in every state but attached. Bytes are kept, bounded."""
 
-    __slots__ = ("_host", "_owed", "_session", "_stream", "has_ended", "pending")
+    __slots__ = ("_host", "_owed", "_session", "_stream", "has_ended", "pending", "since")
 
     def __init__(self, session: WaitingSession, stream: Stream, host: Host[Any]) -> None:
         self.pending: bytearray | None = None
         """To be served in order; None: nothing was sent."""
+        self.since = 0.0
+        """When the first of it came; 0: nothing did."""
         self.has_ended = False
         """The client will send nothing more, but may still read."""
         self._owed: OwedError | None = None
@@ -65,11 +68,12 @@ class Waiting:
             self._owed = None
             data = rest
         if data:
-            self._keep(data)
+            self.keep(data)
 
-    def _keep(self, data: bytes) -> None:
+    def keep(self, data: bytes) -> None:
+        """It is to be served as soon as it can be."""
         if self.pending is None:
-            self.pending = bytearray()
+            self.pending, self.since = bytearray(), monotonic()
         self.pending += data
         if len(self.pending) > self._host.settings.pending_bytes_max:
             self._stream.pause()
@@ -89,7 +93,7 @@ class Waiting:
 
     def take(self) -> bytes:
         """What was kept, which is nobody's business here any more."""
-        pending, self.pending = self.pending, None
+        pending, self.pending, self.since = self.pending, None, 0.0
         return bytes(pending or b"")
 
     def consider(self) -> None:

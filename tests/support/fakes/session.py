@@ -12,6 +12,7 @@ from torpor_proxy.core import wire
 from torpor_proxy.core.parameters import Pairs
 from torpor_proxy.core.refusals import CannotWake, Refusal
 from torpor_proxy.core.routing import Route
+from torpor_proxy.core.stopwatch import Tally
 from torpor_proxy.executor.arrival import Arrival, Steps
 from torpor_proxy.executor.conversation import Backend
 from torpor_proxy.executor.host import Identity, State
@@ -88,6 +89,7 @@ class FakeHost:
         self.settings = replace(Settings(), **settings)  # type: ignore[arg-type]
         self.answers_keepalives = True
         self.told_as: dict[int, int] = {}
+        self.tally = Tally()
         self.failure: Exception | None = None
         """Raised instead of an arrival."""
         self.backends: list[FakeStream] = []

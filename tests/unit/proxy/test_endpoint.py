@@ -9,6 +9,7 @@ from support.fakes.session import NOTHING_FOUND, FakeHost, attached, new_session
 from torpor_api.messages import EndpointInfo
 from torpor_api.phases import Phase
 from torpor_proxy.executor.endpoint import Endpoint
+from torpor_proxy.executor.host import State
 from torpor_proxy.settings import Settings
 
 NOBODY = cast("Any", None)
@@ -25,11 +26,12 @@ async def test_idle_sessions_are_left_alone_while_a_herd_comes() -> None:
     endpoint = Endpoint(info, settings, NOBODY, NOBODY, NOBODY, NOBODY)
     endpoint.attached.add(session)
     herd = [new_session(host)[0] for _ in range(CONNECTS_AT_ONCE + 1)]
-    endpoint._waiting.update(herd)
+    for each in herd:
+        endpoint.moved(each, State.PARKED, State.WAITING)
     later = monotonic() + 2 * settings.capture_after_s
     endpoint.capture_idle(later)
     assert not endpoint._tasks
-    endpoint._waiting.discard(herd[0])
+    endpoint.moved(herd[0], State.WAITING, State.PARKED)
     endpoint.capture_idle(later)
     await turns(lambda: b"pg_show_all_settings" in host.backend.written)
     host.backend.sends(NOTHING_FOUND)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import pytest
 
 from torpor_proxy.core import wire
-from torpor_proxy.core.exchange import INSPECTED_BYTES_MAX, Exchange, Malformed, is_message_head
+from torpor_proxy.core.exchange import INSPECTED_BYTES_MAX, Exchange
+from torpor_proxy.core.wire import Malformed, is_message_head
 
 
 def client(kinds: str) -> bytes:

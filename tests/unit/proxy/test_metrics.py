@@ -2,22 +2,77 @@
 
 from __future__ import annotations
 
-from torpor_api.messages import EndpointSample
+from collections.abc import Mapping
+
+from torpor_api.messages import EndpointSample, Latencies
 from torpor_channel.metrics import Metrics
-from torpor_proxy.adapters.metrics import tell_of
+from torpor_proxy.adapters.metrics import ProxyMetrics
+from torpor_proxy.core.stopwatch import Tally
+
+
+class TwoDatabases:
+    """A proxy's sessions of them."""
+
+    def __init__(self, *, is_named: bool = False) -> None:
+        self.looks = 0
+        self.is_named = is_named
+
+    def samples(self) -> list[EndpointSample]:
+        self.looks += 1
+        shop = EndpointSample(
+            name="shop", epoch=1, sessions=5, attached=2, parked=2, waiting=1, busy=1, in_flight=3
+        )
+        blog = EndpointSample(
+            name="blog", epoch=4, sessions=3, attached=1, parked=2, busy=1, pinned_sessions=1
+        )
+        return [shop, blog]
+
+    def queried(self) -> Latencies:
+        tally = Tally()
+        tally.add([0.0002, 0.0001, 70.0])
+        return tally.totals()
+
+    def queried_by_database(self) -> Mapping[str, Latencies]:
+        return {"shop": self.queried()} if self.is_named else {}
+
+    def waited(self) -> Mapping[str, Latencies]:
+        tally = Tally()
+        tally.add([0.25])
+        return {"database": tally.totals(), "place": Latencies()}
+
+
+def told_of(proxy: TwoDatabases) -> list[str]:
+    metrics = Metrics()
+    ProxyMetrics(metrics, proxy, lambda: 7)
+    return metrics.text().decode().splitlines()
 
 
 def test_sessions_are_summed_over_all_databases() -> None:
-    samples = [
-        EndpointSample(name="shop", epoch=1, sessions=5, attached=2, parked=2, waiting=1, busy=1),
-        EndpointSample(name="blog", epoch=4, sessions=3, attached=1, parked=2, busy=1),
-    ]
-    metrics = Metrics()
-    tell_of(metrics, lambda: samples, lambda: 7)
-    told = metrics.text().decode().splitlines()
+    proxy = TwoDatabases()
+    told = told_of(proxy)
     assert 'torpor_proxy_sessions{state="attached"} 3.0' in told
     assert 'torpor_proxy_sessions{state="parked"} 4.0' in told
     assert 'torpor_proxy_sessions{state="waiting"} 1.0' in told
     assert "torpor_proxy_busy_sessions 2.0" in told
+    assert "torpor_proxy_pinned_sessions 1.0" in told
+    assert "torpor_queries_in_flight 3.0" in told
     assert "torpor_proxy_endpoints 7.0" in told
     assert not [line for line in told if "shop" in line]
+    assert proxy.looks == 1
+
+
+def test_queries_and_waits_are_histograms() -> None:
+    told = told_of(TwoDatabases())
+    assert 'torpor_query_seconds_bucket{le="0.0001"} 1.0' in told
+    assert 'torpor_query_seconds_bucket{le="0.00025"} 2.0' in told
+    assert 'torpor_query_seconds_bucket{le="60.0"} 2.0' in told
+    assert 'torpor_query_seconds_bucket{le="+Inf"} 3.0' in told
+    assert "torpor_query_seconds_count 3.0" in told
+    assert "torpor_query_seconds_sum 70.0003" in told
+    assert 'torpor_wait_seconds_bucket{for="database",le="0.25"} 1.0' in told
+    assert 'torpor_wait_seconds_count{for="place"} 0.0' in told
+
+
+def test_a_database_is_named_where_somebody_asked_for_it() -> None:
+    told = told_of(TwoDatabases(is_named=True))
+    assert 'torpor_database_query_seconds_count{database="shop"} 3.0' in told

@@ -90,3 +90,38 @@ async def test_of_namespaces_of_which_nothing_is_heard_nothing_is_gone() -> None
         registry.told(EndpointInfo(name=name, phase=Phase.SUSPENDED))
     registry.keep_only(["a"], ["blog"])
     assert sorted(registry.endpoints) == ["a", "a.blog"]
+
+
+# --- how long queries take ---------------------------------------------------------------
+
+
+def served(registry: Registry, name: str, *seconds: float) -> None:
+    registry.told(EndpointInfo(name=name, phase=Phase.ACTIVE, epoch=1))
+    registry.endpoints[name].tally.add(list(seconds))
+
+
+async def test_totals_of_all_databases_never_fall() -> None:
+    registry = Registry(Settings(), cast("Any", None), cast("Any", None))
+    registry.told(EndpointInfo(name="unused", phase=Phase.ACTIVE, epoch=1))
+    served(registry, "shop", 0.5, 0.5)
+    served(registry, "blog", 1.0)
+    assert (registry.queried().count, registry.queried().sum_s) == (3, 2.0)
+    registry.removed("shop")
+    registry.removed("unused")
+    assert (registry.queried().count, registry.queried().sum_s) == (3, 2.0)
+
+
+async def test_the_first_that_are_used_may_be_told_by_name() -> None:
+    settings = Settings(metrics_databases_max=2)
+    registry = Registry(settings, cast("Any", None), cast("Any", None))
+    registry.told(EndpointInfo(name="a", phase=Phase.ACTIVE, epoch=1))
+    for name in ("shop", "blog", "attic"):
+        served(registry, name, 0.5)
+    assert registry.queried_by_database().keys() == {"shop", "blog"}
+    served(registry, "a", 0.5)
+    assert registry.queried_by_database().keys() == {"shop", "blog"}
+    registry.removed("shop")
+    assert registry.queried_by_database().keys() == {"blog", "attic"}
+    nobody_asked = Registry(Settings(), cast("Any", None), cast("Any", None))
+    served(nobody_asked, "shop", 0.5)
+    assert nobody_asked.queried_by_database() == {}

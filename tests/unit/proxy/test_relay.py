@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torpor_proxy.core import wire
 from torpor_proxy.core.exchange import Exchange
 from torpor_proxy.core.session_state import SessionState
+from torpor_proxy.core.stopwatch import Tally
 from torpor_proxy.executor.relay import BUFFER_BYTES_MAX, BUFFERS_MAX, Relay
 from torpor_proxy.ports import NOBODY, Sink
 
@@ -138,8 +139,8 @@ def state(exchange: Exchange) -> tuple[object, ...]:
 
 @given(st.lists(st.sampled_from(sorted(SCENES)), max_size=12), st.randoms(use_true_random=False))
 def test_late_comes_to_the_same(names: list[str], random: object) -> None:
-    at_once, late = SessionState(), SessionState()
-    relay = Relay(Told(), late, Wire(), Wire())
+    at_once, late, tally = SessionState(), SessionState(), Tally()
+    relay = Relay(Told(), late, Wire(), Wire(), tally)
     for side, data in (step for name in names for step in SCENES[name]):
         if side == CLIENT:
             at_once.exchange.client_sent(data)
@@ -152,11 +153,12 @@ def test_late_comes_to_the_same(names: list[str], random: object) -> None:
     assert state(relay.exchange()) == state(at_once.exchange)
     assert late.parameters.pairs == at_once.parameters.pairs
     assert late.custom.names == ({"app.x"} if "sets something" in names else set())
+    assert tally.totals().count == late.exchange.queries
 
 
 def test_every_byte_is_passed_on_at_once() -> None:
     told, client, server = Told(), Wire(), Wire()
-    relay = Relay(told, SessionState(), client, server)
+    relay = Relay(told, SessionState(), client, server, Tally())
     relay.from_client.received(query(b"select 1"))
     relay.from_server.received(ROW)
     assert (server.written, client.written) == (query(b"select 1"), ROW)
@@ -164,7 +166,7 @@ def test_every_byte_is_passed_on_at_once() -> None:
 
 
 def test_what_is_kept_is_bounded() -> None:
-    relay = Relay(Told(), SessionState(), Wire(), Wire())
+    relay = Relay(Told(), SessionState(), Wire(), Wire(), Tally())
     for _ in range(3 * BUFFERS_MAX):
         relay.from_client.received(query(b"select 1"))
         relay.from_server.received(ROW)
@@ -176,7 +178,7 @@ def test_what_is_kept_is_bounded() -> None:
 
 def test_a_name_that_is_cut_by_the_buffers_is_found() -> None:
     state = SessionState()
-    relay = Relay(Told(), state, Wire(), Wire())
+    relay = Relay(Told(), state, Wire(), Wire(), Tally())
     text = query(b"select 1; set app.user_id = 7")
     for place in range(len(text)):
         relay.from_client.received(text[place : place + 1])
@@ -186,7 +188,7 @@ def test_a_name_that_is_cut_by_the_buffers_is_found() -> None:
 
 def test_garbage_is_noted_and_pins() -> None:
     state = SessionState()
-    relay = Relay(Told(), state, Wire(), Wire())
+    relay = Relay(Told(), state, Wire(), Wire(), Tally())
     relay.from_client.received(b"\xff\0\0\0\x04")
     assert relay.exchange().is_unclear and not relay.exchange().is_safe
     assert "0xff" in state.fault

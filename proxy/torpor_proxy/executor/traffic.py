@@ -1,0 +1,131 @@
+"""What the sessions of a database are doing, and how long they wait and their queries take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from enum import StrEnum
+from math import inf
+from time import monotonic
+
+from torpor_api.messages import EndpointSample, Latencies, SessionReport
+from torpor_proxy.core.stopwatch import Tally
+from torpor_proxy.executor.host import State
+from torpor_proxy.executor.session import Session
+
+
+class Wait(StrEnum):
+    """What a client waits for before its query is passed on."""
+
+    DATABASE = "database"
+    """It was not awake, or about to move, when the session came to it."""
+    PLACE = "place"
+    """It was awake: a connection, and before that somebody else's end, where it has no more."""
+    CAPTURE = "capture"
+    """What the proxy itself asked the session's backend just then."""
+
+
+Waits = Mapping[Wait, Tally]
+"""Of all databases: how long sessions have waited, be it in vain."""
+
+
+def new_waits() -> Waits:
+    return {wait: Tally() for wait in Wait}
+
+
+class Traffic:
+    """Of one endpoint."""
+
+    __slots__ = (
+        "_attached",
+        "_is_open",
+        "_last_used",
+        "_queries",
+        "_sessions",
+        "_waits",
+        "queries",
+        "served_since",
+        "waiting",
+    )
+
+    def __init__(
+        self,
+        sessions: Collection[Session],
+        attached: Collection[Session],
+        is_open: Callable[[], bool],
+        waits: Waits,
+    ) -> None:
+        """``is_open``: whether sessions may attach now."""
+        self.waiting: dict[Session, tuple[Wait, float]] = {}
+        """For what, and since when."""
+        self.queries: Tally | None = None
+        """How long they took; None before the first session was attached."""
+        self.served_since = inf
+        """When that was."""
+        self._sessions = sessions
+        self._attached = attached
+        self._is_open = is_open
+        self._waits = waits
+        self._last_used = monotonic()
+        self._queries = 0
+        """Of the sessions that are not attached now."""
+
+    @property
+    def tally(self) -> Tally:
+        """For those who time queries."""
+        if self.queries is None:
+            self.queries, self.served_since = Tally(), monotonic()
+        return self.queries
+
+    def used(self, at: float) -> None:
+        """A session has done something."""
+        self._last_used = max(self._last_used, at)
+
+    def moved(self, session: Session, before: State, after: State) -> None:
+        """Before it is counted among those that are attached, or is not any more."""
+        if after is State.WAITING:
+            wait = Wait.PLACE if self._is_open() else Wait.DATABASE
+            self.waiting[session] = wait, session.waiting.since or session.since
+        elif session in self.waiting:
+            self._waited(*self.waiting.pop(session))
+        elif before is State.CAPTURING and after is State.ATTACHED and session.waiting.since:
+            self._waited(Wait.CAPTURE, session.waiting.since)
+
+    def _waited(self, wait: Wait, since: float) -> None:
+        self._waits[wait].add([monotonic() - since])
+
+    def attached(self, session: Session) -> None:
+        self._queries -= session.queries
+
+    def detached(self, session: Session) -> None:
+        self._queries += session.queries
+        self.used(session.last_used)
+
+    def sample(
+        self, name: str, epoch: int, now: float, *, listens: bool, reports: Sequence[SessionReport]
+    ) -> EndpointSample:
+        """For the autoscaler."""
+        busy, attached = len(self.waiting), len(self._attached)
+        queries, in_flight, pinned = self._queries, 0, 0
+        for session in self._attached:
+            busy += session.is_busy
+            queries += session.queries
+            in_flight += session.exchange.in_flight
+            pinned += session.is_pinned
+            listens = listens or session.listens
+            self.used(session.last_used)
+        return EndpointSample(
+            name=name,
+            epoch=epoch,
+            sessions=len(self._sessions),
+            attached=attached,
+            parked=len(self._sessions) - attached - len(self.waiting),
+            waiting=len(self.waiting),
+            busy=busy,
+            in_flight=in_flight,
+            queries_total=queries,
+            latencies=Latencies() if self.queries is None else self.queries.totals(),
+            idle_s=0.0 if busy else max(0.0, now - self._last_used),
+            listens=listens,
+            pinned=tuple(reports),
+            pinned_sessions=pinned,
+        )
