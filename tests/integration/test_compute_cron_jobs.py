@@ -51,7 +51,8 @@ async def execute(agent: AgentProcess, statements: str, database: str) -> None:
 
 
 async def told(agent: AgentProcess) -> CronJobs | None:
-    return (await agent.ask(m.AskActivity())).activity.jobs
+    found: CronJobs | None = (await agent.ask(m.AskActivity())).activity.jobs
+    return found
 
 
 async def with_pg_cron(agents: Agents, database: str) -> AgentProcess:

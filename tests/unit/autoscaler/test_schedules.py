@@ -284,7 +284,7 @@ def test_a_job_that_was_made_in_the_last_moment_calls_the_sleep_off() -> None:
 def test_what_no_clock_runs_and_what_can_not_be_read_wakes_nobody() -> None:
     story = with_jobs("@reboot", "whenever", "0 0 * *")
     assert story.phase() is Phase.SUSPENDED
-    assert story.rest().until is None or story.rest().until > story.world.now + 1e6
+    assert story.rest().until is None
 
 
 def test_who_is_deleted_is_woken_by_nothing() -> None:
