@@ -76,6 +76,7 @@ def resource_story(resource: Json, now: datetime) -> str:
     lines += _block("Schedules", [_schedule(each) for each in spec.get("schedules", ())])
     lines += _block("Jobs of pg_cron", _jobs(status.get("cronJobs")))
     lines += _block("Why awake", status.get("whyAwake", ()))
+    lines += _block("Decided", [_decided(one, now) for one in status.get("decisions", ())])
     conditions = [
         f"{each['type']}={each['status']} ({each['reason']}) {each.get('message', '')}".rstrip()
         for each in status.get("conditions", ())
@@ -135,7 +136,10 @@ def decision_table(decisions: Sequence[Json]) -> str:
 
 def reason_list(told: Json) -> str:
     """Why a database is awake, and which decisions hold now."""
-    lines = [f"{told['name']} is {told['phase']}", *(f"  {line}" for line in told["reasons"])]
+    lines = [
+        f"{told['name']} is {told['phase']}",
+        *(f"  {_printable(line)}" for line in told["reasons"]),
+    ]
     if told.get("decisions"):  # An autoscaler of the release before tells none.
         lines += ["", decision_table(told["decisions"])]
     return "\n".join(lines)
@@ -172,6 +176,12 @@ def ago(timestamp: str, now: datetime) -> str:
     if not timestamp:
         return "?"
     return age((now - datetime.fromisoformat(timestamp)).total_seconds())
+
+
+def _decided(decision: Json, now: datetime) -> str:
+    figure = f"{decision['value']:g} against {decision['threshold']:g} {decision['unit']}".rstrip()
+    words = f"{decision['loop']}: {decision['follows']} ({decision['metric']} {figure})"
+    return f"{words}, {ago(decision['since'], now)} ago"
 
 
 def _local(timestamp: str) -> str:

@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from torpor_api.chain import Chain, Milliseconds, Step
+from torpor_api.decided import LOOPS_MAX, CurrentDecision
 from torpor_api.identity import DEFAULT_NAMESPACE, DatabaseName, endpoint_name
 from torpor_api.left_out import with_what_follows
 from torpor_api.phases import Phase
@@ -346,6 +347,8 @@ class DatabaseStatus(ApiModel):
     """The latest move to another compute."""
     why_awake: Annotated[tuple[Line, ...], Field(max_length=64)] = ()
     """Each reason why the database is not asleep, for a person; empty while it is."""
+    decisions: Annotated[tuple[CurrentDecision, ...], Field(max_length=LOOPS_MAX)] = ()
+    """What each policy has decided last, beyond `whyAwake`; empty while the database sleeps."""
     current_cu: Annotated[ComputeUnits | None, Field(alias="currentCU")] = None
     """The size of the compute that serves it now; nothing while it sleeps."""
     chosen_cu: Annotated[ComputeUnits | None, Field(alias="chosenCU")] = None

@@ -10,12 +10,15 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
 from torpor_api.messages.people import DECISIONS_MAX
 from torpor_api.quantities import format_duration
+
+FOLLOWS_CHARACTERS_MAX: Final = 500
+"""Of those that are remembered: who asks for a wake says of himself what he likes."""
 
 PACKED_TOGETHER: Final = 10
 """So many at once, when there are as many new ones: a hundred take some 5 KiB by that and not 30.
@@ -124,6 +127,9 @@ class Decisions:
 
     def add(self, decision: Decision, at_s: float) -> None:
         """``at_s``: seconds since 1970, shown and never reckoned with."""
+        if len(decision.follows) > FOLLOWS_CHARACTERS_MAX:
+            shortened = f"{decision.follows[: FOLLOWS_CHARACTERS_MAX - 1]}…"
+            decision = replace(decision, follows=shortened)
         same = [each for each in self._current if each.decision.loop is decision.loop]
         if same and same[0].decision.follows == decision.follows:
             same[0].latest = decision

@@ -70,13 +70,14 @@ def _ask_after(database: Database, run: Run, now: float) -> Plan[None]:
 
 
 def _is_record_due(database: Database, run: Run, now: float) -> bool:
-    """A change of ``whyAwake`` alone waits for a while, and one of the sessions' number for longer:
-    each write is an fsync."""
+    """A change of ``whyAwake`` alone waits for a while, and one of the sessions' number or of what
+    policies say of themselves for longer: each write is an fsync."""
     stored, limits = database.status, database.world.limits
     wanted = status.rendered(database, Phase.ACTIVE, run.epoch, run.agent.compute)
     if wanted == database.written:
         return False
-    counted = stored.model_copy(update={"sessions": wanted.sessions})
+    slow = {"sessions": wanted.sessions, "decisions": wanted.decisions}
+    counted = stored.model_copy(update=slow)
     if wanted == counted:
         return wanted != stored and now >= database.noted_at + limits.count_s_min
     is_note_only = wanted == counted.model_copy(update={"why_awake": wanted.why_awake})

@@ -26,7 +26,7 @@ from torpor_api.values import AUTO
 from torpor_autoscaler.core.decision import Decisions
 from torpor_autoscaler.core.schedule import ScheduleChoice
 from torpor_autoscaler.core.sleep import Sight, SleepChoice, choose_sleep, last_use
-from torpor_autoscaler.lifecycle import by_clock, idling
+from torpor_autoscaler.lifecycle import by_clock, decided, idling
 from torpor_autoscaler.lifecycle.actions import Effect
 from torpor_autoscaler.lifecycle.by_clock import ByClock
 from torpor_autoscaler.lifecycle.idling import Idling
@@ -109,7 +109,7 @@ class Database:
     """Questions in a row to which cluster or fencer gave no good answer."""
     decided: tuple[str, ...] = ()
     """Why it was last decided to keep it awake; a decision is logged when its reasons change."""
-    decisions: Decisions = field(default_factory=Decisions)
+    decisions: Decisions = field(init=False)
     """Those of every policy, for people who ask: whoever decides adds here what changes."""
     idling: Idling | None = None
     """What is learned of its gaps, where its ``idleTimeout`` is ``auto`` and it has been awake."""
@@ -153,6 +153,7 @@ class Database:
     """When the record of the awake database was last written."""
 
     def __post_init__(self) -> None:
+        self.decisions = decided.remembered(self.status)
         self.fenced = self.status.fenced
         self.observed_generation = self.status.observed_generation
         self.last_resume = self.status.last_resume

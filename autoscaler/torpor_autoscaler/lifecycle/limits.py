@@ -67,7 +67,8 @@ class Limits:
     note_s_min: float = 3.0
     """Between two writes that only change ``whyAwake``: each is an fsync."""
     count_s_min: float = 60.0
-    """Between two that only change ``sessions``, which clients of a pool do all the time."""
+    """Between two that only change ``sessions``, which clients of a pool do all the time, or
+    ``decisions``; what these lead to is not kept waiting."""
     gate_hold_s: float = 10.0
     """After this the gates open by themselves; a stop that takes longer is refused by the agent."""
     switchover_hold_s: float = 30.0

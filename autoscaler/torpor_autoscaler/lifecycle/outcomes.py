@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from torpor_api.chain import Chain, Step
 from torpor_api.facts import LoginFacts
 from torpor_api.failures import Busy, Failure, Unavailable
@@ -22,6 +20,7 @@ from torpor_autoscaler.lifecycle.actions import (
 from torpor_autoscaler.lifecycle.database import Database
 from torpor_autoscaler.lifecycle.known import HeldBack, OpenResume, Trouble
 from torpor_autoscaler.lifecycle.limits import backoff_s
+from torpor_autoscaler.lifecycle.times import timestamp
 
 LAST_WORDS_CHARACTERS_MAX = 900
 """Of a start that failed, for people: the last lines of Postgres's log say why."""
@@ -199,8 +198,3 @@ def close_resume(database: Database, rest: Chain) -> None:
 def _last_resume(resume: OpenResume, known: Chain) -> LastResume:
     at = timestamp(resume.at_wall_s)
     return LastResume(steps=known.steps, total_ms=known.total_ms, at=at, cause=resume.cause)
-
-
-def timestamp(wall_s: float) -> str:
-    """As Kubernetes writes times."""
-    return datetime.fromtimestamp(wall_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

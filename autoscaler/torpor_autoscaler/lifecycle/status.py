@@ -7,9 +7,9 @@ from torpor_api.phases import Phase
 from torpor_api.resource import Condition, DatabaseStatus
 from torpor_api.rhythm import LearnedGaps
 from torpor_api.values import AUTO
-from torpor_autoscaler.lifecycle import resizing
+from torpor_autoscaler.lifecycle import decided, resizing
 from torpor_autoscaler.lifecycle.database import FACTS_STORED, Database
-from torpor_autoscaler.lifecycle.outcomes import timestamp
+from torpor_autoscaler.lifecycle.times import timestamp
 
 READY_MESSAGES = {
     Phase.SUSPENDED: "asleep; the first query wakes it",
@@ -50,6 +50,7 @@ def rendered(database: Database, phase: Phase, epoch: int, compute: str | None) 
         last_resume=database.last_resume,
         last_switchover=database.last_switchover,
         why_awake=_why_awake(database, phase),
+        decisions=decided.for_record(database.decisions) if phase is Phase.ACTIVE else (),
         learned_gaps=_learned_gaps(database, phase),
         cron_jobs=database.jobs,
         awaits_compute=database.awaits_compute,

@@ -60,6 +60,6 @@ async def _stop(cluster: Cluster, resource: ServerlessDatabase, info: AgentInfo)
 def _write_suspended(cluster: Cluster, name: str) -> None:
     stored = cluster.get(name)
     status: DatabaseStatus = stored.status.model_copy(
-        update={"phase": Phase.SUSPENDED, "compute": None, "why_awake": ()}
+        update={"phase": Phase.SUSPENDED, "compute": None, "why_awake": (), "decisions": ()}
     )
     cluster.write_status(name, stored.metadata.resource_version, status)

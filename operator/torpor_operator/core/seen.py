@@ -18,7 +18,7 @@ from torpor_operator.core.fingerprint import belongs_to, fingerprint
 from torpor_operator.core.naming import OFFSET_ANNOTATION, Key, key_of
 from torpor_operator.core.packing import packed, unpacked
 
-_PASSED_OVER = ("lastResume", "lastSwitchover", "whyAwake", "endpoint")
+_PASSED_OVER = ("lastResume", "lastSwitchover", "whyAwake", "decisions", "endpoint")
 """Parts of ``status`` that change often and decide nothing here."""
 
 _OFFSET_MAX = 2**31 - 1

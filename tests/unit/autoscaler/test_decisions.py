@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torpor_api import messages as m
-from torpor_autoscaler.core.decision import Loop
+from torpor_api.decided import CurrentDecision
+from torpor_autoscaler.core.decision import Decision, Loop
 from torpor_autoscaler.core.reasons import PASSING_S
-from torpor_autoscaler.lifecycle import facts
+from torpor_autoscaler.lifecycle import decided, facts
+from torpor_autoscaler.lifecycle.database import Database
 from unit.autoscaler.story import Story, awake
+
+GROWS = Decision(Loop.SIZE, "load", 1.43219, 0.9, "CPU", 60.0, "grows from 1 to 2 CU")
 
 
 def lines(story: Story) -> list[str]:
@@ -103,3 +109,74 @@ def test_a_move_to_another_compute_is_neither_sleep_nor_wake() -> None:
     story.fact(facts.ask_switchover, 9, 1.0).rest()
     assert story.database.status.epoch == 2
     assert lines(story) == before
+
+
+def decide(story: Story, decision: Decision) -> None:
+    """As a policy does; then the plan goes on."""
+    story.world.wall_s = 1.8e9 + story.world.now
+    story.database.decisions.add(decision, story.world.wall_s)
+    story.fact(lambda database: None).rest()
+
+
+def test_the_record_of_an_awake_one_has_what_holds_by_the_figure_that_led_to_it() -> None:
+    story = awake(keepAwake=True)
+    decide(story.at(165.0), GROWS)
+    assert story.record.status.decisions == (
+        CurrentDecision(
+            loop="size",
+            follows="grows from 1 to 2 CU",
+            metric="load",
+            value=1.432,
+            threshold=0.9,
+            unit="CPU",
+            window_seconds=60.0,
+            since="2027-01-15T08:02:45Z",
+        ),
+    )
+
+
+def test_figures_and_changes_of_mind_cost_no_write_each() -> None:
+    story = awake(keepAwake=True)
+    decide(story.at(165.0), GROWS)
+    before = len(story.written)
+    for second in range(166, 224):
+        decision = replace(GROWS, value=float(second), follows=f"grows to {second % 4} CU")
+        decide(story.at(float(second)), decision)
+    assert len(story.written) == before
+    decide(story.at(225.0), replace(GROWS, follows="stays at 2 CU"))
+    for second in range(226, 300):
+        decide(story.at(float(second)), replace(GROWS, value=1 / second, follows="stays at 2 CU"))
+    assert len(story.written) == before + 1
+    assert [each.follows for each in story.record.status.decisions] == ["stays at 2 CU"]
+
+
+def test_the_record_of_a_sleeping_one_has_none() -> None:
+    story = awake()
+    decide(story.at(101.0), GROWS)
+    story.at(120.0).sample(idle_s=20.0).rest()
+    assert story.record.status.phase == "Suspended" and story.record.status.decisions == ()
+    assert GROWS in [dated.decision for dated in story.database.decisions]
+
+
+def test_an_autoscaler_that_begins_anew_knows_those_that_hold_and_writes_nothing() -> None:
+    before = awake(keepAwake=True)
+    decide(before.at(165.0), GROWS)
+    found = Database(before.record, before.database.facts, before.world)
+    (dated,) = found.decisions.current
+    assert (dated.decision, dated.since_s) == (replace(GROWS, value=1.432), 1.8e9 + 165.0)
+    assert decided.for_record(found.decisions) == before.record.status.decisions
+
+
+def test_what_another_release_has_decided_is_passed_over() -> None:
+    story = awake(keepAwake=True)
+    decide(story.at(165.0), GROWS)
+    (known,) = story.record.status.decisions
+    others = (
+        known.model_copy(update={"loop": "moon"}),
+        known.model_copy(update={"since": "long ago"}),
+        known,
+    )
+    status = story.record.status.model_copy(update={"decisions": others})
+    record = story.record.model_copy(update={"status": status})
+    found = Database(record, story.database.facts, story.world)
+    assert [dated.decision.loop for dated in found.decisions] == [Loop.SIZE]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from torpor_api.decided import CurrentDecision
 from torpor_api.phases import Phase
 from torpor_api.resource import Condition, DatabaseStatus, Endpoint, LastResume
 from torpor_autoscaler.adapters.kubernetes.documents import (
@@ -179,6 +180,18 @@ STATUS = DatabaseStatus(
     ),
     last_resume=LastResume(total_ms=1.5, at="2027-01-01T00:00:00Z", cause="a session"),
     why_awake=("session 1 is busy",),
+    decisions=(
+        CurrentDecision(
+            loop="size",
+            follows="grows from 1 to 2 CU",
+            metric="load",
+            value=1.0,
+            threshold=0.9,
+            unit="CPU",
+            window_seconds=60.0,
+            since="2027-01-01T00:00:00Z",
+        ),
+    ),
 )
 
 

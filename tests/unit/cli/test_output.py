@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from torpor_api.chain import Step
+from torpor_api.decided import CurrentDecision
 from torpor_api.messages import SessionInfo, SessionStanding
 from torpor_api.phases import Phase
 from torpor_api.resource import (
@@ -63,6 +64,22 @@ def test_a_sleeping_and_an_awake_database() -> None:
     assert lines[1].split() == ["shop", "Suspended", "0", "-"]
     assert "30 ms, 2m ago" in lines[2]
     assert lines[2].endswith("session 17 holds advisory lock 42")
+
+
+def test_what_policies_have_decided_is_a_part_of_the_story() -> None:
+    decision = CurrentDecision(
+        loop="size",
+        follows="grows from 1 to 2 CU",
+        metric="load",
+        value=1.4,
+        threshold=0.9,
+        unit="CPU",
+        window_seconds=60.0,
+        since="2026-01-01T11:55:00Z",
+    )
+    story = output.resource_story(resource(phase=Phase.ACTIVE, decisions=(decision,)), NOW)
+    assert "Decided:\n  size: grows from 1 to 2 CU (load 1.4 against 0.9 CPU), 5m ago" in story
+    assert "Decided" not in output.resource_story(resource(), NOW)
 
 
 def test_wide_adds_where_and_how_old() -> None:

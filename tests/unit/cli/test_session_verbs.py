@@ -221,10 +221,10 @@ async def test_no_decisions_and_no_database(autoscaler: Autoscaler) -> None:
 
 
 async def test_why_shows_which_decisions_hold(autoscaler: Autoscaler) -> None:
-    reasons = ("keepAwake",)
+    reasons = ("session 3, application \x1b[2J",)
     told = m.WhyReply(name="shop", phase=Phase.ACTIVE, reasons=reasons, decisions=(GROWN,))
     autoscaler.answers[m.Why] = told
     lines = (await autoscaler.torpor("why", "shop")).stdout.splitlines()
-    assert lines[:3] == ["shop is Active", "  keepAwake", ""]
+    assert lines[:3] == ["shop is Active", "  session 3, application ?[2J", ""]
     assert lines[3].split() == ["SINCE", "LOOP", "DECISION"]
     assert lines[4].endswith(f"  size  {GROWN.line}") and len(lines) == 5

@@ -62,6 +62,14 @@ def test_the_latest_hundred_are_remembered_as_they_were() -> None:
     assert [d.decision for d in decisions.current] == [made[-1]]
 
 
+def test_what_somebody_says_at_length_is_shortened() -> None:
+    decisions = Decisions()
+    for at_s in range(2):
+        decisions.add(replace(GROWS, follows="x" * 100_000), float(at_s))
+    (dated,) = decisions
+    assert dated.decision.follows == "x" * 499 + "…"
+
+
 def test_many_of_them_take_little_memory() -> None:
     """A fleet remembers for each of its databases, most of which sleep."""
 
