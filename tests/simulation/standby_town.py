@@ -46,11 +46,9 @@ class Leader(KubeLife):
     def kube(self, town: KubeTown) -> Kube:
         return WhileLeading(super().kube(town), self._leads)
 
-    def agents(self) -> Agents:
-        return AgentsWhileLeading(super().agents(), self._leads)
-
-    def proxies(self) -> Proxies:
-        return ProxiesWhileLeading(super().proxies(), self._leads)
+    def ports(self) -> tuple[Agents, Proxies]:
+        agents, proxies = super().ports()
+        return AgentsWhileLeading(agents, self._leads), ProxiesWhileLeading(proxies, self._leads)
 
     def hear(self, connection: object, take: Callable[[], None]) -> None:
         def within() -> None:

@@ -50,13 +50,10 @@ class Life:
         self._network = town.network
         self.ended = asyncio.Event()
         self.registered: dict[str, FakeProxy] = {}
-        self.autoscaler = Autoscaler(self.settings, self, self.agents(), self.proxies(), town.clock)
+        self.autoscaler = Autoscaler(self.settings, self, *self.ports(), town.clock)
 
-    def agents(self) -> Agents:
-        return _AgentsPort(self)
-
-    def proxies(self) -> Proxies:
-        return _ProxiesPort(self)
+    def ports(self) -> tuple[Agents, Proxies]:
+        return _AgentsPort(self), _ProxiesPort(self)
 
     def begin(self) -> None:
         """The cluster tells what there is."""
