@@ -35,7 +35,7 @@ fuzz: $(READY) ## Compare what clients hear straight and while they are parked (
 	@PYTHONPATH=tests $(BIN)/python -m fuzz $(if $(SEED),--seed $(SEED)) \
 		$(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
-bench: $(READY) ## Measure: NAME=resume, park, multiplex, throughput, memory, working-set, fleet-replay, on a cluster resume-k8s, operator-scale, autoscale; JSON=FILE
+bench: $(READY) ## Measure: NAME=resume, park, multiplex, throughput, memory, working-set, warm-cache, fleet-replay, on a cluster resume-k8s, operator-scale, autoscale; JSON=FILE
 	@PYTHONPATH=loadtests $(BIN)/python loadtests/bench.py $(NAME) $(if $(JSON),--json "$(JSON)") $(ARGS)
 
 mutants: $(READY) ## Mutate the autoscaler's decisions and say how many mutants its tests notice (ARGS="size.py")

@@ -16,6 +16,7 @@ BENCHMARKS = (
     "park",
     "multiplex",
     "working-set",
+    "warm-cache",
     "operator-scale",
     "fleet-replay",
     "resume-k8s",

@@ -20,17 +20,15 @@ from torpor_api.messages import (
     LoginFactsReply,
     Message,
     RoleFactsReply,
-    SizeFollowed,
     StartCompute,
-    Started,
     StopCompute,
-    Stopped,
     WatchSamples,
 )
 from torpor_channel.admission import Rights
 from torpor_channel.peer import Handlers, Peer
 from torpor_channel.tls import AUTOSCALER, OPERATOR, PROXY
 from torpor_compute.executor import Agent
+from torpor_compute.refilling import Refilling
 from torpor_compute.sampling import Sampling
 
 
@@ -69,25 +67,21 @@ def rights(handlers: Handlers) -> Rights:
 
 
 def handlers_of(
-    agent: Agent, listeners: Listeners, watchers: Listeners, sampling: Sampling
+    agent: Agent,
+    listeners: Listeners,
+    watchers: Listeners,
+    sampling: Sampling,
+    refilling: Refilling,
 ) -> Handlers:
     """Everything that an agent can be asked. ``watchers``: of samples."""
 
-    async def start(request: StartCompute) -> Started:
-        return await agent.start(request)
-
-    async def stop(request: StopCompute) -> Stopped:
-        return await agent.stop(request)
-
     async def checkpoint(request: Checkpoint) -> Done:
         await agent.checkpoint(request.epoch)
+        await refilling.note()
         return Done()
 
     async def apply(request: ApplySpec) -> LoginFactsReply:
         return LoginFactsReply(facts=await agent.apply(request))
-
-    async def follow(request: FollowSize) -> SizeFollowed:
-        return await agent.follow(request)
 
     async def erase(request: EraseStorage) -> Done:
         await agent.erase(request)
@@ -115,11 +109,11 @@ def handlers_of(
         return handle
 
     return {
-        StartCompute: heard(start),
-        StopCompute: heard(stop),
+        StartCompute: heard(agent.start),
+        StopCompute: heard(agent.stop),
         Checkpoint: heard(checkpoint),
         ApplySpec: heard(apply),
-        FollowSize: heard(follow),
+        FollowSize: heard(agent.follow),
         EraseStorage: heard(erase),
         AskAgentState: heard(state),
         AskActivity: heard(activity),

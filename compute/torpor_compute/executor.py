@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from torpor_api.facts import Activity, LoginFacts, RoleFacts
@@ -72,7 +72,7 @@ class Agent:
         tell: Callable[[Event], None],
         max_connections: int = MAX_CONNECTIONS,
         linger_seconds: float = LINGER_SECONDS,
-        became: Became = lambda *_: None,
+        became: Sequence[Became] = (),
     ) -> None:
         self._compute = compute
         self._max_connections = max_connections
@@ -393,8 +393,8 @@ class Agent:
     def _happens(self, happening: Happening) -> None:
         self._state = after(self._state, happening)
         self.lifetime.became(self._state)
-        sql = self._hold.sql if self._hold else None
-        self._became(self._state, self._claim, sql)
+        for became in self._became:
+            became(self._state, self._claim, self._hold)
         database = self._claim.database if self._claim else None
         fields = {"state": self._state, "happening": happening, "database": database}
         log.info("agent_state", extra=fields)

@@ -31,6 +31,7 @@ from torpor_compute.answers import Listeners, handlers_of, rights
 from torpor_compute.core.access_rules import hba_text, ident_text
 from torpor_compute.core.postgres_options import DIRECT_TLS_SINCE, PORT
 from torpor_compute.executor import Agent
+from torpor_compute.refilling import Refilling
 from torpor_compute.sampling import Sampling
 from torpor_compute.settings import Settings
 
@@ -59,7 +60,14 @@ async def run(settings: Settings) -> int:
     places = _prepare(settings)
     postgres = PostgresProcess(places, Children())
     listeners, watchers = Listeners(), Listeners()
-    sampling = Sampling(postgres, watchers.tell, lambda: not watchers.is_empty, cgroup.own())
+    refilling = Refilling(is_on=bool(settings.refills))
+    sampling = Sampling(
+        postgres,
+        watchers.tell,
+        lambda: not watchers.is_empty,
+        cgroup.own(),
+        may_look=lambda: not refilling.is_under_way,
+    )
     agent = Agent(
         settings.compute,
         _address(settings, places),
@@ -69,11 +77,11 @@ async def run(settings: Settings) -> int:
         tell=listeners.tell,
         max_connections=settings.max_connections,
         linger_seconds=settings.linger_seconds,
-        became=sampling.became,
+        became=(refilling.became, sampling.became),
     )
     # The first use of a thread takes 2 ms, which the claim shall not have to wait for.
     await asyncio.to_thread(os.getpid)
-    handlers = handlers_of(agent, listeners, watchers, sampling)
+    handlers = handlers_of(agent, listeners, watchers, sampling, refilling)
     admission = None if identity is None else Admission(identity, rights(handlers))
     server = Server(handlers, admission)
     await server.listen(settings.listen)
@@ -83,6 +91,7 @@ async def run(settings: Settings) -> int:
     ):
         await _until_end(agent, asked_to_end, settings)
     await sampling.end()
+    await refilling.end()
     await agent.end(settings.end_seconds_max)
     await server.close()
     return int(agent.lifetime.has_failed and settings.ends_by_itself)

@@ -17,6 +17,7 @@ from torpor_api.identity import Epoch
 from torpor_api.messages import ComputeUse, PostgresUse, StoragePlace
 from torpor_api.resource import DatabaseSpec
 from torpor_api.sizes import Size
+from torpor_compute.core.kept_pages import Batch, Found
 from torpor_compute.core.postgres_options import MAX_CONNECTIONS
 from torpor_compute.core.working_set import SeenPage, SharedBuffers
 
@@ -33,8 +34,24 @@ class Taken:
     """What Postgres's control file says."""
 
 
+class KeptPages(Protocol):
+    """The list of pages on the volume, as bytes. It may be lost, and be anything."""
+
+    async def read(self) -> bytes:
+        """Empty where there is none, or none that can be read."""
+        ...
+
+    async def write(self, content: bytes) -> None:
+        """All of it or nothing; on disk with the next flush. Raises StaleEpoch where the volume is
+        not ours any more, StorageFull."""
+        ...
+
+
 class Volume(Protocol):
     """One database's volume, as one agent sees it."""
+
+    @property
+    def pages(self) -> KeptPages: ...
 
     async def make(self) -> bool:
         """Make it where it is missing and may be made; whether it was. Raises StorageFull."""
@@ -192,6 +209,42 @@ class SampleSql(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What loading has to heed."""
+
+    unused_buffers: int
+    is_used: bool
+    """A client is at work just now."""
+
+
+class Loader(Protocol):
+    """A connection to one of the databases."""
+
+    async def load(self, batch: Batch) -> bool:
+        """Into shared buffers, as far as the pages are there. False: the file is of no relation any
+        more, or somebody has it locked. Raises Unavailable."""
+        ...
+
+
+class PagesSql(Protocol):
+    """Shared buffers before a sleep and after the wake. Raises as ``Sql`` does."""
+
+    async def found(self) -> tuple[Found, ...] | None:
+        """All that is in shared buffers: for 128 MiB some 20 ms of a processor. None: too little to
+        be noted, or it can't be told. Makes the extension for it where it can."""
+        ...
+
+    async def room(self) -> Room | None:
+        """Below a millisecond for 128 MiB. None: it can't be told, so nothing may be loaded."""
+        ...
+
+    def loading(self, database: int) -> AbstractAsyncContextManager[Loader]:
+        """A connection of its own. Raises NotFound where the database is gone, or its owner does
+        not want it; Unavailable where nothing can be loaded there."""
+        ...
+
+
 class Sql(Protocol):
     """What is asked of one started Postgres as its bootstrap superuser.
 
@@ -201,6 +254,9 @@ class Sql(Protocol):
 
     @property
     def samples(self) -> SampleSql: ...
+
+    @property
+    def pages(self) -> PagesSql: ...
 
     async def role(self, name: str, superusers: Collection[str]) -> RoleFacts | None:
         """The facts of one role; admits it where it may be. About a millisecond."""
@@ -224,4 +280,16 @@ class Sql(Protocol):
 
     async def close(self) -> None:
         """End our own connection, for good: whatever is asked later fails and makes none."""
+        ...
+
+
+class Serving(Protocol):
+    """What the agent of a claimed compute has in its hands."""
+
+    @property
+    def volume(self) -> Volume: ...
+
+    @property
+    def sql(self) -> Sql:
+        """Of the Postgres that was started last."""
         ...

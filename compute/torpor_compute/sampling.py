@@ -18,7 +18,7 @@ from torpor_api.messages import ComputeSample, ComputeUse, Event
 from torpor_compute.core.claim import Claim
 from torpor_compute.core.lifecycle import State
 from torpor_compute.core.working_set import WorkingSet
-from torpor_compute.ports import Postgres, SampleSql, Sql
+from torpor_compute.ports import Postgres, SampleSql, Serving, Sql
 from torpor_compute.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 SAMPLE_SECONDS = 1.0
 
-Became = Callable[[State, Claim | None, Sql | None], None]
+Became = Callable[[State, Claim | None, Serving | None], None]
 """Hears of each state of an agent."""
 
 
@@ -41,12 +41,17 @@ class Sampling:
         is_watched: Callable[[], bool],
         container: Callable[[], ComputeUse] | None = None,
         every_s: float = SAMPLE_SECONDS,
+        may_look: Callable[[], bool] = lambda: True,
     ) -> None:
-        """``container``: what this compute's own one uses; None: it shares one with others."""
+        """``container``: what this compute's own one uses; None: it shares one with others.
+
+        ``may_look``: False while pages are brought back, which would all seem to be in use.
+        """
         self._use = postgres.use if container is None else container
         self._tell = tell
         self._is_watched = is_watched
         self._every_s = every_s
+        self._may_look = may_look
         self._tasks = Tasks()
         self._claim: Claim | None = None
         self._sql: Sql | None = None
@@ -55,9 +60,9 @@ class Sampling:
         self._stirred = asyncio.Event()
         self._rounds: asyncio.Task[None] | None = None
 
-    def became(self, state: State, claim: Claim | None, sql: Sql | None) -> None:
+    def became(self, state: State, claim: Claim | None, serving: Serving | None) -> None:
         self._claim = claim
-        self._sql = sql if state is State.RUNNING else None
+        self._sql = serving.sql if serving is not None and state is State.RUNNING else None
         self._stir()
 
     def watched(self) -> None:
@@ -88,7 +93,7 @@ class Sampling:
             sql, claim = self._sql, self._claim
             assert sql is not None and claim is not None
             if sql is not sampled:
-                sampled, samples = sql, _Samples(sql.samples, self._use)
+                sampled, samples = sql, _Samples(sql.samples, self._use, self._may_look)
             sample = await samples.take(claim)
             if self._sql is sql:
                 self._tell(sample)
@@ -106,9 +111,12 @@ class Sampling:
 class _Samples:
     """Of one start of Postgres."""
 
-    def __init__(self, sql: SampleSql, use: Callable[[], ComputeUse]) -> None:
+    def __init__(
+        self, sql: SampleSql, use: Callable[[], ComputeUse], may_look: Callable[[], bool]
+    ) -> None:
         self._sql = sql
         self._use = use
+        self._may_look = may_look
         self._clock = asyncio.get_running_loop().time
         self._working_set: WorkingSet | None = None
         self._has_looked_for_buffers = False
@@ -117,7 +125,8 @@ class _Samples:
         use = self._use()
         at_s = self._clock()
         postgres = await _answered(self._sql.use())
-        await _answered(self._look())
+        if self._may_look():
+            await _answered(self._look())
         known = self._working_set
         return ComputeSample(
             database=claim.database,

@@ -30,6 +30,12 @@ MAX_CONNECTIONS_VARIABLE = "TORPOR_COMPUTE_MAX_CONNECTIONS"
 MAX_CONNECTIONS_MAX = 10_000
 """Each takes memory from the start on, used or not; an idle session needs none."""
 
+REFILL_VARIABLE = "TORPOR_COMPUTE_REFILL"
+"""In the environment of `torpor up`: off, where no compute shall load what was in shared buffers
+before a sleep, because its storage is paid or bounded by the read."""
+
+_SWITCH = {"on": True, "off": False}
+
 START_SECONDS_MAX = 3600.0
 """A database that was busy writing when it was killed may recover for minutes."""
 
@@ -63,6 +69,9 @@ class Settings:
     """Between the end of its Postgres and its own, in a pod."""
     max_connections: int
     """For ordinary roles."""
+    refills: bool | None
+    """Whether what was in shared buffers before a sleep is loaded behind the next start. None: what
+    was written is neither, and refused."""
     health: TcpAddress | None = None
     """Where a kubelet's probes are answered."""
 
@@ -102,6 +111,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = NOTHING) -> Sett
         linger_seconds=given.linger_seconds,
         health=given.health,
         max_connections=_number(environment.get(MAX_CONNECTIONS_VARIABLE)),
+        refills=_SWITCH.get(environment.get(REFILL_VARIABLE, "on")),
     )
     faults = [fault for fault in _faults(settings) if fault]
     if faults:
@@ -143,6 +153,7 @@ def _faults(settings: Settings) -> list[str]:
         "" if settings.linger_seconds >= 0 else "--linger-seconds must be 0 or more",
         "" if settings.leave_seconds >= 0 else "--leave-seconds must be 0 or more",
         _of_connections(settings.max_connections),
+        f"{REFILL_VARIABLE}: write on or off" if settings.refills is None else "",
     ]
 
 

@@ -12,11 +12,12 @@ import pytest
 
 from support.agent import VERIFIER, AgentProcess, Agents, agents_in_a_folder
 from support.fakes.compute import FakeCompute
-from torpor_api.failures import Unavailable
+from torpor_api.failures import NotFound, Unavailable
 from torpor_api.messages import StoragePlace
 from torpor_api.resource import DatabaseSpec
 from torpor_api.sizes import Size
 from torpor_compute.adapters.sql import AdminSql
+from torpor_compute.core.kept_pages import PAGES_MIN
 from torpor_compute.core.login_facts import RoleRow
 from torpor_compute.ports import Launch, Sql, Stop
 
@@ -209,6 +210,28 @@ async def test_a_checkpoint_is_nothing_that_anybody_sees(world: World) -> None:
     assert (await world.sql.clients()).described == ()
 
 
+# --- shared buffers ----------------------------------------------------------------------------
+
+
+async def test_what_is_found_is_each_page_once_or_too_little_to_be_noted(world: World) -> None:
+    found = await world.sql.pages.found()
+    if found is not None:
+        blocks = [(each.file, block) for each in found for block in each.blocks]
+        assert PAGES_MIN <= len(set(blocks)) == len(blocks)
+        assert all(list(each.blocks) == sorted(each.blocks) for each in found)
+
+
+async def test_there_is_room_and_nobody_at_work(world: World) -> None:
+    room = await world.sql.pages.room()
+    assert room is not None and room.unused_buffers > PAGES_MIN and not room.is_used
+
+
+async def test_a_database_that_is_gone_is_not_found(world: World) -> None:
+    with pytest.raises(NotFound):
+        async with world.sql.pages.loading(4_000_000_000):
+            pass
+
+
 # --- the end -----------------------------------------------------------------------------------
 
 
@@ -234,6 +257,8 @@ async def is_unavailable(sql: Sql) -> None:
         sql.clients,
         sql.samples.use,
         sql.samples.shared_buffers,
+        sql.pages.found,
+        sql.pages.room,
         sql.checkpoint,
         lambda: sql.make_match(spec, {}),
     ):

@@ -145,3 +145,24 @@ async def test_without_its_data_it_is_not_taken(world: World) -> None:
     with pytest.raises(DataDamaged):
         await take(world.agent("c2"), 2)
     await first.check_ours()
+
+
+async def test_the_list_of_pages_is_there_for_the_next_compute(world: World) -> None:
+    first, second = world.agent("c1"), world.agent("c2")
+    await take(first, 1)
+    assert await first.pages.read() == b""
+    for content in (b"\0 long ago", b"\0 now"):
+        await first.pages.write(content)
+    await first.release(facts_exported=True)
+    await take(second, 2)
+    assert await second.pages.read() == b"\0 now"
+
+
+async def test_whoever_has_lost_the_volume_writes_no_list(world: World) -> None:
+    first, second = world.agent("c1"), world.agent("c2")
+    await take(first, 1)
+    await take(second, 2, "c1")
+    await second.pages.write(b"the second's")
+    with pytest.raises(StaleEpoch):
+        await first.pages.write(b"the first's")
+    assert await second.pages.read() == b"the second's"

@@ -91,7 +91,7 @@ async def crowd(
 async def test_a_crowd_of_sessions_shares_few_connections(small: Database) -> None:
     with logged_in(small) as client:
         client.query("create table seen (n int)")
-        assert int(client.query("show max_connections")[0][0] or 0) == CONNECTIONS + 5
+        assert int(client.query("show max_connections")[0][0] or 0) == CONNECTIONS + 6
     async with crowd(small, CROWD) as clients:
         await asyncio.gather(*(client.see_its_own() for client in clients))
         await asyncio.gather(*(client.transact() for client in clients))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeAlias, TypeVar
@@ -12,9 +11,8 @@ import asyncpg
 from torpor_api.failures import NotFound
 from torpor_api.messages import PostgresUse
 from torpor_compute.adapters import queries
+from torpor_compute.adapters.buffercache import find_or_make
 from torpor_compute.core.working_set import SeenPage, SharedBuffers
-
-log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -61,7 +59,7 @@ class KeptSampleSql:
 
     async def shared_buffers(self) -> SharedBuffers | None:
         async def ask(connection: Connection) -> SharedBuffers | None:
-            self._buffercache = await _evicting_schema(connection)
+            self._buffercache = await find_or_make(connection)
             if self._buffercache is None:
                 return None
             found = await connection.fetchrow(queries.SHARED_BUFFERS)
@@ -97,15 +95,3 @@ class KeptSampleSql:
             self._statements = None
             return {}
         return dict(found or {})
-
-
-async def _evicting_schema(connection: Connection) -> str | None:
-    """Where the extension is; made, where the database has none. None: it can't let go of pages."""
-    if await connection.fetchrow(queries.IS_MISSING) is not None:
-        try:
-            await connection.execute(queries.MAKE_BUFFERCACHE)
-        except asyncpg.PostgresError as error:
-            log.warning("pages_not_followed", extra={"reason": str(error)})
-            return None
-    schema: str | None = await connection.fetchval(queries.EVICTING_SCHEMA)
-    return schema

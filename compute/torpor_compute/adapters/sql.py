@@ -21,6 +21,7 @@ from torpor_api.failures import InvalidRequest, StorageFull, Unavailable
 from torpor_api.resource import DatabaseSpec
 from torpor_compute.adapters import queries
 from torpor_compute.adapters.cron_sql import KeptCronJobs
+from torpor_compute.adapters.pages_sql import KeptPagesSql
 from torpor_compute.adapters.sample_sql import KeptSampleSql
 from torpor_compute.core import login_facts, role_sql
 from torpor_compute.core.access_rules import ADMIN
@@ -101,6 +102,7 @@ class AdminSql:
         self._one_at_a_time = asyncio.Lock()
         self._read_before: int | None = None
         self.samples = KeptSampleSql(self._ask)
+        self.pages = KeptPagesSql(self._ask, self._at_work)
         self._jobs = KeptCronJobs(_DATABASE, self._at_work)
 
     async def role(self, name: str, superusers: Collection[str]) -> RoleFacts | None:

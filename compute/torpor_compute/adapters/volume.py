@@ -35,6 +35,7 @@ from torpor_api.failures import DataDamaged, InvalidRequest, StaleEpoch
 from torpor_api.identity import ComputeId, Epoch
 from torpor_compute.adapters import disk, guarded, new_volume
 from torpor_compute.adapters.new_volume import Seed
+from torpor_compute.adapters.pages_file import PagesFile
 from torpor_compute.core import ownership, readiness
 from torpor_compute.core.ownership import Hold, Record
 from torpor_compute.ports import Taken
@@ -61,6 +62,7 @@ class FileVolume:
         self._compute = compute
         self._postgres_version = postgres_version
         self._epoch = Epoch(0)
+        self.pages = PagesFile(self._records, self._check_ours)
         self._filesystem: disk.Filesystem | None = None
         """Set while the volume is ours."""
 

@@ -17,8 +17,9 @@ MAX_CONNECTIONS = 101
 """For ordinary roles: a hundred sessions at a time, as in Postgres by default, and one connection
 that a proxy keeps for those of its sessions that listen while they are parked."""
 
-OWN_CONNECTIONS = 2
-"""Of the agent: one that is kept and one at work. They take nothing from the ordinary roles."""
+OWN_CONNECTIONS = 3
+"""Of the agent: one that is kept, one at work and one that loads pages. They take nothing from the
+ordinary roles."""
 
 RESERVED_CONNECTIONS = 3
 """For superusers, so that the agent gets in when all others are taken; Postgres's own default."""

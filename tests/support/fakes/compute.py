@@ -6,12 +6,23 @@ order, because that is what matters between them.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from support.fakes.files import Disk, FakeVolume
+from support.fakes.pages import Buffers
 from support.fakes.postgres import FakePostgres
 from support.fakes.sql import FakeSql
 from torpor_api.facts import LoginFacts
 from torpor_api.failures import Failure
 from torpor_api.messages import StoragePlace
+
+
+@dataclass
+class Served:
+    """What an agent has in its hands: see ``Serving``."""
+
+    volume: FakeVolume
+    sql: FakeSql
 
 
 class FakeCompute:
@@ -25,6 +36,7 @@ class FakeCompute:
         self.clients_by_look: list[tuple[str, ...]] = []
         """Who is said to be there at each look, whoever is; the truth once it is used up."""
         self.facts_fail: Failure | None = None
+        self.buffers = Buffers()
 
     def volume_of(self, storage: StoragePlace) -> FakeVolume:
         return self.volume
@@ -32,6 +44,10 @@ class FakeCompute:
     def sql_of(self) -> FakeSql:
         """A new one for each start, as the agent's is."""
         return FakeSql(self)
+
+    def served(self, sql: FakeSql | None = None) -> Served:
+        """By a new start, or the one of this ``sql``."""
+        return Served(self.volume, sql or self.sql_of())
 
     @property
     def login_facts(self) -> LoginFacts:

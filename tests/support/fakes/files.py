@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from support.fakes.pages import FakeKeptPages
 from torpor_api.failures import DataDamaged, Failure, StaleEpoch
 from torpor_api.identity import ComputeId, Epoch
 from torpor_compute.core import ownership
@@ -24,6 +25,8 @@ class Disk:
     is_clean: bool = True
     """What Postgres's control file says."""
     is_there: bool = True
+    pages: bytes = b""
+    """The list of those that were in shared buffers."""
 
 
 class FakeVolume:
@@ -38,6 +41,7 @@ class FakeVolume:
         self._compute = ComputeId(compute)
         self._story = story
         self._epoch = Epoch(0)
+        self.pages = FakeKeptPages(disk, self._check_ours)
 
     async def make(self) -> bool:
         if self._disk.is_there or not self.may_create:
@@ -75,6 +79,9 @@ class FakeVolume:
 
     async def check_ours(self) -> None:
         self._story.append("check ours")
+        self._check_ours()
+
+    def _check_ours(self) -> None:
         newest = self._disk.records[-1]
         if (newest.epoch, newest.compute) != (self._epoch, self._compute):
             raise StaleEpoch(f"epoch {self._epoch} is over: {newest.compute} has taken it")

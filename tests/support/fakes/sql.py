@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Protocol
 
+from support.fakes.pages import Buffers, FakePagesSql
 from support.fakes.postgres import ENTRY_SECONDS_MAX, OWN, FakePostgres, Server
 from torpor_api.facts import Activity, LoginFacts, RoleFacts
 from torpor_api.failures import Failure, Unavailable
@@ -24,6 +25,7 @@ class Compute(Protocol):
     postgres: FakePostgres
     clients_by_look: list[tuple[str, ...]]
     facts_fail: Failure | None
+    buffers: Buffers
 
 
 USE = PostgresUse(
@@ -50,6 +52,7 @@ class FakeSql:
         self._compute = compute
         self._is_closed = False
         self.samples = FakeSampleSql(compute, self._server)
+        self.pages = FakePagesSql(compute.buffers, self._server)
 
     async def role(self, name: str, superusers: Collection[str]) -> RoleFacts | None:
         server = self._server()

@@ -60,7 +60,7 @@ def test_ordinary_roles_get_the_promised_connections() -> None:
 
 def test_as_many_connections_as_are_wished() -> None:
     found = settings_of(command_line("postgres", PLACES, ONE, 45))
-    assert found["max_connections"] == "50"
+    assert found["max_connections"] == "51"
 
 
 @pytest.mark.parametrize(

@@ -22,18 +22,23 @@ CLAIM = Claim(ComputeId("c1"), "shop", 7)
 class Watched:
     """A Postgres that runs in memory, and somebody who watches it or does not."""
 
-    def __init__(self, *, is_watched: bool = True) -> None:
+    def __init__(self, *, is_watched: bool = True, may_look: bool = True) -> None:
         self.compute = FakeCompute()
         self.compute.postgres.is_running = True
         self.is_watched = is_watched
+        self.may_look = may_look
         self.told: asyncio.Queue[Event] = asyncio.Queue()
         self.sampling = Sampling(
-            self.compute.postgres, self.told.put_nowait, lambda: self.is_watched, every_s=EVERY_S
+            self.compute.postgres,
+            self.told.put_nowait,
+            lambda: self.is_watched,
+            every_s=EVERY_S,
+            may_look=lambda: self.may_look,
         )
 
     def runs(self) -> None:
         """Anew, each time."""
-        self.sampling.became(State.RUNNING, CLAIM, self.compute.sql_of())
+        self.sampling.became(State.RUNNING, CLAIM, self.compute.served())
 
     async def sample(self) -> ComputeSample:
         async with asyncio.timeout(5.0):
@@ -77,7 +82,7 @@ async def test_nothing_is_asked_of_one_that_is_to_stop() -> None:
     world = Watched()
     world.runs()
     await world.sample()
-    world.sampling.became(State.STOPPING, CLAIM, world.compute.sql_of())
+    world.sampling.became(State.STOPPING, CLAIM, world.compute.served())
     assert await world.is_silent()
     world.runs()  # It was found busy.
     await world.sample()
@@ -109,19 +114,30 @@ async def test_a_look_that_fails_leaves_what_postgres_counts() -> None:
     world = Watched()
     sql = world.compute.sql_of()
     sql.samples = NobodyFollows(world.compute, world.compute.sql_of()._server)
-    world.sampling.became(State.RUNNING, CLAIM, sql)
+    world.sampling.became(State.RUNNING, CLAIM, world.compute.served(sql))
     sample = await world.sample()
     assert sample.postgres is not None and sample.working_set_bytes == {}
+    await world.sampling.end()
+
+
+async def test_nobody_looks_at_pages_while_they_are_brought_back() -> None:
+    """Each of them would seem to be in use."""
+    world = Watched(may_look=False)
+    world.runs()
+    assert (await world.sample()).shared_buffers_bytes is None
+    world.may_look = True
+    while (await world.sample()).shared_buffers_bytes is None:
+        pass
     await world.sampling.end()
 
 
 async def test_the_next_postgres_is_asked_anew() -> None:
     world = Watched()
     old = world.compute.sql_of()
-    world.sampling.became(State.RUNNING, CLAIM, old)
+    world.sampling.became(State.RUNNING, CLAIM, world.compute.served(old))
     await world.sample()
     await old.close()
-    world.sampling.became(State.RESTARTING, CLAIM, old)
+    world.sampling.became(State.RESTARTING, CLAIM, world.compute.served(old))
     world.runs()
     while (await world.sample()).postgres is None:
         pass

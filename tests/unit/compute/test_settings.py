@@ -85,6 +85,18 @@ def test_the_number_of_connections(binaries: Path) -> None:
     assert found.max_connections == 45
 
 
+@pytest.mark.parametrize(("text", "refills"), [("on", True), ("off", False)])
+def test_whether_buffers_are_filled_again(binaries: Path, text: str, refills: bool) -> None:
+    assert settings.parse(argv(binaries)).refills
+    assert settings.parse(argv(binaries), {"TORPOR_COMPUTE_REFILL": text}).refills is refills
+
+
+@pytest.mark.parametrize("text", ["", "yes", "OFF"])
+def test_a_switch_is_on_or_off(binaries: Path, text: str) -> None:
+    with pytest.raises(InvalidRequest, match="TORPOR_COMPUTE_REFILL: write on or off"):
+        settings.parse(argv(binaries), {"TORPOR_COMPUTE_REFILL": text})
+
+
 def test_all_faults_are_named_at_once(binaries: Path) -> None:
     with pytest.raises(InvalidRequest) as refused:
         settings.parse(argv(binaries, listen="/" + "x" * 107, postgres="/nowhere"))

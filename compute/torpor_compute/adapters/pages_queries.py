@@ -1,0 +1,53 @@
+"""SQL for what is kept of shared buffers; ``search_path`` is ``pg_catalog`` and nothing else."""
+
+from __future__ import annotations
+
+SUMMARY = "SELECT buffers_used, buffers_unused FROM {schema}.pg_buffercache_summary()"
+
+NO_LONGER_THAN = "SET LOCAL statement_timeout = '{seconds:g}s'"
+
+PAGES = """
+SELECT reldatabase::int8, reltablespace::int8, relfilenode::int8, relforknumber::int4,
+       usagecount >= $1 AS is_hot, array_agg(relblocknumber)
+FROM {schema}.pg_buffercache
+WHERE relfilenode IS NOT NULL AND relforknumber < $2
+GROUP BY 1, 2, 3, 4, 5
+"""
+
+IS_USED = """
+SELECT EXISTS (SELECT FROM pg_stat_activity
+               WHERE backend_type = 'client backend' AND usesysid IS DISTINCT FROM 10
+                 AND state IN ('active', 'fastpath function call'))
+"""
+
+DATABASE_NAME = "SELECT datname FROM pg_database WHERE oid = $1::int8::oid AND datallowconn"
+
+WISH = "torpor.refill"
+
+IS_NOT_WANTED = f"SELECT lower(current_setting('{WISH}', true)) IN ('off', 'false', 'no', '0')"
+"""A setting that a database's owner may give it, or a superuser all of them."""
+
+HAS_LOADER = """
+SELECT EXISTS (SELECT FROM pg_proc
+               WHERE proname = 'torpor_prewarm' AND pronamespace = 'pg_catalog'::regnamespace)
+"""
+
+MAKE_LOADER = """
+CREATE FUNCTION pg_catalog.torpor_prewarm(regclass, text, text, int8, int8) RETURNS int8
+LANGUAGE c PARALLEL SAFE AS '$libdir/pg_prewarm', 'pg_prewarm'
+"""
+"""Anybody may call it who may read the table; who may not is refused by the function itself."""
+
+AS_LOADER = "SET lock_timeout = '50ms'; SET effective_io_concurrency = 0"
+"""Postgres 18 hands reads to other processes otherwise: a page that the kernel has cached takes
+100 microseconds that way instead of 20."""
+
+LOAD = """
+WITH relation AS MATERIALIZED (
+  SELECT pg_filenode_relation($1::int8::oid, $2::int8::oid) AS id),
+known AS MATERIALIZED (
+  SELECT id, pg_relation_size(id, $3::text) / current_setting('block_size')::int8 AS pages
+  FROM relation WHERE id IS NOT NULL)
+SELECT count(pg_catalog.torpor_prewarm(id, 'buffer', $3::text, first, least(last, pages - 1)))
+FROM known, unnest($4::int8[], $5::int8[]) AS range (first, last) WHERE first < pages
+"""
