@@ -11,7 +11,7 @@ from e2e.cluster import NAMESPACE
 from e2e.conftest import MakeDatabase
 from e2e.database import QUICK, Database
 from e2e.installation import warm_computes
-from e2e.kubectl import until
+from e2e.kubectl import Json, until
 
 pytestmark = pytest.mark.alone
 
@@ -33,6 +33,8 @@ def test_a_wake_takes_a_warm_compute_which_is_replaced(
     assert pod["metadata"]["name"] in warm
     assert took_s < WARM_SECONDS_MAX
     until(lambda: bool(set(warm_computes()) - warm), "another one waits in its place")
+    until(lambda: _pool()["wanted"] > 1, "more than the least are wanted for a while")
+    assert "wait warm for" in _pool()["decision"]
 
 
 def test_without_a_warm_compute_it_waits_for_one(make_database: MakeDatabase, calm: None) -> None:
@@ -52,6 +54,10 @@ def test_the_resource_tells_where_the_time_of_a_wake_went(make_database: MakeDat
         client.execute("select 1")
         until(lambda: bool(database.status.get("lastResume")), "the chain is written")
     assert {"claim", "start of postgres"} <= _steps(database)
+
+
+def _pool() -> Json:
+    return dict(kubectl.get("warmpool", "default", NAMESPACE)["status"])
 
 
 def _steps(database: Database) -> set[str]:

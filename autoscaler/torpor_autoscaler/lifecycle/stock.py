@@ -177,7 +177,9 @@ class Stocks:
         can't be read: then nothing was."""
         is_new = record.name not in self.known
         self.known[record.name] = record
-        stock = self._stocks.setdefault(record.name, Stock(record.bounds))
+        if record.name not in self._stocks:
+            self._stocks[record.name] = Stock(record.bounds)
+        stock = self._stocks[record.name]
         stock.bounds = record.bounds
         if is_new:
             stock.begin(record, now)
