@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from torpor_api import messages as m
 from torpor_api.decided import CurrentDecision
+from torpor_api.phases import Phase
 from torpor_autoscaler.core.decision import Decision, Loop
 from torpor_autoscaler.core.reasons import PASSING_S
 from torpor_autoscaler.lifecycle import decided, facts
@@ -180,3 +181,11 @@ def test_what_another_release_has_decided_is_passed_over() -> None:
     record = story.record.model_copy(update={"status": status})
     found = Database(record, story.database.facts, story.world)
     assert [dated.decision.loop for dated in found.decisions] == [Loop.SIZE]
+
+
+def test_one_that_waits_to_be_moved_does_not_go_to_sleep_by_the_clock() -> None:
+    story = awake(agents=1)
+    story.at(101.0).sample(idle_s=1.0).fact(facts.ask_switchover, 9, 10.0).rest()
+    story.at(111.0).sample(idle_s=11.0).rest()
+    assert story.phase() is Phase.ACTIVE and story.database.switching is not None
+    assert "goes to sleep" not in [dated.decision.follows for dated in story.database.decisions]
