@@ -21,7 +21,8 @@ from e2e.held import held_by_psycopg, is_held
 from e2e.installation import are_replaced, leader
 from e2e.kubectl import WAIT_SECONDS_MAX, Json, until
 
-AUTOSCALER = "torpor_autoscaler"
+AUTOSCALER = ["-m", "torpor_autoscaler"]
+"""How its command line goes on after its program; that of the pod's init has another one before."""
 
 TAKEN_OVER_SECONDS_MAX = 15.0
 """What is promised of one that ends without a word."""
@@ -37,9 +38,9 @@ pytestmark = pytest.mark.alone
 
 
 def process_of(pod: Json) -> int:
-    """The autoscaler's own, and not that which keeps the pod's network."""
-    found = [pid for pid in node.processes_of(pod) if AUTOSCALER in node.words_of(pid)]
-    return min(found)
+    """The autoscaler's own."""
+    (found,) = [pid for pid in node.processes_of(pod) if node.words_of(pid)[1:3] == AUTOSCALER]
+    return found
 
 
 def is_told_to_end(pod: Json) -> None:
