@@ -34,6 +34,18 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "spec.schedules.0.timeZone: 'Mars/Base' is no time zone: write a name of IANA's",
     ),
     (
+        {"schedules": [{"cron": "@daily", "timeZone": "+02:00", "duration": "1h"}]},
+        "spec.schedules.0.timeZone: '+02:00' is no time zone: write a name of IANA's",
+    ),
+    (
+        {"schedules": [{"cron": "@daily", "timeZone": "Local", "duration": "1h"}]},
+        "spec.schedules.0.timeZone: 'Local' is no time zone: write a name of IANA's",
+    ),
+    (
+        {"schedules": [{"cron": "@daily", "duration": "7d1s"}]},
+        "spec.schedules.0.duration: Input should be less than or equal to 604800 (got '7d1s')",
+    ),
+    (
         {"schedules": [{"cron": "@daily", "duration": "0s"}]},
         "spec.schedules.0.duration: Input should be greater than 0 (got '0s')",
     ),

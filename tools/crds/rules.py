@@ -15,6 +15,7 @@ from torpor_api.postgres_names import (
     ROLE_NAMES_RESERVED,
 )
 from torpor_api.resource import TARGET_LATENCY_SECONDS_MAX
+from torpor_api.rhythm import WINDOW_SECONDS_MAX
 from torpor_api.values import AUTO, IDLE_TIMEOUT_SECONDS_MAX
 from torpor_api.warm_pool import OWN_KEYS_REFUSED, OWN_LABELS, OWN_PREFIX
 
@@ -144,13 +145,18 @@ RULES: dict[Place, tuple[Rule, ...]] = {
     ),
     Place("Schedule", "timeZone"): (
         Rule(
-            # It fails for a zone that the API server does not know.
-            "timestamp('2000-01-01T00:00:00Z').getHours(self) >= 0",
+            # It fails for a zone that the API server does not know; these two it knows.
+            "self != 'Local' && !self.contains(':')"
+            " && timestamp('2000-01-01T00:00:00Z').getHours(self) >= 0",
             "is no time zone: write a name of IANA's, like Europe/Berlin or UTC",
         ),
     ),
     Place("Schedule", "duration"): (
-        Rule("self.matches('[1-9]')", "must be more than 0: write a duration like 30m or 10h"),
+        Rule(f"{_DURATION_MS} > 0.0", "must be more than 0: write a duration like 30m or 10h"),
+        Rule(
+            f"{_DURATION_MS} <= {WINDOW_SECONDS_MAX * 1000.0}",
+            "must be at most 7d: write keepAwake: true for a database that is always awake",
+        ),
     ),
     Place("DatabaseSpec", "minCU"): (_IN_QUARTERS,),
     Place("DatabaseSpec", "maxCU"): (_IN_QUARTERS,),
