@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from rig.kube_release import Release
@@ -54,6 +55,12 @@ class SizesSeen:
         return self._looks[-1].cu
 
     @property
+    def has_shrunk(self) -> bool:
+        """It has less than a moment before, at any time."""
+        sizes = [look.cu for look in self._looks if look.cu is not None]
+        return any(before > after for before, after in pairwise(sizes))
+
+    @property
     def resizes(self) -> int:
         """Of one compute, which stayed."""
         return sum(
@@ -69,7 +76,7 @@ class SizesSeen:
 
     def _pairs(self) -> list[tuple[Look, Look]]:
         """Latest first."""
-        return list(zip(self._looks, self._looks[1:], strict=False))[::-1]
+        return list(pairwise(self._looks))[::-1]
 
     def _watch(self) -> None:
         while not self._ends.wait(LOOK_SECONDS):

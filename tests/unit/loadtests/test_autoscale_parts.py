@@ -65,7 +65,11 @@ def seen(monkeypatch: pytest.MonkeyPatch, *looks: tuple[float | None, int]) -> S
 def test_a_size_that_follows_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
     found = seen(monkeypatch, (1, 4), (1, 4), (1.5, 4), (2, 4))
     assert (found.resizes, found.switchovers, found.last_cu) == (2, 0, 2)
-    assert found.settled_s > 0
+    assert found.settled_s > 0 and not found.has_shrunk
+
+
+def test_a_size_that_shrinks(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert seen(monkeypatch, (1, 4), (2, 4), (1.5, 4)).has_shrunk
 
 
 def test_a_size_that_takes_another_compute(monkeypatch: pytest.MonkeyPatch) -> None:
