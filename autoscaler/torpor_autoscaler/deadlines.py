@@ -9,6 +9,10 @@ from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 
+REPLACED_MAX = 1000
+"""Moments in the heap that nobody waits for any more: of one that is days away, as schedules have
+them, another comes with each sleep."""
+
 
 class Deadlines:
     """Calls ``reached`` with each name whose moment has come."""
@@ -30,6 +34,9 @@ class Deadlines:
             return
         self._moments[name] = moment
         heapq.heappush(self._heap, (moment, name))
+        if len(self._heap) > 2 * len(self._moments) + REPLACED_MAX:
+            self._heap = [(at, waiting) for waiting, at in self._moments.items()]
+            heapq.heapify(self._heap)
         self._arm()
 
     def close(self) -> None:

@@ -102,6 +102,21 @@ def test_settings() -> None:
     assert from_arguments([*ARGUMENTS, "--advertise", "a:1", "--waiting-price", "0"]) != found
 
 
+async def test_moments_that_are_replaced_again_and_again_take_no_room() -> None:
+    reached = asyncio.Queue[str]()
+    now = 1000.0
+    deadlines = Deadlines(lambda: now, reached.put_nowait)
+    for second in range(10_000):
+        deadlines.set("far", now + 86_400.0 + second)
+        deadlines.set("never", now + 90_000.0 + second)
+        deadlines.set("never", None)
+    assert len(deadlines._heap) < 2_500
+    deadlines.set("near", now)
+    async with asyncio.timeout(10.0):
+        assert await reached.get() == "near"
+    deadlines.close()
+
+
 async def test_a_defect_makes_nobody_else_miss_his_moment() -> None:
     reached: list[str] = []
 
