@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
+from math import isfinite
 from typing import Final
 
 from torpor_api.messages.people import DECISIONS_MAX
@@ -23,6 +24,10 @@ FOLLOWS_CHARACTERS_MAX: Final = 500
 PACKED_TOGETHER: Final = 10
 """So many at once, when there are as many new ones: a hundred take some 5 KiB by that and not 30.
 It takes 30 us."""
+
+
+_SECONDS_MAX: Final = 120.0
+"""That a person reads as such."""
 
 
 class Loop(Enum):
@@ -62,8 +67,8 @@ class Decision:
     def because(self) -> str:
         """``load 1.4 CPU over 1m, above 0.9 CPU``."""
         over = f" over {format_duration(self.window_s)}" if self.window_s else ""
-        value, threshold = _figure(self.value), _figure(self.threshold)
-        return f"{self.metric} {value}{self._unit}{over}, {self._side} {threshold}{self._unit}"
+        value, threshold = _figure(self.value, self.unit), _figure(self.threshold, self.unit)
+        return f"{self.metric} {value}{over}, {self._side} {threshold}"
 
     def as_document(self) -> dict[str, str | float]:
         """The same, with names that hold for every policy."""
@@ -82,10 +87,6 @@ class Decision:
         if self.value == self.threshold:
             return "at"
         return "above" if self.value > self.threshold else "below"
-
-    @property
-    def _unit(self) -> str:
-        return f" {self.unit}" if self.unit else ""
 
 
 @dataclass(slots=True)
@@ -160,6 +161,10 @@ def _unpacked(some: bytes) -> Iterator[Dated]:
         yield Dated(since_s, decision, decision)
 
 
-def _figure(value: float) -> str:
-    """Three digits are as many as a person compares: 0.0123, 1.4, 3600."""
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+def _figure(value: float, unit: str) -> str:
+    """Three digits are as many as a person compares: ``0.0123``, ``1.4 CPU``, ``10h3m``."""
+    if unit == "s" and isfinite(value) and value > _SECONDS_MAX:
+        whole = int(value)
+        return format_duration(float(whole - whole % (60 if whole >= 3600 else 1)))
+    number = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{number} {unit}" if unit else number

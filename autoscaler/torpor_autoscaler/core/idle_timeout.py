@@ -213,7 +213,7 @@ class Choice:
     @property
     def decision(self) -> Decision:
         follows = f"sleeps after {self.timeout_s:.3g} s, by {self.basis.value}"
-        metric = f"expected cost per idle gap, of {self.known:.0f} known,"
+        metric = f"expected cost of an idle gap ({self.known:.0f} known)"
         cost, limit = self.cost_s, self.break_even_cost_s
         return Decision(Loop.IDLE_TIMEOUT, metric, cost, limit, "s awake", 0.0, follows)
 

@@ -53,7 +53,7 @@ def test_without_gaps_it_waits_for_as_long_as_a_wake_costs() -> None:
     choice = after()
     assert (choice.timeout_s, choice.basis, choice.known) == (WAKE_S, Basis.BREAK_EVEN, 0.0)
     assert choice.decision.line == (
-        "sleeps after 16 s, by break-even: expected cost per idle gap, of 0 known, "
+        "sleeps after 16 s, by break-even: expected cost of an idle gap (0 known) "
         "0 s awake, at 0 s awake"
     )
 
@@ -66,7 +66,7 @@ def test_it_sleeps_at_once_where_the_next_query_is_likely_to_be_far_away() -> No
     assert choice.cost_s == pytest.approx(1.0 + WAKE_S)
     assert choice.break_even_cost_s == pytest.approx(2 * WAKE_S)
     assert choice.decision.line == (
-        "sleeps after 1 s, by its own gaps: expected cost per idle gap, of 4 known, "
+        "sleeps after 1 s, by its own gaps: expected cost of an idle gap (4 known) "
         "17 s awake, below 32 s awake"
     )
 

@@ -42,7 +42,7 @@ def test_within_its_window_it_is_awake() -> None:
     assert choice.look_again_s == at("2026-01-02 18:00")
     assert choice.decision.line == (
         "is awake with 0.5 CU or more by schedule 0 8 * * mon-fri Europe/Berlin: "
-        "time to the window's end 36000 s, above 0 s"
+        "time to the window's end 10h, above 0 s"
     )
 
 
