@@ -90,6 +90,8 @@ class FakeAgent:
         """Of a size that it was told to have, though nobody can have known its load for long."""
         self.is_watched = False
         """Somebody has asked for samples."""
+        self.is_mute = False
+        """None of them arrives."""
         self._told_at = self._told_since = float("-inf")
         """Its last sample, and the first of those before it without a gap."""
         self._leaves_at: float | None = None
@@ -159,7 +161,7 @@ class FakeAgent:
         self.looks += 1
         if not self.is_serving:
             raise Unavailable(f"{self.compute} is {self.state}")
-        if self.is_watched:
+        if self.is_watched and not self.is_mute:
             self._tell_sample()
         if self._untold_facts and self.database is not None:
             self._untold_facts = False
@@ -176,7 +178,7 @@ class FakeAgent:
             self._told_since = now
         self._told_at = now
         use = m.ComputeUse(
-            cpu_seconds=now,
+            cpu_seconds=0.0,
             memory_bytes=MEMORY_BYTES,
             anonymous_bytes=MEMORY_BYTES,
             shared_memory_bytes=0,
