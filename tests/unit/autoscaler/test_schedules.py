@@ -165,6 +165,22 @@ def test_a_clock_that_is_set_ahead_over_a_whole_window_makes_nothing_up_for() ->
     assert until(story, "2026-01-05 08:00").phase() is Phase.ACTIVE
 
 
+def test_a_wake_by_the_clock_ends_no_gap() -> None:
+    """With ``idleTimeout: auto``: the gap goes on until a client comes, and is nobody's debt."""
+    story = asleep("06:00", OFFICE, idleTimeout="auto")
+    story.wake()
+    story.rest()
+    until(story, "06:01")
+    assert story.phase() is Phase.SUSPENDED
+    until(story, "09:00")
+    assert story.phase() is Phase.ACTIVE
+    story.at(story.world.now + 1.0).sample(idle_s=0.2).rest()
+    known = story.database.learned
+    assert known is not None
+    told = known.stored("")
+    assert (told.counts, told.debt_seconds) == ("28:1.0", 0.0)
+
+
 def test_a_changed_spec_counts_at_once() -> None:
     story = asleep("12:00")
     assert story.phase() is Phase.SUSPENDED
