@@ -3,6 +3,10 @@
 Buffers are noted when they pass and walked later, several together; where queries begin and end in
 them is known only then. So the moment of each buffer is kept as well, and a query has that of the
 buffer with its first byte, or with the last byte of its ReadyForQuery.
+
+All of it adds a third of a microsecond to a query, a fifth to the walk: half of that is for the two
+looks at the clock and for keeping what they say. A proxy needs 26 for a query of pgbench, more than
+half of them in the kernel.
 """
 
 from __future__ import annotations
