@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from rig import kube_release
+from rig.client import Target
 from rig.figures import Part
 from rig.kube_release import Release
 from rig.pgbench_run import Load, load
@@ -113,7 +114,7 @@ class Bench:
         )
 
     @property
-    def _target(self) -> kube_release.Target:
+    def _target(self) -> Target:
         """The pgbench that is installed with Torpor has no TLS."""
         return dataclasses.replace(self.torpor.target, tls=False)
 
