@@ -2,8 +2,9 @@
 
 Everything is so many times as fast: pauses, uses and the policy's time-out, 60 s of which become 5.
 What does not get faster is Torpor itself: a wake, a sleep, and samples that come once a second. So
-the same trace is simulated twice, as `torpor simulate` does it, and with what was measured of these
-in this very run: the second says how far the first is explained. What a wake takes in the simulator
+it is simulated twice: the trace, as `torpor simulate` does it; and what clients came to do, who
+wait for a wake and are late with what follows, under the time-out and the sleeps that were measured
+in this very run. The second says how far the first is explained. What a wake takes in the simulator
 was measured before, by `make bench NAME=resume`.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import time
 import tomllib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -58,6 +60,8 @@ LEAD_SECONDS = 2.0
 class Lived:
     """One database's ten minutes, as they were."""
 
+    uses: list[tuple[float, float]]
+    """As they came to be, with what they waited."""
     awake_s: float
     wakes: int
     waits_s: list[float]
@@ -77,10 +81,10 @@ def run(progress: Progress, *, rounds: int = MINUTES) -> list[Part]:
     databases = chosen(DATABASES, seconds)
     progress.step(f"making {DATABASES} databases")
     with (
-        torpor_up(*(one.name for one in databases), warm=WARM, spec=SPEC) as torpor,
-        watched(torpor.state / "run" / "cluster.sock") as phases,
+        torpor_up(*(one.name for one in databases), warm=WARM, spec=SPEC) as running,
+        watched(running.state / "run" / "cluster.sock") as phases,
     ):
-        clients = _clients(torpor, databases)
+        clients = _clients(running, databases)
         _until_all_sleep(databases, phases)
         progress.step(f"{rounds} minutes of {sum(len(one.uses) for one in databases)} uses")
         began = time.monotonic() + LEAD_SECONDS
@@ -109,9 +113,9 @@ def chosen(number: int, seconds: float) -> list[Recorded]:
     return found
 
 
-def _clients(torpor: Torpor, databases: list[Recorded]) -> list[Client]:
+def _clients(running: Torpor, databases: list[Recorded]) -> list[Client]:
     def client(one: Recorded) -> Client:
-        made = Client(torpor.target(one.name))
+        made = Client(running.target(one.name))
         made.first_row_s("SELECT pg_sleep(0)")
         return made
 
@@ -128,7 +132,6 @@ def _until_all_sleep(databases: list[Recorded], phases: Phases) -> None:
 
 
 def _lived(phases: Phases, name: str, answers: list[Answered], began: float, ended: float) -> Lived:
-    awake = phases.awake(name)
     falling = [
         (since, until)
         for since, until in phases.spans(name, Phase.SUSPENDING)
@@ -146,9 +149,11 @@ def _lived(phases: Phases, name: str, answers: list[Answered], began: float, end
     for since, _ in falling:
         used = [answer.ended for answer in answers if answer.ended <= since]
         late_s += [since - max(used) - TIMEOUT_SECONDS] if used else []
+    resumes = phases.spans(name, Phase.RESUMING)
     return Lived(
-        within(awake, began, ended),
-        len([since for since, _ in awake if began < since < ended]),
+        [(answer.asked - began, answer.ended - answer.asked) for answer in answers],
+        within(phases.awake(name), began, ended),
+        len([since for since, _ in resumes if began < since < ended]),
         waits_s,
         others_s,
         late_s,
@@ -156,12 +161,9 @@ def _lived(phases: Phases, name: str, answers: list[Answered], began: float, end
     )
 
 
-def simulated(one: Recorded, seconds: float, timeout_s: float, wait_s: float = 0.0) -> Account:
-    """``wait_s``: by which the use lasts longer that wakes it."""
-    life = one.life(seconds)
-    account = accounts(life, (timeout_s,), seconds)[timeout_s]
-    account.awake_s += account.wakes * wait_s
-    return account
+def simulated(one: Recorded, seconds: float, hold_s: float) -> Account:
+    """``hold_s``: for how long it stays awake after a use."""
+    return accounts(one.life(seconds), (hold_s,), seconds)[hold_s]
 
 
 def compared(databases: list[Recorded], lived: list[Lived], seconds: float) -> list[Part]:
@@ -169,25 +171,21 @@ def compared(databases: list[Recorded], lived: list[Lived], seconds: float) -> l
     late_s = [each for one in lived for each in one.late_s]
     sleeps_s = [each for one in lived for each in one.sleeps_s]
     waits_s = [each for one in lived for each in one.waits_s]
-    late, sleep, wait = (sum(each) / max(len(each), 1) for each in (late_s, sleeps_s, waits_s))
+    late, sleep = (sum(each) / max(len(each), 1) for each in (late_s, sleeps_s))
     plain = [simulated(one, seconds, TIMEOUT_SECONDS) for one in databases]
-    told = [simulated(one, seconds, TIMEOUT_SECONDS + late, wait) for one in databases]
-    told_s = sum(each.awake_s + each.sleeps * sleep for each in told)
+    came = [Recorded(one.name, uses=of.uses) for one, of in zip(databases, lived, strict=True)]
+    slept = [simulated(one, seconds, TIMEOUT_SECONDS + late) for one in came]
+    # Until a sleep is over its compute is there.
+    ended = [simulated(one, seconds, TIMEOUT_SECONDS + late + sleep) for one in came]
     every_s = [*waits_s, *(each for one in lived for each in one.others_s)]
-    resumes, wakes = measured_resumes(), sum(one.wakes for one in plain)
+    resumes, wakes = measured_resumes(), _wakes(plain)
     expected_s = [resumes.quantile((step + 0.5) / wakes) for step in range(wakes)]
     p99_s = latencies.percentile(0.99, len(every_s), ((wakes, resumes),))
     return [
-        _single(HEADLINE, "s", sum(one.awake_s for one in lived), _awake_s(plain), "±5 %"),
+        _single(HEADLINE, "s", _awake_s(lived), _awake_s(plain), "±5 %"),
         _single("wakes, all together", "", _wakes(lived), wakes, "±2 %"),
-        _single(
-            "awake, told what a wake and a sleep take",
-            "s",
-            sum(one.awake_s for one in lived),
-            told_s,
-            "±5 %",
-        ),
-        _single("wakes, the same", "", _wakes(lived), sum(one.wakes for one in told), "±2 %"),
+        _single("awake, of what came to be", "s", _awake_s(lived), _awake_s(ended), "±5 %"),
+        _single("wakes, of what came to be", "", _wakes(lived), _wakes(slept), "±2 %"),
         Part(
             "awake, each database",
             "s",
@@ -218,12 +216,12 @@ def _single(
     return Part(name, unit, (real,), reference, "simulator" if reference else "", goal)
 
 
-def _awake_s(found: list[Account]) -> float:
+def _awake_s(found: Sequence[Account | Lived]) -> float:
     return sum(each.awake_s for each in found)
 
 
-def _wakes(lived: list[Lived]) -> int:
-    return sum(one.wakes for one in lived)
+def _wakes(found: Sequence[Account | Lived]) -> int:
+    return sum(each.wakes for each in found)
 
 
 def _ms(seconds: list[float]) -> tuple[float, ...]:
