@@ -34,6 +34,7 @@ SETTINGS = Settings(
     cluster=Path("/nowhere"),
     listen=Path("/nowhere"),
     warm=2,
+    warm_max=4,
     endpoint=Endpoint(host="127.0.0.1", port=5432),
     wake_deadline_s=WAKE_DEADLINE_S,
     suspend_deadline_s=SUSPEND_DEADLINE_S,
