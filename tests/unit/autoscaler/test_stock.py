@@ -157,6 +157,24 @@ def test_who_erases_data_is_a_part_of_the_demand() -> None:
     assert pool.size == 3
 
 
+def test_news_of_what_was_there_or_is_for_one_database_is_no_replacement() -> None:
+    pool = Pool()
+    world, stock, there = pool.world, pool.world.stocks.of(POOL), agent(1, POOL)
+    pool.wake()
+    world.now += 12.0
+    measured_s = stock.terms.replace_s
+    own = agent(90, POOL).model_copy(update={"database": "shop"})
+    another = agent(91, POOL)
+    for found in (own, another):
+        world.pool.learn(found)
+    world.stocks.heard(world.pool, there, there, world.now, world.wall_s)
+    world.stocks.heard(world.pool, None, own, world.now, world.wall_s)
+    assert stock.terms.replace_s == measured_s
+    world.stocks.heard(world.pool, None, another, world.now, world.wall_s)
+    assert stock.terms.replace_s > measured_s
+    assert stock.size == 3
+
+
 def test_a_claim_of_our_own_that_the_cluster_tells_is_not_counted_twice() -> None:
     pool = Pool()
     world, found = pool.world, agent(1, POOL)
