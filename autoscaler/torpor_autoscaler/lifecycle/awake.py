@@ -175,8 +175,10 @@ def _are_reports_due(database: Database) -> bool:
 
 
 def _switch_over_or_wait(database: Database, run: Run, decision: SleepChoice) -> Plan[None]:
-    switching = database.switching
-    if switching is not None and (_has_reserved(database) or switching.insists):
+    """Not while a proxy may not have registered again, whose gate nobody could close."""
+    switching, world = database.switching, database.world
+    is_blind = world.now < world.blind_until
+    if switching is not None and (switching.insists or (not is_blind and _has_reserved(database))):
         yield from switch_over(database, run, switching)
     else:
         yield from ask(Wait(_next_look(database, run, decision)))

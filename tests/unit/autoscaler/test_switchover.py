@@ -56,6 +56,16 @@ def test_one_switchover_in_order() -> None:
     assert (info.phase, info.epoch, info.address) == (Phase.ACTIVE, 2, address("c2"))
 
 
+def test_it_waits_where_a_proxy_may_not_have_registered_again() -> None:
+    story = awake()
+    story.at(103.0).sample(busy=1).rest()
+    story.world.blind_until = 105.0
+    ask(story).rest()
+    assert not story.all(m.CloseGate) and not story.moves()
+    story.at(105.0).rest()
+    assert story.all(m.StopCompute) and isinstance(story.moves()[0], m.SwitchedOver)
+
+
 def test_gates_hold_for_as_long_as_sessions_are_given_and_what_follows() -> None:
     story = begun()
     gate = story.until(m.CloseGate)
