@@ -16,11 +16,13 @@ import psycopg
 from rig.postgres import copy_of
 from support.up import Database, Up, fast_folder
 
+UNITS = {"minCU": 4}
+"""As many parallel workers as the regression suite expects to get, from its first query on."""
+
 ROLE = "postgres"
 """A superuser of the spec; suites expect that name of it."""
 
 SPEC = {
-    # As many parallel workers as the regression suite expects to get.
     "maxCU": 4,
     "roles": [{"name": "app"}, {"name": ROLE, "superuser": True}],
     "databases": [{"name": "app", "owner": "app"}],
@@ -96,6 +98,7 @@ def both_sides(up: Up, *, parks: bool) -> Iterator[tuple[Side, Side]]:
     with copy_of(database.folder / "data", tcp=True, parent=fast_folder()) as bare:
         bare.start()
         bare.client().close()
+        database.apply(**UNITS)
         straight = Side("straight", "127.0.0.1", bare.target.port, password)
         yield straight, Side("through Torpor", up.host, up.port, password, database, parks)
 
