@@ -84,7 +84,8 @@ def test_a_database_wakes_soon_after_whoever_led_has_ended(
     if ends is is_told_to_end:
         assert leader() != former
         are_replaced("autoscaler", [former])
-    assert (awake.epoch, asleep.epoch) == (1, 2)
+    # Twice where the former leader had claimed a compute, and had no time to start it.
+    assert awake.epoch == 1 and asleep.epoch > 1
 
 
 def test_one_that_stands_still_is_followed_and_ends_itself_when_it_goes_on(
