@@ -140,7 +140,7 @@ class Refilling:
             while waiting and self._sql is sql:
                 async with sql.pages.loading(database) as loader:
                     loaded += await self._load(sql, loader, waiting, pace)
-                if waiting:
+                if waiting and self._sql is sql:
                     await self._pause(APART_SECONDS)
         except Failure as failure:
             log.info("not_refilled", extra={"reason": failure.message})

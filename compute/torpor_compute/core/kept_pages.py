@@ -32,9 +32,9 @@ HOT_USAGE_MIN = 2
 BATCH_SECONDS = 0.01
 """What a batch may take before the next one is smaller."""
 
-BATCH_PAGES_MIN, PAGES_AT_FIRST, BATCH_PAGES_MAX = 32, 64, 1024
+BATCH_PAGES_MIN, BATCH_PAGES_MAX = 64, 1024
 """With fewer most of a batch would be the questions around it; so many single pages take a disk in
-a data centre some 30 ms."""
+a data centre some 60 ms. The first batch is one of the smallest."""
 
 PAUSES_BESIDE_CLIENTS = 4
 """Where clients are at work, the pause is so many times as long as the batch was."""
@@ -204,7 +204,7 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        self.pages = PAGES_AT_FIRST
+        self.pages = BATCH_PAGES_MIN
         """Of the next batch."""
 
     def took(self, seconds: float, *, beside_clients: bool) -> float:
