@@ -67,4 +67,4 @@ class Activity(Fact):
     working_set_bytes: int = 0
     """A first estimate: the shared buffers in use."""
     jobs: CronJobs | None = None
-    """Of pg_cron, where it is."""
+    """Of pg_cron; none where it is not. None: it could not be read, and they are as they were."""

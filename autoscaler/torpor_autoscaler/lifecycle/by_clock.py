@@ -65,6 +65,13 @@ def lead_s(last_resume: LastResume | None, limits: Limits) -> float:
     return min(max(2.0 * took_s, limits.lead_s_min), limits.lead_s_max)
 
 
+def jobs_known(before: CronJobs | None, told: CronJobs | None) -> CronJobs | None:
+    """Behind a look inside: one at which they could not be read takes none away."""
+    if told is None:
+        return before
+    return told if told.schedules else None
+
+
 def _parsed(declared: Sequence[Declared], jobs: CronJobs | None) -> Iterator[Schedule]:
     for one in declared:
         yield parse_schedule(one.cron, one.time_zone, one.duration, one.min_cu)

@@ -21,7 +21,7 @@ from torpor_api.messages import (
 )
 from torpor_api.phases import Phase
 from torpor_autoscaler.core.reasons import Weight
-from torpor_autoscaler.lifecycle import listening, outcomes
+from torpor_autoscaler.lifecycle import by_clock, listening, outcomes
 from torpor_autoscaler.lifecycle.actions import (
     AskAgent,
     AskProxies,
@@ -90,7 +90,7 @@ def lay_down(database: Database) -> Plan[None]:
 def _refuse_what_runs_inside(database: Database, run: Run) -> Plan[None]:
     reply = yield from ask(AskAgent(run.agent, AskActivity()))
     if database.is_served_by(run):
-        database.jobs = reply.activity.jobs
+        database.jobs = by_clock.jobs_known(database.jobs, reply.activity.jobs)
     if reply.activity.busy:
         raise Busy("; ".join(reply.activity.busy))
 

@@ -45,22 +45,22 @@ class KeptCronJobs:
         """``own``: the database that the kept connection is to."""
         self._own = own
         self._connecting = connecting
-        self._known: tuple[str, ...] = ()
+        self._known: tuple[str, ...] | None = None
         self._read_at = float("-inf")
 
     async def look(
         self, connection: Connection, database: str | None, time_zone: str | None
     ) -> CronJobs | None:
         """``database``: where jobs are; None: pg_cron is not loaded. Where they can't be read, they
-        are as they were."""
+        are as they were; None: they were never read."""
         if not database:
-            return None
+            return CronJobs()
         try:
             async with asyncio.timeout(LOOK_SECONDS_MAX):
                 await self._read(connection, database)
         except (Failure, TimeoutError, asyncpg.PostgresError) as error:
             log.warning("cron_jobs_unread", extra={"reason": str(error) or "time is over"})
-        if not self._known:
+        if self._known is None:
             return None
         zone = (time_zone or TIME_ZONE)[:TIME_ZONE_CHARACTERS_MAX]
         return CronJobs(time_zone=zone, schedules=self._known)
@@ -70,9 +70,9 @@ class KeptCronJobs:
         if database == self._own:
             self._known = await _schedules(connection)
         elif now >= self._read_at + AGE_SECONDS_MAX:
-            self._read_at = now
             async with self._connecting(database) as other:
                 self._known = await _schedules(other)
+            self._read_at = now
 
 
 async def _schedules(connection: Connection) -> tuple[str, ...]:

@@ -224,7 +224,7 @@ def test_its_decisions_tell_of_windows() -> None:
 
 def told(story: Story, *schedules: str, time_zone: str = "Europe/Berlin") -> Story:
     """By a look inside, where pg_cron has these jobs."""
-    jobs = CronJobs(time_zone=time_zone, schedules=schedules) if schedules else None
+    jobs = CronJobs(time_zone=time_zone, schedules=schedules)
     story.activity = story.activity.model_copy(update={"jobs": jobs})
     return story.look(jobs=jobs)
 
@@ -273,6 +273,17 @@ def test_jobs_outlive_the_autoscaler_and_a_lost_compute() -> None:
     jobs = CronJobs(time_zone="Europe/Berlin", schedules=("0 8 * * *",))
     story = asleep("07:00", status=DatabaseStatus(observed_generation=1, cron_jobs=jobs))
     assert until(story, "08:00").phase() is Phase.ACTIVE
+
+
+def test_a_look_at_which_jobs_could_not_be_read_takes_none_away() -> None:
+    jobs = CronJobs(time_zone="Europe/Berlin", schedules=("0 8 * * *",))
+    story = asleep("07:59:54", status=DatabaseStatus(observed_generation=1, cron_jobs=jobs))
+    assert until(story, "07:59:56").phase() is Phase.ACTIVE
+    assert story.activity.jobs is None
+    story.look().rest()
+    assert until(story, "08:00:59").phase() is Phase.ACTIVE
+    assert until(story, "08:01:10").phase() is Phase.SUSPENDED
+    assert story.record.status.cron_jobs == jobs
 
 
 def test_a_job_every_few_seconds_keeps_it_awake_until_it_is_gone() -> None:
