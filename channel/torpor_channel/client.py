@@ -14,7 +14,7 @@ from torpor_api.failures import Failure, InvalidRequest, Unavailable
 from torpor_api.messages import Event, Message, Request
 from torpor_channel import tcp
 from torpor_channel.address import Address, TcpAddress
-from torpor_channel.peer import Handlers, Peer
+from torpor_channel.peer import ConnectionLost, Handlers, NoAnswer, Peer
 from torpor_channel.tls import ALPN, HANDSHAKE_SECONDS_MAX, SHUTDOWN_SECONDS_MAX, Trust
 from torpor_channel.wire import LINE_BYTES_MAX
 
@@ -206,12 +206,13 @@ class Link:
             await peer.close()
 
     async def _feel_pulse(self, peer: Peer) -> None:
-        """Raises Unavailable. That it is not to be asked, or not known, is an answer as well."""
+        """Raises ConnectionLost and NoAnswer. Any other failure is an answer as well, or our own:
+        who has too many questions open has heard of none of them that nobody listens."""
         if self._pulse is None:
             return
         try:
             await peer.ask(self._pulse, timeout_s=PULSE_SECONDS_MAX)
-        except Unavailable:
+        except (ConnectionLost, NoAnswer):
             raise
         except Failure as failure:
             log.debug("pulse_refused", extra={"reason": failure.message})

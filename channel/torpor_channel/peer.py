@@ -37,6 +37,10 @@ class ConnectionLost(Unavailable):
     """The connection is gone: whether a question that was sent had any effect is unknown."""
 
 
+class NoAnswer(Unavailable):
+    """In the time that the asker had for it; a question may have been carried out all the same."""
+
+
 Handler = Callable[["Peer", Any], Awaitable[Message | None]]
 """Answers a request with its reply type, or takes an event and returns None."""
 
@@ -80,7 +84,7 @@ class Peer:
             async with asyncio.timeout(timeout_s):
                 body = await answer
         except TimeoutError:
-            raise Unavailable(f"no answer to {type(request).__name__} in {timeout_s:g} s") from None
+            raise NoAnswer(f"no answer to {type(request).__name__} in {timeout_s:g} s") from None
         finally:
             del self._questions[id]
         try:

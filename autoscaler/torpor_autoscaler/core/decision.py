@@ -123,8 +123,13 @@ class Decisions:
 
     @property
     def current(self) -> tuple[Dated, ...]:
-        """What each policy has decided last, however long ago."""
+        """What each policy has decided last, however long ago, unless that was withdrawn."""
         return self._current
+
+    def withdraw(self, loop: Loop) -> None:
+        """Nothing is decided by it any more; what was stays known."""
+        if self._current:
+            self._current = tuple(one for one in self._current if one.decision.loop is not loop)
 
     def add(self, decision: Decision, at_s: float) -> None:
         """``at_s``: seconds since 1970, shown and never reckoned with."""

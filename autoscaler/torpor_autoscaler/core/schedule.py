@@ -117,6 +117,14 @@ def parse_job(schedule: str, time_zone: str) -> Schedule | None:
     return Schedule(cron, zone, JOB_WINDOW_S, Decimal(0), JOB)
 
 
+def _window_between(schedule: Schedule, now_s: float, at_s: float) -> Window | None:
+    """One that is open at any of these moments; of several one that is open at the last."""
+    if window := schedule.window_at(at_s) or schedule.window_at(now_s):
+        return window
+    coming = schedule.next_window(now_s)
+    return coming if coming is not None and coming.begins_s <= at_s else None
+
+
 def choose_awake(
     schedules: Sequence[Schedule], now_s: float, lead_s: float = 0.0
 ) -> ScheduleChoice | None:
@@ -128,7 +136,7 @@ def choose_awake(
         return None
     # A window that is about to begin is open at the moment at which a wake would be done.
     at_s = now_s + lead_s
-    opened = [(s, w) for s in schedules if (w := s.window_at(at_s)) or (w := s.window_at(now_s))]
+    opened = [(s, w) for s in schedules if (w := _window_between(s, now_s, at_s))]
     coming = [(s, w) for s in schedules if (w := s.next_window(at_s))]
     horizon_s = now_s + DAYS_AHEAD_MAX * DAY_S
     next_s = min((window.begins_s - lead_s for _, window in coming), default=horizon_s)

@@ -23,7 +23,7 @@ from torpor_api.resource import (
 from torpor_api.rhythm import CronJobs
 from torpor_api.sizes import Size, least_cu_by_itself, size_of, units_of
 from torpor_api.values import AUTO
-from torpor_autoscaler.core.decision import Decisions
+from torpor_autoscaler.core.decision import Decisions, Loop
 from torpor_autoscaler.core.schedule import ScheduleChoice
 from torpor_autoscaler.core.sleep import Sight, SleepChoice, choose_sleep, last_use
 from torpor_autoscaler.lifecycle import by_clock, decided, idling
@@ -186,6 +186,7 @@ class Database:
         jobs = None if self.resource.metadata.deletion_timestamp else self.jobs
         if not declared and jobs is None:
             self.schedules = None
+            self.decisions.withdraw(Loop.SCHEDULE)
             return None
         if self.schedules is None:
             self.schedules = ByClock()
@@ -205,6 +206,7 @@ class Database:
         """None where its spec says for how long it waits."""
         if self.resource.spec.idle_timeout != AUTO:
             self.idling = None
+            self.decisions.withdraw(Loop.IDLE_TIMEOUT)
         elif self.idling is None:
             world, is_asleep = self.world, self.status.phase is Phase.SUSPENDED
             used_at = None if is_asleep else world.now if self.run is None else self.used_at

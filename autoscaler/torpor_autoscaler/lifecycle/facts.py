@@ -13,7 +13,8 @@ from torpor_api.quantities import parse_cu
 from torpor_api.resource import ServerlessDatabase
 from torpor_api.sizes import least_cu
 from torpor_autoscaler.core import reasons
-from torpor_autoscaler.lifecycle import outcomes
+from torpor_autoscaler.core.decision import Loop
+from torpor_autoscaler.lifecycle import by_clock, outcomes
 from torpor_autoscaler.lifecycle.actions import AnswerResizes, AnswerSwitchover, AnswerWakes
 from torpor_autoscaler.lifecycle.database import AT_REST, Database
 from torpor_autoscaler.lifecycle.known import Inside, Switching, Waiter
@@ -139,6 +140,7 @@ def observe(database: Database, resource: ServerlessDatabase) -> None:
         database.has_stale_facts |= database.run is None
         database.facts_retry_at = 0.0
         database.spec_retry_at = 0.0
+        database.decisions.withdraw(Loop.SIZE)  # It may be one that leaves no choice.
     if resource.metadata.resource_version != database.resource.metadata.resource_version:
         database.written = None
     if resource.status.epoch < database.status.epoch:
@@ -224,7 +226,8 @@ def looked_inside(database: Database, epoch: int, activity: Activity, now: float
         return
     before = dict(database.inside.since) if database.inside is not None else {}
     since = tuple((what, before.get(what, now)) for what in activity.busy)
-    database.inside, database.jobs = Inside(activity, now, since), activity.jobs
+    database.inside = Inside(activity, now, since)
+    database.jobs = by_clock.jobs_known(database.jobs, activity.jobs)
 
 
 def used(database: Database, at: float) -> None:

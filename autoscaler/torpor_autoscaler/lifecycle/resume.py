@@ -189,6 +189,7 @@ def _come(database: Database, *, is_cold: bool) -> str:
         database.decisions.add(miss.decision, world.wall_s)
         outcomes.note(database, "cold_start", miss.reason.value, miss.line)
         return f"{WAITED_FOR}: {miss.reason.value}"
+    database.decisions.withdraw(Loop.WARM_POOL)
     if not database.has_own_volume:
         world.stocks.of(database.pool).came(world.wall_s)
     return WAITED_FOR

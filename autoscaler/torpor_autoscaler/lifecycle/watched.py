@@ -9,6 +9,7 @@ that have begun anew (:class:`History`).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import inf
 from typing import Final
 
 from torpor_api.messages import ComputeSample, Latencies, PostgresUse
@@ -22,6 +23,8 @@ and would count as if it were now."""
 
 DISTANCE_S_MAX: Final = 5.0
 """Over more the mean says too little of the second in which it ends."""
+
+FIGURE_MAX: Final = 1 << 100
 
 WORKING_SET_WINDOW_S: Final = 60
 """Of the agent's estimates: what is touched within a minute. A shorter window misses pages."""
@@ -54,7 +57,7 @@ class Watched:
             cpu=_cpus(before, told),
             runnable=_runnable(told.postgres),
             queued=_queued(views, now),
-            memory_bytes=float(told.use.anonymous_bytes + told.use.shared_memory_bytes),
+            memory_bytes=_figure(told.use.anonymous_bytes + told.use.shared_memory_bytes),
             working_set_bytes=_working_set(told),
             latency_s=self._latency_s(views),
         )
@@ -96,12 +99,17 @@ def _runnable(use: PostgresUse | None) -> float | None:
     """At this moment: active backends that wait for nothing."""
     if use is None:
         return None
-    return float(use.active_backends - sum(use.waiting_backends.values()))
+    return _figure(use.active_backends - sum(use.waiting_backends.values()))
 
 
 def _working_set(told: ComputeSample) -> float | None:
     found = (told.working_set_bytes or {}).get(WORKING_SET_WINDOW_S)
-    return None if found is None else float(found)
+    return None if found is None else _figure(found)
+
+
+def _figure(whole: int) -> float:
+    """What is beyond any number that a float can be is absurd as well."""
+    return float(whole) if abs(whole) < FIGURE_MAX else inf
 
 
 def _queued(views: tuple[View, ...], now: float) -> float | None:

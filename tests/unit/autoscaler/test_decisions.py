@@ -57,6 +57,17 @@ def test_the_current_one_has_the_latest_figure() -> None:
     assert (current.decision.value, current.latest.value) == (0.0, 6.0)
 
 
+def test_what_its_spec_does_not_ask_for_any_more_holds_no_more_and_stays_known() -> None:
+    window = {"cron": "* * * * *", "duration": "30s"}
+    story = awake(idleTimeout="auto", schedules=[window])
+    decide(story, GROWS)
+    known = len(lines(story))
+    story.change(idleTimeout="5s")
+    story.rest()
+    loops = [dated.decision.loop for dated in story.database.decisions.current]
+    assert loops == [Loop.AWAKE] and len(lines(story)) >= known
+
+
 def test_what_keeps_it_awake_is_named_and_what_passes_is_not() -> None:
     story = awake(keepAwake=True)
     for second in range(5):

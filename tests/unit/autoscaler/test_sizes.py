@@ -178,6 +178,13 @@ def test_it_never_shrinks_below_what_is_in_memory() -> None:
     assert compute.cu > Decimal("1.25")
 
 
+def test_a_figure_that_no_number_can_be_is_none() -> None:
+    compute = in_use(maxCU=4)
+    for _ in range(3):
+        assert not compute.tell(memory=10**400, working_set=10**400, active=10**400)
+    assert compute.cu == 1
+
+
 def test_a_queue_in_the_proxies_counts_as_load() -> None:
     compute = in_use(maxCU=8).seconds(10)
     compute.seconds(6, active=1, proxy={"waiting": 3})

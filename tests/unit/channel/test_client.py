@@ -13,6 +13,7 @@ import pytest
 from torpor_api import messages as m
 from torpor_api.failures import InvalidRequest, Unavailable
 from torpor_channel import client
+from torpor_channel import peer as peer_module
 from torpor_channel.client import Link, dial, dialled
 from torpor_channel.peer import Handlers, Peer
 from torpor_channel.server import Server
@@ -230,6 +231,30 @@ async def test_one_that_does_not_know_the_question_has_answered(
             for _ in range(3):
                 await refused.get()
         assert len(greeted) == 1
+        await link.close()
+
+
+async def test_who_has_too_many_questions_open_does_not_hang_up(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PULSE_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(peer_module, "OPEN_QUESTIONS_MAX", 1)
+    refused = asyncio.Event()
+    monkeypatch.setattr(client.log, "debug", lambda *_, **__: refused.set())
+    answers = asyncio.Event()
+
+    async def answer(_: Peer, asked: m.AskRoleFacts) -> m.RoleFactsReply:
+        await answers.wait()
+        return m.RoleFactsReply(role=None)
+
+    async with serving(path, {m.AskRoleFacts: answer}):
+        link = Link(path, {}, lambda _: asyncio.sleep(0), pulse=m.HaveHeard())
+        link.start()
+        async with asyncio.timeout(SECONDS_MAX):
+            asked = asyncio.create_task(link.ask(ASK, timeout_s=SECONDS_MAX))
+            await refused.wait()
+            answers.set()
+            assert (await asked).role is None
         await link.close()
 
 

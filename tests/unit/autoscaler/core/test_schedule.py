@@ -66,6 +66,13 @@ def test_it_is_woken_so_long_before_as_a_wake_takes() -> None:
     assert choose("2026-01-02 17:59:50", OFFICE, lead_s=15.0).is_awake
 
 
+@pytest.mark.parametrize("moment", ["07:58:00", "07:59:30", "07:59:59", "08:00:59"])
+def test_a_window_that_is_over_before_a_slow_wake_would_be_done_counts_as_well(moment: str) -> None:
+    short = parse_schedule("0 8 * * *", "Europe/Berlin", 60.0)
+    assert choose(f"2026-01-02 {moment}", short, lead_s=120.0).is_awake
+    assert not choose("2026-01-02 08:01", short, lead_s=120.0).is_awake
+
+
 def test_where_windows_overlap_the_largest_minimum_counts() -> None:
     morning, noon = (choose(f"2026-01-02 {t}", OFFICE, LUNCH) for t in ("09:00", "12:00"))
     assert (morning.min_cu, noon.min_cu) == (Decimal("0.5"), Decimal(2))
