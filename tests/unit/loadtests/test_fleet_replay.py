@@ -50,8 +50,8 @@ def test_told_of_that_the_simulator_comes_to_the_same() -> None:
     assert found[bench.HEADLINE].reference == pytest.approx((3 + 2 * 5,))
     told = found["awake, of what came to be"]
     assert told.torpor == pytest.approx(told.reference, abs=0.01)
-    assert found["wakes, all together"].torpor == (2,)
-    assert found["wakes, of what came to be"].reference == (2,)
+    wakes = (found["wakes, all together"].torpor, found["wakes, of what came to be"].reference)
+    assert wakes == ((2,), (2,))
 
 
 def test_waiting_is_set_against_what_was_measured_before() -> None:
