@@ -30,7 +30,7 @@ def for_record(decisions: Decisions) -> tuple[CurrentDecision, ...]:
 def remembered(status: DatabaseStatus) -> Decisions:
     """Of an awake database that somebody else has decided about before us."""
     found = Decisions()
-    for each in status.decisions:
+    for each in sorted(status.decisions, key=lambda one: one.since):
         try:
             loop, since_s = Loop(each.loop), seconds(each.since)
         except ValueError:
