@@ -9,7 +9,9 @@ import pytest
 
 from torpor_api.messages import EndpointSample, SessionReport
 from torpor_api.resource import DatabaseSpec
-from torpor_autoscaler.core.sleep import Sight, View, choose_sleep, last_use
+from torpor_autoscaler.core.decision import Decision, Loop
+from torpor_autoscaler.core.reasons import Reason, Weight
+from torpor_autoscaler.core.sleep import Sight, SleepChoice, View, choose_sleep, last_use
 
 PINNED = SessionReport(
     session=17,
@@ -139,3 +141,90 @@ def test_what_passes_with_every_query_is_not_written_to_the_resource() -> None:
 def test_sessions_that_are_gone_leave_the_moment_of_their_last_use() -> None:
     assert last_use((view(20.0, idle_s=4.0),), 0.0) == 16.0
     assert last_use((view(30.0, sessions=0, idle_s=0.0),), 16.0) == 16.0
+
+
+def test_where_it_is_scheduled_to_be_awake_no_time_is_told() -> None:
+    """It would be told that it sleeps soon, and does not."""
+    idle = sight(view(20.0, idle_s=5.0), scheduled="schedule @daily UTC", scheduled_for_s=59.0)
+    assert lines(idle, 20.0) == ("schedule @daily UTC for 1m more",)
+    assert choose_sleep(replace(idle, clock_at=21.0), 20.0).look_again_at == 21.0
+
+
+def test_what_ran_inside_at_the_last_look_counts_as_long_as_the_look() -> None:
+    ran = (("autovacuum of public.t", 2.0), ("a query", 18.0))
+    idle = sight(view(20.0, idle_s=60.0), inside=ran, inside_until=25.0, waiters=1)
+    choice = choose_sleep(idle, 20.0)
+    assert [reason.line for reason in choice.reasons] == [
+        "sessions wait for it: 1",
+        "autovacuum of public.t for 18s",
+        "a query for 2s",
+    ]
+    assert choice.look_again_at == 25.0
+    later = sight(view(25.0, idle_s=60.0), inside=ran, inside_until=25.0)
+    assert choose_sleep(later, 25.0).sleeps
+
+
+def test_a_look_that_found_nothing_is_not_waited_for() -> None:
+    assert choose_sleep(sight(view(20.0, idle_s=60.0), inside_until=25.0), 20.0) == SleepChoice(
+        (), None, idle_s=20.0, timeout_s=10.0
+    )
+
+
+def test_moments_that_have_come_hold_nothing_back() -> None:
+    idle = sight(view(20.0, idle_s=60.0), blind_until=20.0, held_back_until=20.0, clock_at=20.0)
+    choice = choose_sleep(idle, 20.0)
+    assert choice.sleeps and choice.look_again_at is None
+
+
+def test_a_sample_counts_until_it_is_older_than_allowed() -> None:
+    idle = sight(view(20.0, idle_s=60.0))
+    assert choose_sleep(idle, 23.0).sleeps
+    assert lines(idle, 23.5) == ("proxy p1 has not reported its sessions for 3s",)
+
+
+@pytest.mark.parametrize("sample", [{"waiting": 1}, {"busy": 1}, {"pinned": (PINNED,)}])
+def test_of_another_epoch_nothing_is_known_even_without_sessions(sample: dict[str, Any]) -> None:
+    found = lines(sight(view(20.0, sessions=0, epoch=3, **sample), used_at=0.0), 20.0)
+    assert found == ("proxy p1 still reports an earlier epoch: 3, not 4",)
+    empty = sight(view(20.0, sessions=0, epoch=3), used_at=0.0)
+    assert choose_sleep(empty, 20.0).sleeps
+
+
+def test_a_learned_time_out_is_told_with_what_it_rests_on() -> None:
+    learned = sight(view(20.0, idle_s=7.0), learned="its own gaps")
+    words = "sleeps by idleTimeout auto: after 10s without use (its own gaps); used 7s ago"
+    assert lines(learned, 20.0) == (words,)
+
+
+def test_reasons_are_chosen_by_what_they_forbid() -> None:
+    choice = choose_sleep(sight(view(20.0, idle_s=7.0), waiters=2), 20.0)
+    waiting, used = choice.reasons
+    assert choice.against(Weight.TIME) == (used,)
+    assert choice.against(Weight.IN_USE, Weight.TIME) == (waiting, used)
+    assert choice.against(Weight.KEPT) == ()
+
+
+def decided(*reasons: Reason) -> Decision | None:
+    return SleepChoice(reasons, idle_s=12.0, timeout_s=10.0).decision
+
+
+def test_the_decision_names_what_lasts_and_what_only_takes_time_last() -> None:
+    keeps, time = Reason(Weight.KEPT, "keepAwake"), Reason(Weight.TIME, "a time")
+    passing = Reason(Weight.IN_USE, "busy", is_passing=True)
+    figures = ("time without use", 12.0, 10.0, "s", 0.0)
+    assert decided() == Decision(Loop.AWAKE, *figures, "goes to sleep")
+    assert decided(passing) is None
+    assert decided(passing, time) == Decision(Loop.AWAKE, *figures, "stays awake (a time)")
+    follows = "stays awake (keepAwake; a time)"
+    against = ("reasons against its sleep", 2, 0, "", 0.0)
+    assert decided(time, passing, keeps) == Decision(Loop.AWAKE, *against, follows)
+
+
+@pytest.mark.parametrize(
+    ("count", "named"), [(1, "r0"), (3, "r0; r1; r2"), (4, "r0; r1; r2; 1 more")]
+)
+def test_the_decision_names_three_reasons_and_none_twice(count: int, named: str) -> None:
+    found = [Reason(Weight.IN_USE, f"r{number}") for number in range(count)]
+    decision = decided(*found, found[0])
+    assert decision is not None
+    assert (decision.follows, decision.value) == (f"stays awake ({named})", count)
