@@ -223,3 +223,106 @@ def test_a_database_remembers_little() -> None:
 def test_terms_that_make_no_sense_are_refused(wrong: dict[str, float], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         Terms(**wrong)
+
+
+def test_terms_reach_up_to_their_bounds() -> None:
+    widest = Terms(timeout_s_min=EDGES_S[0], timeout_s_max=EDGES_S[-1])
+    assert (widest.timeout_s_min, widest.timeout_s_max) == (0.25, 4096.0)
+    fixed = Terms(timeout_s_min=5.0, timeout_s_max=5.0)
+    assert after(*[3600.0] * 9, terms=fixed).timeout_s == 5.0
+
+
+def test_the_costs_of_a_choice_are_those_of_its_gaps() -> None:
+    """Of a bucket that begins with the break-even: each costs that and a wake, or its length."""
+    gaps = Gaps()
+    for _ in range(3):
+        gaps.add(17.0, None, TERMS)
+    choice = choose_timeout(gaps, TERMS)
+    assert choice.break_even_cost_s == pytest.approx(2 * WAKE_S)
+    assert choice.timeout_s == EDGES_S[13]
+    assert choice.cost_s == pytest.approx(MEANS_S[12])
+    assert choice.known == pytest.approx(3.0, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("gap_s", "timeout_s", "debt_s"),
+    [
+        (8.0, 8.0, 8.0 - 2.1 * 8.0),
+        (8.5, 8.0, 8.0 + WAKE_S - 2.1 * 8.5),
+        (WAKE_S, WAKE_S, WAKE_S - 2.1 * WAKE_S),
+        (40.0, 40.0, 40.0 - 2.1 * WAKE_S),
+        (41.0, 40.0, 40.0 + WAKE_S - 2.1 * WAKE_S),
+        (41.0, None, 0.0),
+    ],
+)
+def test_a_debt_is_what_was_paid_over_twice_the_least_and_a_tenth(
+    gap_s: float, timeout_s: float | None, debt_s: float
+) -> None:
+    gaps = Gaps()
+    gaps.add(gap_s, timeout_s, TERMS)
+    assert gaps.debt_s == pytest.approx(debt_s)
+    gaps.add(gap_s, timeout_s, TERMS)
+    assert gaps.debt_s == pytest.approx(2 * debt_s)
+
+
+def test_no_more_is_saved_than_may_be_lost() -> None:
+    gaps = Gaps()
+    gaps.add_each([8.0] * 100, 8.0, TERMS)
+    assert gaps.debt_s == -SLACK_WAKES * WAKE_S
+
+
+def test_in_one_go_the_same_is_learned_as_one_by_one() -> None:
+    """What can be no gap is passed over, not the end."""
+    at_once, one_by_one = Gaps(), Gaps()
+    gaps_s = [1.0, 0.5, 3.0, float("nan"), 90.0]
+    at_once.add_each(gaps_s, 16.0, TERMS)
+    for gap_s in gaps_s:
+        one_by_one.add(gap_s, 16.0, TERMS)
+    assert (at_once.counts, at_once.debt_s) == (one_by_one.counts, one_by_one.debt_s)
+    assert at_once.known == pytest.approx(3.0, abs=0.1)
+
+
+def test_what_was_told_before_is_remembered() -> None:
+    """The first and the last bucket, and gaps that have faded to parts."""
+    last = len(EDGES_S) - 1
+    told = Gaps.remembered({0: 0.5, 3: 1024.0, last: 2.0}, -7.5)
+    assert {bucket: count for bucket, count in enumerate(told.counts) if count} == {
+        0: 0.5,
+        3: 1024.0,
+        last: 2.0,
+    }
+    assert (told.known, told.debt_s) == (1026.5, -7.5)
+    again = Gaps.remembered(dict(enumerate(told.counts)), told.debt_s)
+    assert (again.counts, again.debt_s) == (told.counts, told.debt_s)
+
+
+@pytest.mark.parametrize(
+    ("bucket", "count"),
+    [(-1, 1.0), (len(EDGES_S), 1.0), (3, -0.1), (3, 1025.0), (3, float("nan"))],
+)
+@pytest.mark.parametrize("debt_s", [float("nan"), float("inf"), float("-inf")])
+def test_what_can_not_be_is_not_remembered(bucket: int, count: float, debt_s: float) -> None:
+    told = Gaps.remembered({bucket: count}, debt_s)
+    assert (told.known, told.debt_s) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"waiting_price": float("inf")},
+        {"cu": float("inf")},
+        {"timeout_s_max": 4096.1},
+        {"timeout_s_min": 0.249},
+    ],
+)
+def test_terms_beyond_their_bounds_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError):
+        Terms(**wrong)
+
+
+def test_the_refusal_says_what_is_allowed() -> None:
+    with pytest.raises(ValueError) as refused:
+        Terms(timeout_s_min=9.0, timeout_s_max=8.0)
+    assert str(refused.value) == (
+        "a time-out from 9.0 s to 8.0 s: allowed is 0.25 s <= minimum <= maximum <= 4096.0 s"
+    )
