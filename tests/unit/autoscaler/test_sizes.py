@@ -23,14 +23,16 @@ QUIET_S = 130
 """Time enough for all that takes time: the stable window, and as long at one size."""
 
 
-def of_size(number: int, cu: object, refusal: str = "", node: str = "n1") -> m.AgentInfo:
-    """A compute as its machine limits it."""
+def of_size(
+    number: int, cu: object, refusal: str = "", node: str = "n1", *, is_full: bool = True
+) -> m.AgentInfo:
+    """A compute as its machine limits it; ``is_full``: what it refuses it has no room for."""
     units = Decimal(str(cu))
     size = m.AgentSize(
         cpu_milli=cpu_milli(units),
         memory_bytes=memory_bytes(units),
         refusal=refusal,
-        is_for_want_of_room=bool(refusal),
+        is_for_want_of_room=bool(refusal) and is_full,
     )
     return agent(number).model_copy(update={"size": size, "node": node})
 
@@ -44,6 +46,9 @@ class Compute:
         self.epoch = epoch
         self.refusal = ""
         """Of every resize; else its machine gives it what it is asked for."""
+        self.refused_at = "1"
+        """The size that it has then."""
+        self.is_full = True
         self.used_s = 100.0
         self.at_s = 5000.0
 
@@ -95,8 +100,8 @@ class Compute:
 
     def _follow(self) -> None:
         asked = self.story.all(m.ResizeCompute)
-        has = "1" if self.refusal else asked[-1].cu
-        self.story.world.pool.learn(of_size(self.number, has, self.refusal))
+        has = self.refused_at if self.refusal else asked[-1].cu
+        self.story.world.pool.learn(of_size(self.number, has, self.refusal, is_full=self.is_full))
         self.story.fact(lambda database: None).rest()
 
     @property
@@ -176,6 +181,25 @@ def test_it_never_shrinks_below_what_is_in_memory() -> None:
     assert compute.cu == Decimal("1.25")
     compute.seconds(QUIET_S, working_set=5 * GIB)
     assert compute.cu > Decimal("1.25")
+
+
+def test_nobody_is_moved_for_a_smaller_size_that_the_machine_refuses() -> None:
+    compute = in_use(minCU=1, maxCU=4).seconds(10, active=4)
+    compute.refusal, compute.refused_at, compute.is_full = "memory is in use", "4", False
+    compute.seconds(3 * QUIET_S)
+    assert compute.cu == 1 and compute.story.record.status.current_cu == 4
+    assert not compute.story.all(m.CloseGate) and compute.story.database.switching is None
+
+
+def test_each_wake_begins_with_one_unit() -> None:
+    compute = in_use(maxCU=4).seconds(10, active=4)
+    assert compute.cu == 4
+    compute.story.at(compute.story.world.now + 12).sample(busy=0, idle_s=12.0).rest()
+    compute.story.let_time_pass(lambda: compute.story.phase() is Phase.SUSPENDED)
+    compute.story.asked.clear()
+    compute.story.world.pool.learn(of_size(3, 1))
+    compute.story.wake()
+    assert compute.story.until(m.StartCompute).cu == 1
 
 
 def test_a_figure_that_no_number_can_be_is_none() -> None:
