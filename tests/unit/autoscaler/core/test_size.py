@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from torpor_autoscaler.core.history import SAMPLES_MAX, History, Sample
+from torpor_autoscaler.core.history import History, Sample
 from torpor_autoscaler.core.size import (
     MARGIN,
     MEMORY_SHARE,
@@ -222,39 +222,6 @@ def test_late_samples_decide_nothing() -> None:
     nothing_yet = Timeline("4")
     nothing_yet.now = 100.0
     assert nothing_yet.choose().decision.line.endswith("time without a sample 100 s, above 3 s")
-
-
-def test_samples_of_the_future_or_out_of_order_are_refused() -> None:
-    history = History()
-    assert history.add(Sample(5.0, cpu=1.0), 5.0)
-    assert not history.add(Sample(5.0, cpu=9.0), 6.0)
-    assert not history.add(Sample(4.0, cpu=9.0), 6.0)
-    assert not history.add(Sample(7.0, cpu=9.0), 6.0)
-    assert not history.add(Sample(float("nan"), cpu=9.0), 6.0)
-    latest = history.latest
-    assert latest is not None and latest.cpu == 1.0
-
-
-def test_the_history_is_bounded() -> None:
-    history = History()
-    for second in range(500):
-        history.add(Sample(float(second), cpu=float(second)), float(second))
-    assert (
-        history.mean(lambda sample: sample.cpu, 1000.0, 499.0, 0.0) == 500 - SAMPLES_MAX / 2 - 0.5
-    )
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_the_highest_mean_is_of_all_short_windows(seed: int) -> None:
-    """As the slow way finds it, with seconds missing."""
-    random, history = Random(seed), History()
-    known = [second for second in range(1, 101) if random.random() < 0.5]
-    for second in known:
-        history.add(Sample(float(second), cpu=random.uniform(0, 9)), float(second))
-    ends = [history.mean(lambda s: s.cpu, 6.0, float(end)) for end in known if end > 90]
-    slow = max((mean for mean in ends if mean is not None), default=None)
-    found = history.highest_mean(lambda s: s.cpu, 6.0, 10.0, 100.0)
-    assert found == (None if slow is None else pytest.approx(slow))
 
 
 class TestLatency:
