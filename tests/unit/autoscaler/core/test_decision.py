@@ -17,6 +17,7 @@ def test_a_line_says_what_follows_and_from_which_figure() -> None:
     below = replace(GROWS, value=0.01234, window_s=0.0, unit="")
     assert below.line == "grows from 1 to 2 CU: load 0.0123, below 0.9"
     assert replace(GROWS, value=0.9, window_s=6.0).line.endswith("load 0.9 CPU over 6s, at 0.9 CPU")
+    assert replace(GROWS, value=100.4).line.endswith("load 100 CPU over 1m, above 0.9 CPU")
     assert replace(GROWS, value=12345.6).line.endswith("load 12346 CPU over 1m, above 0.9 CPU")
 
 
@@ -70,6 +71,7 @@ def test_the_latest_hundred_are_remembered_as_they_were() -> None:
     for at_s, decision in enumerate(made):
         decisions.add(decision, at_s + 0.25)
         assert [d.decision for d in decisions] == made[: at_s + 1][-DECISIONS_MAX:]
+        assert all(d.latest == d.decision for d in decisions)
     assert DECISIONS_MAX == 100
     assert [d.since_s for d in decisions] == [at_s + 0.25 for at_s in range(137, 237)]
     assert [d.decision for d in decisions.current] == [made[-1]]

@@ -7,9 +7,11 @@ from decimal import Decimal
 
 import pytest
 
+from torpor_autoscaler.core.decision import Loop
 from torpor_autoscaler.core.schedule import (
     Schedule,
     ScheduleChoice,
+    Window,
     choose_awake,
     parse_job,
     parse_schedule,
@@ -178,3 +180,34 @@ def test_a_job_that_runs_by_no_clock_or_can_not_be_read_is_none(schedule: str, z
 def test_a_schedule_knows_no_last_day() -> None:
     with pytest.raises(ValueError, match=r"day of month '\$': allowed is 1 to 31"):
         parse_schedule("0 0 $ * *", "UTC", HOUR)
+
+
+def test_a_choice_names_the_schedule_and_the_end_of_its_window() -> None:
+    choice = choose("2026-01-02 12:00", LUNCH, OFFICE)
+    assert (choice.line, choice.ends_s) == (OFFICE.line, at("2026-01-02 18:00"))
+    outside = choose("2026-01-03 18:00", LUNCH, OFFICE)
+    assert (outside.line, outside.ends_s) == ("", 0.0)
+    for decision in (choice.decision, outside.decision):
+        assert (decision.loop, decision.window_s) == (Loop.SCHEDULE, 0.0)
+
+
+def test_a_window_is_known_with_its_bounds() -> None:
+    assert OFFICE.window_at(at("2026-01-02 12:00")) == Window(
+        at("2026-01-02 08:00"), at("2026-01-02 18:00")
+    )
+
+
+def test_a_job_asks_for_no_size_and_is_told_as_one() -> None:
+    nightly, always = parse_job("30 7 * * *", "GMT"), parse_job("10 seconds", "GMT")
+    assert nightly is not None and always is not None
+    assert (nightly.line, nightly.min_cu) == ("pg_cron job 30 7 * * * GMT", Decimal(0))
+    assert (always.min_cu, always.duration_s) == (Decimal(0), 120.0)
+    assert (nightly.min_cu, nightly.duration_s) == (Decimal(0), 60.0)
+
+
+def test_who_wants_more_than_a_week_is_told_what_to_do() -> None:
+    with pytest.raises(ValueError) as refused:
+        parse_schedule("@daily", "UTC", 604_801.0)
+    assert str(refused.value) == (
+        "duration 604801 s: allowed is above 0, up to 604800 s; keepAwake is for longer"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from heapq import heappop, heappush
+from math import exp
 from random import Random
 
 import pytest
@@ -319,3 +320,38 @@ def test_terms_reach_up_to_their_bounds() -> None:
 def test_terms_that_make_no_sense_are_refused(wrong: dict[str, float], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         PoolTerms(**{"replace_s": 5.0, **wrong})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("missing", "stock"),
+    [(-1.0, 0), (0.0, 0), (1e-6, 1), (0.001, 1), (0.0011, 2), (1.0, 6), (999.9, WARM_MAX)],
+)
+def test_the_stock_begins_with_the_first_wake(missing: float, stock: int) -> None:
+    """One does while less than one wake in a thousand comes right behind another."""
+    assert base_stock(missing, 0.999) == stock
+    assert base_stock(WARM_MAX, 0.0) == WARM_MAX
+
+
+def test_how_likely_so_many_wakes_are() -> None:
+    assert [poisson_cdf(most, 1.0) for most in (-1, 0, 1, 2)] == pytest.approx(
+        [0.0, exp(-1), 2 * exp(-1), 2.5 * exp(-1)]
+    )
+    assert poisson_cdf(1, 0.5) == pytest.approx(1.5 * exp(-0.5))
+    assert [poisson_cdf(most, 0.0) for most in (-1, 0, 3)] == [0.0, 1.0, 1.0]
+    assert poisson_cdf(200, 3.3) == pytest.approx(1.0) and poisson_cdf(200, 3.3) <= 1.0
+
+
+def test_a_size_that_stands_says_so() -> None:
+    """More may be wanted than the upper bound lets wait."""
+    steady, chosen = Steady(), choose_warm(Wakes(), TERMS, NOON)
+    steady.of(replace(chosen, size=6, wanted=9), 0.0)
+    kept = steady.of(chosen, 1.0)
+    assert (kept.size, kept.wanted, kept.demand) == (6, 6, Demand.STEADY)
+    assert steady.of(replace(chosen, wanted=8), 1.0).wanted == 8
+    nothing = replace(chosen, size=0, wanted=0)
+    assert Steady().of(nothing, 0.0) == nothing
+
+
+def test_what_a_member_takes_is_a_number() -> None:
+    with pytest.raises(ValueError, match="member_cu inf: allowed is a number from 0 on"):
+        PoolTerms(replace_s=5.0, member_cu=float("inf"))
