@@ -165,9 +165,8 @@ def test_what_ran_inside_at_the_last_look_counts_as_long_as_the_look() -> None:
 
 
 def test_a_look_that_found_nothing_is_not_waited_for() -> None:
-    assert choose_sleep(sight(view(20.0, idle_s=60.0), inside_until=25.0), 20.0) == SleepChoice(
-        (), None, idle_s=20.0, timeout_s=10.0
-    )
+    idle = sight(view(20.0, idle_s=60.0), used_at=5.0, inside_until=25.0)
+    assert choose_sleep(idle, 20.0) == SleepChoice((), None, idle_s=15.0, timeout_s=10.0)
 
 
 def test_moments_that_have_come_hold_nothing_back() -> None:
