@@ -65,6 +65,19 @@ def test_the_loops_do_not_hide_each_other() -> None:
     assert current == [(1.0, Loop.IDLE_TIMEOUT), (0.0, Loop.SIZE)]
 
 
+def test_what_is_withdrawn_holds_no_more_and_stays_known() -> None:
+    decisions = Decisions()
+    decisions.withdraw(Loop.SIZE)
+    sleeps = replace(GROWS, loop=Loop.IDLE_TIMEOUT, follows="sleeps after 5 s")
+    for at_s, decision in enumerate((GROWS, sleeps)):
+        decisions.add(decision, float(at_s))
+    decisions.withdraw(Loop.SIZE)
+    assert [dated.decision for dated in decisions.current] == [sleeps]
+    assert [dated.decision for dated in decisions] == [GROWS, sleeps]
+    decisions.add(GROWS, 2.0)
+    assert [dated.since_s for dated in decisions.current] == [1.0, 2.0]
+
+
 def test_the_latest_hundred_are_remembered_as_they_were() -> None:
     decisions = Decisions()
     made = [replace(GROWS, value=cu / 3, follows=f"grows to {cu} CU") for cu in range(237)]
@@ -83,6 +96,8 @@ def test_what_somebody_says_at_length_is_shortened() -> None:
         decisions.add(replace(GROWS, follows="x" * 100_000), float(at_s))
     (dated,) = decisions
     assert dated.decision.follows == "x" * 499 + "…"
+    decisions.add(replace(GROWS, follows="x" * 500), 2.0)
+    assert [dated.decision.follows for dated in decisions.current] == ["x" * 500]
 
 
 def test_many_of_them_take_little_memory() -> None:

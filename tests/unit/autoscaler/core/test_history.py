@@ -18,6 +18,7 @@ def test_samples_of_the_future_or_out_of_order_are_refused() -> None:
     assert not history.add(Sample(4.0, cpu=9.0), 6.0)
     assert not history.add(Sample(7.0, cpu=9.0), 6.0)
     assert not history.add(Sample(float("nan"), cpu=9.0), 6.0)
+    assert not History().add(Sample(float("-inf"), cpu=9.0), 6.0)
     latest = history.latest
     assert latest is not None and latest.cpu == 1.0
 

@@ -68,9 +68,8 @@ def test_the_latest_memory_alone_is_a_want_that_ends_a_postgres() -> None:
     assert working_set.is_for_memory is False
 
 
-@pytest.mark.parametrize(
-    ("choice", "metric", "window_s"),
-    [
+def test_each_decision_is_one_of_the_size_over_a_window_or_of_this_moment() -> None:
+    for choice, metric, window_s in (
         (chosen("32", 6), "size", 0.0),
         (chosen("4", 0, late_s=9.0), "time without a sample", 0.0),
         (chosen("4", 6), "time at this size", 0.0),
@@ -78,13 +77,9 @@ def test_the_latest_memory_alone_is_a_want_that_ends_a_postgres() -> None:
         (chosen("4", 6, runnable=12.0), "load", 6.0),
         (chosen("4", 60, memory_bytes=None), "longest time without its memory", 60.0),
         (chosen("4", 60), "memory", 60.0),
-    ],
-)
-def test_each_decision_is_one_of_the_size_over_a_window_or_of_this_moment(
-    choice: SizeChoice, metric: str, window_s: float
-) -> None:
-    decision = choice.decision
-    assert (decision.loop, decision.metric, decision.window_s) == (Loop.SIZE, metric, window_s)
+    ):
+        decision = choice.decision
+        assert (decision.loop, decision.metric, decision.window_s) == (Loop.SIZE, metric, window_s)
 
 
 def test_a_sample_decides_until_it_is_older_than_allowed() -> None:
