@@ -130,8 +130,11 @@ class Bench:
 def run(progress: Progress, *, rounds: int = ROUNDS) -> list[Part]:
     """The step, the ramp, and what following them took."""
     progress.step("filling a database on the cluster")
-    kube_release.keep_warm(1)
-    with kube_release.release(DATABASE, maxCU=MOST_CU) as torpor:
+    with (
+        kube_release.pool_as_before(),
+        kube_release.release(DATABASE, maxCU=MOST_CU) as torpor,
+    ):
+        kube_release.keep_warm(1)
         bench = Bench(torpor)
         step = _part("step", bench.step, bench.step_at_the_largest, rounds, progress)
         ramp = _part("ramp", bench.ramp, bench.ramp_at_the_largest, rounds, progress)

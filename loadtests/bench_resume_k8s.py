@@ -94,8 +94,8 @@ def run(progress: Progress, *, rounds: int = ROUNDS) -> list[Part]:
     """Warm, cold, and what both are made of."""
     progress.step("filling a database on the cluster")
     few = max(1, rounds // COLD_SHARE)
-    kube_release.keep_warm(1)
-    with kube_release.release(DATABASE) as torpor:
+    with kube_release.pool_as_before(), kube_release.release(DATABASE) as torpor:
+        kube_release.keep_warm(1)
         progress.step("copying it for a bare Postgres")
         with bare_in_pod(f"{torpor.status()['storage']['directory']}/data") as bare:
             bench = Bench(torpor, bare)

@@ -69,10 +69,26 @@ def warm_computes() -> list[str]:
 
 def keep_warm(count: int) -> None:
     """So many computes wait from now on, whatever comes."""
-    patch = json.dumps({"spec": {"size": {"min": count, "missesPerThousand": 1000}}})
+    _size_pool({"min": count, "missesPerThousand": 1000})
+    until(lambda: bool(warm_computes()) == bool(count), f"{count} computes are warm")
+
+
+@contextlib.contextmanager
+def pool_as_before() -> Iterator[None]:
+    """Behind it, whatever is made of it within."""
+    found = kubectl("get", "warmpool", "default", "--namespace", SYSTEM, "--output", "json")
+    before = json.loads(found)["spec"]["size"]
+    try:
+        yield
+    finally:
+        _size_pool({name: before.get(name) for name in ("min", "max", "missesPerThousand")})
+
+
+def _size_pool(size: Json) -> None:
+    """What is None is left to its default."""
+    patch = json.dumps({"spec": {"size": size}})
     options = ("--namespace", SYSTEM, "--type=merge", f"--patch={patch}")
     kubectl("patch", "warmpool", "default", *options)
-    until(lambda: bool(warm_computes()) == bool(count), f"{count} computes are warm")
 
 
 class Release:
