@@ -168,9 +168,9 @@ class Executor:
         if "deletionTimestamp" not in metadata(made) or metadata(made).get("finalizers"):
             self.learn(kind, made)
         elif kind == SERVERLESS_DATABASE:
-            self._report(self._cache.database_gone(key))
+            self._report(self._cache.database_gone(key, version_of(made)))
         elif kind == WARM_POOL:
-            self._report(self._cache.pool_gone(key.name))
+            self._report(self._cache.pool_gone(key.name, version_of(made)))
 
     async def _delete(self, action: Delete) -> None:
         kind, name, namespace = action.kind, action.key.name, action.key.namespace

@@ -108,7 +108,7 @@ def _resources(cache: Cache, namespace: str, report: Report) -> Feed[SeenDatabas
         report,
         lambda there: cache.databases_listed(namespace, there),
         cache.database_seen,
-        lambda seen: cache.database_gone(seen.key),
+        lambda seen: cache.database_gone(seen.key, seen.version),
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from torpor_kube import names
-from torpor_kube.documents import labels_of, metadata, name_of
+from torpor_kube.documents import is_older, labels_of, metadata, name_of, version_of
 from torpor_kube.kinds import CONFIG_MAP, SECRET, VOLUME_CLAIM, Kind
 from torpor_kube.port import Document
 from torpor_operator.core import targets
@@ -124,7 +124,12 @@ class Cache:
         if key not in self.retained and key not in self.databases:
             self.user_ids.forget(key)
 
-    def database_gone(self, key: Key) -> set[Target]:
+    def database_gone(self, key: Key, version: str = "") -> set[Target]:
+        """``version``: in which it went. One that is newer is the next of its name, of which the
+        watch has told already: it tells that only once."""
+        known = self.databases.get(key)
+        if known is not None and is_older(version, known.version):
+            return set()
         gone = self.databases.pop(key, None)
         if gone is not None:
             self.endings.gone(gone)
@@ -304,7 +309,11 @@ class Cache:
         concerns_all = before is None or why_no_volume(before) != why_no_volume(document)
         return {self.pool(name)} | (self._databases_of(name) if concerns_all else set())
 
-    def pool_gone(self, name: str) -> set[Target]:
+    def pool_gone(self, name: str, version: str = "") -> set[Target]:
+        """``version``: as for a database."""
+        known = self.pools.get(name)
+        if known is not None and is_older(version, version_of(known)):
+            return set()
         self.pools.pop(name, None)
         return {self.pool(name)} | self._databases_of(name)
 

@@ -7,9 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from support.operating import SYSTEM, WORKERS, World, add_pool, operating, serving
 from torpor_api.failures import Busy, Unavailable
 from torpor_kube import kinds
+from torpor_kube.documents import metadata, version_of
+from torpor_kube.server import ApiServer
 from torpor_operator.core.naming import Key
 
 SHOP = Key("default", "shop")
@@ -39,6 +43,11 @@ async def run_pods(world: World, count: int) -> None:
         world.fake.objects.patch(key, {"status": status}, "status")
 
 
+def is_heard_of(world: World) -> bool:
+    seen = world.operator.cache.databases.get(SHOP)
+    return seen is not None and seen.version == version_of(world.database("shop"))
+
+
 def is_gone(world: World) -> bool:
     return world.get(kinds.SERVERLESS_DATABASE, "shop") is None
 
@@ -63,6 +72,30 @@ async def test_it_is_put_to_sleep_and_its_data_is_kept(world: World) -> None:
         lambda: world.get(kinds.SECRET, "verifiers-default.shop", SYSTEM) is None,
     )
     assert world.others.erased == []
+
+
+async def test_the_next_of_its_name_may_come_before_the_answer_that_let_the_last_one_go(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watch tells of it once only."""
+    await awake(world, deletionPolicy="Retain")
+    patched, former = ApiServer.patch, metadata(world.database("shop"))["uid"]
+
+    async def answered_late(self: ApiServer, kind: kinds.Kind, *where: Any, **how: Any) -> Any:
+        answer = await patched(self, kind, *where, **how)
+        if kind == kinds.SERVERLESS_DATABASE and is_gone(world):
+            world.make("shop")
+            await world.until("the operator has heard of it", lambda: is_heard_of(world))
+        return answer
+
+    monkeypatch.setattr(ApiServer, "patch", answered_late)
+    world.delete(kinds.SERVERLESS_DATABASE, "shop")
+
+    def is_provided() -> bool:
+        there = world.get(kinds.SERVERLESS_DATABASE, "shop") or {}
+        return metadata(there).get("uid") != former and "binding" in (there.get("status") or {})
+
+    await world.until("the next one has what it needs", is_provided)
 
 
 async def test_the_next_of_its_name_takes_over_data_and_counters(world: World) -> None:
