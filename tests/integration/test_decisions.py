@@ -35,6 +35,7 @@ def test_a_life_from_wake_to_wake(database: Database) -> None:
     assert follows[0].startswith("wakes (") and any("temporary" in words for words in follows)
     slept = life[follows.index("goes to sleep")]
     assert slept["line"] == "goes to sleep: people who ask for it 1, above 0"
-    assert any(w.startswith("wakes (session 1 of app") for w in follows[-2:])
+    behind = follows[follows.index("goes to sleep") + 1 :]
+    assert any(words.startswith("wakes (session 1 of app") for words in behind), life
     assert all(each["line"] in run(database, "decisions") for each in (life[0], slept))
     assert follows[-1] in run(database, "why")
