@@ -53,15 +53,21 @@ class Shop:
         await self.town.network.close()
 
 
+async def left_by_a_crowd() -> Shop:
+    """It has grown for one that has just gone."""
+    shop = Shop()
+    await asyncio.sleep(SOON_S)
+    assert shop.cu == 1
+    shop.crowd(CROWD)
+    await asyncio.sleep(SOON_S)
+    assert shop.cu == 4
+    shop.crowd(0)
+    return shop
+
+
 def test_a_crowd_comes_and_goes() -> None:
     async def story() -> None:
-        shop = Shop()
-        await asyncio.sleep(SOON_S)
-        assert shop.cu == 1
-        shop.crowd(CROWD)
-        await asyncio.sleep(SOON_S)
-        assert shop.cu == 4
-        shop.crowd(0)
+        shop = await left_by_a_crowd()
         await asyncio.sleep(STABLE_S - SOON_S)
         assert shop.cu == 4
         await asyncio.sleep(QUIET_S)
@@ -73,11 +79,7 @@ def test_a_crowd_comes_and_goes() -> None:
 
 def test_an_autoscaler_that_dies_again_and_again_makes_nothing_smaller() -> None:
     async def story() -> None:
-        shop = Shop()
-        await asyncio.sleep(SOON_S)
-        shop.crowd(CROWD)
-        await asyncio.sleep(SOON_S)
-        shop.crowd(0)
+        shop = await left_by_a_crowd()
         for _ in range(10):
             await shop.town.restart_autoscaler(1.0)
             await asyncio.sleep(STABLE_S - 2 * SOON_S)
@@ -91,11 +93,7 @@ def test_an_autoscaler_that_dies_again_and_again_makes_nothing_smaller() -> None
 
 def test_one_whose_samples_get_lost_is_left_as_large_as_it_is() -> None:
     async def story() -> None:
-        shop = Shop()
-        await asyncio.sleep(SOON_S)
-        shop.crowd(CROWD)
-        await asyncio.sleep(SOON_S)
-        shop.crowd(0)
+        shop = await left_by_a_crowd()
         agent = shop.agent
         agent.is_mute = True
         await asyncio.sleep(10 * QUIET_S)
