@@ -78,6 +78,16 @@ def are_replaced(component: str, ended: list[str]) -> None:
     until(are, f"there is another {component} for each of {', '.join(ended)}")
 
 
+def who_ends_has_ended(component: str) -> None:
+    """Waits until none of its pods is on its way out."""
+
+    def have() -> bool:
+        found = listed("pods", NAMESPACE, f"app.kubernetes.io/component={component}")
+        return not any("deletionTimestamp" in pod["metadata"] for pod in found)
+
+    until(have, f"no {component} is on its way out")
+
+
 def warm_computes() -> list[str]:
     """Ready, and serving nobody."""
     chosen = "app.kubernetes.io/component=compute,!torpor.dev/database"

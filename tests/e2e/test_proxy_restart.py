@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 
 import psycopg
 import pytest
@@ -10,12 +11,19 @@ import pytest
 from e2e import kubectl
 from e2e.cluster import NAMESPACE
 from e2e.database import Database
-from e2e.installation import pods
+from e2e.installation import Installation, pods, who_ends_has_ended
 from e2e.kubectl import until
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.usefixtures("nobody_drains_behind_it")]
 
 DRAIN = ("rollout", "restart", "deployment/torpor-proxy", "--namespace", NAMESPACE)
+
+
+@pytest.fixture
+def nobody_drains_behind_it(torpor: Installation) -> Iterator[None]:
+    """A proxy on its way out still takes clients for a moment: none of the next test's."""
+    yield
+    who_ends_has_ended("proxy")
 
 
 def test_a_transaction_comes_to_its_end_before_its_proxy_does(database: Database) -> None:
