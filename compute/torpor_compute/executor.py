@@ -149,7 +149,7 @@ class Agent:
         """See FollowSize."""
         refuse_other_epoch(self._claim, request.epoch, self._compute)
         hold = await self._serving()
-        return SizeFollowed(needs_restart=hold.follow(Size(request.cu, request.max_cu)))
+        return SizeFollowed(needs_restart=await hold.follow(Size(request.cu, request.max_cu)))
 
     async def role(self, request: AskRoleFacts) -> RoleFacts | None:
         """See AskRoleFacts."""

@@ -8,13 +8,13 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 from torpor_api.failures import Failure, InvalidRequest
 from torpor_api.identity import ComputeId
 from torpor_api.logs import log_as_json
-from torpor_api.messages import ComputeAddress, StoragePlace
+from torpor_api.messages import ComputeAddress, ComputeUse, StoragePlace
 from torpor_channel.admission import Admission
 from torpor_channel.health import answering
 from torpor_channel.server import Server
@@ -58,14 +58,14 @@ async def run(settings: Settings) -> int:
         asyncio.get_running_loop().add_signal_handler(number, asked_to_end.set)
     identity = None if settings.tls is None else Identity(settings.tls)
     places = _prepare(settings)
-    postgres = PostgresProcess(places, Children())
+    postgres, container = PostgresProcess(places, Children()), cgroup.own()
     listeners, watchers = Listeners(), Listeners()
     refilling = Refilling(is_on=bool(settings.refills))
     sampling = Sampling(
         postgres,
         watchers.tell,
         lambda: not watchers.is_empty,
-        cgroup.own(),
+        container,
         may_look=lambda: not refilling.is_under_way,
     )
     agent = Agent(
@@ -73,7 +73,7 @@ async def run(settings: Settings) -> int:
         _address(settings, places),
         postgres,
         sql_of=lambda: AdminSql(settings.run_directory),
-        volume_of=lambda storage: _volume(settings, storage),
+        volume_of=lambda storage: _volume(settings, storage, container),
         tell=listeners.tell,
         max_connections=settings.max_connections,
         linger_seconds=settings.linger_seconds,
@@ -150,11 +150,14 @@ def _address(settings: Settings, places: PostgresSettings) -> ComputeAddress:
     )
 
 
-def _volume(settings: Settings, storage: StoragePlace) -> FileVolume:
+def _volume(
+    settings: Settings, storage: StoragePlace, container: Callable[[], ComputeUse] | None
+) -> FileVolume:
     seed = None
     if storage.may_create and settings.template is not None:
         seed = Seed(settings.template, storage.user_id)
-    return FileVolume(Path(storage.directory), settings.compute, settings.postgres_version, seed)
+    directory, version = Path(storage.directory), settings.postgres_version
+    return FileVolume(directory, settings.compute, version, seed, container)
 
 
 def _log_as(compute: ComputeId) -> None:

@@ -90,6 +90,11 @@ class Volume(Protocol):
         """
         ...
 
+    async def make_room(self, memory_bytes: int) -> None:
+        """Have the kernel keep less of the data's files in memory, where this compute's container
+        would need more than ``memory_bytes`` with them. As far as it goes: nothing fails."""
+        ...
+
     async def note_applied(self, generation: int) -> None:
         """Remember the generation; after its SQL has committed, never before."""
         ...

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torpor_api.facts import LoginFacts
 from torpor_api.identity import Epoch
 from torpor_api.messages import ApplySpec, ComputeAddress, StartCompute, Started, StoragePlace
-from torpor_api.sizes import Size
+from torpor_api.sizes import Size, memory_bytes
 from torpor_compute.chain import AGENT, POSTGRES, StepClock
 from torpor_compute.ports import Launch, Postgres, Sql, Taken, Volume
 
@@ -70,10 +70,11 @@ class Starting:
         await self._start_postgres(was_recovery=True)
         return self._started(None, was_recovery=True)
 
-    def follow(self, size: Size) -> tuple[str, ...]:
+    async def follow(self, size: Size) -> tuple[str, ...]:
         """Of the Postgres that runs now, and of any that is started after a death of it."""
         needs_restart = self._postgres.follow(size)
         self._size = size
+        await self.volume.make_room(memory_bytes(size.cu))
         return needs_restart
 
     async def _start_postgres(self, *, was_recovery: bool) -> None:

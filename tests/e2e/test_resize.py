@@ -22,10 +22,12 @@ CPU_PERIOD = 100_000
 CROWD = 4
 """Clients that would use a processor each."""
 GIB = 1 << 30
+ROWS = 400_000
+"""Four fill a page: 1.5 GiB of table and WAL."""
 
 READ_CGROUP = """cd /sys/fs/cgroup
-if [ -e cpu.max ]; then cut -d ' ' -f 1 cpu.max; cat memory.max
-else cat cpu/cpu.cfs_quota_us memory/memory.limit_in_bytes; fi"""
+if [ -e cpu.max ]; then cut -d ' ' -f 1 cpu.max; cat memory.max memory.current
+else cat cpu/cpu.cfs_quota_us memory/memory.limit_in_bytes memory/memory.usage_in_bytes; fi"""
 """Of either version."""
 
 
@@ -128,6 +130,24 @@ def test_a_crowd_gets_a_larger_compute_in_place_and_nobody_is_interrupted(
             one.result()
 
 
+def test_what_the_kernel_keeps_of_its_files_is_no_reason_to_stay_large(
+    make_database: MakeDatabase,
+) -> None:
+    """A kubelet takes no memory that is in use, and a database's files fill whatever there is."""
+    database = make_database(minCU=0, maxCU=2)
+    with database.connect() as client:
+        client.execute(
+            f"create table wide as select repeat('x', 1900) from generate_series(1, {ROWS})"
+        )
+        client.execute("checkpoint")
+        backend = _process(client)
+        assert _memory_in_use(database) > GIB, "it does not fill what it is to shrink to"
+        assert torpor_json("resize", named(database), "0.25")["cu"] == "0.25"
+        assert _limits(database) == (CPU_PERIOD // 4, GIB)
+        assert client.execute("select count(*) from wide").fetchone() == (ROWS,)
+        assert _process(client) == backend and database.epoch == 1
+
+
 def _work(database: Database) -> None:
     """Of a processor, some ten seconds."""
     with database.connect() as client:
@@ -163,7 +183,16 @@ def _sized(database: Database) -> Json:
 
 def _limits(database: Database) -> tuple[int, int]:
     """Of the cgroup that its compute is in: microseconds of CPU in a period, bytes of memory."""
+    cpu, memory, _ = _cgroup(database)
+    return cpu, memory
+
+
+def _memory_in_use(database: Database) -> int:
+    """Bytes; with what the kernel keeps of files."""
+    return _cgroup(database)[-1]
+
+
+def _cgroup(database: Database) -> list[int]:
     (pod,) = database.pods
     where = (pod["metadata"]["name"], "--namespace", NAMESPACE)
-    found = kubectl.kubectl("exec", *where, "--", "sh", "-c", READ_CGROUP).split()
-    return int(found[0]), int(found[1])
+    return [int(n) for n in kubectl.kubectl("exec", *where, "--", "sh", "-c", READ_CGROUP).split()]

@@ -58,7 +58,7 @@ def test_the_resource_tells_where_the_time_of_a_wake_went(make_database: MakeDat
 
 def _as_many_are_warm_as_are_wanted() -> bool:
     """And no more: what is left over from a busier time is not replaced."""
-    return len(warm_computes()) == _pool()["wanted"]
+    return len(warm_computes()) == int(_pool()["wanted"])
 
 
 def _pool() -> Json:

@@ -94,7 +94,7 @@ class Sizing:
     asked_at: float | None = None
     """When the cluster was last asked for it."""
     asks: int = 0
-    """So often it has been, without getting it."""
+    """So often it has been."""
     has_followed: bool = False
     """Postgres's settings are those of the size."""
     needs_restart: tuple[str, ...] = ()

@@ -51,12 +51,10 @@ def resize(database: Database, run: Run) -> Plan[None]:
     sizing = database.sizing_of(run)
     try:
         if not _has_size(database, run, sizing.size):
-            request = ResizeCompute(compute=run.agent.compute, cu=sizing.size.cu)
-            asked = replace(sizing, asked_at=database.world.now, asks=sizing.asks + 1)
-            database.sizing = asked
-            yield from ask(AskCluster(request))
-            database.sizing = replace(asked, failure=None, tries=0)
-            outcomes.note(database, "resize_asked", _wanted(sizing))
+            if sizing.size.cu < (current_cu(database) or Decimal(0)):
+                # Less is taken from a container only where it does not have it in use.
+                yield from _follow(database, run, sizing)
+            yield from _ask_machine(database, run, database.sizing_of(run))
         elif not sizing.has_followed:
             yield from _follow(database, run, sizing)
         else:
@@ -65,12 +63,21 @@ def resize(database: Database, run: Run) -> Plan[None]:
         _hold_back(database, run, failure)
 
 
+def _ask_machine(database: Database, run: Run, sizing: Sizing) -> Plan[None]:
+    request = ResizeCompute(compute=run.agent.compute, cu=sizing.size.cu)
+    asked = replace(sizing, asked_at=database.world.now, asks=sizing.asks + 1)
+    database.sizing = asked
+    yield from ask(AskCluster(request))
+    database.sizing = replace(asked, failure=None, tries=0)
+    outcomes.note(database, "resize_asked", _wanted(sizing))
+
+
 def _follow(database: Database, run: Run, sizing: Sizing) -> Plan[None]:
     size = sizing.size
     request = FollowSize(epoch=run.epoch, cu=size.cu, max_cu=size.max_cu)
     reply = yield from ask(AskAgent(run.agent, request))
     followed = replace(
-        sizing, asks=0, has_followed=True, failure=None, tries=0, needs_restart=reply.needs_restart
+        sizing, has_followed=True, failure=None, tries=0, needs_restart=reply.needs_restart
     )
     database.sizing = followed
     outcomes.note(database, "resized", _wanted(sizing), *reply.needs_restart)

@@ -43,6 +43,18 @@ def file(path: Path, flags: int = os.O_RDONLY) -> Iterator[int]:
         yield descriptor
 
 
+def files_below(top: Path, *, first: str) -> Iterator[int]:
+    """A descriptor of each regular file, good until the next is asked for, those in the folder
+    ``first`` before any other folder's. What can't be opened is left out, and so is what links lead
+    to. Raises OSError for ``top`` itself."""
+    with folder(top) as opened:
+        for _, folders, names, at in os.fwalk(".", dir_fd=opened):
+            folders.sort(key=lambda name: name != first)
+            for name in names:
+                with contextlib.suppress(OSError), _file_in(at, name) as descriptor:
+                    yield descriptor
+
+
 def read_head(top: Path, name: str, bytes_max: int) -> bytes:
     """The first bytes of the file ``name``, which may have folders in it, below a tenant's ``top``.
 

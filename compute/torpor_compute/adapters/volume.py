@@ -27,13 +27,14 @@ import asyncio
 import contextlib
 import errno
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 
 from torpor_api.failures import DataDamaged, InvalidRequest, StaleEpoch
 from torpor_api.identity import ComputeId, Epoch
-from torpor_compute.adapters import disk, guarded, new_volume
+from torpor_api.messages import ComputeUse
+from torpor_compute.adapters import disk, guarded, new_volume, page_cache
 from torpor_compute.adapters.new_volume import Seed
 from torpor_compute.adapters.pages_file import PagesFile
 from torpor_compute.core import ownership, readiness
@@ -42,6 +43,10 @@ from torpor_compute.ports import Taken
 
 _GENERATION_FILE = "generation"
 _GENERATION_BYTES_MAX = 32
+
+FULL_SHARE = 0.9
+"""Of the memory, that may be in use afterwards: sessions go on, and whoever takes the rest away
+looks a moment later."""
 
 
 class FileVolume:
@@ -53,8 +58,13 @@ class FileVolume:
         compute: ComputeId,
         postgres_version: str,
         seed: Seed | None = None,
+        container: Callable[[], ComputeUse] | None = None,
     ) -> None:
-        """``seed``: of what to make it, where it is missing and may be made."""
+        """``seed``: of what to make it, where it is missing and may be made.
+
+        ``container``: what this compute's own one uses; None: it shares one with others.
+        """
+        self._container = container
         self._directory = directory
         self._seed = seed
         self._records = directory / "ownership"
@@ -87,6 +97,18 @@ class FileVolume:
 
     async def erase(self, epoch: Epoch, fenced: Collection[str]) -> None:
         await asyncio.to_thread(self._erase, epoch, fenced)
+
+    async def make_room(self, memory_bytes: int) -> None:
+        container = self._container
+        if container is None:
+            return
+        enough = int(memory_bytes * FULL_SHARE)
+
+        def is_enough() -> bool:
+            return container().memory_bytes <= enough
+
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(page_cache.let_go, self._data, is_enough)
 
     async def note_applied(self, generation: int) -> None:
         path = self._records / _GENERATION_FILE

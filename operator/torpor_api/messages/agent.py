@@ -113,7 +113,8 @@ class SizeFollowed(Message):
 
 
 class FollowSize(Request[SizeFollowed]):
-    """Make Postgres's settings those of a compute of this size, by a reload."""
+    """Make Postgres's settings those of a compute of this size, by a reload, and have what the
+    kernel keeps of its files leave room for it."""
 
     reply: ClassVar = SizeFollowed
     epoch: int

@@ -99,6 +99,9 @@ class FakeVolume:
         if self.flush_fails is not None:
             raise self.flush_fails
 
+    async def make_room(self, memory_bytes: int) -> None:
+        self._story.append(f"room for {memory_bytes >> 20} MiB")
+
     async def note_applied(self, generation: int) -> None:
         self._story.append(f"applied {generation}")
         self._disk.generation = generation

@@ -94,6 +94,23 @@ def test_a_chosen_size_is_asked_for_and_followed_when_it_is_there() -> None:
     assert not story.all(m.StopCompute)
 
 
+def test_a_smaller_one_is_followed_first_and_each_time_that_the_machine_is_asked() -> None:
+    """What the kernel keeps of its files is in the way, and comes back while sessions go on."""
+    story = choose(in_use(minCU=0, maxCU=4), "0.5")
+    follow = story.until(m.FollowSize)
+    assert follow.cu == Decimal("0.5") and not story.all(m.ResizeCompute)
+    assert story.until(m.ResizeCompute).cu == Decimal("0.5")
+    story.rest()
+    story.let_time_pass(lambda: len(story.all(m.ResizeCompute)) == 2)
+    assert [name for name in story.names() if name in ("FollowSize", "ResizeCompute")] == [
+        "FollowSize",
+        "ResizeCompute",
+    ] * 2
+    says(story, of_size(1, "0.5")).rest()
+    assert len(story.all(m.FollowSize)) == 2
+    assert story.record.status.current_cu == Decimal("0.5") and condition(story) == ""
+
+
 def test_where_nobody_limits_computes_the_settings_follow_at_once() -> None:
     story = awake(maxCU=4)
     assert story.record.status.current_cu == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -75,6 +76,14 @@ async def test_a_clean_start_asks_postgres_nothing(agent: Agent, world: FakeComp
     started = await agent.start(claim())
     assert world.story == ["take", "start"] and started.facts is None
     assert agent.state().state == "running"
+
+
+async def test_a_size_is_followed_by_settings_and_then_by_the_kernel_s_cache(
+    agent: Agent, world: FakeCompute
+) -> None:
+    await agent.start(claim())
+    await agent.follow(m.FollowSize(epoch=1, cu=Decimal("0.5"), max_cu=Decimal(1)))
+    assert world.story[-2:] == ["follow 0.5", "room for 2048 MiB"]
 
 
 @pytest.mark.parametrize(("owner", "told"), [(51_000, 51_000), (None, 7)])
