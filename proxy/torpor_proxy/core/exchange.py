@@ -30,9 +30,11 @@ INSPECTED_BYTES_MAX = 64 << 10
 
 _head = Struct(">BI").unpack_from
 
-_QUERY, _SYNC, _CALL, _PARSE, _CLOSE, _TERMINATE, _COPY_DATA = b"QSFPCXd"
-_BOUND_KINDS = frozenset(b"BDEH")
+_QUERY, _SYNC, _CALL, _PARSE, _CLOSE, _TERMINATE = b"QSFPCX"
+_BOUND_KINDS = frozenset(b"BDE")
 """With Parse and Close: the extended query protocol."""
+_UNANSWERED_KINDS = frozenset(b"dH")
+"""CopyData and Flush: the server answers neither, wherever they stand."""
 
 _CLOSE_BYTES_READ = HEAD_BYTES + 2
 """What is closed, and the first byte of its name."""
@@ -226,7 +228,7 @@ class Exchange:
                 is_open = is_open or self._promise(b"x", begun, position)
             elif kind == _CALL and size - position < _CALL_BYTES_READ:
                 break
-            elif kind != _COPY_DATA:
+            elif kind not in _UNANSWERED_KINDS:
                 has_sql = has_sql or kind == _CALL
                 self._take_rare(kind, length, begun, position)
                 is_open = self.promises[-1:] == b"x"
