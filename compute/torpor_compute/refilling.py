@@ -16,7 +16,7 @@ import contextlib
 import logging
 from collections import deque
 
-from torpor_api.failures import Failure
+from torpor_api.failures import Failure, NotFound
 from torpor_compute.core.claim import Claim
 from torpor_compute.core.kept_pages import (
     PAGES_MIN,
@@ -73,6 +73,8 @@ class Refilling:
         """The one whose buffers have been filled again."""
         self._brought_back = b""
         """The list by which they were."""
+        self._unread: frozenset[int] = frozenset()
+        """Databases of whose pages on it some could not be read just then."""
 
     @property
     def is_under_way(self) -> bool:
@@ -98,7 +100,8 @@ class Refilling:
                 found = await sql.pages.found()
                 if found is None or self._sql is not sql:
                     return
-                content = await asyncio.to_thread(_next_list, found, self._brought_back)
+                before, unread = self._brought_back, self._unread
+                content = await asyncio.to_thread(_next_list, found, before, unread)
                 await volume.pages.write(content)
         except Failure as failure:
             log.warning("pages_not_noted", extra={"reason": failure.message})
@@ -121,7 +124,7 @@ class Refilling:
     async def _fill(self, sql: Sql, volume: Volume) -> None:
         clock = asyncio.get_running_loop().time
         await self._pause(self._begin_after_s)
-        self._brought_back = await volume.pages.read()
+        self._brought_back, self._unread = await volume.pages.read(), frozenset()
         plan = await asyncio.to_thread(_plan_of, self._brought_back)
         began_s, pace, loaded = clock(), Pace(), 0
         listed = sum(page_count(waiting) for _, waiting in plan)
@@ -142,8 +145,11 @@ class Refilling:
                     loaded += await self._load(sql, loader, waiting, pace)
                 if waiting and self._sql is sql:
                     await self._pause(APART_SECONDS)
-        except Failure as failure:
+        except NotFound as failure:
             log.info("not_refilled", extra={"reason": failure.message})
+        except Failure as failure:
+            log.warning("not_refilled", extra={"reason": failure.message})
+            self._unread |= {run.file.database for run in waiting}
         return loaded
 
     async def _load(self, sql: Sql, loader: Loader, waiting: deque[Run], pace: Pace) -> int:
@@ -179,8 +185,8 @@ def _plan_of(content: bytes) -> list[tuple[int, deque[Run]]]:
     return by_database(runs) if page_count(runs) >= PAGES_MIN else []
 
 
-def _next_list(found: tuple[Found, ...], brought_back: bytes) -> bytes:
-    return packed(aged(found, _list_in(brought_back)))
+def _next_list(found: tuple[Found, ...], brought_back: bytes, unread: frozenset[int]) -> bytes:
+    return packed(aged(found, _list_in(brought_back), unread))
 
 
 def _list_in(content: bytes) -> tuple[Run, ...]:

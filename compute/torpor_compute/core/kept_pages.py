@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -92,8 +92,15 @@ class Batch:
         return sum(last - first + 1 for first, last in self.ranges)
 
 
-def aged(found: Iterable[Found], before: Iterable[Run]) -> tuple[Run, ...]:
-    """The next list. ``before``: the list that was brought back behind the last start."""
+def aged(
+    found: Iterable[Found], before: Iterable[Run], unread: Collection[int] = ()
+) -> tuple[Run, ...]:
+    """The next list. ``before``: the list that was brought back behind the last start.
+
+    ``unread``: databases whose pages on it could not be brought back, or not all. They stay on the
+    list as they were, as far as there is room.
+    """
+    found = tuple(found)
     known: dict[File, dict[int, int]] = {}
     for run in before:
         wakes = known.setdefault(run.file, {})
@@ -103,6 +110,15 @@ def aged(found: Iterable[Found], before: Iterable[Run]) -> tuple[Run, ...]:
         wakes = {} if each.is_hot else known.get(each.file, {})
         idle = ((block, wakes.get(block, -1) + 1) for block in each.blocks)
         runs += _runs(each.file, (pair for pair in idle if pair[1] < IDLE_WAKES_MAX))
+    left = {file: wakes for file, wakes in known.items() if file.database in unread}
+    for each in found:
+        for block in each.blocks if each.file in left else ():
+            left[each.file].pop(block, None)
+    room = PAGES_MAX - page_count(runs)
+    for file, wakes in left.items():
+        pairs = sorted(wakes.items())[:room]
+        room -= len(pairs)
+        runs += _runs(file, pairs)
     return tuple(runs)
 
 

@@ -5,12 +5,13 @@ A page that is read is in a buffer until Postgres ends; there is no eviction.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from torpor_api.failures import NotFound, StorageFull
+from torpor_api.failures import NotFound, StorageFull, Unavailable
 from torpor_compute.core.kept_pages import HOT_USAGE_MIN, PAGES_MIN, Batch, File, Found
 from torpor_compute.ports import Loader, Room
 
@@ -28,6 +29,8 @@ class Buffers:
     """A client is at work."""
     unwanted: set[int] = field(default_factory=set)
     """Databases whose owners want nothing to be loaded."""
+    unreachable: set[int] = field(default_factory=set)
+    """Databases that nobody can connect to just now."""
     batches: list[Batch] = field(default_factory=list)
     """That were loaded, in order."""
 
@@ -78,6 +81,7 @@ class FakePagesSql:
         parts: dict[tuple[File, bool], list[int]] = {}
         for (file, block), usage in self._buffers.usage.items():
             parts.setdefault((file, usage >= HOT_USAGE_MIN), []).append(block)
+        await asyncio.sleep(0)
         return tuple(
             Found(file, is_hot, tuple(sorted(blocks))) for (file, is_hot), blocks in parts.items()
         )
@@ -92,6 +96,8 @@ class FakePagesSql:
         is_there = any(file.database == database for file in self._buffers.files)
         if not is_there or database in self._buffers.unwanted:
             raise NotFound(f"database {database} is not there, or not wanted")
+        if database in self._buffers.unreachable:
+            raise Unavailable(f"database {database} can't be reached")
         yield FakeLoader(self._buffers, self._check)
 
 

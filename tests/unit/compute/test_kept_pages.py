@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from torpor_compute.core import kept_pages
 from torpor_compute.core.kept_pages import (
     IDLE_WAKES_MAX,
+    PAGES_MAX,
     File,
     Found,
     Pace,
@@ -56,6 +57,22 @@ def test_what_wakes_have_brought_back_for_nobody_is_left_out_in_the_end() -> Non
         assert pages_of(runs) == {(TABLE, block): 0 if block < 2 else wakes for block in range(10)}
     runs = aged([Found(TABLE, True, (0, 1)), Found(TABLE, False, tuple(range(2, 10)))], runs)
     assert pages_of(runs) == {(TABLE, 0): 0, (TABLE, 1): 0}
+
+
+def test_pages_that_could_not_be_read_stay_as_they_were_as_far_as_there_is_room() -> None:
+    before = [Run(TABLE, 0, 4, 2), Run(OTHER, 0, 2, 1)]
+    found = [Found(TABLE, True, (1,)), Found(INDEX, False, (3,))]
+    runs = aged(found, before, unread={TABLE.database})
+    assert pages_of(runs) == {
+        (TABLE, 1): 0,
+        (INDEX, 3): 0,
+        **{(TABLE, block): 2 for block in (0, 2, 3)},
+    }
+    full = Found(INDEX, True, tuple(range(PAGES_MAX - 2)))
+    assert pages_of(aged([full], before, unread={TABLE.database, OTHER.database})).keys() == {
+        *((INDEX, block) for block in full.blocks),
+        *((TABLE, block) for block in (0, 1)),
+    }
 
 
 def test_what_is_used_again_begins_anew() -> None:

@@ -233,6 +233,35 @@ async def test_a_loader_that_fails_is_the_end_of_it(world: World) -> None:
     await world.refilling.end()
 
 
+async def test_what_can_t_be_read_for_once_stays_on_the_list(world: World) -> None:
+    """Of a database that is there; nobody has used it since, and it is not forgotten for that."""
+    world.buffers.unreachable = {TABLE.database}
+    for _ in range(4):
+        await world.wakes()
+        await world.is_filled()
+        world.uses(OTHER)
+        await world.sleeps()
+        assert world.listed == 2 * PAGES
+    world.buffers.unreachable = set()
+    await world.wakes()
+    await world.is_filled()
+    assert world.present == 2 * PAGES
+    await world.sleeps()
+
+
+async def test_nothing_is_noted_of_a_postgres_that_is_being_stopped(world: World) -> None:
+    before = world.compute.disk.pages
+    await world.wakes()
+    await world.is_filled()
+    world.uses(TABLE)
+    noting = asyncio.create_task(world.refilling.note())
+    await asyncio.sleep(0)
+    world.becomes(State.STOPPING)
+    await noting
+    assert world.compute.disk.pages == before
+    await world.refilling.end()
+
+
 async def test_batches_follow_the_order_of_the_disk(world: World) -> None:
     await world.wakes()
     await world.is_filled()
