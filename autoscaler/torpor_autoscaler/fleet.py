@@ -203,11 +203,11 @@ class Fleet:
         entry = self.find(event.database)
         if entry is None:
             return
-        if isinstance(event, m.ComputeSample):
-            self._sampled(entry, event, now)
-            return
         facts.heard(entry.database, now)
         match event:
+            case m.ComputeSample():
+                if not sizes.sampled(entry.database, event, now):
+                    return  # Of one that is as large as it shall be the plan need not hear it.
             case m.PostgresLost():
                 facts.postgres_lost(entry.database, event, now)
             case m.PostgresBack():
@@ -215,15 +215,6 @@ class Fleet:
             case m.LoginFactsChanged():
                 facts.facts_changed(entry.database, event.epoch, event.facts)
         self._executor.poke(entry)
-
-    def _sampled(self, entry: Entry, event: m.ComputeSample, now: float) -> None:
-        """Of one that is as large as it shall be the plan need not hear it."""
-        run = entry.database.run
-        if run is None or run.epoch != event.epoch:
-            return
-        facts.heard(entry.database, now)
-        if sizes.sampled(entry.database, event, now):
-            self._executor.poke(entry)
 
     def unsampled(self, entry: Entry) -> bool:
         """Whether its agent is to be asked for samples; it had time to tell one."""
