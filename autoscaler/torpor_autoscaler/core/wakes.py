@@ -114,7 +114,8 @@ class Wakes:
     """Of all databases that one pool serves: some 6 KiB."""
 
     def __init__(self) -> None:
-        self._recent = array("I", bytes(4 * RECENT_S))
+        self._recent = array("I")
+        """By second, round and round; made by the first news."""
         self._second: int | None = None
         """The latest that was heard of, since 1970."""
         self._hour = Tally(HOUR_S, MINUTE_S)
