@@ -29,5 +29,5 @@ class CurrentDecision(ApiModel):
     """Of both; empty for a number of things."""
     window_seconds: float = 0.0
     """Over how long the value was taken; 0: it is of that moment."""
-    since: Annotated[str, Field(json_schema_extra={"format": "date-time"})] = ""
+    since: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
     """When it was decided; the same has followed since."""

@@ -90,5 +90,5 @@ class LearnedGaps(ApiModel):
     """What trusting them has cost over what may be lost; below 0: what it has saved."""
     wake_ms: Annotated[float, Field(ge=0)] = 0.0
     """What a client waits for a wake of this database, on average."""
-    last_use: Annotated[str, Field(json_schema_extra={"format": "date-time"})] = ""
+    last_use: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
     """When it was last used before it slept."""

@@ -30,11 +30,11 @@ def for_record(decisions: Decisions) -> tuple[CurrentDecision, ...]:
 def remembered(status: DatabaseStatus) -> Decisions:
     """Of an awake database that somebody else has decided about before us."""
     found = Decisions()
-    for each in sorted(status.decisions, key=lambda one: one.since):
+    for each in sorted(status.decisions, key=lambda one: one.since or ""):
         try:
-            loop, since_s = Loop(each.loop), seconds(each.since)
+            loop, since_s = Loop(each.loop), seconds(each.since or "")
         except ValueError:
-            continue  # Another release's.
+            continue  # Another release's, or somebody has cleared it.
         figures = (each.metric, each.value, each.threshold, each.unit, each.window_seconds)
         found.add(Decision(loop, *figures, each.follows), since_s)
     return found

@@ -159,7 +159,7 @@ def remembered(
     earlier time, the gap that goes on is no gap.
     """
     found = stored or LearnedGaps()
-    last_use_s = _seconds(found.last_use)
+    last_use_s = _seconds(found.last_use or "")
     if used_at is None and last_use_s is not None and last_use_s <= wall_s:
         idling = Idling(limits, cu, now - (wall_s - last_use_s), found)
         idling.is_asleep = True

@@ -186,6 +186,7 @@ def test_what_another_release_has_decided_is_passed_over() -> None:
     others = (
         known.model_copy(update={"loop": "moon"}),
         known.model_copy(update={"since": "long ago"}),
+        known.model_copy(update={"since": None}),
         known,
     )
     status = story.record.status.model_copy(update={"decisions": others})

@@ -234,6 +234,17 @@ def known_storage(offset: int) -> dict[str, Any]:
     return {**PROVIDED, "generationOffset": offset}
 
 
+def test_a_time_that_somebody_has_cleared_is_left_out_and_not_written_as_none() -> None:
+    """A server refuses the whole status for an empty one."""
+    decided = {"loop": "size", "follows": "f", "metric": "load", "value": 1.0, "threshold": 2.0}
+    found = {"learnedGaps": {"counts": "3:1.0"}, "decisions": [decided]}
+    known = known_from(document(status=found))
+    assert known.resource is not None
+    written = status_document(known, "40", known.resource.status)["status"]
+    assert "lastUse" not in written["learnedGaps"]
+    assert "since" not in written["decisions"][0]
+
+
 def test_a_write_is_bound_to_the_version_and_leaves_out_what_is_others() -> None:
     known = known_from(document(status={"storage": PROVIDED}))
     foreign = Condition(type="StorageReady", status="True", reason="Made")
