@@ -26,9 +26,12 @@ from torpor_autoscaler.core.decision import Decision, Loop
 
 DAY_S: Final = 86_400.0
 
-JOB_WINDOW_S: Final = 60.0
-"""For which a database is awake for a job of pg_cron. One that has begun by then runs inside, and
-keeps it awake by that."""
+JOB_WINDOW_S: Final = 15.0
+"""For which a database is awake for a job of pg_cron. It begins within a second of its minute, by a
+clock that may be some seconds off; then it runs inside, and keeps the database awake by that. With
+much longer windows a database that has a job each minute would never sleep."""
+
+_MINUTE_S: Final = 60.0
 
 JOB: Final = "pg_cron job"
 
@@ -110,7 +113,7 @@ def parse_job(schedule: str, time_zone: str) -> Schedule | None:
         zone = parse_time_zone(time_zone)
         if _SECONDS.fullmatch(schedule):
             cron = replace(parse_cron("* * * * *"), text=schedule.strip())
-            return Schedule(cron, zone, 2 * JOB_WINDOW_S, Decimal(0), JOB)
+            return Schedule(cron, zone, 2 * _MINUTE_S, Decimal(0), JOB)
         cron = parse_cron(schedule, knows_last_day=True)
     except ValueError:
         return None

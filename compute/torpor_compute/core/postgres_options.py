@@ -67,6 +67,10 @@ AUTHENTICATION_SECONDS_MAX = 15
 at once. Until this has passed since its start, a helper that Postgres does not list (that of
 pg_prewarm) could as well be a newcomer, and holds up a stop."""
 
+EXTENSIONS = {"cron.use_background_workers": "on"}
+"""Of extensions that a database may load: pg_cron would otherwise log in over TCP for each of its
+jobs, like a client, which nobody but a proxy can. Without pg_cron it means nothing."""
+
 PARALLEL_WORKERS_MAX = 8
 """Postgres's own default of ``max_worker_processes``."""
 
@@ -165,7 +169,8 @@ def reload_options(size: Size) -> dict[str, str]:
 def config_text(size: Size, data: str) -> str:
     """The file that a reload reads: ours first, so that the database's own settings outrank it."""
     lines = [f"# By the agent, for {size.cu.normalize():f} CU."]
-    lines += [f"{name} = {_quoted(value)}" for name, value in reload_options(size).items()]
+    options = reload_options(size) | EXTENSIONS
+    lines += [f"{name} = {_quoted(value)}" for name, value in options.items()]
     lines += [f"authentication_timeout = {AUTHENTICATION_SECONDS_MAX}s"]
     lines += [f"include {_quoted(f'{data}/postgresql.conf')}"]
     return "\n".join(lines) + "\n"

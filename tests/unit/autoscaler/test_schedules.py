@@ -252,15 +252,15 @@ def test_a_job_of_pg_cron_wakes_it_before_its_minute() -> None:
     assert until(story, "07:29:54").phase() is Phase.SUSPENDED
     assert until(story, "07:29:56").phase() is Phase.ACTIVE
     assert why.lines(story.database, story.world.now)[0].startswith(
-        "pg_cron job 30 7 * * * Europe/Berlin for 1m"
+        "pg_cron job 30 7 * * * Europe/Berlin for 2"
     )
-    until(story, "07:30:59")
+    until(story, "07:30:14")
     assert story.phase() is Phase.ACTIVE
-    assert until(story, "07:31:01").phase() is Phase.SUSPENDED
+    assert until(story, "07:30:16").phase() is Phase.SUSPENDED
 
 
 def test_a_job_that_runs_longer_keeps_it_awake_by_itself() -> None:
-    story = until(with_jobs("30 7 * * *"), "07:30:50")
+    story = until(with_jobs("30 7 * * *"), "07:30:05")
     running = "a job of pg_cron runs in app (process 7)"
     story.activity = story.activity.model_copy(update={"busy": (running,)})
     for _ in range(15):
@@ -281,8 +281,8 @@ def test_a_look_at_which_jobs_could_not_be_read_takes_none_away() -> None:
     assert until(story, "07:59:56").phase() is Phase.ACTIVE
     assert story.activity.jobs is None
     story.look().rest()
-    assert until(story, "08:00:59").phase() is Phase.ACTIVE
-    assert until(story, "08:01:10").phase() is Phase.SUSPENDED
+    assert until(story, "08:00:14").phase() is Phase.ACTIVE
+    assert until(story, "08:00:25").phase() is Phase.SUSPENDED
     assert story.record.status.cron_jobs == jobs
 
 
@@ -302,10 +302,10 @@ def test_a_job_that_was_made_in_the_last_moment_calls_the_sleep_off() -> None:
     story.rest()
     jobs = CronJobs(time_zone="Europe/Berlin", schedules=("0 8 * * *",))
     story.activity = story.activity.model_copy(update={"jobs": jobs})
-    until(story, "08:00:30")
+    until(story, "08:00:14")
     assert "CloseGate" not in story.names()
     assert story.phase() is Phase.ACTIVE
-    assert until(story, "08:01:10").phase() is Phase.SUSPENDED
+    assert until(story, "08:00:25").phase() is Phase.SUSPENDED
 
 
 def test_what_no_clock_runs_and_what_can_not_be_read_wakes_nobody() -> None:

@@ -89,6 +89,7 @@ def test_what_a_reload_can_change_stands_in_a_file_and_not_on_the_command_line()
         "# By the agent, for 0.5 CU.",
         "effective_cache_size = '1536MB'",
         "max_parallel_workers = '1'",
+        "cron.use_background_workers = 'on'",
         "authentication_timeout = 15s",
         "include '/v/da''ta/postgresql.conf'",
     ]

@@ -152,12 +152,12 @@ def test_what_cannot_be_is_refused(
         (" @daily ", "2026-01-03 00:00"),
     ],
 )
-def test_a_job_opens_a_window_of_a_minute(schedule: str, moment: str) -> None:
+def test_a_job_opens_a_window_of_seconds(schedule: str, moment: str) -> None:
     job = parse_job(schedule, "Europe/Berlin")
     assert job is not None
     window = job.next_window(at("2026-01-02 07:00"))
     assert window is not None
-    assert (window.begins_s, window.ends_s) == (at(moment), at(moment) + 60.0)
+    assert (window.begins_s, window.ends_s) == (at(moment), at(moment) + 15.0)
 
 
 @pytest.mark.parametrize("schedule", ["10 seconds", " 1 second", "59 SECONDS "])
@@ -175,6 +175,15 @@ def test_a_job_every_few_seconds_has_a_window_at_all_times(schedule: str) -> Non
 )
 def test_a_job_that_runs_by_no_clock_or_can_not_be_read_is_none(schedule: str, zone: str) -> None:
     assert parse_job(schedule, zone) is None
+
+
+def test_between_the_runs_of_a_job_each_minute_it_may_sleep() -> None:
+    job = parse_job("* * * * *", "Europe/Berlin")
+    assert job is not None
+    awake = [
+        second for second in range(60) if choose(f"2026-01-02 07:00:{second:02}", job).is_awake
+    ]
+    assert awake == [*range(15)]
 
 
 def test_a_schedule_knows_no_last_day() -> None:
@@ -202,7 +211,7 @@ def test_a_job_asks_for_no_size_and_is_told_as_one() -> None:
     assert nightly is not None and always is not None
     assert (nightly.line, nightly.min_cu) == ("pg_cron job 30 7 * * * GMT", Decimal(0))
     assert (always.min_cu, always.duration_s) == (Decimal(0), 120.0)
-    assert (nightly.min_cu, nightly.duration_s) == (Decimal(0), 60.0)
+    assert (nightly.min_cu, nightly.duration_s) == (Decimal(0), 15.0)
 
 
 def test_who_wants_more_than_a_week_is_told_what_to_do() -> None:
