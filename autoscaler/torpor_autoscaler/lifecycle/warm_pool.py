@@ -41,6 +41,8 @@ class WarmPool:
         self._pools = {pool}
         self._agents: dict[str, AgentInfo] = {}
         self._taken: set[str] = set()
+        self._untaken: dict[str, AgentInfo] = {}
+        """The agents that are not: few, where thousands serve somebody."""
         self._gone: dict[str, None] = {}
         """The latest that are gone: late news of them must not bring them back."""
         self._claiming: dict[str, set[str]] = {}
@@ -79,10 +81,9 @@ class WarmPool:
 
     def missing(self, pool: str) -> int:
         """Members that are needed and not warm; below 0: so many are too many."""
-        # Most of those that are there serve somebody, and may be thousands.
-        left = (self._agents[one] for one in self._agents.keys() - self._taken)
-        unclaimed = (agent for agent in left if agent.pool == pool and not agent.database)
-        warm = sum(not self._is_spent(agent.compute) for agent in unclaimed)
+        untaken = self._untaken.values()
+        shared = (agent for agent in untaken if agent.pool == pool and not agent.database)
+        warm = sum(not self._is_spent(agent.compute) for agent in shared)
         return self.need(pool).size - warm
 
     def need(self, pool: str) -> Need:
@@ -118,6 +119,8 @@ class WarmPool:
             self._bury(agent.compute)
         elif agent.compute not in self._gone:
             self._agents[agent.compute] = agent
+            if agent.compute not in self._taken:
+                self._untaken[agent.compute] = agent
             self._note_pool(agent.pool)
             if agent.is_leaving:
                 self.leaves(agent.compute, inf)
@@ -159,7 +162,7 @@ class WarmPool:
 
     def bind(self, database: str, compute: str) -> None:
         """It serves the database, or may do so: never to be given out."""
-        self._taken.add(compute)
+        self._take(compute)
         self._bound[database] = compute
         self.revision += 1
 
@@ -170,7 +173,11 @@ class WarmPool:
         if not claiming:
             self._claiming.pop(compute, None)
         if compute not in self._gone:
-            self._taken.add(compute)
+            self._take(compute)
+
+    def _take(self, compute: str) -> None:
+        self._taken.add(compute)
+        self._untaken.pop(compute, None)
 
     def unbind(self, database: str) -> None:
         """No compute serves the database; the one that did is of no more use."""
@@ -186,6 +193,8 @@ class WarmPool:
         self.unbind(database)
         if self._pool:
             self._taken.discard(compute)
+            if compute in self._agents:
+                self._untaken[compute] = self._agents[compute]
             self._has_returned = True
 
     def database_of(self, compute: str) -> str | None:
@@ -195,6 +204,7 @@ class WarmPool:
     def forget(self, compute: str) -> None:
         """The cluster does not speak of it any more."""
         self._agents.pop(compute, None)
+        self._untaken.pop(compute, None)
         self._leaving.pop(compute, None)
         self._release_those_with(compute)
 
@@ -242,7 +252,8 @@ class WarmPool:
         """Whether one is warm on another node."""
         wanted = _Wanted(postgres_version, pool, "", not_on)
         return any(
-            self._is_free(compute) and wanted.fits(agent) for compute, agent in self._agents.items()
+            self._is_free(compute) and wanted.fits(agent)
+            for compute, agent in self._untaken.items()
         )
 
     def reserve(
@@ -265,7 +276,7 @@ class WarmPool:
         if kept is not None and wanted.fits(kept):
             return kept
         self.release(database)
-        for compute, agent in self._agents.items():
+        for compute, agent in self._untaken.items():
             if self._is_free(compute) and wanted.fits(agent):
                 self._reserved[database] = compute
                 self.revision += 1

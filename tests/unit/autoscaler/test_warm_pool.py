@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import timeit
 from collections.abc import Callable
 
 import pytest
@@ -188,3 +190,44 @@ def test_one_that_somebody_has_is_not_warm_though_no_record_says_so() -> None:
     agents.learn(agent(1).model_copy(update={"is_taken": True}))
     assert agents.reserve("a", None) == agent(2)
     assert agents.take("b", None) is None
+
+
+def test_what_is_missing_is_right_whatever_has_happened() -> None:
+    """Of a pool whose members come, serve, are given back and go, in any order."""
+    dice, agents = random.Random(7), of_cluster(default=0)
+    there, taken = set[int](), dict[str, int]()
+    for number in range(400):
+        match dice.choice(("comes", "comes", "serves", "returns", "ends")):
+            case "comes":
+                agents.learn(agent(number, "default"))
+                there.add(number)
+            case "serves" if there - set(taken.values()):
+                found = agents.take(f"d{number}", None, pool="default")
+                assert found is not None
+                taken[f"d{number}"] = int(found.compute[1:])
+            case "returns" if taken:
+                name = dice.choice(sorted(taken))
+                agents.give_back(name, f"c{taken.pop(name)}")
+            case "ends" if there:
+                gone = dice.choice(sorted(there))
+                agents.learn(agent(gone, "default").model_copy(update={"is_gone": True}))
+                there.discard(gone)
+                taken = {name: one for name, one in taken.items() if one != gone}
+        assert agents.missing("default") == 1 - len(there - set(taken.values()))
+
+
+def test_a_claim_costs_as_much_where_thousands_are_awake() -> None:
+    def seconds(awake: int) -> float:
+        agents = of_cluster(default=awake)
+        for number in range(1, awake + 1):
+            agents.bind(f"d{number}", f"c{number}")
+        agents.learn(agent(awake + 1, "default"))
+
+        def claim() -> None:
+            agents.reserve("a", None, pool="default")
+            agents.release("a")
+            agents.missing("default")
+
+        return min(timeit.repeat(claim, number=1, repeat=30))
+
+    assert seconds(3000) < 20 * seconds(1)
