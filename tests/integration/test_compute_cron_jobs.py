@@ -5,6 +5,7 @@ The extension itself is not on every machine that tests run on: another one's na
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -106,3 +107,19 @@ async def test_what_only_looks_like_pg_cron_is_not_read_and_not_all_of_a_thousan
     found = await until_told(agent)
     assert len(found.schedules) == CRON_JOBS_MAX and len(found.schedules[0]) == 256
     await connection.close()
+
+
+async def test_nobody_waits_for_a_look_at_jobs_that_somebody_has_locked(agents: Agents) -> None:
+    agent = await with_pg_cron(agents, "app")
+    job = "INSERT INTO cron.job (jobid, schedule, command) VALUES (1, '@hourly', '')"
+    await execute(agent, JOBS + IS_PG_CRONS + job, "app")
+    holder = await agent.connect("boss", "app")
+    await holder.execute("BEGIN; LOCK cron.job IN ACCESS EXCLUSIVE MODE")
+    looking = asyncio.create_task(told(agent))
+    while not await holder.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+        if looking.done():  # The settings have to be read first.
+            looking = asyncio.create_task(told(agent))
+    asked = m.AskRoleFacts(role="app")
+    assert (await agent.ask(asked)).role is not None and not looking.done()
+    await holder.close()
+    assert await looking == CronJobs(time_zone="Europe/Berlin", schedules=("@hourly",))

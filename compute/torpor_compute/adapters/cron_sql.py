@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 import asyncpg
 
@@ -19,6 +20,8 @@ from torpor_api.rhythm import CRON_JOBS_MAX, TIME_ZONE_CHARACTERS_MAX, CronJobs
 from torpor_compute.adapters import queries
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 
@@ -32,6 +35,12 @@ TIME_ZONE: Final = "GMT"
 """By which pg_cron goes where it knows no setting for it (before 1.5)."""
 
 
+class Asking(Protocol):
+    """Over the agent's own connection, which is kept; nobody else is answered meanwhile."""
+
+    async def __call__(self, ask: Callable[[Connection], Awaitable[T]], /) -> T: ...
+
+
 class Connecting(Protocol):
     """A connection of its own to the database of this name. Raises Failures."""
 
@@ -41,23 +50,22 @@ class Connecting(Protocol):
 class KeptCronJobs:
     """As they were read last."""
 
-    def __init__(self, own: str, connecting: Connecting) -> None:
+    def __init__(self, own: str, ask: Asking, connecting: Connecting) -> None:
         """``own``: the database that the kept connection is to."""
         self._own = own
+        self._ask = ask
         self._connecting = connecting
         self._known: tuple[str, ...] | None = None
         self._read_at = float("-inf")
 
-    async def look(
-        self, connection: Connection, database: str | None, time_zone: str | None
-    ) -> CronJobs | None:
+    async def look(self, database: str | None, time_zone: str | None) -> CronJobs | None:
         """``database``: where jobs are; None: pg_cron is not loaded. Where they can't be read, they
         are as they were; None: they were never read."""
         if not database:
             return CronJobs()
         try:
             async with asyncio.timeout(LOOK_SECONDS_MAX):
-                await self._read(connection, database)
+                await self._read(database)
         except (Failure, TimeoutError, asyncpg.PostgresError) as error:
             log.warning("cron_jobs_unread", extra={"reason": str(error) or "time is over"})
         if self._known is None:
@@ -65,10 +73,10 @@ class KeptCronJobs:
         zone = (time_zone or TIME_ZONE)[:TIME_ZONE_CHARACTERS_MAX]
         return CronJobs(time_zone=zone, schedules=self._known)
 
-    async def _read(self, connection: Connection, database: str) -> None:
+    async def _read(self, database: str) -> None:
         now = asyncio.get_running_loop().time()
         if database == self._own:
-            self._known = await _schedules(connection)
+            self._known = await self._ask(_schedules)
         elif now >= self._read_at + AGE_SECONDS_MAX:
             async with self._connecting(database) as other:
                 self._known = await _schedules(other)

@@ -103,7 +103,7 @@ class AdminSql:
         self._read_before: int | None = None
         self.samples = KeptSampleSql(self._ask)
         self.pages = KeptPagesSql(self._ask, self._at_work)
-        self._jobs = KeptCronJobs(_DATABASE, self._at_work)
+        self._jobs = KeptCronJobs(_DATABASE, self._ask, self._at_work)
 
     async def role(self, name: str, superusers: Collection[str]) -> RoleFacts | None:
         async def ask(connection: asyncpg.Connection[Any]) -> RoleFacts | None:
@@ -125,27 +125,26 @@ class AdminSql:
         return await self._ask(ask)
 
     async def activity(self) -> tuple[Activity, int]:
-        async def ask(connection: asyncpg.Connection[Any]) -> tuple[Activity, int]:
-            found = await connection.fetchrow(queries.COUNTERS)
-            assert found is not None
-            rows = await connection.fetch(queries.PROCESSES)
-            used = None
-            if found["buffercache"] is not None:
-                used = await connection.fetchval(f"SELECT buffers_used FROM {found['buffercache']}")
-            counters = _counters(found, used)
-            if self._read_before is None:
-                self._read_before = counters.blocks_read
-            sample = activity_of(
-                [_process_row(row) for row in rows],
-                found["subscriptions"] or (),
-                counters,
-                self._read_before,
-            )
-            where, zone = found["cron_database"], found["cron_time_zone"]
-            jobs = await self._jobs.look(connection, where, zone)
-            return sample.model_copy(update={"jobs": jobs}), found["changes"]
+        sample, found = await self._ask(self._activity)
+        # Not before the kept connection is free again: a stop needs it, and this may take a while.
+        jobs = await self._jobs.look(found["cron_database"], found["cron_time_zone"])
+        return sample.model_copy(update={"jobs": jobs}), found["changes"]
 
-        return await self._ask(ask)
+    async def _activity(
+        self, connection: asyncpg.Connection[Any]
+    ) -> tuple[Activity, asyncpg.Record]:
+        found = await connection.fetchrow(queries.COUNTERS)
+        assert found is not None
+        rows = await connection.fetch(queries.PROCESSES)
+        used = None
+        if found["buffercache"] is not None:
+            used = await connection.fetchval(f"SELECT buffers_used FROM {found['buffercache']}")
+        counters = _counters(found, used)
+        if self._read_before is None:
+            self._read_before = counters.blocks_read
+        processes, subscriptions = map(_process_row, rows), found["subscriptions"] or ()
+        sample = activity_of([*processes], subscriptions, counters, self._read_before)
+        return sample, found
 
     async def clients(self) -> Clients:
         async def ask(connection: asyncpg.Connection[Any]) -> Clients:
