@@ -15,11 +15,12 @@ from typing import Final
 from torpor_autoscaler.core.idle_timeout import Terms
 from torpor_simulator import learned
 from torpor_simulator.arrivals import Arrivals
+from torpor_simulator.falling import Hold
 from torpor_simulator.life import Life
 from torpor_simulator.policies import Policy
 from torpor_simulator.pool import Pooled, pooled, together
 from torpor_simulator.recorded import Recording
-from torpor_simulator.replay import Account, accounts, hold_s, knocked
+from torpor_simulator.replay import Account, accounts, hold_of, knocked
 from torpor_simulator.tally import Moments, Tally, no_moments
 from torpor_simulator.trace_file import Trace
 
@@ -109,7 +110,7 @@ class Fleet:
         found.queries += life.queries
         policies = self._order.policies
         holds = {
-            policy.name: hold_s(policy, life, policy.timeout_s)
+            policy.name: hold_of(policy, life, policy.timeout_s)
             for policy in policies
             if policy.timeout_s is not None
         }
@@ -118,12 +119,12 @@ class Fleet:
             tally.count(policy, life, self._account(policy, life, holds, fixed))
 
     def _account(
-        self, policy: Policy, life: Life, holds: dict[str, float], fixed: dict[float, Account]
+        self, policy: Policy, life: Life, holds: dict[str, Hold], fixed: dict[Hold, Account]
     ) -> Account:
         if policy.timeout_s is None:
-            return learned.account(life, self._terms_of(life.cu), self._duration_s)
+            return learned.account(life, self._terms_of(life.cu), policy.falls, self._duration_s)
         if policy.knock_wakes and life.knocks:
-            return knocked(life, holds[policy.name], policy.timeout_s, self._duration_s)
+            return knocked(life, holds[policy.name].until_s, policy.timeout_s, self._duration_s)
         return fixed[holds[policy.name]]
 
     def _terms_of(self, cu: float) -> Terms:

@@ -38,6 +38,14 @@ class Latency:
         (low, short_s), (high, long_s) = self.points[at - 1 : at + 1]
         return exp(log(short_s) + (share - low) / (high - low) * log(long_s / short_s))
 
+    def behind(self, takes_s: float) -> Latency:
+        """After what is left of something that takes so long, for who comes at any moment of it.
+
+        As if the slow ones came first: the sum's tail is no heavier than that.
+        """
+        points = tuple((share, seconds + share * takes_s) for share, seconds in self.points)
+        return Latency(points, self.mean_s + takes_s / 2)
+
     @property
     def most_s(self) -> float:
         return self.points[-1][1]

@@ -12,6 +12,7 @@ from typing import Final
 
 from torpor_api.failures import InvalidRequest
 from torpor_api.quantities import parse_duration_s
+from torpor_simulator.falling import INSTANT, TORPOR_FALLS, Falling
 from torpor_simulator.latencies import TORPOR_COLD, TORPOR_WARM, Latency, constant
 from torpor_simulator.life import RESOLUTION_S
 
@@ -34,8 +35,10 @@ class Policy:
     """Whether clients that are connected when it sleeps lose their connection."""
     knock_wakes: bool = False
     """Whether an attempt to log in is enough to wake it, whatever comes of it."""
+    falls: Falling = INSTANT
+    """What it takes from the end of its time-out until it is asleep."""
     paid_after_s: float = 0.0
-    """For how long a compute is there, and paid, after it was told to sleep."""
+    """For how long a compute is there, and paid, after that."""
     source: str = ""
 
     @property
@@ -49,7 +52,8 @@ COMPUTE_ENDS_S: Final = 5.0
 
 def torpor(name: str, timeout_s: float | None) -> Policy:
     """Sleeps by use alone: sessions are held, and who may not enter wakes nothing."""
-    return Policy(name, timeout_s, TORPOR_WARM, TORPOR_COLD, paid_after_s=COMPUTE_ENDS_S)
+    warm, cold, falls = TORPOR_WARM, TORPOR_COLD, TORPOR_FALLS
+    return Policy(name, timeout_s, warm, cold, falls=falls, paid_after_s=COMPUTE_ENDS_S)
 
 
 ALWAYS_ON: Final = Policy("always-on", inf, constant(0.001), source="the reference")

@@ -2,6 +2,7 @@
 
 The rule is the core's (`torpor_autoscaler/core/sleep.py`): it sleeps once nobody has used it for as
 long as the time-out, whoever is connected. Rivals start that clock when the last client has gone.
+Who comes while it falls asleep waits until it sleeps, and wakes it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
+from typing import Final, NamedTuple
 
+from torpor_simulator.falling import Hold
 from torpor_simulator.life import RESOLUTION_S, Life, Stretch
 from torpor_simulator.policies import Policy
 
@@ -19,9 +22,12 @@ class Account:
     """What became of one database under one policy. ``awake_s + asleep_s`` is the whole time."""
 
     awake_s: float
+    """Falling asleep included."""
     asleep_s: float
     wakes: int = 0
     """By a query, which waits."""
+    caught: int = 0
+    """Of these, by one that came while it fell asleep."""
     knock_wakes: int = 0
     """By who then has asked nothing."""
     sleeps: int = 0
@@ -30,64 +36,94 @@ class Account:
     woken_in: list[tuple[float, int]] = field(default_factory=list)
     """Of the others: so many in the stretch that begins then."""
 
+    def add(self, stretch: Stretch, woken: Longer, slept: Longer, hold: Hold) -> None:
+        """``woken``: gaps that ended with a wake; ``slept``: those of them in which it had fallen
+        asleep before."""
+        number = woken.number * stretch.times
+        asleep_s = (slept.sum_s - slept.number * hold.asleep_s) * stretch.times
+        self.asleep_s += asleep_s
+        self.awake_s -= asleep_s
+        self.wakes += number
+        self.caught += number - slept.number * stretch.times
+        self.sleeps += number
+        if woken.ends is None:
+            self.woken_in.append((stretch.begin_s, number))
+        else:
+            self.woken_at += woken.ends
 
-def hold_s(policy: Policy, life: Life, timeout_s: float) -> float:
-    """How long after a use it stays awake."""
-    if policy.connected_keeps_awake:
-        return timeout_s + life.linger_s
-    return timeout_s
+    def end(self, tail_s: float, hold: Hold) -> None:
+        """The last gap, which nobody ends."""
+        asleep_s = max(tail_s - hold.asleep_s, 0.0)
+        self.asleep_s += asleep_s
+        self.awake_s -= asleep_s
+        self.sleeps += int(tail_s > hold.until_s)
 
 
-def accounts(life: Life, holds: Sequence[float], duration_s: float) -> dict[float, Account]:
-    """Of each time that it is held awake for, all at once: who sleeps after a long time has slept
-    after a short one."""
-    found = {hold: Account(duration_s, 0.0) for hold in holds}
-    ascending = [hold for hold in sorted(found) if hold < inf]
-    for hold in ascending:
-        found[hold] = _outside(life, hold, duration_s)
-    for stretch in life.stretches:
-        gaps, ends = stretch.gaps, stretch.ends
-        for hold in ascending:
-            if hold > RESOLUTION_S:
-                if ends is not None:
-                    ends = [end for end, gap in zip(ends, gaps, strict=True) if gap > hold]
-                gaps = [gap for gap in gaps if gap > hold]
-            if not gaps:
-                break
-            add(found[hold], stretch, len(gaps), ends, sum(gaps) - len(gaps) * hold)
+class Longer(NamedTuple):
+    """Gaps that are longer than some time."""
+
+    number: int
+    sum_s: float
+    ends: list[float] | None
+    """As a :class:`Stretch` has them."""
+
+
+NONE: Final = Longer(0, 0.0, [])
+
+
+def longer(
+    gaps: list[float], ends: list[float] | None, ascending: Sequence[float]
+) -> dict[float, Longer]:
+    """Than each of these times; those that no gap is longer than are left out."""
+    found: dict[float, Longer] = {}
+    for time_s in ascending:
+        if time_s > RESOLUTION_S:
+            if ends is not None:
+                ends = [end for end, gap in zip(ends, gaps, strict=True) if gap > time_s]
+            gaps = [gap for gap in gaps if gap > time_s]
+        if not gaps:
+            break
+        found[time_s] = Longer(len(gaps), sum(gaps), ends)
     return found
 
 
-def _outside(life: Life, hold: float, duration_s: float) -> Account:
+def hold_of(policy: Policy, life: Life, timeout_s: float) -> Hold:
+    """``timeout_s``: the policy's."""
+    if policy.connected_keeps_awake:
+        return policy.falls.after(timeout_s + life.linger_s)
+    return policy.falls.after(timeout_s)
+
+
+def accounts(life: Life, holds: Sequence[Hold], duration_s: float) -> dict[Hold, Account]:
+    """Of each, all at once: who sleeps after a long time has slept after a short one."""
+    found = {hold: _outside(life, hold, duration_s) for hold in holds}
+    times = sorted({time_s for hold in found for time_s in hold if time_s < inf})
+    for stretch in life.stretches:
+        gaps = longer(stretch.gaps, stretch.ends, times)
+        for hold, account in found.items():
+            if woken := gaps.get(hold.until_s):
+                account.add(stretch, woken, gaps.get(hold.asleep_s, NONE), hold)
+    return found
+
+
+def _outside(life: Life, hold: Hold, duration_s: float) -> Account:
     """Before the first use and after the last."""
-    account = Account(duration_s, 0.0)
-    before_s, after_s = life.lead_s, max(life.tail_s - hold, 0.0)
-    account.asleep_s = before_s + after_s
-    account.awake_s = duration_s - account.asleep_s
+    if hold.until_s == inf:
+        return Account(duration_s, 0.0)
+    account = Account(duration_s - life.lead_s, life.lead_s)
     if life.is_used:
         account.wakes = 1
         account.woken_at.append(life.lead_s)
-        account.sleeps = int(after_s > 0)
+        account.end(life.tail_s, hold)
     return account
 
 
-def add(
-    account: Account, stretch: Stretch, number: int, ends: list[float] | None, asleep_s: float
-) -> None:
-    """Of a stretch: in how many of its gaps it slept, when they ended, and for how long in all."""
-    account.asleep_s += asleep_s * stretch.times
-    account.awake_s -= asleep_s * stretch.times
-    account.wakes += number * stretch.times
-    account.sleeps += number * stretch.times
-    if ends is None:
-        account.woken_in.append((stretch.begin_s, number * stretch.times))
-    else:
-        account.woken_at += ends
+def knocked(life: Life, hold_s: float, timeout_s: float, duration_s: float) -> Account:
+    """Where a mere attempt to log in wakes it: moment by moment, which is for rarely used ones.
 
-
-def knocked(life: Life, hold: float, timeout_s: float, duration_s: float) -> Account:
-    """Where a mere attempt to log in wakes it: moment by moment, which is for rarely used ones."""
-    if hold == inf:
+    Only rivals do so, who fall asleep in no time.
+    """
+    if hold_s == inf:
         return Account(duration_s, 0.0)
     account = Account(duration_s, 0.0)
     awake_until, asleep_s = 0.0, 0.0
@@ -99,7 +135,7 @@ def knocked(life: Life, hold: float, timeout_s: float, duration_s: float) -> Acc
                 account.wakes += 1
             else:
                 account.knock_wakes += 1
-        awake_until = max(awake_until, used_until + (hold if is_query else timeout_s))
+        awake_until = max(awake_until, used_until + (hold_s if is_query else timeout_s))
     if duration_s > awake_until:
         asleep_s += duration_s - awake_until
         account.sleeps += int(awake_until > 0)

@@ -63,8 +63,8 @@ def lines(policies: tuple[Policy, ...], outcome: Outcome, price: float) -> list[
     for policy, tally, pool in zip(policies, total.tallies, outcome.pools, strict=True):
         cold_share = pool.cold / pool.wakes if pool and pool.wakes else 0.0
         cu_s = tally.cu_s + (pool.cu_s if pool else 0.0)
-        waits = _waits(policy, float(tally.wakes), cold_share)
-        typical = _waits(policy, tally.waiting_shares, cold_share)
+        waits = _waits(policy, float(tally.wakes), float(tally.caught), cold_share)
+        typical = _waits(policy, tally.waiting_shares, tally.caught_shares, cold_share)
         whole_s = tally.awake_s + tally.asleep_s
         found.append(
             Line(
@@ -87,10 +87,18 @@ def lines(policies: tuple[Policy, ...], outcome: Outcome, price: float) -> list[
     return found
 
 
-def _waits(policy: Policy, number: float, cold_share: float) -> tuple[tuple[float, Latency], ...]:
+def _waits(
+    policy: Policy, number: float, caught: float, cold_share: float
+) -> tuple[tuple[float, Latency], ...]:
+    """``caught``: of the number, those that waited for the end of a sleep before."""
     if policy.cold is None:
         return ((number, policy.warm),)
-    return (number * (1 - cold_share), policy.warm), (number * cold_share, policy.cold)
+    warm = 1 - cold_share
+    return (
+        ((number - caught) * warm, policy.warm),
+        (caught * warm, policy.warm.behind(policy.falls.takes_s)),
+        (number * cold_share, policy.cold),
+    )
 
 
 def rows(found: list[Line]) -> tuple[list[str], list[list[str]]]:

@@ -52,6 +52,9 @@ class Tally:
     killed: int = 0
     waiting_shares: float = 0.0
     """Of each database the share of its queries that waited, added up."""
+    caught: int = 0
+    caught_shares: float = 0.0
+    """The same of those that came while it fell asleep: they are among the others."""
     moments: Moments | None = None
     """When wakes were; None: nobody asks."""
 
@@ -62,9 +65,12 @@ class Tally:
         self.cu_s += account.awake_s * life.cu
         self.cu_s += account.sleeps * policy.paid_after_s * life.cu
         self.wakes += account.wakes
+        self.caught += account.caught
         self.knock_wakes += account.knock_wakes
         if life.queries:
-            self.waiting_shares += min(account.wakes / life.queries, 1.0)
+            share = min(account.wakes / life.queries, 1.0)
+            self.waiting_shares += share
+            self.caught_shares += share * account.caught / max(account.wakes, 1)
         if policy.kills_sessions and life.linger_s > (policy.timeout_s or 0.0):
             self.killed += account.sleeps * life.sessions
         if policy.is_ours:
@@ -81,3 +87,5 @@ class Tally:
         self.knock_wakes += other.knock_wakes
         self.killed += other.killed
         self.waiting_shares += other.waiting_shares
+        self.caught += other.caught
+        self.caught_shares += other.caught_shares

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from torpor_compute.lifetime import LINGER_SECONDS
+from torpor_simulator.falling import SEEN_IDLE_S, SUSPEND_S, TORPOR_FALLS
 from torpor_simulator.latencies import TORPOR_COLD, TORPOR_WARM, constant, measured, percentile
 from torpor_simulator.policies import COMPUTE_ENDS_S
 
@@ -35,6 +36,14 @@ def test_nobody_waits_where_nobody_wakes() -> None:
     assert percentile(0.999, 10, ((0.0, TORPOR_WARM), (0.0, TORPOR_COLD))) == 0.0
 
 
+def test_what_comes_behind_something_else_takes_half_of_that_longer_on_average() -> None:
+    late = TORPOR_WARM.behind(2.0)
+    assert late.mean_s == pytest.approx(TORPOR_WARM.mean_s + 1.0)
+    assert late.quantile(0.5) == pytest.approx(TORPOR_WARM.quantile(0.5) + 1.0)
+    assert late.most_s == pytest.approx(TORPOR_WARM.most_s + 2.0)
+    assert TORPOR_WARM.behind(0.0) == TORPOR_WARM
+
+
 def test_quantiles_that_fall_are_refused() -> None:
     with pytest.raises(ValueError, match="have to grow"):
         measured(((0.0, 1.0), (0.5, 0.5), (1.0, 2.0)), 1.0)
@@ -49,3 +58,11 @@ def test_torpors_are_about_those_that_are_on_record() -> None:
 
 def test_a_compute_outlives_its_postgres_here_as_it_does() -> None:
     assert COMPUTE_ENDS_S == LINGER_SECONDS
+
+
+def test_a_sleep_is_about_the_one_that_is_on_record() -> None:
+    record = RESULTS.with_name("park.json")
+    parts = {part["name"]: part["torpor"] for part in json.loads(record.read_text())["parts"]}
+    measured_s = parts["suspend with 1000 sessions"]["p50"] / 1000
+    assert SUSPEND_S / 2 < measured_s < SUSPEND_S * 2
+    assert TORPOR_FALLS.late_s + TORPOR_FALLS.takes_s == pytest.approx(SEEN_IDLE_S + SUSPEND_S)

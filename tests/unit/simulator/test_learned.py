@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from torpor_simulator import learned
+from torpor_simulator.falling import INSTANT, Falling
 from torpor_simulator.life import Life, Stretch, of_uses
 from torpor_simulator.replay import Account
 
@@ -17,8 +18,8 @@ def periodic(period_s: float) -> Life:
     return of_uses(uses, DAY_S, queries=len(uses))
 
 
-def under_auto(life: Life) -> Account:
-    return learned.account(life, TERMS, DAY_S)
+def under_auto(life: Life, falls: Falling = INSTANT) -> Account:
+    return learned.account(life, TERMS, falls, DAY_S)
 
 
 def test_it_stays_awake_where_the_next_query_is_near() -> None:
@@ -47,6 +48,14 @@ def test_awake_and_asleep_are_the_whole_time() -> None:
     for life in (periodic(3.0), periodic(333.0), of_uses([], DAY_S, 0)):
         account = under_auto(life)
         assert account.awake_s + account.asleep_s == pytest.approx(DAY_S)
+
+
+def test_each_sleep_comes_later_than_its_time_out() -> None:
+    life = periodic(1800.0)
+    instant, real = under_auto(life), under_auto(life, Falling(late_s=0.5, takes_s=0.25))
+    assert (real.wakes, real.sleeps, real.caught) == (instant.wakes, instant.sleeps, 0)
+    assert real.awake_s == pytest.approx(instant.awake_s + real.sleeps * 0.75)
+    assert real.awake_s + real.asleep_s == pytest.approx(DAY_S)
 
 
 def test_a_dense_hour_is_decided_by_what_was_before_it() -> None:
