@@ -85,6 +85,7 @@ def lay_down(database: Database) -> Plan[None]:
     database.world.pool.unbind(database.name)
     database.world.pool.stop_waiting(database.name)
     outcomes.answer_suspends(database, None)
+    database.decisions.pack()
 
 
 def _refuse_what_runs_inside(database: Database, run: Run) -> Plan[None]:
