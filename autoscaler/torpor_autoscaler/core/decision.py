@@ -23,7 +23,7 @@ FOLLOWS_CHARACTERS_MAX: Final = 500
 
 RECENT_MAX: Final = 10
 """That are as they were made; the others are packed: a hundred take 1 KiB by that and not 30. It
-takes half a millisecond."""
+takes less than a millisecond."""
 
 DIGITS: Final = 6
 """Of a figure that is packed; a person is told three."""

@@ -170,6 +170,18 @@ def test_the_record_of_a_sleeping_one_has_none() -> None:
     assert GROWS in [dated.decision for dated in story.database.decisions]
 
 
+def test_what_was_decided_before_a_sleep_is_packed() -> None:
+    """As its figures show, which are shorter then: it may sleep for long."""
+    story = awake()
+    decide(story.at(101.0), replace(GROWS, value=1 / 3))
+    story.at(120.0).sample(idle_s=20.0).rest()
+    assert story.phase() is Phase.SUSPENDED
+    (grows,) = [
+        each.decision for each in story.database.decisions if each.decision.loop is Loop.SIZE
+    ]
+    assert grows == replace(GROWS, value=0.333333)
+
+
 def test_an_autoscaler_that_begins_anew_knows_those_that_hold_and_writes_nothing() -> None:
     before = awake(keepAwake=True)
     decide(before.at(165.0), GROWS)

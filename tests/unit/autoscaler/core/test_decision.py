@@ -102,21 +102,27 @@ def test_what_somebody_says_at_length_is_shortened() -> None:
     assert [dated.decision.follows for dated in decisions.current] == ["x" * 500]
 
 
-def test_many_of_them_take_little_memory() -> None:
+def test_a_hundred_of_them_take_little_memory() -> None:
     """A fleet remembers for each of its databases, most of which sleep."""
+    wakes = Decision(Loop.AWAKE, "wanted by", 1, 0, "", 0.0, "")
+    sleeps = Decision(Loop.AWAKE, "time without use", 5.0, 5.0, "s", 0.0, "goes to sleep")
 
-    def filled() -> Decisions:
+    def asleep() -> Decisions:
         decisions = Decisions()
-        for at_s in range(10 * DECISIONS_MAX):
-            follows = f"wakes (session {at_s * 7919 % 997}, user app from 10.0.0.{at_s * 31 % 251})"
-            decisions.add(replace(GROWS, value=at_s / 7, follows=follows), 1.8e9 + at_s * 77.7)
+        for life in range(DECISIONS_MAX // 4):
+            session, at_s = life * 7919 % 997, 1.8e9 + life * 777.7
+            decisions.add(replace(wakes, follows=f"wakes (session {session})"), at_s)
+            decisions.add(replace(GROWS, value=session / 7), at_s + session / 100)
+            decisions.add(replace(GROWS, follows="shrinks from 2 to 1 CU"), at_s + session / 10)
+            decisions.add(replace(sleeps, value=5 + session / 997), at_s + session)
+        decisions.pack()
         return decisions
 
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
-        many = [filled() for _ in range(3)]
+        many = [asleep() for _ in range(20)]
         each = (tracemalloc.get_traced_memory()[0] - before) / len(many)
     finally:
         tracemalloc.stop()
-    assert each < 4 * 1024
+    assert each < 2 * 1024
