@@ -134,7 +134,7 @@ def test_what_the_kernel_keeps_of_its_files_is_no_reason_to_stay_large(
     make_database: MakeDatabase,
 ) -> None:
     """A kubelet takes no memory that is in use, and a database's files fill whatever there is."""
-    database = make_database(minCU=0, maxCU=2)
+    database = make_database(maxCU=2, roles=[{"name": "app", "superuser": True}])
     with database.connect() as client:
         client.execute(
             f"create table wide as select repeat('x', 1900) from generate_series(1, {ROWS})"

@@ -14,16 +14,30 @@ from pathlib import Path
 from torpor_compute.adapters import guarded
 
 SECONDS_MAX = 5.0
-"""For all of it. A GiB takes a tenth of a second."""
+"""For all of it. A GiB takes a tenth of a second; what is dirty takes as long as the disk."""
 
 WAL = "pg_wal"
 """Which is written and hardly ever read."""
 
+LOOKS_IN_VAIN_MAX = 2
+"""In a row: after one in which everything was dirty some of it is not."""
 
-def let_go(data: Path, is_enough: Callable[[], bool]) -> None:
-    """File by file, that of WAL first, until ``is_enough``. What is not yet on disk stays."""
-    deadline = time.monotonic() + SECONDS_MAX
-    for descriptor in guarded.files_below(data, first=WAL):
-        if is_enough() or time.monotonic() > deadline:
-            return
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+_PAUSE_SECONDS = 0.25
+
+
+def let_go(data: Path, in_use: Callable[[], int], enough: int) -> None:
+    """File by file, that of WAL first, until no more than ``enough`` bytes are in use, or for
+    ``SECONDS_MAX``, or until it is of no more use.
+
+    Dirty pages stay, but are sent to the disk by that: so it looks again. Nothing is flushed here:
+    whoever waits for a flush is told of a failure of the disk, which Postgres would then not be.
+    """
+    deadline, vain = time.monotonic() + SECONDS_MAX, 0
+    while vain < LOOKS_IN_VAIN_MAX:
+        before = in_use()
+        for descriptor in guarded.files_below(data, first=WAL):
+            if in_use() <= enough or time.monotonic() > deadline:
+                return
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        time.sleep(_PAUSE_SECONDS)
+        vain = 0 if in_use() < before else vain + 1

@@ -102,13 +102,13 @@ class FileVolume:
         container = self._container
         if container is None:
             return
-        enough = int(memory_bytes * FULL_SHARE)
 
-        def is_enough() -> bool:
-            return container().memory_bytes <= enough
+        def in_use() -> int:
+            return container().memory_bytes
 
         with contextlib.suppress(OSError):
-            await asyncio.to_thread(page_cache.let_go, self._data, is_enough)
+            enough = int(memory_bytes * FULL_SHARE)
+            await asyncio.to_thread(page_cache.let_go, self._data, in_use, enough)
 
     async def note_applied(self, generation: int) -> None:
         path = self._records / _GENERATION_FILE
