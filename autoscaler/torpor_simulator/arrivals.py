@@ -99,7 +99,9 @@ class Arrivals:
         number = int(duration_s / period_s) + 1
         late = dice.random
         visits = sorted(step * period_s + late() * kind.jitter_s for step in range(number))
-        return _finished(kind, visits, duration_s)
+        life = _finished(kind, visits, duration_s)
+        life.period_s, life.jitter_s = period_s, kind.jitter_s
+        return life
 
 
 def quantile(points: list[tuple[float, float]], share: float) -> float:

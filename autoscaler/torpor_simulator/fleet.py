@@ -13,7 +13,7 @@ from random import Random
 from typing import Final
 
 from torpor_autoscaler.core.idle_timeout import Terms
-from torpor_simulator import learned
+from torpor_simulator import learned, scheduled
 from torpor_simulator.arrivals import Arrivals
 from torpor_simulator.falling import Hold
 from torpor_simulator.life import Life
@@ -123,6 +123,8 @@ class Fleet:
     ) -> Account:
         if policy.timeout_s is None:
             return learned.account(life, self._terms_of(life.cu), policy.falls, self._duration_s)
+        if policy.is_scheduled and life.period_s:
+            return scheduled.account(life, policy.timeout_s, policy.falls, self._duration_s)
         if policy.knock_wakes and life.knocks:
             return knocked(life, holds[policy.name].until_s, policy.timeout_s, self._duration_s)
         return fixed[holds[policy.name]]

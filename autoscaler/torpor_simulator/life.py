@@ -61,6 +61,10 @@ class Life:
     """For how long clients stay connected after a use; infinite: for ever."""
     knocks: list[float] = field(default_factory=list)
     """When somebody tried to log in who may not, or who never sends a query."""
+    period_s: float = 0.0
+    """Of uses that come by a clock, in phase with the full hour; 0: by none."""
+    jitter_s: float = 0.0
+    """So long after the clock's moments they come at most."""
 
     @property
     def is_used(self) -> bool:

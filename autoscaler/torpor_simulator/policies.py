@@ -6,7 +6,7 @@ leaves a range, the figure taken is the one that is better for the rival.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Final
 
@@ -35,6 +35,8 @@ class Policy:
     """Whether clients that are connected when it sleeps lose their connection."""
     knock_wakes: bool = False
     """Whether an attempt to log in is enough to wake it, whatever comes of it."""
+    is_scheduled: bool = False
+    """Whether databases that are used by a clock have that in their ``spec.schedules``."""
     falls: Falling = INSTANT
     """What it takes from the end of its time-out until it is asleep."""
     paid_after_s: float = 0.0
@@ -136,16 +138,23 @@ POLICIES: Final = (
 BY_NAME: Final = {policy.name: policy for policy in POLICIES}
 
 PREFIX: Final = "torpor-"
+SCHEDULED: Final = "+schedules"
 TIMEOUT_S_MAX: Final = 7 * 86400.0
 
 
 def named(name: str) -> Policy:
-    """One of those above, or Torpor's with any time-out: ``torpor-90s``.
+    """One of those above, or Torpor's with any time-out: ``torpor-90s``, or with one and what
+    comes by a clock in its schedules: ``torpor-5s+schedules``.
 
     Raises InvalidRequest that says which there are.
     """
     if name in BY_NAME:
         return BY_NAME[name]
+    if name.startswith(PREFIX) and name.endswith(SCHEDULED):
+        policy = named(name.removesuffix(SCHEDULED))
+        if policy.timeout_s is None:
+            raise InvalidRequest(f"policy {name}: with schedules a time-out is a duration")
+        return replace(policy, name=name, is_scheduled=True)
     if name.startswith(PREFIX):
         try:
             timeout_s = parse_duration_s(name.removeprefix(PREFIX))
@@ -155,4 +164,7 @@ def named(name: str) -> Policy:
             return torpor(name, timeout_s)
         raise InvalidRequest(f"policy {name}: a time-out is from 1s to 7d")
     allowed = ", ".join(BY_NAME)
-    raise InvalidRequest(f"there is no policy {name}: write one of {allowed}, or torpor-DURATION")
+    raise InvalidRequest(
+        f"there is no policy {name}: write one of {allowed}, "
+        f"torpor-DURATION, or torpor-DURATION{SCHEDULED}"
+    )

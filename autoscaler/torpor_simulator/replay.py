@@ -30,6 +30,8 @@ class Account:
     """Of these, by one that came while it fell asleep."""
     knock_wakes: int = 0
     """By who then has asked nothing."""
+    clock_wakes: int = 0
+    """By a schedule, before anybody came."""
     sleeps: int = 0
     woken_at: list[float] = field(default_factory=list)
     """When wakes were whose moment is known."""

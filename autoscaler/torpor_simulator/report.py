@@ -26,7 +26,10 @@ class Line:
     wakes: int
     """By queries, which waited."""
     knock_wakes: int
+    clock_wakes: int
+    """Ahead of the time, by a schedule: nobody waited."""
     cold: int
+    """Of the wakes by queries."""
     wait_p50_s: float
     wait_p99_s: float
     wait_p999_s: float
@@ -46,6 +49,7 @@ class Line:
             "awakeShare": round(self.awake_share, 6),
             "wakes": self.wakes,
             "wakesByKnock": self.knock_wakes,
+            "wakesByClock": self.clock_wakes,
             "coldStarts": self.cold,
             "waitP50Seconds": round(self.wait_p50_s, 4),
             "waitP99Seconds": round(self.wait_p99_s, 4),
@@ -74,6 +78,7 @@ def lines(policies: tuple[Policy, ...], outcome: Outcome, price: float) -> list[
                 awake_share=tally.awake_s / whole_s if whole_s else 0.0,
                 wakes=tally.wakes,
                 knock_wakes=tally.knock_wakes,
+                clock_wakes=tally.clock_wakes,
                 cold=round(tally.wakes * cold_share),
                 wait_p50_s=percentile(0.5, total.queries, waits),
                 wait_p99_s=percentile(0.99, total.queries, waits),
@@ -108,10 +113,10 @@ def rows(found: list[Line]) -> tuple[list[str], list[list[str]]]:
     cells = [
         [
             line.policy,
-            f"{line.cu_s / 3600:,.0f}",
-            f"{line.dollars:,.0f}",
+            _amount(line.cu_s / 3600),
+            _amount(line.dollars),
             f"{line.awake_share:.2%}",
-            f"{line.wakes + line.knock_wakes:,}",
+            f"{line.wakes + line.knock_wakes + line.clock_wakes:,}",
             f"{line.cold:,}",
             _seconds(line.wait_p50_s),
             _seconds(line.wait_p99_s),
@@ -123,6 +128,11 @@ def rows(found: list[Line]) -> tuple[list[str], list[list[str]]]:
         for line in found
     ]
     return header, cells
+
+
+def _amount(value: float) -> str:
+    """A recorded hour of some databases costs cents."""
+    return f"{value:,.0f}" if value >= 100 or not value else f"{value:.3g}"
 
 
 def _seconds(seconds: float) -> str:

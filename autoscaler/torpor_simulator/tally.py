@@ -49,6 +49,7 @@ class Tally:
     """Compute-seconds: awake seconds times size, with what a wake and a sleep take besides."""
     wakes: int = 0
     knock_wakes: int = 0
+    clock_wakes: int = 0
     killed: int = 0
     waiting_shares: float = 0.0
     """Of each database the share of its queries that waited, added up."""
@@ -67,6 +68,7 @@ class Tally:
         self.wakes += account.wakes
         self.caught += account.caught
         self.knock_wakes += account.knock_wakes
+        self.clock_wakes += account.clock_wakes
         if life.queries:
             share = min(account.wakes / life.queries, 1.0)
             self.waiting_shares += share
@@ -85,6 +87,7 @@ class Tally:
         self.cu_s += other.cu_s
         self.wakes += other.wakes
         self.knock_wakes += other.knock_wakes
+        self.clock_wakes += other.clock_wakes
         self.killed += other.killed
         self.waiting_shares += other.waiting_shares
         self.caught += other.caught

@@ -54,6 +54,8 @@ def command(file: Path, seconds: float, place: Place) -> None:
     """Record when each database is used into FILE (.jsonl or .jsonl.gz), without their names."""
     if not file.name.endswith(SUFFIXES):
         raise InvalidRequest(f"{file}: the file's name has to end with {' or '.join(SUFFIXES)}")
+    if not file.absolute().parent.is_dir():
+        raise InvalidRequest(f"{file}: there is no folder {file.absolute().parent}")
     record(file, seconds, place)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from torpor_api.failures import InvalidRequest
+from torpor_api.quantities import format_duration
 from torpor_cli.options import json_option
 from torpor_cli.output import table
 
@@ -48,7 +49,8 @@ RECORDED_SUFFIXES = (".jsonl", ".gz")
     "names",
     multiple=True,
     metavar="NAME",
-    help="Only this policy, like neon or torpor-90s; may be given several times.  [default: all]",
+    help="Only this policy, like neon, torpor-90s or torpor-5s+schedules (what comes by a clock "
+    "is declared); may be given several times.  [default: all that are built in]",
 )
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option(
@@ -121,9 +123,9 @@ def command(
             json.dumps(report.as_json(source.name, order, outcome, lines, dollars), indent=2)
         )
         return
-    total, days = outcome.total, source.duration_s / 86400
+    total, seconds = outcome.total, round(source.duration_s)
     click.echo(
-        f"{source.name}: {total.databases:,} databases over {days:.3g} d, "
+        f"{source.name}: {total.databases:,} databases over {format_duration(seconds)}, "
         f"{total.used:,} of them used, {total.queries:,} queries\n"
     )
     header, cells = report.rows(lines)

@@ -94,6 +94,7 @@ async def test_a_cluster_is_asked_where_torpor_is(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["t.txt"], "t.txt: the file's name has to end with .jsonl or .jsonl.gz"),
+        (["/no/such/t.jsonl"], "/no/such/t.jsonl: there is no folder /no/such"),
         (["t.jsonl", "--for", "10ms"], "10ms: allowed is"),
         (["t.jsonl", "--for", "soon"], "'soon' is not a duration"),
     ],

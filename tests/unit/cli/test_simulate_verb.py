@@ -34,7 +34,7 @@ def simulate(*arguments: str) -> str:
 
 def test_it_prints_a_line_a_policy(trace: Path) -> None:
     lines = simulate(f"--trace={trace}", "--databases=5", "--policy=neon").splitlines()
-    assert lines[0] == "tiny: 5 databases over 1 d, 5 of them used, 960 queries"
+    assert lines[0] == "tiny: 5 databases over 1d, 5 of them used, 960 queries"
     assert lines[2].split()[:2] == ["POLICY", "CU-HOURS"]
     assert lines[3].split()[0] == "neon"
 
@@ -57,7 +57,9 @@ def test_a_recorded_trace_is_taken_too(tmp_path: Path) -> None:
     file.write_text(
         '{"torporTrace": 1, "name": "rec", "seconds": 60}\n{"db": "a", "at": 1, "took": 1}\n'
     )
-    assert simulate(f"--trace={file}").startswith("rec: 1 databases over 0.000694 d")
+    lines = simulate(f"--trace={file}", "--policy=always-on").splitlines()
+    assert lines[0].startswith("rec: 1 databases over 1m,")
+    assert lines[3].split()[:3] == ["always-on", "0.00417", "0.000442"]
 
 
 def test_what_was_exported_gives_the_same_figures(tmp_path: Path) -> None:
