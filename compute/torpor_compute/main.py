@@ -58,7 +58,8 @@ async def run(settings: Settings) -> int:
         asyncio.get_running_loop().add_signal_handler(number, asked_to_end.set)
     identity = None if settings.tls is None else Identity(settings.tls)
     places = _prepare(settings)
-    postgres, container = PostgresProcess(places, Children()), cgroup.own()
+    told = cgroup.Folders(*settings.cgroup) if settings.cgroup else None
+    postgres, container = PostgresProcess(places, Children()), cgroup.own(told)
     listeners, watchers = Listeners(), Listeners()
     refilling = Refilling(is_on=bool(settings.refills))
     sampling = Sampling(

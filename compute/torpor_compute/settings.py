@@ -74,6 +74,9 @@ class Settings:
     was written is neither, and refused."""
     health: TcpAddress | None = None
     """Where a kubelet's probes are answered."""
+    cgroup: tuple[Path, ...] = ()
+    """With the files of ``cpu``, ``cpuacct`` and ``memory`` of the one that is its alone. Empty: it
+    shares one, or is in a container."""
 
     @property
     def advertised(self) -> str:
@@ -112,6 +115,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = NOTHING) -> Sett
         health=given.health,
         max_connections=_number(environment.get(MAX_CONNECTIONS_VARIABLE)),
         refills=_SWITCH.get(environment.get(REFILL_VARIABLE, "on")),
+        cgroup=tuple(given.cgroup),
     )
     faults = [fault for fault in _faults(settings) if fault]
     if faults:
@@ -137,6 +141,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--leave-seconds", type=float, default=0.0)
     parser.add_argument("--linger-seconds", type=float, default=LINGER_SECONDS)
     parser.add_argument("--end-seconds-max", type=float, default=END_SECONDS_MAX)
+    parser.add_argument(
+        "--cgroup",
+        nargs=3,
+        type=Path,
+        default=(),
+        metavar=("CPU", "CPUACCT", "MEMORY"),
+        help="folders of the cgroup that is its alone; in version 2 all the same one",
+    )
     return parser
 
 

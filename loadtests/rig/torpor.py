@@ -131,7 +131,8 @@ def torpor_up(
         up = subprocess.Popen(
             [
                 *(*_command(), "up", "-f", str(root / "all.yaml"), "--state", str(state)),
-                *("--listen", "127.0.0.1:0", "--warm", str(warm), *options),
+                # As a bare Postgres beside it, which has the whole machine.
+                *("--listen", "127.0.0.1:0", "--warm", str(warm), "--no-limits", *options),
             ],
             env={**os.environ, **(environment or {})},
             stdout=output,

@@ -11,8 +11,11 @@ from support.up import Database, Up, a_database, running_up
 
 @pytest.fixture(scope="session")
 def up() -> Iterator[Up]:
-    """Its proxy runs on uvloop, where that is installed. Tests that break parts start their own."""
-    with running_up() as started:
+    """Its proxy runs on uvloop, where that is installed. Tests that break parts start their own.
+
+    Nothing limits its computes, wherever its folder is: other tests are of that.
+    """
+    with running_up("--no-limits") as started:
         yield started
 
 

@@ -44,7 +44,6 @@ def test_a_session_sees_the_new_size_and_stays_where_it_is(of_four: Database) ->
     with psycopg.connect(database.uri(), autocommit=True) as session:
         assert shown(session, "effective_cache_size") == "3GB"
         assert database.status["currentCU"] == 1
-        assert "nothing limits its CPU and memory here" in sized(database)["message"]
         epoch = database.status["epoch"]
         assert resize(database, "1.5") == {"cu": "1.5", "pause_ms": None, "needs_restart": []}
         until(lambda: shown(session, "effective_cache_size") == "4608MB", "a reload")
@@ -127,11 +126,6 @@ def decisions(database: Database) -> list[dict[str, Any]]:
     told = ask_autoscaler(database.up.folder, "AskDecisions", name=database.name)
     found: list[dict[str, Any]] = told["decisions"]
     return found
-
-
-def sized(database: Database) -> dict[str, Any]:
-    (found,) = [one for one in database.status["conditions"] if one["type"] == "Sized"]
-    return dict(found)
 
 
 def test_what_can_t_be_is_refused(database: Database) -> None:

@@ -158,9 +158,9 @@ def started_before(root: Path) -> Iterator[Up]:
 
 
 @contextlib.contextmanager
-def folder_with_stand_ins() -> Iterator[Path]:
+def folder_with_stand_ins(parent: str | None = None) -> Iterator[Path]:
     """A folder that other user ids can reach, which pytest's own is not for root."""
-    made = Path(tempfile.mkdtemp(prefix="torpor-test-", dir=fast_folder()))
+    made = Path(tempfile.mkdtemp(prefix="torpor-test-", dir=parent or fast_folder()))
     made.chmod(0o777)
     for name, program in {"compute": AGENT, "autoscaler": AUTOSCALER, "proxy": PROXY}.items():
         package = made / "stand_ins" / f"torpor_{name}"

@@ -22,6 +22,7 @@ from typing import Any
 from support.postgres import binaries, processes_on, template
 from torpor_api.failures import Busy, NotFound, Unavailable
 from torpor_cli.client import ask_autoscaler, ask_cluster
+from torpor_cli.local.limits import remove_leftovers
 from torpor_cli.local.state_folder import StateFolder, listen_address, prepare
 from torpor_cli.uri import Connection, connection_to
 from torpor_volume import disk
@@ -253,9 +254,9 @@ class Database:
 
 
 @contextlib.contextmanager
-def running_up(*options: str, **environment: str) -> Iterator[Up]:
+def running_up(*options: str, parent: str | None = None, **environment: str) -> Iterator[Up]:
     """A `torpor up` in a folder that the user ids of its databases can reach."""
-    root = Path(tempfile.mkdtemp(prefix="torpor-test-", dir=fast_folder()))
+    root = Path(tempfile.mkdtemp(prefix="torpor-test-", dir=parent or fast_folder()))
     root.chmod(0o711)
     up = Up(root, **environment)
     try:
@@ -265,6 +266,7 @@ def running_up(*options: str, **environment: str) -> Iterator[Up]:
         up.stop()
     finally:
         up.kill()
+        remove_leftovers(up.folder)
         shutil.rmtree(root)
 
 

@@ -225,6 +225,11 @@ def is_limited(database: Database, run: Run) -> bool:
     return _agent(database, run).size is not None
 
 
+def why_unlimited(database: Database, run: Run) -> str:
+    """In the machine's words; empty: it does not say."""
+    return _agent(database, run).why_unlimited
+
+
 def look_again_at(database: Database, run: Run) -> tuple[float, ...]:
     """When time alone will make something due."""
     sizing = database.sizing_of(run)

@@ -30,6 +30,7 @@ UNLIMITED = "Unlimited"
 """Of the condition Sized, on one machine."""
 
 UNLIMITED_MESSAGE = "Postgres's settings follow the size; nothing limits its CPU and memory here"
+"""And why, where that is known."""
 
 REASON_CHARACTERS_MAX = 1000
 """Of a failure's message: the last lines of a log are enough in a resource."""
@@ -172,7 +173,8 @@ def _sized(database: Database) -> list[Condition]:
         return [_false("Sized", one.reason, one.message)]
     if resizing.is_limited(database, run):
         return []
-    return [Condition(type="Sized", status="True", reason=UNLIMITED, message=UNLIMITED_MESSAGE)]
+    words = ": ".join(filter(None, (UNLIMITED_MESSAGE, resizing.why_unlimited(database, run))))
+    return [Condition(type="Sized", status="True", reason=UNLIMITED, message=words)]
 
 
 def _unstored(database: Database) -> list[Condition]:

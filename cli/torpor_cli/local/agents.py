@@ -10,11 +10,13 @@ import secrets
 import shutil
 import sys
 from collections.abc import Callable, Collection, Coroutine
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from torpor_api.failures import NotFenced
+from torpor_api.failures import NotFenced, NotFound
 from torpor_api.messages import AgentInfo
+from torpor_cli.local.limits import Limits
 from torpor_cli.local.pool import AgentFacts, plan_pool, refill_delay_s
 from torpor_cli.local.postgres_binaries import PostgresBinaries
 from torpor_cli.local.processes import Child, Children
@@ -59,6 +61,7 @@ class Agents:
         children: Children,
         folder: StateFolder,
         binaries: PostgresBinaries,
+        limits: Limits,
         proxy_user: str,
         claimed: Callable[[], set[str]],
         tell: Callable[[AgentInfo], None],
@@ -66,6 +69,7 @@ class Agents:
         self._children = children
         self._folder = folder
         self._binaries = binaries
+        self._limits = limits
         self._proxy_user = proxy_user
         self._claimed_in_store = claimed
         self._claimed_by_word: frozenset[str] = frozenset()
@@ -151,6 +155,18 @@ class Agents:
         """Agents that listen and serve nobody."""
         return sum(agent.is_ready and not agent.was_claimed for agent in self._agents.values())
 
+    async def resize(self, compute: str, cu: Decimal) -> None:
+        """Its :class:`AgentInfo` tells what became of it. Raises NotFound where it has ended."""
+        agent = self._agents.get(compute)
+        if agent is None:
+            raise NotFound(f"compute {compute} has ended")
+        if agent.info.size is None:
+            return
+        size = await self._limits.resize(compute, agent.info.size, cu)
+        if self._agents.get(compute) is agent:
+            agent.info = agent.info.model_copy(update={"size": size})
+            self._tell(agent.info)
+
     async def make_gone(self, compute: str) -> None:
         """Kill the agent and what it started, if it still runs. Raises NotFenced."""
         agent = self._agents.get(compute)
@@ -176,6 +192,7 @@ class Agents:
     def _start(self) -> None:
         compute = secrets.token_hex(COMPUTE_ID_CHARACTERS // 2)
         socket = self._folder.agent_socket(compute)
+        begun = self._limits.begin(compute)
         argv = [
             *(sys.executable, "-m", "torpor_compute"),
             *("--compute", compute),
@@ -184,17 +201,22 @@ class Agents:
             *("--postgres", str(self._binaries.directory)),
             *("--postgres-version", self._binaries.major),
             *("--proxy-user", self._proxy_user),
+            *begun.options,
         ]
         child = self._children.spawn(f"agent {compute}", argv, log=self._folder.logs / "agents.log")
         info = AgentInfo(
-            compute=compute, address=str(socket), postgres_version=self._binaries.major
+            compute=compute,
+            address=str(socket),
+            postgres_version=self._binaries.major,
+            size=begun.size,
+            why_unlimited=begun.why_unlimited,
         )
         self._agents[compute] = Agent(info, child)
         self._run(self._watch(self._agents[compute]))
 
     async def _watch(self, agent: Agent) -> None:
         """The life of one agent, from its start until nothing of it is left."""
-        if await self._becomes_ready(agent):
+        if await self._is_limited(agent) and await self._becomes_ready(agent):
             agent.is_ready = True
             self._retry_s = RETRY_SECONDS_MIN
             self._tell(agent.info)
@@ -210,6 +232,16 @@ class Agents:
             extra={"compute": agent.info.compute, "status": status},
         )
         await self._bury(agent)
+
+    async def _is_limited(self, agent: Agent) -> bool:
+        """As far as it is to be, before anybody can have it start a process."""
+        try:
+            await self._limits.admit(agent.info.compute, agent.child.pid)
+        except OSError as error:
+            words = {"compute": agent.info.compute, "reason": str(error)}
+            log.error("agent_not_limited", extra=words)
+            return False
+        return True
 
     async def _becomes_ready(self, agent: Agent) -> bool:
         deadline = asyncio.get_running_loop().time() + READY_SECONDS_MAX
@@ -233,6 +265,7 @@ class Agents:
         if agent.is_ready:
             self._tell(agent.info.model_copy(update={"is_gone": True}))
         self._reconcile()
+        await self._limits.end(agent.info.compute)
 
     def _forget_agent(self, info: AgentInfo) -> None:
         del self._agents[info.compute]

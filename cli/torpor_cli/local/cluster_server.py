@@ -107,7 +107,7 @@ def _about_processes(cluster: Cluster, agents: Agents, watchers: Watchers) -> An
         return m.Done()
 
     async def resize(_: Peer, asked: m.ResizeCompute) -> m.Done:
-        """Nobody limits the processes of one machine: each compute may have any size."""
+        await agents.resize(asked.compute, asked.cu)
         return m.Done()
 
     return {

@@ -74,6 +74,11 @@ class StateFolder:
         return self.root / "logs"
 
     @property
+    def cgroups(self) -> Path:
+        """Which folders the running `torpor up` has made there, one a line."""
+        return self.root / "cgroups"
+
+    @property
     def run(self) -> Path:
         """With its symbolic link resolved, so that socket paths are short enough."""
         return Path(os.path.realpath(self.root / "run"))

@@ -27,6 +27,7 @@ from torpor_cli.local.agents import Agents
 from torpor_cli.local.cluster import Cluster
 from torpor_cli.local.cluster_server import Watchers, cluster_handlers
 from torpor_cli.local.keeper import Keeper
+from torpor_cli.local.limits import SWITCHED_OFF, Limits, Unlimited, limits_of
 from torpor_cli.local.log_files import keep_bounded, last_lines, open_log
 from torpor_cli.local.postgres_binaries import PostgresBinaries
 from torpor_cli.local.processes import Children
@@ -73,6 +74,8 @@ class Settings:
     """How many agents wait at most; None: ``warm`` at all times."""
     waiting_price: float = WAITING_PRICE
     """CU-seconds that a second of a client's waiting is worth."""
+    limits: bool = True
+    """Whether computes get no more CPU and memory than their size, where that may be."""
     parks_every_safe_point: bool = False
     """For those who doubt that parking shows: it happens as often as it can."""
     restart_every: int = 0
@@ -159,6 +162,8 @@ class Supervisor:
     ) -> tuple[ServerlessDatabase, ...]:
         """Whatever is started puts its own end on ``ending``, which runs in the opposite order."""
         ending.callback(state_folder.remove_run, self._folder)
+        limits = limits_of(self._folder) if self._settings.limits else Unlimited(SWITCHED_OFF)
+        ending.callback(limits.close)
         children = Children()
         ending.push_async_callback(children.kill_all)
         binaries = postgres_binaries.reachable(self._folder.postgres)
@@ -176,7 +181,7 @@ class Supervisor:
             state_folder=str(self._folder.root),
             tell=self._resource_watchers.tell,
         )
-        agents = self._agents_of(cluster, children, binaries)
+        agents = self._agents_of(cluster, children, binaries, limits)
         await self._serve(cluster, agents, ending)
         self._say(f"starting the proxy, the autoscaler and {self._settings.warm} warm agents")
         ending.push_async_callback(self._stop_agents, cluster, agents)
@@ -191,12 +196,13 @@ class Supervisor:
         return cluster.list()
 
     def _agents_of(
-        self, cluster: Cluster, children: Children, binaries: PostgresBinaries
+        self, cluster: Cluster, children: Children, binaries: PostgresBinaries, limits: Limits
     ) -> Agents:
         agents = Agents(
             children,
             self._folder,
             binaries,
+            limits,
             proxy_user=pwd.getpwuid(os.geteuid()).pw_name,
             claimed=cluster.claimed,
             tell=lambda info: self._agent_watchers.tell(AgentChanged(agent=info)),

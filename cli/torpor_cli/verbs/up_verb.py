@@ -53,6 +53,12 @@ WARM_MAX = 100
     help="What a second of a client's waiting is worth, where `idleTimeout` is `auto`.",
 )
 @click.option(
+    "--no-limits",
+    is_flag=True,
+    help="Let each database use the whole machine; else no more CPU and memory than its size, "
+    "where cgroups may be made.",
+)
+@click.option(
     "--park-every-safe-point",
     "parks",
     is_flag=True,
@@ -71,6 +77,7 @@ def command(
     warm: int,
     warm_max: int | None,
     waiting_price: float,
+    no_limits: bool,
     parks: bool,
     restart_every: int | None,
 ) -> None:
@@ -95,6 +102,7 @@ def command(
         read_manifests(files),
         warm_max=2 * warm if warm_max is None else warm_max,
         waiting_price=waiting_price,
+        limits=not no_limits,
         parks_every_safe_point=parks,
         restart_every=restart_every or 0,
     )

@@ -1,7 +1,8 @@
 """What the kernel says of this compute's own container: cgroups of either version.
 
-Only where the agent is process 1: whatever is in the container is its own then. On one machine a
-compute shares its cgroup with others, and Postgres's processes are counted instead.
+Where the agent is process 1, whatever is in the container is its own. On one machine it is told
+which cgroup was made for it alone; where there is none it shares one with others, and Postgres's
+processes are counted instead.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from torpor_api.messages import ComputeUse
 
@@ -19,23 +21,44 @@ NO_LIMIT_BYTES = 1 << 60
 """Version 1 has no word for "none": the limit is the largest number of whole pages."""
 
 
-def own(mounted: Path = MOUNTED, process: int | None = None) -> Callable[[], ComputeUse] | None:
+class Folders(NamedTuple):
+    """With the files of a cgroup; all the same one in version 2, which has but one hierarchy."""
+
+    cpu: Path
+    cpuacct: Path
+    memory: Path
+
+
+def own(
+    told: Folders | None = None, mounted: Path = MOUNTED, process: int | None = None
+) -> Callable[[], ComputeUse] | None:
     """Reads it; None where there is no container of the compute's own, or none that can be read.
 
-    ``process``: the agent's own process id.
+    ``told``: that it is in one of its own, and where. ``process``: the agent's own process id.
     """
-    if (os.getpid() if process is None else process) != 1:
+    if told is None and (os.getpid() if process is None else process) != 1:
         return None
-    is_second = (mounted / "cgroup.controllers").exists()
+    folders = told or _of_container(mounted)
 
     def read() -> ComputeUse:
-        return _second(mounted) if is_second else _first(mounted)
+        return _second(folders.cpu) if _is_second(folders.cpu) else _first(folders)
 
     try:
         read()
     except (OSError, KeyError, ValueError):
         return None
     return read
+
+
+def _of_container(mounted: Path) -> Folders:
+    """A runtime shows a container its own cgroup as the root of each hierarchy."""
+    if _is_second(mounted):
+        return Folders(mounted, mounted, mounted)
+    return Folders(mounted / "cpu", mounted / "cpuacct", mounted / "memory")
+
+
+def _is_second(folder: Path) -> bool:
+    return (folder / "cgroup.controllers").exists()
 
 
 def _second(folder: Path) -> ComputeUse:
@@ -56,20 +79,19 @@ def _second(folder: Path) -> ComputeUse:
     )
 
 
-def _first(folder: Path) -> ComputeUse:
-    """A runtime shows a container its own cgroup as the root of each hierarchy."""
-    cpu, memory = _table(folder / "cpu" / "cpu.stat"), _table(folder / "memory" / "memory.stat")
-    limit = _number(folder / "memory" / "memory.limit_in_bytes")
-    quota = _number(folder / "cpu" / "cpu.cfs_quota_us")
+def _first(folders: Folders) -> ComputeUse:
+    cpu, memory = _table(folders.cpu / "cpu.stat"), _table(folders.memory / "memory.stat")
+    limit = _number(folders.memory / "memory.limit_in_bytes")
+    quota = _number(folders.cpu / "cpu.cfs_quota_us")
     return ComputeUse(
-        cpu_seconds=_number(folder / "cpuacct" / "cpuacct.usage") / 1e9,
-        memory_bytes=_number(folder / "memory" / "memory.usage_in_bytes"),
+        cpu_seconds=_number(folders.cpuacct / "cpuacct.usage") / 1e9,
+        memory_bytes=_number(folders.memory / "memory.usage_in_bytes"),
         anonymous_bytes=memory["total_rss"],
         shared_memory_bytes=memory["total_shmem"],
         memory_limit_bytes=limit if limit < NO_LIMIT_BYTES else None,
         file_bytes=memory["total_cache"] - memory["total_shmem"],
         refaults=memory.get("total_workingset_refault_file"),
-        cpu_limit=quota / _number(folder / "cpu" / "cpu.cfs_period_us") if quota > 0 else None,
+        cpu_limit=quota / _number(folders.cpu / "cpu.cfs_period_us") if quota > 0 else None,
         throttled_seconds=_in_seconds(cpu.get("throttled_time"), 1e9),
     )
 

@@ -119,7 +119,9 @@ class AgentInfo(Message):
     is_gone: bool = False
     """True only once it is confirmed that no process of it or of its Postgres is left."""
     size: AgentSize | None = None
-    """None: nobody limits it (on one machine)."""
+    """None: nobody limits it (on one machine, where that may not be)."""
+    why_unlimited: str = ""
+    """Then: why, for a person."""
     database: str = ""
     """The only one that it may serve: it has that database's own volume. Empty: any of its pool."""
     pool: str = ""
@@ -155,7 +157,7 @@ class ResizeCompute(Request[Done]):
     """Have the compute limited to this size, in place; it goes on running.
 
     Answered when that is under way: its ``size`` tells what became of it. Refused where it can't
-    be. Asked again it changes nothing. On one machine nobody limits computes.
+    be. Asked again it changes nothing, nor where nobody limits computes.
     """
 
     reply: ClassVar = Done

@@ -56,7 +56,7 @@ def written(folder: Path, files: dict[str, str]) -> Path:
 
 
 def read(folder: Path, files: dict[str, str]) -> ComputeUse:
-    container = cgroup.own(written(folder, files), process=1)
+    container = cgroup.own(mounted=written(folder, files), process=1)
     assert container is not None
     return container()
 
@@ -91,8 +91,21 @@ def test_a_kernel_that_keeps_no_account_of_pressure(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("files", [SECOND, FIRST])
 def test_a_cgroup_shared_with_others_is_not_read(tmp_path: Path, files: dict[str, str]) -> None:
-    assert cgroup.own(written(tmp_path, files), process=17) is None
+    assert cgroup.own(mounted=written(tmp_path, files), process=17) is None
 
 
 def test_nor_one_that_can_not_be_read(tmp_path: Path) -> None:
-    assert cgroup.own(tmp_path, process=1) is None
+    assert cgroup.own(mounted=tmp_path, process=1) is None
+
+
+@pytest.mark.parametrize("files", [SECOND, FIRST])
+def test_one_that_was_made_for_it_alone_is_read_wherever_it_is(
+    tmp_path: Path, files: dict[str, str]
+) -> None:
+    """Of the first version it has a folder in each of three hierarchies."""
+    folder = written(tmp_path, files)
+    names = (".", ".", ".") if files is SECOND else ("cpu", "cpuacct", "memory")
+    told = cgroup.Folders(*(folder / name for name in names))
+    container = cgroup.own(told, process=17)
+    assert container is not None and container().memory_bytes == USED.memory_bytes
+    assert container().cpu_seconds == USED.cpu_seconds

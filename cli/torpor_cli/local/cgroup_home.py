@@ -1,0 +1,191 @@
+"""Where the cgroups of computes may be made, and why there is no such place.
+
+In version 1 a child of our own cgroup is all it takes. In version 2 one that has processes can't
+have children that are limited. So ours is divided where no process but this one is in it, which
+goes into a child of its own; else root takes a place beside all others, where no limit is left
+behind by that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from torpor_cli.local.cgroup_files import (
+    CHILD_CONTROLLERS,
+    CONTROLLERS,
+    PROCESSES,
+    Cgroup,
+    Files,
+    second,
+)
+from torpor_cli.local.mounts import Mount, first_folder, second_folder, top_of
+
+OWN = "up"
+"""The child for this process, and for its others that are no compute."""
+
+FIRST_CONTROLLERS = ("cpu", "cpuacct", "memory")
+"""Of version 1, in which time that was used is counted by one of its own."""
+
+
+class MayNot(Exception):
+    """Why no compute can be limited here, for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """In which cgroups this process is, and who it is."""
+
+    mounts: tuple[Mount, ...]
+    member_of: dict[str, str]
+    process: int
+    user: int
+
+    @property
+    def hint(self) -> str:
+        user = "" if self.user == 0 else "--user "
+        return f"`systemd-run {user}--scope -p Delegate=yes torpor up` has one of its own"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A cgroup whose children are those of computes."""
+
+    cgroup: Cgroup
+    divided: Path | None = None
+    """The one that this process was in before."""
+
+
+def found(files: Files, around: Surroundings, name: str) -> Home:
+    """A home called ``name``. Raises MayNot."""
+    first = [first_folder(around.mounts, around.member_of, one) for one in FIRST_CONTROLLERS]
+    cpu, cpuacct, memory = first
+    if cpu is not None and cpuacct is not None and memory is not None:
+        return _first(files, Cgroup(cpu, cpuacct, memory, is_second=False).below(name))
+    own = second_folder(around.mounts, around.member_of)
+    if own is None or any(first):
+        raise MayNot("no cgroups with the controllers cpu and memory are to be seen here")
+    try:
+        return _divided(files, around, own, name)
+    except MayNot:
+        if around.user != 0:
+            raise
+    return _at_top(files, around, own, name)
+
+
+def give_back(files: Files, home: Home, process: int) -> bool:
+    """Whether nothing is left of it. ``process``: this one, which goes to where it came from."""
+    if home.divided is not None:
+        for folder in (home.cgroup.cpu, home.divided):
+            with contextlib.suppress(OSError):
+                files.write(folder / CHILD_CONTROLLERS, _listed("-"))
+        with contextlib.suppress(OSError):
+            files.write(home.divided / PROCESSES, str(process))
+    return removed(files, home.cgroup)
+
+
+def removed(files: Files, cgroup: Cgroup) -> bool:
+    """With its children; whether nothing is left. What somebody is still in stays."""
+    gone = [emptied(files, folder) for folder in cgroup.folders]
+    return all(gone)
+
+
+def emptied(files: Files, folder: Path) -> bool:
+    """One folder, likewise."""
+    try:
+        for name in files.folders(folder):
+            with contextlib.suppress(OSError):
+                files.remove(folder / name)
+        files.remove(folder)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _first(files: Files, home: Cgroup) -> Home:
+    for folder in home.folders:
+        try:
+            files.make(folder)
+        except OSError as error:
+            give_back(files, Home(home), 0)
+            raise MayNot(f"the cgroup {folder.parent} can't be divided: {error.strerror}") from None
+    return Home(home)
+
+
+def _divided(files: Files, around: Surroundings, own: Path, name: str) -> Home:
+    home = Home(second(own / name), divided=own)
+    try:
+        if files.read(own / PROCESSES).split() != [str(around.process)]:
+            raise MayNot(f"the cgroup {own} has other processes: {around.hint}")
+        _refuse_missing(files, own)
+        files.make(own / name)
+        files.make(own / name / OWN)
+        files.write(own / name / OWN / PROCESSES, str(around.process))
+        _give(files, own)
+        _give(files, own / name)
+    except OSError as error:
+        give_back(files, home, around.process)
+        raise MayNot(
+            f"the cgroup {own} can't be divided: {error.strerror}: {around.hint}"
+        ) from None
+    return home
+
+
+def _at_top(files: Files, around: Surroundings, own: Path, name: str) -> Home:
+    top = top_of(around.mounts, own)
+    if not _is_root(files, top) or _is_limited(files, own, top):
+        raise MayNot(
+            f"the cgroup {own} has other processes, and computes must not leave its limits: "
+            f"{around.hint}"
+        )
+    try:
+        _refuse_missing(files, top)
+        _give(files, top)
+        files.make(top / name)
+        _give(files, top / name)
+    except OSError as error:
+        emptied(files, top / name)
+        raise MayNot(f"the cgroup {top} can't be divided: {error.strerror}") from None
+    return Home(second(top / name))
+
+
+def _refuse_missing(files: Files, folder: Path) -> None:
+    there = files.read(folder / "cgroup.controllers").split()
+    missing = [one for one in CONTROLLERS if one not in there]
+    if missing:
+        raise MayNot(f"the cgroup {folder} has no controller {' and no '.join(missing)}")
+
+
+def _give(files: Files, folder: Path) -> None:
+    """Have each of its children limited for itself."""
+    if not set(CONTROLLERS) <= set(files.read(folder / CHILD_CONTROLLERS).split()):
+        files.write(folder / CHILD_CONTROLLERS, _listed("+"))
+
+
+def _listed(sign: str) -> str:
+    return " ".join(f"{sign}{one}" for one in CONTROLLERS)
+
+
+def _is_root(files: Files, folder: Path) -> bool:
+    """Of all cgroups: the root that a container is shown has a type like any other."""
+    return not _is_there(files, folder / "cgroup.type")
+
+
+def _is_limited(files: Files, own: Path, top: Path) -> bool:
+    while own != top:
+        for name in ("cpu.max", "memory.max", "memory.high"):
+            if _is_there(files, own / name) and not files.read(own / name).startswith("max"):
+                return True
+        own = own.parent
+    return False
+
+
+def _is_there(files: Files, file: Path) -> bool:
+    try:
+        files.read(file)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,326 @@
+"""Whether computes are limited, by what is written where, and what is left of it afterwards."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from support.fakes.cgroups import Cgroups, FirstCgroups, Folder, SecondCgroups
+from torpor_api.messages import AgentSize
+from torpor_api.sizes import cpu_milli, memory_bytes
+from torpor_cli.local.cgroup_home import Surroundings
+from torpor_cli.local.limits import Limits, Unlimited, limits_of
+from torpor_cli.local.mounts import mounts
+from torpor_cli.local.state_folder import StateFolder
+
+GIB = 1 << 30
+US, AGENT, OTHER = str(os.getpid()), 4711, "17"
+TOP = Path("/sys/fs/cgroup")
+SECOND_MOUNT = "31 25 0:27 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw"
+FIRST_MOUNTS = "\n".join(
+    f"33 31 0:{number} / /sys/fs/cgroup/{name} rw - cgroup cgroup rw,{name}"
+    for number, name in enumerate(("cpu", "cpuacct", "memory"), start=40)
+)
+
+
+class Machine:
+    """Its cgroups, and which of them we are in."""
+
+    def __init__(self, files: Cgroups, listed: str, member_of: dict[str, str], user: int = 0):
+        self.files = files
+        self.around = Surroundings(tuple(mounts(listed)), member_of, os.getpid(), user)
+
+    def limits(self, folder: StateFolder) -> Limits:
+        return limits_of(folder, self.files, self.around)
+
+    def why_not(self, folder: StateFolder) -> str:
+        """The reason, where nothing has been changed."""
+        before = deepcopy(self.files.at)
+        limits = self.limits(folder)
+        assert isinstance(limits, Unlimited) and self.files.at == before
+        assert not folder.cgroups.exists()
+        begun = limits.begin("c1")
+        assert begun.size is None and not begun.options
+        return begun.why_unlimited
+
+    def killed(self) -> None:
+        """And on it again, in another cgroup than before."""
+        for one in self.files.at.values():
+            one.processes.clear()
+        place = f"session-{len(self.files.at)}"
+        is_first = isinstance(self.files, FirstCgroups)
+        for top in [path for path in self.files.at if path.parent == TOP] if is_first else [TOP]:
+            self.files.make(top / place)
+            self.files.put(top / place, US)
+        member_of = dict.fromkeys(self.around.member_of, f"/{place}")
+        self.around = replace(self.around, member_of=member_of)
+
+    def compute(self, file: str, name: str = "c1") -> str:
+        """What a file of its cgroup says."""
+        (found,) = [
+            one.files[file]
+            for path, one in self.files.at.items()
+            if path.name == name and file in one.files
+        ]
+        return found
+
+    def use_memory(self, kept_bytes: int, cached_bytes: int) -> Folder:
+        (found,) = [
+            one
+            for path, one in self.files.at.items()
+            if path.name == "c1" and {"memory.max", "memory.limit_in_bytes"} & set(one.files)
+        ]
+        found.kept_bytes, found.cached_bytes = kept_bytes, cached_bytes
+        return found
+
+    def limits_of_compute(self) -> tuple[str, str]:
+        if isinstance(self.files, FirstCgroups):
+            return self.compute("cpu.cfs_quota_us"), self.compute("memory.limit_in_bytes")
+        return self.compute("cpu.max").split()[0], self.compute("memory.max")
+
+
+def first(user: int = 0) -> Machine:
+    """We are at the top but for memory."""
+    files = FirstCgroups()
+    files.make(TOP / "memory/session")
+    member_of = {"cpu": "/", "cpuacct": "/", "memory": "/session", "": "/"}
+    return Machine(files, FIRST_MOUNTS, member_of, user)
+
+
+def second(path: str, *with_us: str, user: int = 0, handed_on: str = "cpu memory") -> Machine:
+    files = SecondCgroups(path, handed_on=handed_on)
+    files.at[TOP / path].processes += [*with_us, US]
+    return Machine(files, SECOND_MOUNT, {"": f"/{path}"}, user)
+
+
+def alone() -> Machine:
+    return second("user.slice/ours.scope", user=1000)
+
+
+def among_others() -> Machine:
+    return second("system.slice/ssh.service", OTHER)
+
+
+each_machine = pytest.mark.parametrize("made", [first, alone, among_others])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StateFolder:
+    return state_folder(tmp_path / "state")
+
+
+def state_folder(root: Path) -> StateFolder:
+    made = StateFolder(root)
+    made.databases.mkdir(parents=True)
+    return made
+
+
+def size(cu: str, refusal: str = "") -> AgentSize:
+    wanted = Decimal(cu)
+    return AgentSize(
+        cpu_milli=cpu_milli(wanted), memory_bytes=memory_bytes(wanted), refusal=refusal
+    )
+
+
+@each_machine
+async def test_a_compute_begins_with_one_unit_and_has_the_size_that_is_asked_for(
+    made: Callable[[], Machine], folder: StateFolder
+) -> None:
+    machine = made()
+    limits = machine.limits(folder)
+    begun = limits.begin("c1")
+    assert begun.size == size("1") and not begun.why_unlimited
+    assert machine.limits_of_compute() == ("100000", str(4 * GIB))
+    await limits.admit("c1", AGENT)
+    for told in begun.options[1:]:
+        assert str(AGENT) in machine.files.at[Path(told)].processes
+    for cu, quota in (("2.5", "250000"), ("0.25", "25000")):
+        assert await limits.resize("c1", size("1"), Decimal(cu)) == size(cu)
+        assert machine.limits_of_compute() == (quota, str(memory_bytes(Decimal(cu))))
+
+
+@each_machine
+async def test_memory_that_is_in_use_is_not_taken_and_what_the_kernel_caches_is(
+    made: Callable[[], Machine], folder: StateFolder
+) -> None:
+    machine = made()
+    limits = machine.limits(folder)
+    limits.begin("c1")
+    await limits.admit("c1", AGENT)
+    memory = machine.use_memory(kept_bytes=3 * GIB // 2, cached_bytes=GIB)
+    refused = await limits.resize("c1", size("1"), Decimal("0.25"))
+    words = "its memory would be limited to 1 GiB, and 1.50 GiB are in use"
+    assert refused == size("1", words)
+    assert machine.limits_of_compute() == ("100000", str(4 * GIB))
+    memory.cached_bytes = 5 * GIB
+    assert await limits.resize("c1", refused, Decimal("0.5")) == size("0.5")
+    assert memory.used_bytes == 2 * GIB
+    if isinstance(machine.files, SecondCgroups):
+        assert memory.files["memory.high"] == "max" and not machine.files.ended
+
+
+@each_machine
+async def test_nothing_is_left_of_one_that_has_ended_nor_of_torpor(
+    made: Callable[[], Machine], folder: StateFolder
+) -> None:
+    machine = made()
+    before = deepcopy(machine.files.at)
+    limits = machine.limits(folder)
+    assert folder.cgroups.read_text()
+    for name in ("c1", "c2"):
+        limits.begin(name)
+    await limits.end("c1")
+    assert not any(path.name == "c1" for path in machine.files.at)
+    limits.close()
+    after = machine.files.at
+    assert after.keys() == before.keys() and not folder.cgroups.exists()
+    assert [sorted(one.processes) for one in after.values()] == [
+        sorted(one.processes) for one in before.values()
+    ]
+
+
+@each_machine
+def test_what_a_killed_one_has_left_goes_at_the_next_start_wherever_that_is(
+    made: Callable[[], Machine], folder: StateFolder, tmp_path: Path
+) -> None:
+    machine, other = made(), state_folder(tmp_path / "other")
+    machine.limits(folder).begin("c1")
+    machine.killed()
+    machine.limits(other).begin("c2")
+    machine.killed()
+    # What is not called as ours is not touched, whoever has written it down.
+    folder.cgroups.write_text(folder.cgroups.read_text() + other.cgroups.read_text())
+    machine.limits(folder)
+    names = {path.name for path in machine.files.at}
+    assert "c1" not in names and "c2" in names
+
+
+async def test_what_somebody_is_still_in_goes_when_nobody_is_any_more(folder: StateFolder) -> None:
+    machine = first()
+    limits = machine.limits(folder)
+    limits.begin("c1")
+    machine.killed()
+    await limits.admit("c1", AGENT)
+    machine.limits(folder)
+    assert "c1" in {path.name for path in machine.files.at} and folder.cgroups.exists()
+    machine.killed()
+    machine.limits(folder).close()
+    assert "c1" not in {path.name for path in machine.files.at} and not folder.cgroups.exists()
+
+
+def test_root_s_are_beside_all_others_where_ours_has_other_processes(folder: StateFolder) -> None:
+    machine = among_others()
+    machine.limits(folder).begin("c1")
+    (place,) = [path for path in machine.files.at if path.name == "c1"]
+    assert place.parent.parent == TOP
+    assert machine.files.at[TOP / "system.slice/ssh.service"].processes == [OTHER, US]
+
+
+def test_ours_is_divided_where_we_are_alone(folder: StateFolder) -> None:
+    machine = alone()
+    machine.limits(folder).begin("c1")
+    ours = TOP / "user.slice/ours.scope"
+    (place,) = [path for path in machine.files.at if path.name == "c1"]
+    assert place.parent.parent == ours and not machine.files.at[ours].processes
+    assert machine.files.at[place.parent / "up"].processes == [US]
+
+
+def limited_above() -> Machine:
+    machine = among_others()
+    machine.files.at[TOP / "system.slice"].files["memory.max"] = str(GIB)
+    return machine
+
+
+def in_a_container() -> Machine:
+    """Whose root is shown as if it were the one of all."""
+    machine = second("", OTHER)
+    machine.files.at[TOP].files["cgroup.type"] = "domain"
+    return machine
+
+
+def not_delegated() -> Machine:
+    machine = second("user.slice/ours.scope", user=1000)
+    machine.files.read_only.add(TOP / "user.slice/ours.scope")
+    return machine
+
+
+def of_the_first_version_as_a_user() -> Machine:
+    machine = first(user=1000)
+    machine.files.read_only |= {TOP / "cpu", TOP / "cpuacct", TOP / "memory/session"}
+    return machine
+
+
+def without_any() -> Machine:
+    return Machine(FirstCgroups(), "25 1 254:0 / / rw - ext4 /dev/vda rw", {})
+
+
+AS_USER = "`systemd-run --user --scope -p Delegate=yes torpor up` has one of its own"
+AS_ROOT = "`systemd-run --scope -p Delegate=yes torpor up` has one of its own"
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (
+            lambda: second("login.scope", OTHER, user=1000),
+            f"the cgroup /sys/fs/cgroup/login.scope has other processes: {AS_USER}",
+        ),
+        (
+            not_delegated,
+            "the cgroup /sys/fs/cgroup/user.slice/ours.scope can't be divided: Permission denied: "
+            + AS_USER,
+        ),
+        (
+            lambda: second("a/b", user=1000, handed_on="memory"),
+            "the cgroup /sys/fs/cgroup/a/b has no controller cpu",
+        ),
+        (
+            limited_above,
+            "the cgroup /sys/fs/cgroup/system.slice/ssh.service has other processes, and "
+            f"computes must not leave its limits: {AS_ROOT}",
+        ),
+        (
+            in_a_container,
+            "the cgroup /sys/fs/cgroup has other processes, and "
+            f"computes must not leave its limits: {AS_ROOT}",
+        ),
+        (
+            of_the_first_version_as_a_user,
+            "the cgroup /sys/fs/cgroup/cpu can't be divided: Permission denied",
+        ),
+        (without_any, "no cgroups with the controllers cpu and memory are to be seen here"),
+    ],
+)
+def test_where_it_may_not_it_says_why(
+    made: Callable[[], Machine], words: str, folder: StateFolder
+) -> None:
+    assert made().why_not(folder) == words
+
+
+def test_databases_in_memory_would_count_as_what_their_computes_use(folder: StateFolder) -> None:
+    device = folder.databases.stat().st_dev
+    machine = first()
+    listed = f"60 25 {os.major(device)}:{os.minor(device)} / /x rw - tmpfs tmpfs rw\n{FIRST_MOUNTS}"
+    machine = Machine(machine.files, listed, machine.around.member_of)
+    assert machine.why_not(folder) == f"{folder.databases} is in memory itself (tmpfs)"
+
+
+async def test_one_that_the_kernel_does_not_take_is_not_limited_and_says_so(
+    folder: StateFolder,
+) -> None:
+    machine = first()
+    machine.files.at[TOP / "cpu"].files["cpu.cfs_quota_us"] = "150000"
+    limits = machine.limits(folder)
+    limits.begin("c1")
+    refused = await limits.resize("c1", size("1"), Decimal(2))
+    assert refused == size("1", "the kernel refuses it: Invalid argument")
+    machine.files.read_only.add(TOP / "cpu" / Path(folder.cgroups.read_text().split()[0]).name)
+    begun = limits.begin("c2")
+    assert begun.size is None and begun.why_unlimited.endswith("c2: Permission denied")
+    assert not any(path.name == "c2" for path in machine.files.at)
