@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from torpor_api.failures import Conflict, NotFound
 from torpor_kube import names
-from torpor_kube.documents import labels_of, metadata, name_of, version_of
+from torpor_kube.documents import is_older, labels_of, metadata, name_of, version_of
 from torpor_kube.kinds import (
     CONFIG_MAP,
     POD,
@@ -187,6 +187,8 @@ class Executor:
 
     def learn(self, kind: Kind, document: Document) -> None:
         """What we have just written or read is news like any other; the watch says it again."""
+        if self._is_behind(kind, document):
+            return
         if kind == SERVERLESS_DATABASE:
             self._cache.database_seen(see_database(document))
         elif kind == WARM_POOL:
@@ -200,6 +202,21 @@ class Executor:
             self._cache.retained_seen(*see_retained(document))
         elif kind in (SECRET, SERVICE) and names.DATABASE_LABEL in labels_of(document):
             self._cache.child_seen(see_child_of(kind, document, self._cache.system_namespace))
+
+    def _is_behind(self, kind: Kind, answer: Document) -> bool:
+        """The watch has told what came after it already, and tells that only once.
+
+        Neither databases nor pools are made by us: one that is not known has gone since.
+        """
+        version = version_of(answer)
+        if kind == SERVERLESS_DATABASE:
+            seen = self._cache.databases.get(key_of(answer))
+            return seen is None or is_older(version, seen.version)
+        if kind == WARM_POOL:
+            pool = self._cache.pools.get(name_of(answer))
+            return pool is None or is_older(version, version_of(pool))
+        pod = self._cache.pods.get(name_of(answer)) if kind == POD else None
+        return pod is not None and is_older(version, pod.version)
 
 
 def _in_version(document: Document, version: str) -> Document:

@@ -30,7 +30,7 @@ from torpor_operator.core.pool import (
     plan_pool,
 )
 from torpor_operator.core.pool_status import pool_claim, pool_status, unread_status
-from torpor_operator.core.seen_pods import SeenPod, see_pod
+from torpor_operator.core.seen_pods import SeenPod
 from torpor_operator.executor import Executor, NameTaken, Stale
 from torpor_operator.ports import Autoscaler
 
@@ -247,7 +247,7 @@ class Pools:
     async def _start(self, document: Document, database: Key | None) -> None:
         suffix = base64.b32encode(self._random_bytes(SUFFIX_BYTES)).decode().lower()
         pod = compute_pod(document, self._settings, suffix, database)
-        self._cache.pod_seen(see_pod(await self._kube.create(POD, pod)))
+        self._executor.learn(POD, await self._kube.create(POD, pod))
 
     async def _say(
         self, document: Document, plan: PoolPlan, refusals: Mapping[str, Finding]
