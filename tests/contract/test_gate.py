@@ -67,6 +67,17 @@ async def test_an_open_transaction_is_busy_and_nobody_is_held_up(world: World) -
     assert (await world.autoscaler.close_gate()).parked == 2
 
 
+async def test_a_session_at_work_keeps_its_backend_while_no_address_is_known(world: World) -> None:
+    """As an autoscaler tells it that has just begun, and has not heard the agent yet."""
+    client = await world.client()
+    await client.begin()
+    world.autoscaler.tell(address=None)
+    with pytest.raises(Busy):
+        await world.autoscaler.close_gate()
+    await client.commit()
+    assert not world.autoscaler.wakes
+
+
 async def test_a_pinned_session_is_named_with_its_state(world: World) -> None:
     client = await world.client()
     await client.pin()

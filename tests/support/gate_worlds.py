@@ -165,6 +165,7 @@ class FakeClient:
         self._session.is_busy = True
 
     async def commit(self) -> None:
+        assert self._session.is_attached, "the transaction was lost with its backend"
         self._session.is_busy = False
 
     async def pin(self) -> None:

@@ -146,9 +146,15 @@ class FakeProxy:
         gate = self.gates.setdefault(info.name, FakeGate(info))
         if info.epoch < gate.info.epoch:
             return
-        if info.address is None or info.epoch > gate.info.epoch:
+        if info.epoch > gate.info.epoch:
             gate.closed_until = None
-            self._park(gate)
+            for session in gate.sessions:
+                _detach(session)
+        elif info.address is None:
+            gate.closed_until = None
+            for session in gate.sessions:
+                if not _has_backend(session):
+                    _detach(session)
         gate.held_until = None
         gate.info = info
         self._wake_up()
@@ -240,10 +246,6 @@ class FakeProxy:
         infos = tuple(map(_info, held[: request.limit]))
         return m.SessionList(sessions=infos, total=len(held))
 
-    def _park(self, gate: FakeGate) -> None:
-        for session in gate.sessions:
-            _detach(session)
-
     # --- its end ---------------------------------------------------------------------------
 
     async def drain(self) -> None:
@@ -298,9 +300,13 @@ class FakeProxy:
     def _try_to_attach(self, gate: FakeGate, session: FakeSession) -> bool:
         if session.is_ended:
             raise Unavailable("the client has hung up")
+        if session.is_lost:
+            _detach(session)
         address = gate.info.address
-        if address is None or self._is_closed(gate):
+        if self._is_closed(gate):
             return False
+        if address is None:
+            return session.is_attached  # Then it goes on with the backend that it has.
         if gate.at_rest:  # Nobody has said that it is open.
             self._opened(gate, ())
         if self.dial is not None and session.backend is None:
@@ -362,6 +368,11 @@ class FakeProxy:
 
 def _opens_at(gate: FakeGate) -> float | None:
     return max((at for at in (gate.closed_until, gate.held_until) if at is not None), default=None)
+
+
+def _has_backend(session: FakeSession) -> bool:
+    """Where tests have no Postgres, one that is at work has."""
+    return session.is_busy if session.backend is None else not session.is_lost
 
 
 def _detach(session: FakeSession) -> None:
