@@ -79,7 +79,7 @@ def test_a_sleep_that_is_called_off_is_none() -> None:
     ):
         phases.told("shop", phase, at)
     answers = [Answered(10.0, 10.0, 1.0, 12.0), Answered(18.05, 18.05, 0.0, 18.1)]
-    lived = bench._lived(phases, [23.75], "shop", answers, 0.0, SECONDS)
+    lived = bench._lived(phases, [18.08, 23.75], "shop", answers, 0.0, SECONDS)
     assert (lived.wakes, lived.called_off) == (1, 1)
     assert [each.takes_s for each in lived.falls] == [0.25]
     assert [each.late_s for each in lived.falls] == pytest.approx([23.75 - 18.1 - 5.0])
