@@ -183,6 +183,8 @@ class Fleet:
         else:
             self._agents.forget(agent.compute)
             if user is not None:
+                if agent.ran_out_of_memory and before is not None:  # It is told again.
+                    sizes.ran_out_of_memory(user.database)
                 facts.agent_gone(user.database, agent.compute, now)
                 self._executor.poke(user)
 

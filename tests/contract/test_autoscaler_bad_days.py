@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from decimal import Decimal
 
 import pytest
 
@@ -50,6 +51,23 @@ async def test_a_restarted_autoscaler_touches_nothing_that_is_awake(town: Town) 
     await town.until("found", lambda: again.gates["shop"].info.address is not None)
     assert agent.claims == [("shop", 1)] and agent.state == "running"
     assert town.status().epoch == 1
+
+
+async def test_one_that_ran_out_of_memory_has_a_successor_with_more_by_a_step(town: Town) -> None:
+    """However often the cluster tells of its end."""
+    apply(town, maxCU=8, keepAwake=True)
+    agent = await town.start_agent()
+    await town.start_autoscaler()
+    await town.until("it is awake", lambda: town.status().phase is Phase.ACTIVE)
+    assert (town.status().compute, town.status().current_cu) == (agent.compute, 1)
+    agent.kill()
+    gone = agent.info.model_copy(update={"is_gone": True, "ran_out_of_memory": True})
+    for _ in range(3):
+        town.cluster.tell(m.AgentChanged(agent=gone))
+    await town.start_agent()
+    await town.until("it has another one", lambda: town.status().epoch == 2)
+    await town.until("it is awake again", lambda: town.status().phase is Phase.ACTIVE)
+    assert town.status().current_cu == Decimal("1.5")
 
 
 async def test_after_a_restart_nobody_takes_the_compute_of_another(town: Town) -> None:

@@ -26,6 +26,7 @@ SANE_MAX: Final = {
     "runnable": 100_000.0,
     "queued": 1_000_000.0,
     "memory_bytes": float(16 << 40),
+    "oom_kills": 1_000_000.0,
     "working_set_bytes": float(16 << 40),
     "latency_s": 86_400.0,
 }
@@ -47,6 +48,8 @@ class Sample:
     """Queries that wait in the proxies for a place."""
     memory_bytes: float | None = None
     """That nobody can take back: not the page cache."""
+    oom_kills: float | None = None
+    """Processes that were ended for want of memory since the sample before."""
     working_set_bytes: float | None = None
     """Of data that is touched again and again."""
     latency_s: float | None = None

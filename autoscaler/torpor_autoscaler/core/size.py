@@ -5,8 +5,9 @@ neither memory nor the working set more than 0.75 of the memory.
 
 **Growing** is quick and rests on little. The mean load of the stable window asks for it; that of
 the panic window too, where it is twice of what the size is for, and from then on for a minute
-whatever it is; the memory of the latest second at once, since its lack ends a Postgres; and a
-latency above its target, where there is load that more CPUs would help.
+whatever it is; the memory of the latest second at once, since its lack ends a Postgres (where it
+has, all of the memory was in use, whatever was seen last); and a latency above its target, where
+there is load that more CPUs would help.
 
 **Shrinking** is slow and rests on everything. Each figure has to be known, without a gap, over the
 whole stable window; the size has to have stood for as long; and the smaller one has to have room
@@ -54,6 +55,8 @@ LATENCY_FACTOR_MAX: Final = 2.0
 
 SAMPLE_AGE_S_MAX: Final = 3.0
 """Older ones say nothing of now; nor may a figure be missing for longer where it is to shrink."""
+
+OUT_OF_MEMORY: Final = "memory when a process was ended for want of it"
 
 _GIB: Final = float(1 << 30)
 
@@ -173,6 +176,18 @@ def choose_size(history: History, terms: SizeTerms, standing: Standing, now: flo
     return _shrunk(history, terms, standing, now)
 
 
+def choose_after_want_of_memory(terms: SizeTerms, cu: Decimal) -> SizeChoice:
+    """A compute of this size has ended because all of its memory was in use."""
+    memory_per_cu = terms.memory_bytes_per_cu / _GIB
+    in_use, per_cu = memory_per_cu * float(cu), MEMORY_SHARE * memory_per_cu
+    need = _Need(OUT_OF_MEMORY, in_use, per_cu, "GiB", 0.0, is_memory=True)
+    grown = max(terms.bound(need.cu), cu)
+    follows = f"grows from {_shown(cu)} to {_shown(grown)} CU"
+    if grown == cu:
+        follows = f"stays at {_shown(cu)} CU"
+    return SizeChoice(grown, need.decides(cu, follows), is_for_memory=True)
+
+
 def _needs(history: History, terms: SizeTerms, standing: Standing, now: float) -> Iterator[_Need]:
     """What asks for a size, and would get a larger one."""
     load_per_cu = LOAD_SHARE * terms.cpus_per_cu
@@ -186,8 +201,8 @@ def _needs(history: History, terms: SizeTerms, standing: Standing, now: float) -
     memory_per_cu = MEMORY_SHARE * terms.memory_bytes_per_cu / _GIB
     latest = history.latest
     if latest is not None and latest.memory_bytes is not None:
-        in_use = latest.memory_bytes / _GIB
-        yield _Need("memory", in_use, memory_per_cu, "GiB", 0.0, is_memory=True)
+        metric, in_use = OUT_OF_MEMORY if latest.oom_kills else "memory", latest.memory_bytes / _GIB
+        yield _Need(metric, in_use, memory_per_cu, "GiB", 0.0, is_memory=True)
     working_set = history.mean(_WORKING_SET, PANIC_S, now)
     if working_set is not None:
         yield _Need("working set", working_set / _GIB, memory_per_cu, "GiB", PANIC_S)

@@ -12,7 +12,13 @@ from decimal import Decimal
 from torpor_api.messages import ComputeSample
 from torpor_api.sizes import least_cu_by_itself
 from torpor_autoscaler.core.decision import Decision, Loop
-from torpor_autoscaler.core.size import SAMPLE_AGE_S_MAX, SizeTerms, Standing, choose_size
+from torpor_autoscaler.core.size import (
+    SAMPLE_AGE_S_MAX,
+    SizeTerms,
+    Standing,
+    choose_after_want_of_memory,
+    choose_size,
+)
 from torpor_autoscaler.lifecycle.database import Database
 from torpor_autoscaler.lifecycle.watched import Watched
 
@@ -50,6 +56,14 @@ def choose(database: Database, now: float) -> bool:
     database.measured_cu = choice.cu
     database.decisions.add(choice.decision, database.world.wall_s)
     return database.size != before
+
+
+def ran_out_of_memory(database: Database) -> None:
+    """A fact. Its compute has ended for want of memory: the next one has more, where it may."""
+    if database.chosen_cu is None and _may_change(database):
+        choice = choose_after_want_of_memory(terms(database), database.size.cu)
+        database.measured_cu = choice.cu
+        database.decisions.add(choice.decision, database.world.wall_s)
 
 
 def terms(database: Database) -> SizeTerms:

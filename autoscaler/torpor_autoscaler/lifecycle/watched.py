@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from math import inf
 from typing import Final
 
-from torpor_api.messages import ComputeSample, Latencies, PostgresUse
-from torpor_autoscaler.core.history import History, Sample
+from torpor_api.messages import ComputeSample, ComputeUse, Latencies, PostgresUse
+from torpor_autoscaler.core.history import SANE_MAX, History, Sample
 from torpor_autoscaler.core.size import SAMPLE_AGE_S_MAX, SizeChoice, Standing
 from torpor_autoscaler.core.sleep import View
 
@@ -52,12 +52,14 @@ class Watched:
             return False
         before, self._told = self._told, told
         views = tuple(views)
+        oom_kills = _oom_kills(before, told)
         sample = Sample(
             now,
             cpu=_cpus(before, told),
             runnable=_runnable(told.postgres),
             queued=_queued(views, now),
-            memory_bytes=_figure(told.use.anonymous_bytes + told.use.shared_memory_bytes),
+            memory_bytes=_memory(told.use, oom_kills),
+            oom_kills=oom_kills,
             working_set_bytes=_working_set(told),
             latency_s=self._latency_s(views),
         )
@@ -93,6 +95,20 @@ def _cpus(before: ComputeSample | None, told: ComputeSample) -> float | None:
     elapsed_s = told.at_s - before.at_s
     used_s = told.use.cpu_seconds - before.use.cpu_seconds
     return used_s / elapsed_s if DISTANCE_S_MIN / 2 < elapsed_s < DISTANCE_S_MAX else None
+
+
+def _oom_kills(before: ComputeSample | None, told: ComputeSample) -> float | None:
+    """Since the sample before, however long ago that is: Postgres may have started anew."""
+    if before is None or before.use.oom_kills is None or told.use.oom_kills is None:
+        return None
+    killed = told.use.oom_kills - before.use.oom_kills
+    return float(killed) if 0 <= killed <= SANE_MAX["oom_kills"] else None
+
+
+def _memory(use: ComputeUse, oom_kills: float | None) -> float:
+    """Whoever was ended for want of it is seen no more: then it was all that there is."""
+    in_use = _figure(use.anonymous_bytes + use.shared_memory_bytes)
+    return max(in_use, _figure(use.memory_limit_bytes or 0)) if oom_kills else in_use
 
 
 def _runnable(use: PostgresUse | None) -> float | None:

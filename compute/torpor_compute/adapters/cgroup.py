@@ -69,6 +69,7 @@ def _second(folder: Path) -> ComputeUse:
         anonymous_bytes=memory["anon"],
         shared_memory_bytes=memory["shmem"],
         memory_limit_bytes=_limit(folder / "memory.max"),
+        oom_kills=_oom_kills(folder / "memory.events"),
         file_bytes=memory["file"] - memory["shmem"],
         refaults=memory.get("workingset_refault_file"),
         cpu_limit=_cpu_max(folder / "cpu.max"),
@@ -89,6 +90,7 @@ def _first(folders: Folders) -> ComputeUse:
         anonymous_bytes=memory["total_rss"],
         shared_memory_bytes=memory["total_shmem"],
         memory_limit_bytes=limit if limit < NO_LIMIT_BYTES else None,
+        oom_kills=_oom_kills(folders.memory / "memory.oom_control"),
         file_bytes=memory["total_cache"] - memory["total_shmem"],
         refaults=memory.get("total_workingset_refault_file"),
         cpu_limit=quota / _number(folders.cpu / "cpu.cfs_period_us") if quota > 0 else None,
@@ -98,6 +100,13 @@ def _first(folders: Folders) -> ComputeUse:
 
 def _table(path: Path) -> Mapping[str, int]:
     return {name: int(value) for name, value in map(str.split, path.read_text().splitlines())}
+
+
+def _oom_kills(path: Path) -> int | None:
+    """None where an old kernel does not count them."""
+    with contextlib.suppress(OSError):
+        return _table(path).get("oom_kill")
+    return None
 
 
 def _number(path: Path) -> int:

@@ -248,6 +248,8 @@ class ComputeUse(Message):
     shared_memory_bytes: int
     """Shared buffers, as far as they were ever touched; nor is this."""
     memory_limit_bytes: int | None = None
+    oom_kills: int | None = None
+    """Processes that the kernel has ended because of that limit."""
     file_bytes: int | None = None
     """Files that the kernel keeps in memory for it."""
     refaults: int | None = None

@@ -118,6 +118,8 @@ class AgentInfo(Message):
     postgres_version: str
     is_gone: bool = False
     """True only once it is confirmed that no process of it or of its Postgres is left."""
+    ran_out_of_memory: bool = False
+    """It is gone because it reached the limit of its memory."""
     size: AgentSize | None = None
     """None: nobody limits it (on one machine, where that may not be)."""
     why_unlimited: str = ""

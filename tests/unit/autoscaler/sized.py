@@ -67,11 +67,14 @@ class Compute:
         memory: int = 100 * MIB,
         working_set: int | None = 50 * MIB,
         elapsed_s: float = 1.0,
+        oom_kills: int | None = None,
         **more: Any,
     ) -> bool:
         """A sample, and what the machine does about it. Whether another size follows."""
         self.at_s += elapsed_s
         self.used_s += cpu * elapsed_s
+        agent = self.story.world.pool.find(f"c{self.number}")
+        assert agent is not None and agent.size is not None
         sample = m.ComputeSample(
             database="shop",
             epoch=self.epoch,
@@ -81,6 +84,8 @@ class Compute:
                 memory_bytes=memory,
                 anonymous_bytes=memory - 30 * MIB,
                 shared_memory_bytes=30 * MIB,
+                memory_limit_bytes=agent.size.memory_bytes,
+                oom_kills=oom_kills,
             ),
             postgres=_postgres(active, waiting or {}),
             working_set_bytes=None if working_set is None else {60: working_set},

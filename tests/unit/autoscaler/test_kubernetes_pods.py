@@ -44,6 +44,18 @@ def test_an_agent_is_found_where_its_pod_is() -> None:
     assert compute.is_ready and not compute.info.is_leaving and not compute.is_gone
 
 
+def test_why_it_ended_is_known_where_that_was_its_memory() -> None:
+    for reason, is_memory in (("OOMKilled", True), ("Error", False)):
+        terminated = {"reason": reason, "exitCode": 137, "containerID": "c", "finishedAt": "2027"}
+        ended = pod()
+        ended["status"]["containerStatuses"] = [
+            {"name": "agent", "state": {"terminated": terminated}}
+        ]
+        info = compute_from(ended).info
+        assert (info.is_gone, info.ran_out_of_memory) == (True, is_memory)
+    assert not compute_from(pod()).info.ran_out_of_memory
+
+
 def test_one_that_was_made_for_a_database_is_for_no_other() -> None:
     labels = {DATABASE_LABEL: "shop", DATABASE_NAMESPACE_LABEL: "team"}
     own = compute_from(pod(labels={**labels, DEDICATED_LABEL: "true"})).info

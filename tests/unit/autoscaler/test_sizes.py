@@ -153,6 +153,62 @@ def test_silence_changes_nothing_and_is_said() -> None:
     assert sizes.is_to_be_watched(story.database, story.world.now)
 
 
+def test_a_process_that_was_ended_for_want_of_memory_makes_it_grow_at_once_and_for_a_while() -> (
+    None
+):
+    """However little the others have in use."""
+    compute = in_use(maxCU=8).seconds(10, oom_kills=3)
+    assert compute.cu == 1
+    compute.second(oom_kills=4)
+    assert compute.cu == Decimal("1.5")
+    assert compute.line == (
+        "grows from 1 to 1.5 CU: memory when a process was ended for want of it 4 GiB, above 3 GiB"
+    )
+    compute.seconds(int(STABLE_S) - 1, oom_kills=4)
+    assert compute.cu == Decimal("1.5")
+    compute.seconds(QUIET_S, oom_kills=4)
+    assert compute.cu == 1
+
+
+def test_it_grows_with_each_of_them_and_also_behind_a_new_start_of_postgres() -> None:
+    compute = in_use(maxCU=8).seconds(10, oom_kills=0)
+    compute.second(oom_kills=1)
+    compute.story.world.now += 20.0
+    compute.second(oom_kills=2, elapsed_s=21.0)
+    assert compute.cu == Decimal(2)
+
+
+@pytest.mark.parametrize("totals", [(None, 9), (9, None), (9, 0), (0, 1 << 60), (2, 2)], ids=str)
+def test_what_says_nothing_of_such_an_end_changes_nothing(
+    totals: tuple[int | None, int | None],
+) -> None:
+    compute = in_use(maxCU=8)
+    for total in totals:
+        compute.second(oom_kills=total)
+    assert compute.cu == 1
+
+
+def test_a_compute_that_ended_for_want_of_memory_has_a_larger_successor() -> None:
+    compute = in_use(minCU=1, maxCU=8).seconds(10, active=3)
+    story, before = compute.story, compute.cu
+    sizes.ran_out_of_memory(story.database)
+    story.asked.clear()
+    story.fact(facts.agent_gone, "c1", story.world.now)
+    start = story.until(m.StartCompute)
+    assert (start.cu or 0) > before
+    assert "ended for want of it" in compute.line
+
+
+def test_but_none_that_is_larger_than_it_may_be_or_than_somebody_has_chosen() -> None:
+    compute = in_use(minCU=1, maxCU=8)
+    compute.story.fact(facts.choose_size, 9, Decimal(2)).rest()
+    sizes.ran_out_of_memory(compute.story.database)
+    assert compute.cu == 2
+    compute = in_use(maxCU=1)
+    sizes.ran_out_of_memory(compute.story.database)
+    assert compute.cu == 1
+
+
 @pytest.mark.parametrize(
     "figures",
     [

@@ -15,6 +15,7 @@ SECOND = {
     "cpu.max": "150000 100000\n",
     "memory.current": "900\n",
     "memory.max": "4294967296\n",
+    "memory.events": "low 0\nhigh 0\nmax 44\noom 4\noom_kill 2\noom_group_kill 0\n",
     "memory.stat": "anon 100\nfile 700\nshmem 300\nworkingset_refault_file 7\n",
     "cpu.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=4000000\n"
     "full avg10=0.00 avg60=0.00 avg300=0.00 total=9\n",
@@ -29,6 +30,7 @@ FIRST = {
     "cpu/cpu.cfs_period_us": "100000\n",
     "memory/memory.usage_in_bytes": "900\n",
     "memory/memory.limit_in_bytes": "4294967296\n",
+    "memory/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
     "memory/memory.stat": "rss 1\ntotal_rss 100\ntotal_cache 700\ntotal_shmem 300\n"
     "total_workingset_refault_file 7\n",
 }
@@ -39,6 +41,7 @@ USED = ComputeUse(
     anonymous_bytes=100,
     shared_memory_bytes=300,
     memory_limit_bytes=4 << 30,
+    oom_kills=2,
     file_bytes=400,
     refaults=7,
     cpu_limit=1.5,
@@ -87,6 +90,18 @@ def test_nor_in_the_first_version(tmp_path: Path) -> None:
 def test_a_kernel_that_keeps_no_account_of_pressure(tmp_path: Path) -> None:
     files = {name: text for name, text in SECOND.items() if "pressure" not in name}
     assert read(tmp_path, files) == USED
+
+
+@pytest.mark.parametrize(
+    ("files", "name"), [(SECOND, "memory.events"), (FIRST, "memory/memory.oom_control")]
+)
+@pytest.mark.parametrize("text", [None, "oom_kill_disable 0\n"])
+def test_an_old_kernel_does_not_count_whom_it_ends(
+    tmp_path: Path, files: dict[str, str], name: str, text: str | None
+) -> None:
+    others = {path: text for path, text in files.items() if path != name}
+    old = others if text is None else others | {name: text}
+    assert read(tmp_path, old).oom_kills is None
 
 
 @pytest.mark.parametrize("files", [SECOND, FIRST])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from torpor_api.identity import endpoint_name
 from torpor_api.messages import AgentInfo, AgentSize
@@ -45,6 +46,8 @@ class Compute:
     """Somebody has deleted it."""
     why_not_gone: str
     """Empty: the kubelet has said that all of it has ended."""
+    ran_out_of_memory: bool = False
+    """Of its containers one was ended for want of it."""
     size: AgentSize | None = None
     database: str = ""
     """Whose own volume it has; empty: its pool's."""
@@ -68,6 +71,7 @@ class Compute:
             postgres_version=self.postgres_version,
             is_gone=self.is_gone,
             is_leaving=self.is_leaving,
+            ran_out_of_memory=self.ran_out_of_memory,
             size=self.size,
             database=self.database,
             pool=self.pool,
@@ -92,6 +96,7 @@ def compute_from(pod: Document) -> Compute:
         is_ready=condition(pod, "Ready") == "True",
         is_leaving="deletionTimestamp" in metadata(pod),
         why_not_gone=why_not_gone(pod),
+        ran_out_of_memory=any(map(_was_oom_killed, status.get("containerStatuses") or ())),
         size=size_of(pod),
         database=labelled if DEDICATED_LABEL in labels else "",
         pool=labels.get(POOL_LABEL, ""),
@@ -99,6 +104,11 @@ def compute_from(pod: Document) -> Compute:
         template=annotations_of(pod).get(TEMPLATE_ANNOTATION, ""),
         is_outdated=OUTDATED_ANNOTATION in annotations_of(pod),
     )
+
+
+def _was_oom_killed(container: dict[str, Any]) -> bool:
+    terminated = (container.get("state") or {}).get("terminated") or {}
+    return terminated.get("reason") == "OOMKilled"
 
 
 def _database(pod: Document) -> str:
