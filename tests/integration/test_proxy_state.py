@@ -258,6 +258,22 @@ def test_a_setting_whose_object_was_dropped_meanwhile_is_told(shared: Database) 
         assert not [kind for kind, _ in client.ask(query("select 1")) if kind == b"N"]
 
 
+def test_settings_of_an_extension_that_a_sleep_has_loaded_are_the_server_s(up: Up) -> None:
+    """Until then they look like custom ones, which a session would have to get back."""
+    with a_database(up, roles=ROLES) as database, logged_in_as(database, "boss") as boss:
+        boss.query("alter system set shared_preload_libraries = pg_stat_statements")
+        boss.query("alter system set pg_stat_statements.max = 200")
+        boss.query("select pg_reload_conf()")
+        boss.query("set app.tenant to '7'")
+        for wanted in (200, 201, 202):
+            database.fall_asleep()
+            said = boss.ask(query("show pg_stat_statements.max"))
+            assert rows_of(said) == [(b"%d" % wanted,)]
+            assert b"N" not in [kind for kind, _ in said]
+            assert boss.query("show app.tenant") == [(b"7",)]
+            boss.query(f"alter system set pg_stat_statements.max = {wanted + 1}")
+
+
 def test_temporary_tablespaces_that_were_dropped_meanwhile_are_told(shared: Database) -> None:
     with logged_in_as(shared, "boss") as boss, logged_in(shared) as client:
         boss.query("set allow_in_place_tablespaces to on")

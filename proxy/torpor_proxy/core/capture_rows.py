@@ -65,6 +65,8 @@ class Reading:
         self.snapshot = b""
         self.has_login_trigger = False
         self.has_temporary_schema = False
+        self._listed = set[bytes]()
+        """Settings that Postgres or an extension knows."""
         self._user = user
         self._escapes_are_mixed = escapes_are_mixed
         self._timeouts: dict[bytes, bytes] = {}
@@ -94,6 +96,7 @@ class Reading:
 
     def _take_setting(self, columns: Columns) -> None:
         name, value, reset, source, context, is_allowed = columns
+        self._listed.add(name.lower())
         if name == b"idle_session_timeout":
             self.idle_session_timeout_s = int(value) / 1000
         if name in _OF_TRANSACTIONS or name.startswith(_OF_CONNECTIONS):
@@ -146,8 +149,11 @@ class Reading:
         self._keep(Kind.CHANNEL, columns[0])
 
     def _take_custom(self, columns: Columns) -> None:
-        """Only names where it was the catalog that was asked."""
+        """Only names where it was the catalog that was asked. A setting that an extension knows was
+        told before: it is the session's own only where that said so."""
         name, value = columns[:2]
+        if name in self._listed:
+            return
         self._keep(Kind.CUSTOM, name, value)
         self._refuse_long(name, value)
 

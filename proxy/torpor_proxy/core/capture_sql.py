@@ -40,13 +40,14 @@ def _expanded(sql: str) -> str:
 # stands in it, and that takes longer than to carry it out. So what is read is judged by the proxy.
 # Functions and not the views on them, which it would have to learn as well.
 
-# One pass: listing the settings is the most expensive part.
+# One pass: listing the settings is the most expensive part. Those of extensions (``a.b``) are told
+# from custom ones by it, whoever has set them.
 SETTINGS = _expanded("""
 SELECT 's', «s.name», «pg_catalog.left(s.setting, TEXT_LENGTH_MAX)», «s.reset_val», s.source,
  s.context, s.context == 'user' OR pg_catalog.has_parameter_privilege(SESSION_USER, s.name, 'SET')
 FROM pg_catalog.pg_show_all_settings() s
 WHERE s.name == 'idle_session_timeout' OR s.source == ANY (
- ARRAY['session', 'database', 'user', 'database user']::pg_catalog.text[])
+ ARRAY['session', 'database', 'user', 'database user']::pg_catalog.text[]) OR s.name ~~ '%.%'
 """)
 
 STATEMENTS = _expanded("""

@@ -37,6 +37,9 @@ Parts = Iterator[tuple[str, bytes]]
 _NOT_VALID = ("22023", "42704")
 """SQLSTATE of a setting whose value names what is not there any more."""
 
+_NOT_BY_A_SESSION = "55P02"
+"""Of one that only a start or a reload of the server can change."""
+
 
 class RestoreFailed(Exception):
     """The session can't go on: what it had may not be given back to it. With Postgres's fields."""
@@ -68,6 +71,8 @@ class Restore:
     """When each of them was prepared."""
     left_out: dict[bytes, str] = field(default_factory=dict)
     """Settings whose value is not valid any more, with Postgres's words."""
+    not_its_own: set[bytes] = field(default_factory=set)
+    """Settings that no session can make: of an extension that is loaded since."""
 
     def first(self) -> Script:
         """All at once; nothing where nothing is held."""
@@ -87,6 +92,9 @@ class Restore:
             if error is None:
                 continue
             fields = wire.report_fields(error)
+            if entry is not None and fields.get("C") == _NOT_BY_A_SESSION:
+                self.not_its_own.add(entry.name)
+                return True
             if entry is None or entry.kind is not Kind.SETTING:
                 return False
             if fields.get("C") not in _NOT_VALID:
@@ -141,7 +149,8 @@ class Restore:
     # --- what is sent -----------------------------------------------------------------
 
     def _entries(self) -> list[Entry]:
-        return [entry for entry in self.held.entries() if entry.name not in self.left_out]
+        gone = self.left_out.keys() | self.not_its_own
+        return [entry for entry in self.held.entries() if entry.name not in gone]
 
     def _transaction(
         self, entries: Sequence[Entry], *, label: str = "statements", is_last: bool = False

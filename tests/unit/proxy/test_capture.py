@@ -63,6 +63,16 @@ def test_what_is_nothing_of_the_session_s_is_not_held() -> None:
     )
 
 
+def test_a_setting_of_an_extension_is_the_session_s_only_where_its_source_says_so() -> None:
+    name = b"pg_stat_statements.max"
+    custom = row(b"c", name, b"200")
+    assert not found_in(setting(name, b"200", source=b"configuration file"), custom)
+    assert found_in(setting(name, b"200"), custom) == [(Kind.SETTING, name, b"200", b"")]
+    assert (
+        found_in(setting(b"Some.Max", b"9", source=b"default"), row(b"c", b"some.max", b"9")) == []
+    )
+
+
 def test_equal_states_are_one_object() -> None:
     one, other = (read(setting(b"work_mem", b"64"), DONE).held for _ in range(2))
     assert one is other is not read(setting(b"work_mem", b"65"), DONE).held

@@ -288,6 +288,14 @@ def test_settings_that_are_not_valid_any_more_are_left_out_one_after_the_other()
         assert all(name in script.data for name in (b"app.tenant", b"work_mem", b"statement_tim"))
 
 
+def test_a_setting_that_only_a_start_can_change_was_never_its_own_and_nobody_is_told() -> None:
+    wanted = Restore(SETTINGS)
+    assert wanted.leaves_out(wanted.first(), answered(wanted.first(), 1, sqlstate=b"55P02"))
+    assert not wanted.left_out
+    for script in (wanted.first(), wanted.careful()):
+        assert b"app.tenant" not in script.data and b"work_mem" in script.data
+
+
 @pytest.mark.parametrize(("place", "sqlstate"), [(1, b"22023"), (0, b"42501"), (0, b"57014")])
 def test_a_custom_setting_and_one_that_is_not_allowed_any_more_are_not_left_out(
     place: int, sqlstate: bytes
