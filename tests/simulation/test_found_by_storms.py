@@ -76,6 +76,42 @@ def test_late_news_of_a_dead_agent_does_not_make_it_warm_again() -> None:
     virtual_time.run(story(), lambda: None)
 
 
+def test_a_switchover_waits_for_a_proxy_that_has_not_registered_again() -> None:
+    """A person asked for it just behind a restart, and the gate of that proxy was open still."""
+
+    async def story() -> None:
+        town = Town(Random(0))
+        town.cluster.apply({"metadata": {"name": "shop"}})
+        town.begin()
+        first, late = proxies = [town.add_proxy(name) for name in ("first", "late")]
+        for proxy in proxies:
+            await proxy.register()
+            await proxy.attach(proxy.connect("shop"))
+        await town.restart_autoscaler(0.1)
+        await first.register()
+        while first.gates["shop"].info.address is None:  # Its agent is asked first.
+            await asyncio.sleep(0.05)
+        carry = town.network.ask
+
+        async def ask(answer, request, **options):  # type: ignore[no-untyped-def]
+            if isinstance(request, m.StopCompute) and not town.life.knows(late):
+                await late.register()
+            return await carry(answer, request, **options)
+
+        town.network.ask = ask  # type: ignore[method-assign]
+        moved = asyncio.create_task(
+            town.life.autoscaler.desk.switchover(m.Switchover(name="shop", patience_s=1.0))
+        )
+        await asyncio.sleep(2.0)
+        if not town.life.knows(late):
+            await late.register()
+        assert (await moved).epoch == 2 and town.stops_behind_open_gates == 0
+        await town.life.end()
+        await town.network.close()
+
+    virtual_time.run(story(), lambda: None)
+
+
 async def _town_with_a_start_without_end() -> Town:
     """The record says Resuming, and the agent says that it is starting, for ever."""
     town = Town(Random(0))
