@@ -25,6 +25,9 @@ from torpor_cli.local.mounts import Mount, first_folder, second_folder, top_of
 OWN = "up"
 """The child for this process, and for its others that are no compute."""
 
+OWN_WEIGHT = 1000
+"""Ten times a compute's: the proxy serves all of them, and would have to wait behind each."""
+
 FIRST_CONTROLLERS = ("cpu", "cpuacct", "memory")
 """Of version 1, in which time that was used is counted by one of its own."""
 
@@ -126,6 +129,7 @@ def _divided(files: Files, around: Surroundings, own: Path, name: str) -> Home:
         files.write(own / name / OWN / PROCESSES, str(around.process))
         _give(files, own)
         _give(files, own / name)
+        files.write(own / name / OWN / "cpu.weight", str(OWN_WEIGHT))
     except OSError as error:
         give_back(files, home, around.process)
         raise MayNot(

@@ -167,8 +167,12 @@ class SecondCgroups(Cgroups):
         return self.TOP
 
     def new_files(self, folder: Path) -> dict[str, str]:
-        return {"cgroup.type": "domain", "memory.high": "max", "cpu.max": "max 100000"} | {
-            "memory.max": "max"
+        return {
+            "cgroup.type": "domain",
+            "cpu.max": "max 100000",
+            "cpu.weight": "100",
+            "memory.high": "max",
+            "memory.max": "max",
         }
 
     def put(self, folder: Path, process: str) -> None:
@@ -206,6 +210,8 @@ class SecondCgroups(Cgroups):
         if words[0][0] == "+":
             if not names <= self._controllers(path):
                 raise failed(errno.ENOENT, path)
+            if folder.files.get("cgroup.type") == "threaded":
+                raise failed(errno.EOPNOTSUPP, path)
             if folder.processes and path != self.TOP:
                 raise failed(errno.EBUSY, path)
             folder.handed_on |= names

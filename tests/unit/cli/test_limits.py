@@ -228,7 +228,8 @@ def test_ours_is_divided_where_we_are_alone(folder: StateFolder) -> None:
     ours = TOP / "user.slice/ours.scope"
     (place,) = [path for path in machine.files.at if path.name == "c1"]
     assert place.parent.parent == ours and not machine.files.at[ours].processes
-    assert machine.files.at[place.parent / "up"].processes == [US]
+    up = machine.files.at[place.parent / "up"]
+    assert up.processes == [US] and int(up.files["cpu.weight"]) > 100
 
 
 def limited_above() -> Machine:
@@ -247,6 +248,19 @@ def in_a_container() -> Machine:
 def not_delegated() -> Machine:
     machine = second("user.slice/ours.scope", user=1000)
     machine.files.read_only.add(TOP / "user.slice/ours.scope")
+    return machine
+
+
+def threaded() -> Machine:
+    """Which turns out when we have left it already."""
+    machine = alone()
+    machine.files.at[TOP / "user.slice/ours.scope"].files["cgroup.type"] = "threaded"
+    return machine
+
+
+def of_the_first_version_without_memory() -> Machine:
+    machine = first(user=1000)
+    machine.files.read_only.add(TOP / "memory/session")
     return machine
 
 
@@ -294,6 +308,15 @@ AS_ROOT = "`systemd-run --scope -p Delegate=yes torpor up` has one of its own"
             of_the_first_version_as_a_user,
             "the cgroup /sys/fs/cgroup/cpu can't be divided: Permission denied",
         ),
+        (
+            threaded,
+            "the cgroup /sys/fs/cgroup/user.slice/ours.scope can't be divided: Operation not "
+            f"supported: {AS_USER}",
+        ),
+        (
+            of_the_first_version_without_memory,
+            "the cgroup /sys/fs/cgroup/memory/session can't be divided: Permission denied",
+        ),
         (without_any, "no cgroups with the controllers cpu and memory are to be seen here"),
     ],
 )
@@ -320,7 +343,7 @@ async def test_one_that_the_kernel_does_not_take_is_not_limited_and_says_so(
     limits.begin("c1")
     refused = await limits.resize("c1", size("1"), Decimal(2))
     assert refused == size("1", "the kernel refuses it: Invalid argument")
-    machine.files.read_only.add(TOP / "cpu" / Path(folder.cgroups.read_text().split()[0]).name)
+    machine.files.at[TOP / "cpu"].files["cpu.cfs_quota_us"] = "50000"
     begun = limits.begin("c2")
-    assert begun.size is None and begun.why_unlimited.endswith("c2: Permission denied")
+    assert begun.size is None and begun.why_unlimited.endswith("c2: Invalid argument")
     assert not any(path.name == "c2" for path in machine.files.at)
