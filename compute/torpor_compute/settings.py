@@ -77,6 +77,8 @@ class Settings:
     cgroup: tuple[Path, ...] = ()
     """With the files of ``cpu``, ``cpuacct`` and ``memory`` of the one that is its alone. Empty: it
     shares one, or is in a container."""
+    has_own_container: bool = False
+    """Whatever runs in its container is its own."""
 
     @property
     def advertised(self) -> str:
@@ -116,6 +118,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = NOTHING) -> Sett
         max_connections=_number(environment.get(MAX_CONNECTIONS_VARIABLE)),
         refills=_SWITCH.get(environment.get(REFILL_VARIABLE, "on")),
         cgroup=tuple(given.cgroup),
+        has_own_container=given.own_container,
     )
     faults = [fault for fault in _faults(settings) if fault]
     if faults:
@@ -149,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar=("CPU", "CPUACCT", "MEMORY"),
         help="folders of the cgroup that is its alone; in version 2 all the same one",
     )
+    parser.add_argument("--own-container", action="store_true", help="it shares its with nobody")
     return parser
 
 

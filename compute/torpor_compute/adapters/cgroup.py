@@ -1,14 +1,13 @@
 """What the kernel says of this compute's own container: cgroups of either version.
 
-Where the agent is process 1, whatever is in the container is its own. On one machine it is told
-which cgroup was made for it alone; where there is none it shares one with others, and Postgres's
-processes are counted instead.
+Whether there is one the agent is told, as nobody can see it from within: a pod has one to itself,
+and on one machine a cgroup may have been made for it. Else it shares one with others, and
+Postgres's processes are counted instead.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -29,16 +28,8 @@ class Folders(NamedTuple):
     memory: Path
 
 
-def own(
-    told: Folders | None = None, mounted: Path = MOUNTED, process: int | None = None
-) -> Callable[[], ComputeUse] | None:
-    """Reads it; None where there is no container of the compute's own, or none that can be read.
-
-    ``told``: that it is in one of its own, and where. ``process``: the agent's own process id.
-    """
-    if told is None and (os.getpid() if process is None else process) != 1:
-        return None
-    folders = told or _of_container(mounted)
+def own(folders: Folders) -> Callable[[], ComputeUse] | None:
+    """Reads it; None where it can't be read."""
 
     def read() -> ComputeUse:
         return _second(folders.cpu) if _is_second(folders.cpu) else _first(folders)
@@ -50,7 +41,7 @@ def own(
     return read
 
 
-def _of_container(mounted: Path) -> Folders:
+def of_container(mounted: Path = MOUNTED) -> Folders:
     """A runtime shows a container its own cgroup as the root of each hierarchy."""
     if _is_second(mounted):
         return Folders(mounted, mounted, mounted)

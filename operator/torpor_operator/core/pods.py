@@ -256,7 +256,7 @@ def _arguments(version: str) -> list[str]:
         "--leave-seconds": str(LEAVE_S),
         "--end-seconds-max": str(END_S_MAX),
     }
-    return [word for option in options.items() for word in option]
+    return [*(word for option in options.items() for word in option), "--own-container"]
 
 
 def _own(name: str, path: str) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def written(folder: Path, files: dict[str, str]) -> Path:
 
 
 def read(folder: Path, files: dict[str, str]) -> ComputeUse:
-    container = cgroup.own(mounted=written(folder, files), process=1)
+    container = cgroup.own(cgroup.of_container(written(folder, files)))
     assert container is not None
     return container()
 
@@ -104,13 +104,8 @@ def test_an_old_kernel_does_not_count_whom_it_ends(
     assert read(tmp_path, old).oom_kills is None
 
 
-@pytest.mark.parametrize("files", [SECOND, FIRST])
-def test_a_cgroup_shared_with_others_is_not_read(tmp_path: Path, files: dict[str, str]) -> None:
-    assert cgroup.own(mounted=written(tmp_path, files), process=17) is None
-
-
-def test_nor_one_that_can_not_be_read(tmp_path: Path) -> None:
-    assert cgroup.own(mounted=tmp_path, process=1) is None
+def test_one_that_can_not_be_read_is_none(tmp_path: Path) -> None:
+    assert cgroup.own(cgroup.of_container(tmp_path)) is None
 
 
 @pytest.mark.parametrize("files", [SECOND, FIRST])
@@ -121,6 +116,6 @@ def test_one_that_was_made_for_it_alone_is_read_wherever_it_is(
     folder = written(tmp_path, files)
     names = (".", ".", ".") if files is SECOND else ("cpu", "cpuacct", "memory")
     told = cgroup.Folders(*(folder / name for name in names))
-    container = cgroup.own(told, process=17)
+    container = cgroup.own(told)
     assert container is not None and container().memory_bytes == USED.memory_bytes
     assert container().cpu_seconds == USED.cpu_seconds

@@ -36,6 +36,8 @@ def test_what_is_given_is_read(binaries: Path) -> None:
     assert (found.compute, found.listen) == ("c1", Path("/run/c1.sock"))
     assert found.postgres == binaries / "postgres"
     assert found.start_seconds_max == settings.START_SECONDS_MAX
+    assert not found.has_own_container
+    assert settings.parse([*argv(binaries), "--own-container"]).has_own_container
 
 
 @pytest.mark.parametrize(
