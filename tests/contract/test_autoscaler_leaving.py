@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from support.fakes.agent import FakeAgent
-from support.fakes.proxy import FakeProxy, FakeSession
+from support.fakes.proxy import FakeProxy
+from support.fakes.proxy_session import FakeSession
 from support.fakes.town import DEADLINE_S, Town, town_at_work
 from torpor_api import messages as m
 from torpor_api.phases import Phase

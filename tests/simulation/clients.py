@@ -6,7 +6,8 @@ import asyncio
 from dataclasses import dataclass, field
 
 from simulation.town import WAKE_DEADLINE_S, Town
-from support.fakes.proxy import FakeProxy, FakeSession
+from support.fakes.proxy import FakeProxy
+from support.fakes.proxy_session import FakeSession
 from torpor_api.failures import Failure
 
 RECONNECT_S = 0.2

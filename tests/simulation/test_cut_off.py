@@ -17,7 +17,7 @@ from simulation.kube_town import KubeTown
 from simulation.test_autoscaler_storms import Run
 from simulation.town import Town
 from support.fakes.agent import FakeAgent
-from support.fakes.proxy import FakeSession
+from support.fakes.proxy_session import FakeSession
 from torpor_autoscaler.lifecycle.limits import Limits
 
 AWAY_S = 25.0

@@ -20,7 +20,8 @@ import asyncpg
 
 from support.agent import VERIFIER, agents_in_a_folder
 from support.fakes.channel import handlers_of
-from support.fakes.proxy import FakeProxy, FakeSession
+from support.fakes.proxy import FakeProxy
+from support.fakes.proxy_session import FakeSession
 from torpor_api import messages as m
 from torpor_api.facts import LoginFacts, RoleFacts
 from torpor_api.phases import Phase

@@ -8,6 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from support.fakes.agent import FakeAgent
+from support.fakes.proxy_session import (
+    FakeSession,
+    detach,
+    has_backend,
+    report_of,
+    session_info,
+)
 from torpor_api import messages as m
 from torpor_api.chain import Chain, Step
 from torpor_api.failures import Busy, InvalidRequest, NotFound, StaleEpoch, Unavailable
@@ -19,25 +26,6 @@ LOOK_S = 0.005
 
 RETRY_S = 0.05
 """Between two attempts to reach a compute that is said to be fine."""
-
-
-@dataclass(eq=False)
-class FakeSession:
-    """One client. ``pinned`` is why it can't be parked; ``is_busy`` while a query runs."""
-
-    number: int
-    database: str
-    is_busy: bool = False
-    is_attached: bool = False
-    pinned: str = ""
-    is_ended: bool = False
-    backend: FakeAgent | None = None
-    """Whose Postgres it is attached to, where tests have one."""
-
-    @property
-    def is_lost(self) -> bool:
-        """The Postgres under it has died, or has never been there."""
-        return self.backend is not None and self not in self.backend.clients
 
 
 @dataclass
@@ -149,12 +137,12 @@ class FakeProxy:
         if info.epoch > gate.info.epoch:
             gate.closed_until = None
             for session in gate.sessions:
-                _detach(session)
+                detach(session)
         elif info.address is None:
             gate.closed_until = None
             for session in gate.sessions:
-                if not _has_backend(session):
-                    _detach(session)
+                if not has_backend(session):
+                    detach(session)
         gate.held_until = None
         gate.info = info
         self._wake_up()
@@ -201,7 +189,7 @@ class FakeProxy:
                 if session.pinned:
                     raise Busy(f"session {session.number}: {session.pinned}")
                 if not session.is_busy:
-                    _detach(session)
+                    detach(session)
             busy = [session for session in gate.sessions if session.is_busy]
             if not busy:
                 return
@@ -243,7 +231,7 @@ class FakeProxy:
         if gate is None:
             raise NotFound(f"no endpoint {request.name!r}")
         held = sorted(gate.sessions, key=lambda session: not session.pinned)
-        infos = tuple(map(_info, held[: request.limit]))
+        infos = tuple(map(session_info, held[: request.limit]))
         return m.SessionList(sessions=infos, total=len(held))
 
     # --- its end ---------------------------------------------------------------------------
@@ -274,7 +262,7 @@ class FakeProxy:
         return session
 
     def disconnect(self, session: FakeSession) -> None:
-        _detach(session)
+        detach(session)
         session.is_ended = True
         self.gates[session.database].sessions.remove(session)
 
@@ -301,7 +289,7 @@ class FakeProxy:
         if session.is_ended:
             raise Unavailable("the client has hung up")
         if session.is_lost:
-            _detach(session)
+            detach(session)
         address = gate.info.address
         if self._is_closed(gate):
             return False
@@ -344,7 +332,7 @@ class FakeProxy:
             busy=sum(s.is_busy for s in gate.sessions),
             queries_total=gate.queries,
             idle_s=self._now() - gate.used_at,
-            pinned=tuple(_report(session) for session in pinned),
+            pinned=tuple(report_of(session) for session in pinned),
         )
 
     def _is_closed(self, gate: FakeGate) -> bool:
@@ -368,43 +356,6 @@ class FakeProxy:
 
 def _opens_at(gate: FakeGate) -> float | None:
     return max((at for at in (gate.closed_until, gate.held_until) if at is not None), default=None)
-
-
-def _has_backend(session: FakeSession) -> bool:
-    """Where tests have no Postgres, one that is at work has."""
-    return session.is_busy if session.backend is None else not session.is_lost
-
-
-def _detach(session: FakeSession) -> None:
-    session.is_attached = False
-    if session.backend is not None:
-        session.backend.clients.discard(session)
-        session.backend = None
-
-
-def _info(session: FakeSession) -> m.SessionInfo:
-    state = m.SessionStanding.ATTACHED if session.is_attached else m.SessionStanding.PARKED
-    return m.SessionInfo(
-        session=session.number,
-        user="app",
-        dbname="app",
-        application="worker",
-        client="10.0.0.7",
-        state=m.SessionStanding.PINNED if session.pinned else state,
-        since_s=180.0,
-        reason=session.pinned or ("a query is running" if session.is_busy else ""),
-    )
-
-
-def _report(session: FakeSession) -> m.SessionReport:
-    return m.SessionReport(
-        session=session.number,
-        user="app",
-        application="worker",
-        client="10.0.0.7",
-        reason=session.pinned,
-        since_s=180.0,
-    )
 
 
 async def _nobody(request: m.Request[Any]) -> Any:
