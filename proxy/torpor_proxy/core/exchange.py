@@ -364,10 +364,7 @@ class Exchange:
         if status == IDLE:
             self.has_moved = True
         promises = self.promises
-        if len(promises) > 1:
-            self.promises = promises.lstrip(b"xc")[1:].lstrip(b"c")
-        else:
-            self.promises = b""
+        self.promises = promises.lstrip(b"xc")[1:].lstrip(b"c") if len(promises) > 1 else b""
         self.in_copy = False
         self.has_failed = False
         self._skips_to_sync = False
