@@ -109,6 +109,20 @@ async def test_what_only_looks_like_pg_cron_is_not_read_and_not_all_of_a_thousan
     await connection.close()
 
 
+async def test_a_job_is_told_from_the_moment_at_which_it_is_there(agents: Agents) -> None:
+    """A sleep may follow at once, and would never end for a job that nobody knows."""
+    agent = await with_pg_cron(agents, "app")
+    job = "INSERT INTO cron.job (jobid, schedule, command) VALUES ({}, '{}', '')"
+    await execute(agent, JOBS + IS_PG_CRONS + job.format(1, "@hourly"), "app")
+    known = await until_told(agent)
+    for number in (2, 3):
+        await execute(agent, job.format(number, f"{number} 3 * * *"), "app")
+        found = await told(agent)
+        assert found is not None
+        assert found.schedules == (*known.schedules, f"{number} 3 * * *")
+        known = found
+
+
 async def test_nobody_waits_for_a_look_at_jobs_that_somebody_has_locked(agents: Agents) -> None:
     agent = await with_pg_cron(agents, "app")
     job = "INSERT INTO cron.job (jobid, schedule, command) VALUES (1, '@hourly', '')"

@@ -1,7 +1,8 @@
 """The jobs of pg_cron, where a tenant's superuser has loaded it: when they are to run.
 
 The database that has the extension is one of the server's settings, and seldom ours: then each look
-is a connection of its own, so what was read is believed for some seconds.
+is a connection of its own. So what was read is believed until anything is written, and no longer: a
+sleep may follow, which only a job that is known would end.
 """
 
 from __future__ import annotations
@@ -24,9 +25,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
-
-AGE_SECONDS_MAX: Final = 5.0
-"""Of what another database said: a connection takes some milliseconds of a processor."""
 
 LOOK_SECONDS_MAX: Final = 3.0
 """For a question of a millisecond; somebody may have locked the table."""
@@ -56,16 +54,19 @@ class KeptCronJobs:
         self._ask = ask
         self._connecting = connecting
         self._known: tuple[str, ...] | None = None
-        self._read_at = float("-inf")
+        self._read_as: tuple[str, str] | None = None
+        """From which database, and as of which snapshot."""
 
-    async def look(self, database: str | None, time_zone: str | None) -> CronJobs | None:
-        """``database``: where jobs are; None: pg_cron is not loaded. Where they can't be read, they
-        are as they were; None: they were never read."""
+    async def look(
+        self, database: str | None, time_zone: str | None, snapshot: str
+    ) -> CronJobs | None:
+        """``database``: where jobs are; None: pg_cron is not loaded. ``snapshot``: of the server,
+        just before. Where they can't be read, they are as they were; None: they were never read."""
         if not database:
             return CronJobs()
         try:
             async with asyncio.timeout(LOOK_SECONDS_MAX):
-                await self._read(database)
+                await self._read(database, snapshot)
         except (Failure, TimeoutError, asyncpg.PostgresError) as error:
             log.warning("cron_jobs_unread", extra={"reason": str(error) or "time is over"})
         if self._known is None:
@@ -73,14 +74,15 @@ class KeptCronJobs:
         zone = (time_zone or TIME_ZONE)[:TIME_ZONE_CHARACTERS_MAX]
         return CronJobs(time_zone=zone, schedules=self._known)
 
-    async def _read(self, database: str) -> None:
-        now = asyncio.get_running_loop().time()
+    async def _read(self, database: str, snapshot: str) -> None:
+        if self._read_as == (database, snapshot):
+            return
         if database == self._own:
             self._known = await self._ask(_schedules)
-        elif now >= self._read_at + AGE_SECONDS_MAX:
+        else:
             async with self._connecting(database) as other:
                 self._known = await _schedules(other)
-            self._read_at = now
+        self._read_as = database, snapshot
 
 
 async def _schedules(connection: Connection) -> tuple[str, ...]:

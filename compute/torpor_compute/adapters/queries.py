@@ -74,7 +74,8 @@ SELECT sum(xact_commit + xact_rollback)::float8 AS transactions,
           ON e.extname = 'pg_buffercache' AND e.extnamespace = p.pronamespace
         WHERE p.proname = 'pg_buffercache_summary') AS buffercache,
        current_setting('cron.database_name', true) AS cron_database,
-       current_setting('cron.timezone', true) AS cron_time_zone
+       current_setting('cron.timezone', true) AS cron_time_zone,
+       pg_current_snapshot()::text AS snapshot
 FROM pg_stat_database
 """
 """``changes`` is of the rows themselves: Postgres's statistics of them lag by up to a minute."""

@@ -127,7 +127,8 @@ class AdminSql:
     async def activity(self) -> tuple[Activity, int]:
         sample, found = await self._ask(self._activity)
         # Not before the kept connection is free again: a stop needs it, and this may take a while.
-        jobs = await self._jobs.look(found["cron_database"], found["cron_time_zone"])
+        where, zone = found["cron_database"], found["cron_time_zone"]
+        jobs = await self._jobs.look(where, zone, found["snapshot"])
         return sample.model_copy(update={"jobs": jobs}), found["changes"]
 
     async def _activity(
