@@ -374,3 +374,12 @@ def test_where_a_size_is_no_limit_the_record_says_so() -> None:
     assert [(one.status, one.reason) for one in found] == [("True", "Unlimited")]
     assert "nothing limits" in found[0].message
     assert not [one for one in in_use().record.status.conditions if one.type == "Sized"]
+
+
+def test_and_why_where_the_machine_knows_it() -> None:
+    story = Story(agents=0)
+    story.world.pool.learn(agent(1).model_copy(update={"why_unlimited": "it may not"}))
+    story.wake()
+    story.rest()
+    (found,) = [one for one in story.record.status.conditions if one.type == "Sized"]
+    assert found.message.endswith("nothing limits its CPU and memory here: it may not")
