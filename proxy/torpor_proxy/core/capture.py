@@ -45,6 +45,10 @@ class Pins:
 
 NO_PINS = Pins()
 
+PASSED_OVER = Pins(("its state could not be read: the server has passed over the question",))
+"""It skips what stands before a Sync where it has found an error of the client's: that nothing came
+is then no sign that there is nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Captured:
@@ -241,4 +245,4 @@ def _failure(messages: Messages) -> Pins | None:
         if kind == b"E":
             words = wire.report_fields(body).get("M", "an error")
             return Pins((f"its state could not be read: {words}",), is_passing=True)
-    return None
+    return None if any(kind in (b"C", b"D") for kind, _ in messages) else PASSED_OVER

@@ -30,11 +30,9 @@ INSPECTED_BYTES_MAX = 64 << 10
 
 _head = Struct(">BI").unpack_from
 
-_QUERY, _SYNC, _CALL, _PARSE, _CLOSE, _TERMINATE = b"QSFPCX"
+_QUERY, _SYNC, _CALL, _PARSE, _CLOSE, _TERMINATE, _COPY_DATA, _FLUSH = b"QSFPCXdH"
 _BOUND_KINDS = frozenset(b"BDE")
 """With Parse and Close: the extended query protocol."""
-_UNANSWERED_KINDS = frozenset(b"dH")
-"""CopyData and Flush: the server answers neither, wherever they stand."""
 
 _CLOSE_BYTES_READ = HEAD_BYTES + 2
 """What is closed, and the first byte of its name."""
@@ -228,7 +226,9 @@ class Exchange:
                 is_open = is_open or self._promise(b"x", begun, position)
             elif kind == _CALL and size - position < _CALL_BYTES_READ:
                 break
-            elif kind not in _UNANSWERED_KINDS:
+            elif kind == _FLUSH:  # Promises nothing. One with a body is an error of its own.
+                self.is_unclear |= length != 4
+            elif kind != _COPY_DATA:
                 has_sql = has_sql or kind == _CALL
                 self._take_rare(kind, length, begun, position)
                 is_open = self.promises[-1:] == b"x"

@@ -23,6 +23,9 @@ NONE = custom_settings.NONE
 
 DONE = (b"Z", b"I")
 
+NOTHING = (b"C", b"COMMIT\0")
+"""The question was carried out, and found nothing."""
+
 
 def read(*messages: Message, custom: CustomSettings = NONE) -> Captured:
     return capture.read(list(messages), "app", custom, UNKNOWN)
@@ -36,6 +39,14 @@ def found_in(*rows: Message) -> list[tuple[Kind, bytes, bytes, bytes]]:
 def test_nothing_found_is_nothing_held() -> None:
     found = read((b"1", b""), (b"2", b""), (b"C", b"COMMIT\0"), DONE)
     assert not found.held and not found.pins and found.idle_session_timeout_s == 0
+
+
+def test_where_the_question_was_passed_over_nothing_is_known_and_that_pins() -> None:
+    """As behind an error of the client's, up to the question's Sync."""
+    for messages in ([DONE], [(b"N", b"notice"), DONE]):
+        assert read(*messages).pins == capture.PASSED_OVER
+        assert capture.read_temporary(messages) == capture.PASSED_OVER
+        assert capture.read_catalog(messages).pins == capture.PASSED_OVER
 
 
 def test_each_kind_is_held() -> None:
@@ -153,7 +164,7 @@ def test_a_question_that_failed_pins_with_the_server_s_words() -> None:
 
 
 def test_a_computed_name_pins_whatever_the_server_says() -> None:
-    found = read(DONE, custom=CustomSettings(is_computed=True))
+    found = read(NOTHING, DONE, custom=CustomSettings(is_computed=True))
     assert found.pins == Pins((capture.COMPUTED,))
 
 
@@ -168,14 +179,14 @@ def test_what_the_catalog_says_pins_every_session() -> None:
     )
     pins = Pins(("may have set a custom setting by f",))
     assert catalog == Catalog(b"1:2:", frozenset({"shop.cart"}), pins)
-    assert capture.read([DONE], "app", NONE, catalog).pins == pins
+    assert capture.read([NOTHING, DONE], "app", NONE, catalog).pins == pins
     assert b"shop.cart" in capture.question(NONE, catalog)
 
 
 @pytest.mark.parametrize(("answer", "exists"), [((b"T", b""), True), ((b"E", b"\0"), False)])
 def test_whether_the_unnamed_statement_exists(answer: Message, exists: bool) -> None:
-    assert read(DONE).has_unnamed is None
-    assert read(DONE, answer, DONE).has_unnamed is exists
+    assert read(NOTHING, DONE).has_unnamed is None
+    assert read(NOTHING, DONE, answer, DONE).has_unnamed is exists
 
 
 def test_what_stands_in_for_a_statement_is_none_of_the_session_s() -> None:
@@ -204,7 +215,7 @@ def test_a_text_that_was_cut_pins_whatever_counts_as_a_letter() -> None:
 def test_a_catalog_that_can_not_be_read_for_now_pins_for_now() -> None:
     error = messages_of(wire.report(Severity.ERROR, "57014", "canceling statement"))
     catalog = capture.read_catalog([*error, (b"Z", b"E")])
-    assert capture.read([DONE], "app", NONE, catalog).pins.is_passing
+    assert capture.read([NOTHING, DONE], "app", NONE, catalog).pins.is_passing
 
 
 def test_reasons_are_bounded() -> None:

@@ -14,7 +14,9 @@ from torpor_proxy.core.wire import Malformed, is_message_head
 
 
 def client(kinds: str) -> bytes:
-    return b"".join(wire.message(kind.encode(), b"\0" * 8) for kind in kinds)
+    return b"".join(
+        wire.message(kind.encode(), b"" if kind in "HS" else b"\0" * 8) for kind in kinds
+    )
 
 
 def server(kinds: str) -> bytes:
@@ -138,6 +140,13 @@ UNCLEAR = {
 def test_where_answers_can_not_be_told_apart_it_is_never_safe_again(script: str) -> None:
     assert played(script).is_unclear
     assert not played(script + " S:Z C:S S:Z C:Q S:CZ").is_safe
+
+
+def test_a_flush_with_a_body_is_an_error_behind_which_the_server_skips() -> None:
+    exchange = Exchange()
+    exchange.client_sent(wire.message(b"H", b"\0"))
+    exchange.server_sent(server("E"))
+    assert exchange.is_unclear and not exchange.is_safe
 
 
 # --- messages in parts ---------------------------------------------------------------------
