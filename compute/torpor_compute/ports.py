@@ -91,8 +91,8 @@ class Volume(Protocol):
         ...
 
     async def make_room(self, memory_bytes: int) -> None:
-        """Have the kernel keep less of the data's files in memory, where this compute's container
-        would need more than ``memory_bytes`` with them. As far as it goes: nothing fails."""
+        """Before its container has only so much: have the kernel keep less of the data's files in
+        memory, where they would be in the way. As far as it goes: nothing fails."""
         ...
 
     async def note_applied(self, generation: int) -> None:

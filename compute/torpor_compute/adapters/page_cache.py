@@ -13,8 +13,9 @@ from pathlib import Path
 
 from torpor_compute.adapters import guarded
 
-SECONDS_MAX = 5.0
-"""For all of it. A GiB takes a tenth of a second; what is dirty takes as long as the disk."""
+SECONDS_MAX = 3.0
+"""For all of it: whoever asked waits. A GiB takes a tenth of a second; what is dirty takes as long
+as the disk."""
 
 WAL = "pg_wal"
 """Which is written and hardly ever read."""
@@ -22,11 +23,16 @@ WAL = "pg_wal"
 LOOKS_IN_VAIN_MAX = 2
 """In a row: after one in which everything was dirty some of it is not."""
 
-_PAUSE_SECONDS = 0.25
+PAUSE_SECONDS = 0.25
 
 
-def let_go(data: Path, in_use: Callable[[], int], enough: int) -> None:
-    """File by file, that of WAL first, until no more than ``enough`` bytes are in use, or for
+def let_go(
+    data: Path,
+    in_use: Callable[[], int],
+    enough_bytes: int,
+    pause: Callable[[float], None] = time.sleep,
+) -> None:
+    """File by file, that of WAL first, until no more than so many bytes are in use, or for
     ``SECONDS_MAX``, or until it is of no more use.
 
     Dirty pages stay, but are sent to the disk by that: so it looks again. Nothing is flushed here:
@@ -36,8 +42,10 @@ def let_go(data: Path, in_use: Callable[[], int], enough: int) -> None:
     while vain < LOOKS_IN_VAIN_MAX:
         before = in_use()
         for descriptor in guarded.files_below(data, first=WAL):
-            if in_use() <= enough or time.monotonic() > deadline:
+            if in_use() <= enough_bytes or time.monotonic() > deadline:
                 return
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        time.sleep(_PAUSE_SECONDS)
+        if time.monotonic() > deadline:
+            return
+        pause(PAUSE_SECONDS)
         vain = 0 if in_use() < before else vain + 1

@@ -65,6 +65,8 @@ class FileVolume:
         ``container``: what this compute's own one uses; None: it shares one with others.
         """
         self._container = container
+        self._room = asyncio.Lock()
+        """One looks after it at a time: whoever comes meanwhile is served by that, too."""
         self._directory = directory
         self._seed = seed
         self._records = directory / "ownership"
@@ -99,21 +101,23 @@ class FileVolume:
         await asyncio.to_thread(self._erase, epoch, fenced)
 
     async def make_room(self, memory_bytes: int) -> None:
-        container = self._container
-        if container is None:
-            return
-
-        def in_use() -> int:
-            return container().memory_bytes
-
-        with contextlib.suppress(OSError):
-            enough = int(memory_bytes * FULL_SHARE)
-            await asyncio.to_thread(page_cache.let_go, self._data, in_use, enough)
+        if self._container is not None and not self._room.locked():
+            async with self._room:
+                await asyncio.to_thread(self._make_room, self._container, memory_bytes)
 
     async def note_applied(self, generation: int) -> None:
         path = self._records / _GENERATION_FILE
         with disk.writing_to(self._records):
             await asyncio.to_thread(disk.replace_synced, path, f"{generation}\n")
+
+    def _make_room(self, container: Callable[[], ComputeUse], memory_bytes: int) -> None:
+        def in_use() -> int:
+            return container().memory_bytes
+
+        with contextlib.suppress(OSError):
+            limit_bytes = container().memory_limit_bytes
+            if limit_bytes is None or memory_bytes < limit_bytes:
+                page_cache.let_go(self._data, in_use, int(memory_bytes * FULL_SHARE))
 
     def _take(self, epoch: Epoch, fenced: Collection[str]) -> Taken:
         self._refuse_unusable_data()

@@ -12,6 +12,8 @@ import pytest
 
 from torpor_api.identity import ComputeId
 from torpor_api.messages import ComputeUse
+from torpor_compute.adapters import page_cache
+from torpor_compute.adapters.page_cache import let_go
 from torpor_compute.adapters.volume import FileVolume
 
 MIB = 1 << 20
@@ -24,6 +26,7 @@ class Container:
 
     def __init__(self, volume: Path) -> None:
         self.volume = volume
+        self.limit: int | None = None
 
     def use(self) -> ComputeUse:
         return ComputeUse(
@@ -31,6 +34,7 @@ class Container:
             memory_bytes=sum(self.kept(name) for name in (IN_WAL, IN_BASE)),
             anonymous_bytes=0,
             shared_memory_bytes=0,
+            memory_limit_bytes=self.limit,
         )
 
     def kept(self, name: str) -> int:
@@ -61,6 +65,31 @@ def container() -> Iterator[Container]:
 
 async def test_where_there_is_room_everything_stays(container: Container) -> None:
     await container.volume_of().make_room(9 * MIB)
+    assert container.use().memory_bytes == 8 * MIB
+
+
+@pytest.mark.parametrize("limit", [4 * MIB, 5 * MIB])
+async def test_what_does_not_shrink_keeps_what_it_has(container: Container, limit: int) -> None:
+    container.limit = limit
+    await container.volume_of().make_room(5 * MIB)
+    assert container.use().memory_bytes == 8 * MIB
+
+
+def test_what_was_dirty_goes_once_it_is_on_the_disk(container: Container) -> None:
+    path = container.volume / IN_BASE
+    path.write_bytes(os.urandom(4 * MIB))
+
+    def flush(seconds: float) -> None:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+    let_go(container.volume / "data", lambda: container.use().memory_bytes, 0, pause=flush)
+    assert container.use().memory_bytes == 0
+
+
+def test_it_ends_in_time(container: Container, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_cache, "SECONDS_MAX", -1.0)
+    let_go(container.volume / "data", lambda: container.use().memory_bytes, 0)
     assert container.use().memory_bytes == 8 * MIB
 
 
