@@ -33,20 +33,9 @@ class Falling:
 INSTANT: Final = Falling(0.0, 0.0)
 """As rivals are taken, who publish no figures of it."""
 
-SEEN_IDLE_S: Final = 0.3
-"""From the end of the time-out until a proxy's next sample has told that nobody uses it, and that
-was believed. Proxies send one a second, and whenever some database has become idle. The median of
-`loadtests/results/fleet-replay.json`; half a second for the only database of a proxy."""
+TORPOR_FALLS: Final = Falling(late_s=0.46, takes_s=0.16)
+"""On one machine (`loadtests/results/fleet-replay.json`); nobody has measured it on a cluster yet.
 
-SUSPEND_S: Final = 0.32
-"""From there until it sleeps: the median with 1,000 sessions of `loadtests/results/park.json`."""
-
-NO_WAY_BACK_SHARE: Final = 0.5
-"""Of a suspend: its checkpoint comes first, during which a use calls it off (logs of fleet-replay:
-0.4 to 0.8 of it)."""
-
-TORPOR_FALLS: Final = Falling(
-    late_s=SEEN_IDLE_S + NO_WAY_BACK_SHARE * SUSPEND_S,
-    takes_s=(1 - NO_WAY_BACK_SHARE) * SUSPEND_S,
-)
-"""On one machine; nobody has measured it on a cluster yet."""
+The first is the wait for a proxy's sample, which comes once a second and whenever some database has
+become idle, and then a checkpoint, during which a use calls the sleep off. The second is the stop.
+"""
