@@ -9,6 +9,7 @@ behind by that.
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,14 @@ from torpor_cli.local.cgroup_files import (
     Files,
     second,
 )
-from torpor_cli.local.mounts import Mount, first_folder, second_folder, top_of
+from torpor_cli.local.mounts import (
+    Mount,
+    first_folder,
+    memberships,
+    mounts,
+    second_folder,
+    top_of,
+)
 
 OWN = "up"
 """The child for this process, and for its others that are no compute."""
@@ -49,6 +57,16 @@ class Surroundings:
     def hint(self) -> str:
         user = "" if self.user == 0 else "--user "
         return f"`systemd-run {user}--scope -p Delegate=yes torpor up` has one of its own"
+
+
+def surroundings(proc: Path = Path("/proc/self")) -> Surroundings:
+    """Of this process. Raises OSError and ValueError where they can't be read."""
+    return Surroundings(
+        tuple(mounts((proc / "mountinfo").read_text())),
+        memberships((proc / "cgroup").read_text()),
+        os.getpid(),
+        os.geteuid(),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from torpor_api.sizes import START_CU, cpu_milli, memory_bytes
 from torpor_cli.local import cgroup_files, cgroup_home
 from torpor_cli.local.cgroup_files import PROCESSES, Files, Kernel
 from torpor_cli.local.cgroup_home import Home, MayNot, Surroundings
-from torpor_cli.local.mounts import IN_MEMORY, kind_of, memberships, mounts
+from torpor_cli.local.mounts import IN_MEMORY, kind_of
 from torpor_cli.local.state_folder import StateFolder
 
 log = logging.getLogger(__name__)
@@ -154,19 +154,31 @@ class Cgroups:
 
 
 def limits_of(
-    folder: StateFolder, files: Files | None = None, around: Surroundings | None = None
+    folder: StateFolder,
+    files: Files | None = None,
+    around: Callable[[], Surroundings] = cgroup_home.surroundings,
 ) -> Limits:
     """As far as this process may, which has no children yet."""
-    files, around = files or Kernel(), around or _surroundings()
+    files = files or Kernel()
     remove_leftovers(folder, files)
+    try:
+        return _found(folder, files, around())
+    except MayNot as why:
+        reason = str(why)
+    except (OSError, ValueError) as error:
+        # A kernel without cgroups, or a sandbox that shows other files than a kernel does.
+        reason = f"what the kernel says of mounts and cgroups can't be read: {error}"
+    log.info("nothing_is_limited", extra={"reason": reason})
+    return Unlimited(reason)
+
+
+def _found(folder: StateFolder, files: Files, around: Surroundings) -> Cgroups:
+    """Raises MayNot."""
     kind = _kind(folder.databases, around)
     if kind in IN_MEMORY:
         # Its files would count as what its computes use, and the kernel can't take them back.
-        return _without(f"{folder.databases} is in memory itself ({kind})")
-    try:
-        home = cgroup_home.found(files, around, _name(folder))
-    except MayNot as why:
-        return _without(str(why))
+        raise MayNot(f"{folder.databases} is in memory itself ({kind})")
+    home = cgroup_home.found(files, around, _name(folder))
     log.info("limited", extra={"cgroup": str(home.cgroup.cpu)})
     return Cgroups(files, home, folder)
 
@@ -174,21 +186,6 @@ def limits_of(
 def _kind(folder: Path, around: Surroundings) -> str:
     device = folder.stat().st_dev
     return kind_of(around.mounts, f"{os.major(device)}:{os.minor(device)}")
-
-
-def _without(why: str) -> Limits:
-    log.info("nothing_is_limited", extra={"reason": why})
-    return Unlimited(why)
-
-
-def _surroundings() -> Surroundings:
-    proc = Path("/proc/self")
-    return Surroundings(
-        tuple(mounts((proc / "mountinfo").read_text())),
-        memberships((proc / "cgroup").read_text()),
-        os.getpid(),
-        os.geteuid(),
-    )
 
 
 def _name(folder: StateFolder) -> str:

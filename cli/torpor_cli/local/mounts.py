@@ -71,7 +71,7 @@ def kind_of(all_mounts: Iterable[Mount], device: str) -> str:
 def _mount(line: str) -> Mount:
     before, _, behind = line.partition(" - ")
     device, root, point = before.split()[2:5]
-    kind, _, options = behind.split(maxsplit=2)
+    kind, _, options = behind.split(" ", 2)  # The source between them may be empty.
     return Mount(device, _plain(root), Path(_plain(point)), kind, frozenset(options.split(",")))
 
 

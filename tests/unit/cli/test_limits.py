@@ -14,7 +14,7 @@ import pytest
 from support.fakes.cgroups import Cgroups, FirstCgroups, Folder, SecondCgroups
 from torpor_api.messages import AgentSize
 from torpor_api.sizes import cpu_milli, memory_bytes
-from torpor_cli.local.cgroup_home import Surroundings
+from torpor_cli.local.cgroup_home import Surroundings, surroundings
 from torpor_cli.local.limits import Limits, Unlimited, limits_of
 from torpor_cli.local.mounts import mounts
 from torpor_cli.local.state_folder import StateFolder
@@ -37,7 +37,7 @@ class Machine:
         self.around = Surroundings(tuple(mounts(listed)), member_of, os.getpid(), user)
 
     def limits(self, folder: StateFolder) -> Limits:
-        return limits_of(folder, self.files, self.around)
+        return limits_of(folder, self.files, lambda: self.around)
 
     def why_not(self, folder: StateFolder) -> str:
         """The reason, where nothing has been changed."""
@@ -324,6 +324,21 @@ def test_where_it_may_not_it_says_why(
     made: Callable[[], Machine], words: str, folder: StateFolder
 ) -> None:
     assert made().why_not(folder) == words
+
+
+@pytest.mark.parametrize(
+    ("listed", "words"),
+    [(FIRST_MOUNTS, "No such file or directory"), ("what is this", "not enough values")],
+)
+def test_what_can_not_be_read_of_mounts_and_cgroups_keeps_nobody_from_starting(
+    listed: str, words: str, folder: StateFolder, tmp_path: Path
+) -> None:
+    """A kernel may be without cgroups, and a sandbox may show what no kernel would."""
+    (tmp_path / "mountinfo").write_text(listed)
+    limits = limits_of(folder, FirstCgroups(), lambda: surroundings(tmp_path))
+    why = limits.begin("c1").why_unlimited
+    assert why.startswith("what the kernel says of mounts and cgroups can't be read: ")
+    assert words in why
 
 
 def test_databases_in_memory_would_count_as_what_their_computes_use(folder: StateFolder) -> None:

@@ -28,6 +28,10 @@ def test_blanks_in_a_path_are_written_as_numbers() -> None:
     assert of(MEMORY)[0].point == Path("/a b")
 
 
+def test_a_mount_may_have_no_source() -> None:
+    assert kind_of(of("36 35 0:44 / /mnt rw - tmpfs  rw,size=1k"), "0:44") == "tmpfs"
+
+
 def test_the_second_version_has_one_folder() -> None:
     around = of(DISK, SECOND), memberships("0::/user.slice/a:b.scope\n")
     assert second_folder(*around) == Path("/sys/fs/cgroup/user.slice/a:b.scope")
