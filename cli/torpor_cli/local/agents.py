@@ -51,6 +51,7 @@ class Agent:
         self.is_ready = False
         self.is_ending = False
         self.gone = asyncio.Event()
+        self.resizing = asyncio.Lock()
 
 
 class Agents:
@@ -160,12 +161,19 @@ class Agents:
         agent = self._agents.get(compute)
         if agent is None:
             raise NotFound(f"compute {compute} has ended")
-        if agent.info.size is None:
-            return
-        size = await self._limits.resize(compute, agent.info.size, cu)
-        if self._agents.get(compute) is agent:
-            agent.info = agent.info.model_copy(update={"size": size})
-            self._tell(agent.info)
+        # Whoever asks may not wait till the end, but what the kernel does goes on until then.
+        await asyncio.shield(self._run(self._resize(agent, cu)))
+
+    async def _resize(self, agent: Agent, cu: Decimal) -> None:
+        """One at a time: each writes several files, and knows what stood there before."""
+        compute = agent.info.compute
+        async with agent.resizing:
+            if agent.info.size is None:
+                return
+            size = await self._limits.resize(compute, agent.info.size, cu)
+            if self._agents.get(compute) is agent:
+                agent.info = agent.info.model_copy(update={"size": size})
+                self._tell(agent.info)
 
     async def make_gone(self, compute: str) -> None:
         """Kill the agent and what it started, if it still runs. Raises NotFenced."""
@@ -235,6 +243,8 @@ class Agents:
 
     async def _is_limited(self, agent: Agent) -> bool:
         """As far as it is to be, before anybody can have it start a process."""
+        if agent.info.size is None:
+            return True
         try:
             await self._limits.admit(agent.info.compute, agent.child.pid)
         except OSError as error:
@@ -272,10 +282,11 @@ class Agents:
         shutil.rmtree(self._folder.compute_directory(info.compute), ignore_errors=True)
         Path(info.address).unlink(missing_ok=True)
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+    def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._forget)
+        return task
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -95,6 +95,14 @@ def second(folder: Path) -> Cgroup:
     return Cgroup(folder, folder, folder, is_second=True)
 
 
+def forbid_swap(files: Files, cgroup: Cgroup) -> None:
+    """As a kubelet does. What is swapped out does not count as in use: else less memory than that
+    would be granted, and the database would wait for the disk. Raises OSError."""
+    name = "memory.swap.max" if cgroup.is_second else "memory.swappiness"
+    with contextlib.suppress(FileNotFoundError):  # Of a kernel that can't swap.
+        files.write(cgroup.memory / name, "0")
+
+
 def limit(files: Files, cgroup: Cgroup, size: AgentSize) -> None:
     """Nothing has changed where this raises Refused: memory that is in use is not taken away.
 
@@ -141,7 +149,6 @@ def _limit_second_memory(files: Files, folder: Path, limit_bytes: int) -> None:
     """``memory.max`` below what is in use ends processes. Below ``memory.high`` the kernel takes
     back what it can, and nobody gets much more until the other one is set."""
     high = folder / "memory.high"
-    before = files.read(high).strip()
     files.write(high, str(limit_bytes))
     try:
         used_bytes = int(files.read(folder / "memory.current"))
@@ -150,7 +157,7 @@ def _limit_second_memory(files: Files, folder: Path, limit_bytes: int) -> None:
         files.write(folder / "memory.max", str(limit_bytes))
     finally:
         with contextlib.suppress(OSError):
-            files.write(high, before)
+            files.write(high, "max")
 
 
 def in_use(limit_bytes: int, used_bytes: int) -> Refused:

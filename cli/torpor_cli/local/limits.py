@@ -55,7 +55,10 @@ class Limits(Protocol):
         ...
 
     async def admit(self, compute: str, process: int) -> None:
-        """From now on what this process does and starts is limited. Raises OSError."""
+        """From now on what this process does and starts is limited.
+
+        For a compute that has begun with a size. Raises OSError; where that is not because the
+        process has ended, those that begin afterwards are not limited, and say why."""
         ...
 
     async def resize(self, compute: str, now: AgentSize, cu: Decimal) -> AgentSize:
@@ -100,13 +103,17 @@ class Cgroups:
         self._files = files
         self._home = home
         self._folder = folder
+        self._why_unlimited = ""
         _remember(folder, [*_remembered(folder), *home.cgroup.folders])
 
     def begin(self, compute: str) -> Begun:
+        if self._why_unlimited:
+            return Begun(None, self._why_unlimited)
         cgroup, size = self._home.cgroup.below(compute), _size(START_CU)
         try:
             for folder in cgroup.folders:
                 self._files.make(folder)
+            cgroup_files.forbid_swap(self._files, cgroup)
             cgroup_files.limit(self._files, cgroup, size)
         except OSError as error:
             self._remove(compute)
@@ -125,7 +132,16 @@ class Cgroups:
                 self._files.write(folder / PROCESSES, str(process))
 
         # The kernel may have to wait until no process is just being made: some milliseconds.
-        await asyncio.to_thread(write)
+        try:
+            await asyncio.to_thread(write)
+        except ProcessLookupError:
+            raise
+        except OSError as error:
+            # Its agent has been told of a cgroup: the next one is not, and runs.
+            why = f"the kernel lets no process into the cgroup {cgroup.cpu}: {error.strerror}"
+            self._why_unlimited = why
+            log.warning("nothing_is_limited", extra={"reason": why})
+            raise
 
     async def resize(self, compute: str, now: AgentSize, cu: Decimal) -> AgentSize:
         wanted = _size(cu)

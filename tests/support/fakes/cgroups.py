@@ -40,6 +40,8 @@ class Cgroups:
         self.at: dict[Path, Folder] = {}
         self.read_only: set[Path] = set()
         """Where nothing may be made or written, but below them."""
+        self.closed_by: int | None = None
+        """Why no process may go to another cgroup: an error number."""
 
     def make(self, folder: Path) -> None:
         if folder in self.at:
@@ -73,6 +75,8 @@ class Cgroups:
 
     def put(self, folder: Path, process: str) -> None:
         """The process goes there from wherever it is in this hierarchy."""
+        if self.closed_by is not None:
+            raise failed(self.closed_by, folder)
         for other, found in self.at.items():
             if process in found.processes and self.hierarchy(other) == self.hierarchy(folder):
                 found.processes.remove(process)
@@ -120,7 +124,7 @@ class FirstCgroups(Cgroups):
         name = self.hierarchy(folder).name
         of_each = {
             "cpu": {"cpu.cfs_quota_us": "-1"},
-            "memory": {"memory.limit_in_bytes": UNLIMITED},
+            "memory": {"memory.limit_in_bytes": UNLIMITED, "memory.swappiness": "60"},
         }
         return of_each.get(name, {})
 
@@ -173,6 +177,9 @@ class SecondCgroups(Cgroups):
             "cpu.weight": "100",
             "memory.high": "max",
             "memory.max": "max",
+            "memory.swap.max": "max",
+            "cpuset.cpus": "",
+            "io.max": "",
         }
 
     def put(self, folder: Path, process: str) -> None:

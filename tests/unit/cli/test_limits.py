@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from copy import deepcopy
@@ -162,7 +163,40 @@ async def test_memory_that_is_in_use_is_not_taken_and_what_the_kernel_caches_is(
     assert await limits.resize("c1", refused, Decimal("0.5")) == size("0.5")
     assert memory.used_bytes == 2 * GIB
     if isinstance(machine.files, SecondCgroups):
+        memory.files["memory.high"] = "1"  # As one leaves it that was killed in between.
+        await limits.resize("c1", size("0.5"), Decimal("0.5"))
         assert memory.files["memory.high"] == "max" and not machine.files.ended
+
+
+@each_machine
+def test_nothing_of_a_compute_is_swapped_out_where_the_kernel_would(
+    made: Callable[[], Machine], folder: StateFolder
+) -> None:
+    """It would not count as in use, and less memory than that would be granted."""
+    machine = made()
+    machine.limits(folder).begin("c1")
+    is_first = isinstance(machine.files, FirstCgroups)
+    assert machine.compute("memory.swappiness" if is_first else "memory.swap.max") == "0"
+
+
+@each_machine
+async def test_where_no_process_may_enter_its_cgroup_the_next_one_is_not_limited(
+    made: Callable[[], Machine], folder: StateFolder
+) -> None:
+    machine = made()
+    limits = machine.limits(folder)
+    limits.begin("c1")
+    machine.files.closed_by = errno.ESRCH  # It has ended by itself, and that says nothing.
+    with pytest.raises(ProcessLookupError):
+        await limits.admit("c1", AGENT)
+    assert limits.begin("c2").size == size("1")
+    machine.files.closed_by = errno.EACCES
+    with pytest.raises(PermissionError):
+        await limits.admit("c2", AGENT)
+    begun = limits.begin("c3")
+    assert begun.size is None and not begun.options
+    assert begun.why_unlimited.startswith("the kernel lets no process into the cgroup ")
+    assert begun.why_unlimited.endswith("/c2: Permission denied")
 
 
 @each_machine
