@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torpor_cli.local.cgroup_files import (
@@ -38,6 +38,11 @@ OWN_WEIGHT = 1000
 
 FIRST_CONTROLLERS = ("cpu", "cpuacct", "memory")
 """Of version 1, in which time that was used is counted by one of its own."""
+
+
+LIMITS = ("cpu.max", "cpuset.cpus", "memory.max", "memory.high", "memory.swap.max", "io.max")
+"""That computes must not leave, where one says something else than ``max`` and than nothing. Not
+among them is ``pids.max``: systemd sets it for whoever logs in, against too many processes."""
 
 
 class MayNot(Exception):
@@ -76,6 +81,8 @@ class Home:
     cgroup: Cgroup
     divided: Path | None = None
     """The one that this process was in before."""
+    given: tuple[str, ...] = ()
+    """Controllers that the children of that one have by us: no others are taken from them."""
 
 
 def found(files: Files, around: Surroundings, name: str) -> Home:
@@ -98,9 +105,9 @@ def found(files: Files, around: Surroundings, name: str) -> Home:
 def give_back(files: Files, home: Home, process: int) -> bool:
     """Whether nothing is left of it. ``process``: this one, which goes to where it came from."""
     if home.divided is not None:
-        for folder in (home.cgroup.cpu, home.divided):
+        for folder, given in ((home.cgroup.cpu, CONTROLLERS), (home.divided, home.given)):
             with contextlib.suppress(OSError):
-                files.write(folder / CHILD_CONTROLLERS, _listed("-"))
+                files.write(folder / CHILD_CONTROLLERS, _listed("-", given))
         with contextlib.suppress(OSError):
             files.write(home.divided / PROCESSES, str(process))
     return removed(files, home.cgroup)
@@ -142,6 +149,7 @@ def _divided(files: Files, around: Surroundings, own: Path, name: str) -> Home:
         if files.read(own / PROCESSES).split() != [str(around.process)]:
             raise MayNot(f"the cgroup {own} has other processes: {around.hint}")
         _refuse_missing(files, own)
+        home = replace(home, given=_lacking(files, own))
         files.make(own / name)
         files.make(own / name / OWN)
         files.write(own / name / OWN / PROCESSES, str(around.process))
@@ -183,12 +191,19 @@ def _refuse_missing(files: Files, folder: Path) -> None:
 
 def _give(files: Files, folder: Path) -> None:
     """Have each of its children limited for itself."""
-    if not set(CONTROLLERS) <= set(files.read(folder / CHILD_CONTROLLERS).split()):
-        files.write(folder / CHILD_CONTROLLERS, _listed("+"))
+    lacking = _lacking(files, folder)
+    if lacking:
+        files.write(folder / CHILD_CONTROLLERS, _listed("+", lacking))
 
 
-def _listed(sign: str) -> str:
-    return " ".join(f"{sign}{one}" for one in CONTROLLERS)
+def _lacking(files: Files, folder: Path) -> tuple[str, ...]:
+    """Controllers that its children don't have."""
+    given = files.read(folder / CHILD_CONTROLLERS).split()
+    return tuple(one for one in CONTROLLERS if one not in given)
+
+
+def _listed(sign: str, controllers: tuple[str, ...]) -> str:
+    return " ".join(f"{sign}{one}" for one in controllers)
 
 
 def _is_root(files: Files, folder: Path) -> bool:
@@ -198,9 +213,11 @@ def _is_root(files: Files, folder: Path) -> bool:
 
 def _is_limited(files: Files, own: Path, top: Path) -> bool:
     while own != top:
-        for name in ("cpu.max", "memory.max", "memory.high"):
-            if _is_there(files, own / name) and not files.read(own / name).startswith("max"):
-                return True
+        for name in LIMITS:
+            if _is_there(files, own / name):
+                text = files.read(own / name).strip()
+                if text and not text.startswith("max"):
+                    return True
         own = own.parent
     return False
 

@@ -266,10 +266,31 @@ def test_ours_is_divided_where_we_are_alone(folder: StateFolder) -> None:
     assert up.processes == [US] and int(up.files["cpu.weight"]) > 100
 
 
-def limited_above() -> Machine:
+def test_what_others_have_of_ours_they_keep(folder: StateFolder) -> None:
+    """Only the root of all may have processes and limited children."""
+    machine = second("", handed_on="cpu")
+    machine.limits(folder).close()
+    assert machine.files.at[TOP].handed_on == {"cpu"}
+
+
+def limited_above(file: str, text: str) -> Machine:
     machine = among_others()
-    machine.files.at[TOP / "system.slice"].files["memory.max"] = str(GIB)
+    machine.files.at[TOP / "system.slice"].files[file] = text
     return machine
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("cpu.max", "50000 100000"),
+        ("cpuset.cpus", "0-1"),
+        ("memory.high", str(GIB)),
+        ("memory.swap.max", "0"),
+        ("io.max", "8:0 rbps=1000 wbps=max riops=max wiops=max"),
+    ],
+)
+def test_no_limit_is_left_behind(file: str, text: str, folder: StateFolder) -> None:
+    assert "computes must not leave its limits" in limited_above(file, text).why_not(folder)
 
 
 def in_a_container() -> Machine:
@@ -329,7 +350,7 @@ AS_ROOT = "`systemd-run --scope -p Delegate=yes torpor up` has one of its own"
             "the cgroup /sys/fs/cgroup/a/b has no controller cpu",
         ),
         (
-            limited_above,
+            lambda: limited_above("memory.max", str(GIB)),
             "the cgroup /sys/fs/cgroup/system.slice/ssh.service has other processes, and "
             f"computes must not leave its limits: {AS_ROOT}",
         ),
