@@ -184,7 +184,7 @@ class Fleet:
             self._agents.forget(agent.compute)
             if user is not None:
                 if agent.ran_out_of_memory and before is not None:  # It is told again.
-                    sizes.ran_out_of_memory(user.database)
+                    sizes.ran_out_of_memory(user.database, before.size)
                 facts.agent_gone(user.database, agent.compute, now)
                 self._executor.poke(user)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from torpor_api.messages import ComputeSample
-from torpor_api.sizes import least_cu_by_itself
+from torpor_api.messages import AgentSize, ComputeSample
+from torpor_api.sizes import least_cu_by_itself, units_of
 from torpor_autoscaler.core.decision import Decision, Loop
 from torpor_autoscaler.core.size import (
     SAMPLE_AGE_S_MAX,
@@ -58,10 +58,15 @@ def choose(database: Database, now: float) -> bool:
     return database.size != before
 
 
-def ran_out_of_memory(database: Database) -> None:
-    """A fact. Its compute has ended for want of memory: the next one has more, where it may."""
-    if database.chosen_cu is None and _may_change(database):
-        choice = choose_after_want_of_memory(terms(database), database.size.cu)
+def ran_out_of_memory(database: Database, had: AgentSize | None) -> None:
+    """A fact. Its compute, which had this size, has ended for want of memory: the next one has
+    more than that, where it may. ``None``: the size that it was to have."""
+    if database.chosen_cu is not None or not _may_change(database):
+        return
+    wanted_cu = database.size.cu
+    had_cu = wanted_cu if had is None else units_of(had.cpu_milli, had.memory_bytes)
+    choice = choose_after_want_of_memory(terms(database), had_cu)
+    if choice.cu >= wanted_cu:  # Else it was to have more already.
         database.measured_cu = choice.cu
         database.decisions.add(choice.decision, database.world.wall_s)
 

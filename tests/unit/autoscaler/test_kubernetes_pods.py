@@ -45,8 +45,13 @@ def test_an_agent_is_found_where_its_pod_is() -> None:
 
 
 def test_why_it_ended_is_known_where_that_was_its_memory() -> None:
-    for reason, is_memory in (("OOMKilled", True), ("Error", False)):
-        terminated = {"reason": reason, "exitCode": 137, "containerID": "c", "finishedAt": "2027"}
+    """Whoever lost one process for it, and ended later by itself, did not."""
+    for reason, code, is_memory in (
+        ("OOMKilled", 137, True),
+        ("OOMKilled", 0, False),
+        ("Error", 137, False),
+    ):
+        terminated = {"reason": reason, "exitCode": code, "containerID": "c", "finishedAt": "2027"}
         ended = pod()
         ended["status"]["containerStatuses"] = [
             {"name": "agent", "state": {"terminated": terminated}}

@@ -191,7 +191,7 @@ def test_what_says_nothing_of_such_an_end_changes_nothing(
 def test_a_compute_that_ended_for_want_of_memory_has_a_larger_successor() -> None:
     compute = in_use(minCU=1, maxCU=8).seconds(10, active=3)
     story, before = compute.story, compute.cu
-    sizes.ran_out_of_memory(story.database)
+    sizes.ran_out_of_memory(story.database, None)
     story.asked.clear()
     story.fact(facts.agent_gone, "c1", story.world.now)
     start = story.until(m.StartCompute)
@@ -199,13 +199,22 @@ def test_a_compute_that_ended_for_want_of_memory_has_a_larger_successor() -> Non
     assert "ended for want of it" in compute.line
 
 
+@pytest.mark.parametrize(("had", "then"), [("0.5", "4"), ("1", "4"), ("4", "5.5"), ("6", "8")])
+def test_what_it_had_counts_and_not_what_it_was_to_have(had: str, then: str) -> None:
+    """A node may be without room for more, and a kubelet may refuse less."""
+    compute = in_use(minCU=1, maxCU=8)
+    compute.story.database.measured_cu = Decimal(4)
+    sizes.ran_out_of_memory(compute.story.database, of_size(1, had).size)
+    assert compute.cu == Decimal(then)
+
+
 def test_but_none_that_is_larger_than_it_may_be_or_than_somebody_has_chosen() -> None:
     compute = in_use(minCU=1, maxCU=8)
     compute.story.fact(facts.choose_size, 9, Decimal(2)).rest()
-    sizes.ran_out_of_memory(compute.story.database)
+    sizes.ran_out_of_memory(compute.story.database, None)
     assert compute.cu == 2
     compute = in_use(maxCU=1)
-    sizes.ran_out_of_memory(compute.story.database)
+    sizes.ran_out_of_memory(compute.story.database, None)
     assert compute.cu == 1
 
 

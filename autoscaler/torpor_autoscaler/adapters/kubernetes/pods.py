@@ -107,8 +107,10 @@ def compute_from(pod: Document) -> Compute:
 
 
 def _was_oom_killed(container: dict[str, Any]) -> bool:
+    """A runtime gives this reason for any process of it that the kernel has ended, also where the
+    container lived on, and ended later by itself."""
     terminated = (container.get("state") or {}).get("terminated") or {}
-    return terminated.get("reason") == "OOMKilled"
+    return terminated.get("reason") == "OOMKilled" and terminated.get("exitCode") != 0
 
 
 def _database(pod: Document) -> str:
