@@ -39,6 +39,12 @@ def test_a_pool_says_where_its_computes_run_and_how() -> None:
 
 
 @pytest.mark.parametrize("database", [None, Key("default", "shop")])
+def test_its_agent_knows_that_whatever_runs_there_is_its_own(database: Key | None) -> None:
+    (container,) = compute_pod(pool(), SETTINGS, "x", database)["spec"]["containers"]
+    assert "--own-container" in container["args"]
+
+
+@pytest.mark.parametrize("database", [None, Key("default", "shop")])
 def test_labels_that_torpor_finds_a_pod_by_are_its_own(database: Key | None) -> None:
     plain = compute_pod(pool(), SETTINGS, "x", database)["metadata"]
     made = compute_pod(pool(**PLACED), SETTINGS, "x", database)["metadata"]
