@@ -86,6 +86,9 @@ class Limits:
     resize_again_s: float = 30.0
     """Between two questions for a size that a compute does not have. Its kubelet tries again by
     itself; somebody else may have changed the pod."""
+    shrink_asks: int = 1
+    """For a smaller size, before the next one tries a fresh compute as well: a kubelet looks at
+    figures that are some ten seconds old, and tries again by itself."""
     resize_backoff_s_min: float = 2.0
     resize_backoff_s_max: float = 60.0
     """After a question that failed, and between two switchovers for the sake of a size."""

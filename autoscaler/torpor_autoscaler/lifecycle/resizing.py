@@ -51,7 +51,7 @@ def resize(database: Database, run: Run) -> Plan[None]:
     sizing = database.sizing_of(run)
     try:
         if not _has_size(database, run, sizing.size):
-            if sizing.size.cu < (current_cu(database) or Decimal(0)):
+            if not _is_larger(database, sizing):
                 # Less is taken from a container only where it does not have it in use.
                 yield from _follow(database, run, sizing)
             yield from _ask_machine(database, run, database.sizing_of(run))
@@ -141,15 +141,22 @@ def _is_move_needed(database: Database, run: Run, sizing: Sizing) -> bool:
 
 
 def _is_worth_a_pause(database: Database, run: Run, sizing: Sizing) -> bool:
-    """What somebody wants. Of sizes that were measured only a larger one for what is in memory,
-    for want of which Postgres would be ended: others wait until the machine has room."""
+    """What somebody wants: a smaller one once the machine was asked more than once, for it may have
+    looked before what is in the way was gone. Of sizes that were measured only a larger one for
+    what is in memory, for want of which Postgres would be ended: others wait until the machine has
+    room."""
+    is_larger = _is_larger(database, sizing)
     if database.chosen_cu is not None:
-        return True
-    if sizing.size.cu <= (current_cu(database) or Decimal(0)):
+        return is_larger or sizing.asks > database.world.limits.shrink_asks
+    if not is_larger:
         return False
     choice = None if database.watched is None else database.watched.choice
     is_for_memory = choice is not None and choice.is_for_memory
     return is_for_memory or sizing.size.cu <= database.min_cu
+
+
+def _is_larger(database: Database, sizing: Sizing) -> bool:
+    return sizing.size.cu > (current_cu(database) or Decimal(0))
 
 
 def _may_move(database: Database, run: Run, sizing: Sizing, now: float) -> bool:
