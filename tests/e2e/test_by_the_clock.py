@@ -35,7 +35,7 @@ def test_a_schedule_wakes_it_with_its_size_and_behind_its_window_it_sleeps(
     make_database: MakeDatabase,
 ) -> None:
     opens = datetime.now(UTC) + timedelta(seconds=AHEAD_SECONDS, minutes=1)
-    window = {"cron": f"{opens:%M %H} * * *", "duration": "15s", "minCU": 2}
+    window = {"cron": f"{opens:%M %H} * * *", "duration": "30s", "minCU": 2}
     database = make_database(idleTimeout=QUICK, maxCU=2, schedules=[window])
     assert database.phase == "Suspended"
     wakes_by_itself(database)
