@@ -205,7 +205,7 @@ class Fleet:
         entry = self.find(event.database)
         if entry is None:
             return
-        facts.heard(entry.database, now)
+        facts.heard(entry.database, event.epoch, now)
         match event:
             case m.ComputeSample():
                 if not sizes.sampled(entry.database, event, now):
@@ -238,7 +238,7 @@ class Fleet:
 
     def looked_inside(self, entry: Entry, epoch: int, activity: Activity) -> None:
         now = self._executor.tick()
-        facts.heard(entry.database, now)
+        facts.heard(entry.database, epoch, now)
         facts.looked_inside(entry.database, epoch, activity, now)
         self._executor.poke(entry)
 

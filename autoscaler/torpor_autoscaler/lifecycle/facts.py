@@ -179,10 +179,11 @@ def agent_unheard(database: Database, compute: str) -> None:
         database.put_in_doubt(f"the connection to compute {compute} was lost")
 
 
-def heard(database: Database, now: float) -> None:
-    """Its agent has said something by itself."""
+def heard(database: Database, epoch: int, now: float) -> None:
+    """An agent has said something by itself. A former one is no sign that the present one lives."""
     database.world.silences.heard(now)
-    database.world.silences.ended(database.name)
+    if database.run is not None and epoch == database.run.epoch:
+        database.world.silences.ended(database.name)
 
 
 def postgres_lost(database: Database, event: PostgresLost, now: float) -> None:

@@ -91,8 +91,15 @@ def test_what_its_agent_says_by_itself_is_a_sign_of_life() -> None:
     story = in_doubt()
     for moment in range(110, 400, 10):
         silent(story, float(moment))
-        story.fact(facts.heard, story.world.now)
+        story.fact(facts.heard, 1, story.world.now)
     assert story.database.run is not None and not story.all(m.ConfirmGone)
+
+
+def test_what_a_former_agent_says_is_none() -> None:
+    story = in_doubt()
+    for moment in range(110, 400, 10):
+        silent(story, float(moment), lambda: story.fact(facts.heard, 0, story.world.now))
+    assert story.asks(m.ConfirmGone)
 
 
 # --- words that count at once --------------------------------------------------------------------
