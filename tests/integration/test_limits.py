@@ -81,15 +81,11 @@ def folders(database: Database) -> set[Path]:
     return {Path(home) / compute for home in homes}
 
 
-def kernel_s(database: Database) -> tuple[int, int]:
+def kernel_limits(database: Database) -> tuple[int, int]:
     """Microseconds of a processor in a period, and bytes."""
-    return tuple(
-        int(_text(database, *names).split()[0])
-        for names in (  # type: ignore[return-value]
-            ("cpu.max", "cpu.cfs_quota_us"),
-            ("memory.max", "memory.limit_in_bytes"),
-        )
-    )
+    cpu = _text(database, "cpu.max", "cpu.cfs_quota_us")
+    memory = _text(database, "memory.max", "memory.limit_in_bytes")
+    return int(cpu.split()[0]), int(memory)
 
 
 def _text(database: Database, *names: str) -> str:
@@ -115,10 +111,10 @@ async def sample_of(database: Database) -> m.ComputeSample:
 
 
 def test_the_kernel_s_limits_are_the_size(database: Database) -> None:
-    assert kernel_s(database) == (PERIOD_US, 4 * GIB)
+    assert kernel_limits(database) == (PERIOD_US, 4 * GIB)
     for cu, share in (("2", 2), ("0.25", 0.25)):
         assert resize(database, cu) == {"cu": cu, "pause_ms": None, "needs_restart": []}
-        assert kernel_s(database) == (PERIOD_US * share, 4 * GIB * share)
+        assert kernel_limits(database) == (PERIOD_US * share, 4 * GIB * share)
         assert database.status["currentCU"] == share
     assert not sized(database)
 
@@ -150,7 +146,7 @@ def test_memory_in_use_is_not_taken(database: Database) -> None:
         words = found.pop("refusal")
         assert words.startswith("its memory would be limited to 1 GiB, and 1.")
         assert found | {"refusal": ""} == before
-        assert kernel_s(database) == (PERIOD_US, 4 * GIB)
+        assert kernel_limits(database) == (PERIOD_US, 4 * GIB)
     assert size_asked_for("1") == before
 
 

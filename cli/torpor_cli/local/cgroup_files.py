@@ -80,10 +80,10 @@ class Cgroup:
     cpu: Path
     cpuacct: Path
     memory: Path
-    is_second: bool
+    is_v2: bool
 
     def below(self, name: str) -> Cgroup:
-        return Cgroup(self.cpu / name, self.cpuacct / name, self.memory / name, self.is_second)
+        return Cgroup(self.cpu / name, self.cpuacct / name, self.memory / name, self.is_v2)
 
     @property
     def folders(self) -> tuple[Path, ...]:
@@ -91,14 +91,14 @@ class Cgroup:
         return tuple(dict.fromkeys((self.cpu, self.cpuacct, self.memory)))
 
 
-def second(folder: Path) -> Cgroup:
-    return Cgroup(folder, folder, folder, is_second=True)
+def v2_cgroup(folder: Path) -> Cgroup:
+    return Cgroup(folder, folder, folder, is_v2=True)
 
 
 def forbid_swap(files: Files, cgroup: Cgroup) -> None:
     """As a kubelet does. What is swapped out does not count as in use: else less memory than that
     would be granted, and the database would wait for the disk. Raises OSError."""
-    name = "memory.swap.max" if cgroup.is_second else "memory.swappiness"
+    name = "memory.swap.max" if cgroup.is_v2 else "memory.swappiness"
     with contextlib.suppress(FileNotFoundError):  # Of a kernel that can't swap.
         files.write(cgroup.memory / name, "0")
 
@@ -111,10 +111,10 @@ def limit(files: Files, cgroup: Cgroup, size: AgentSize) -> None:
     before = _cpu_quota(files, cgroup)
     _write_cpu(files, cgroup, str(size.cpu_milli * CPU_PERIOD_US // 1000))
     try:
-        if cgroup.is_second:
-            _limit_second_memory(files, cgroup.memory, size.memory_bytes)
+        if cgroup.is_v2:
+            _limit_v2_memory(files, cgroup.memory, size.memory_bytes)
         else:
-            _limit_first_memory(files, cgroup.memory, size.memory_bytes)
+            _limit_v1_memory(files, cgroup.memory, size.memory_bytes)
     except (OSError, Refused):
         _write_cpu(files, cgroup, before)
         raise
@@ -122,19 +122,19 @@ def limit(files: Files, cgroup: Cgroup, size: AgentSize) -> None:
 
 def _cpu_quota(files: Files, cgroup: Cgroup) -> str:
     """As it would be written: without a limit ``max`` or ``-1``."""
-    if cgroup.is_second:
+    if cgroup.is_v2:
         return files.read(cgroup.cpu / "cpu.max").split()[0]
     return files.read(cgroup.cpu / "cpu.cfs_quota_us").strip()
 
 
 def _write_cpu(files: Files, cgroup: Cgroup, quota: str) -> None:
-    if cgroup.is_second:
+    if cgroup.is_v2:
         files.write(cgroup.cpu / "cpu.max", f"{quota} {CPU_PERIOD_US}")
     else:
         files.write(cgroup.cpu / "cpu.cfs_quota_us", quota)
 
 
-def _limit_first_memory(files: Files, folder: Path, limit_bytes: int) -> None:
+def _limit_v1_memory(files: Files, folder: Path, limit_bytes: int) -> None:
     """The kernel takes back what it can, and refuses where that is not enough."""
     try:
         files.write(folder / "memory.limit_in_bytes", str(limit_bytes))
@@ -145,7 +145,7 @@ def _limit_first_memory(files: Files, folder: Path, limit_bytes: int) -> None:
         raise in_use(limit_bytes, used_bytes) from None
 
 
-def _limit_second_memory(files: Files, folder: Path, limit_bytes: int) -> None:
+def _limit_v2_memory(files: Files, folder: Path, limit_bytes: int) -> None:
     """``memory.max`` below what is in use ends processes. Below ``memory.high`` the kernel takes
     back what it can, and nobody gets much more until the other one is set."""
     high = folder / "memory.high"

@@ -19,15 +19,15 @@ from torpor_cli.local.cgroup_files import (
     PROCESSES,
     Cgroup,
     Files,
-    second,
+    v2_cgroup,
 )
 from torpor_cli.local.mounts import (
     Mount,
-    first_folder,
     memberships,
     mounts,
-    second_folder,
     top_of,
+    v1_folder,
+    v2_folder,
 )
 
 OWN = "up"
@@ -36,7 +36,7 @@ OWN = "up"
 OWN_WEIGHT = 1000
 """Ten times a compute's: the proxy serves all of them, and would have to wait behind each."""
 
-FIRST_CONTROLLERS = ("cpu", "cpuacct", "memory")
+V1_CONTROLLERS = ("cpu", "cpuacct", "memory")
 """Of version 1, in which time that was used is counted by one of its own."""
 
 
@@ -87,12 +87,12 @@ class Home:
 
 def found(files: Files, around: Surroundings, name: str) -> Home:
     """A home called ``name``. Raises MayNot."""
-    first = [first_folder(around.mounts, around.member_of, one) for one in FIRST_CONTROLLERS]
-    cpu, cpuacct, memory = first
+    v1 = [v1_folder(around.mounts, around.member_of, one) for one in V1_CONTROLLERS]
+    cpu, cpuacct, memory = v1
     if cpu is not None and cpuacct is not None and memory is not None:
-        return _first(files, Cgroup(cpu, cpuacct, memory, is_second=False).below(name))
-    own = second_folder(around.mounts, around.member_of)
-    if own is None or any(first):
+        return _v1(files, Cgroup(cpu, cpuacct, memory, is_v2=False).below(name))
+    own = v2_folder(around.mounts, around.member_of)
+    if own is None or any(v1):
         raise MayNot("no cgroups with the controllers cpu and memory are to be seen here")
     try:
         return _divided(files, around, own, name)
@@ -133,7 +133,7 @@ def emptied(files: Files, folder: Path) -> bool:
     return True
 
 
-def _first(files: Files, home: Cgroup) -> Home:
+def _v1(files: Files, home: Cgroup) -> Home:
     for folder in home.folders:
         try:
             files.make(folder)
@@ -144,7 +144,7 @@ def _first(files: Files, home: Cgroup) -> Home:
 
 
 def _divided(files: Files, around: Surroundings, own: Path, name: str) -> Home:
-    home = Home(second(own / name), divided=own)
+    home = Home(v2_cgroup(own / name), divided=own)
     try:
         if files.read(own / PROCESSES).split() != [str(around.process)]:
             raise MayNot(f"the cgroup {own} has other processes: {around.hint}")
@@ -179,7 +179,7 @@ def _at_top(files: Files, around: Surroundings, own: Path, name: str) -> Home:
     except OSError as error:
         emptied(files, top / name)
         raise MayNot(f"the cgroup {top} can't be divided: {error.strerror}") from None
-    return Home(second(top / name))
+    return Home(v2_cgroup(top / name))
 
 
 def _refuse_missing(files: Files, folder: Path) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-SECOND = "cgroup2"
-FIRST = "cgroup"
+V2 = "cgroup2"
+V1 = "cgroup"
 """Kinds of file systems: cgroups of the second version, and hierarchies of the first."""
 
 IN_MEMORY = frozenset({"tmpfs", "ramfs"})
@@ -45,22 +45,22 @@ def memberships(cgroup: str) -> dict[str, str]:
     return found
 
 
-def second_folder(all_mounts: Iterable[Mount], member_of: dict[str, str]) -> Path | None:
+def v2_folder(all_mounts: Iterable[Mount], member_of: dict[str, str]) -> Path | None:
     """Of the cgroup of version 2; None: there is none, or it is not to be seen from here."""
-    return _shown([one for one in all_mounts if one.kind == SECOND], member_of.get(""))
+    return _shown([one for one in all_mounts if one.kind == V2], member_of.get(""))
 
 
-def first_folder(
+def v1_folder(
     all_mounts: Iterable[Mount], member_of: dict[str, str], controller: str
 ) -> Path | None:
     """Of the cgroup of version 1 in the hierarchy of this controller; None likewise."""
-    of_it = [one for one in all_mounts if one.kind == FIRST and controller in one.options]
+    of_it = [one for one in all_mounts if one.kind == V1 and controller in one.options]
     return _shown(of_it, member_of.get(controller))
 
 
 def top_of(all_mounts: Iterable[Mount], folder: Path) -> Path:
     """Where the file system of version 2 with this folder is mounted."""
-    return next(o.point for o in all_mounts if o.kind == SECOND and folder.is_relative_to(o.point))
+    return next(o.point for o in all_mounts if o.kind == V2 and folder.is_relative_to(o.point))
 
 
 def kind_of(all_mounts: Iterable[Mount], device: str) -> str:

@@ -32,7 +32,7 @@ def own(folders: Folders) -> Callable[[], ComputeUse] | None:
     """Reads it; None where it can't be read."""
 
     def read() -> ComputeUse:
-        return _second(folders.cpu) if _is_second(folders.cpu) else _first(folders)
+        return _v2(folders.cpu) if _is_v2(folders.cpu) else _v1(folders)
 
     try:
         read()
@@ -43,16 +43,16 @@ def own(folders: Folders) -> Callable[[], ComputeUse] | None:
 
 def of_container(mounted: Path = MOUNTED) -> Folders:
     """A runtime shows a container its own cgroup as the root of each hierarchy."""
-    if _is_second(mounted):
+    if _is_v2(mounted):
         return Folders(mounted, mounted, mounted)
     return Folders(mounted / "cpu", mounted / "cpuacct", mounted / "memory")
 
 
-def _is_second(folder: Path) -> bool:
+def _is_v2(folder: Path) -> bool:
     return (folder / "cgroup.controllers").exists()
 
 
-def _second(folder: Path) -> ComputeUse:
+def _v2(folder: Path) -> ComputeUse:
     cpu, memory = _table(folder / "cpu.stat"), _table(folder / "memory.stat")
     return ComputeUse(
         cpu_seconds=cpu["usage_usec"] / 1e6,
@@ -71,7 +71,7 @@ def _second(folder: Path) -> ComputeUse:
     )
 
 
-def _first(folders: Folders) -> ComputeUse:
+def _v1(folders: Folders) -> ComputeUse:
     cpu, memory = _table(folders.cpu / "cpu.stat"), _table(folders.memory / "memory.stat")
     limit = _number(folders.memory / "memory.limit_in_bytes")
     quota = _number(folders.cpu / "cpu.cfs_quota_us")

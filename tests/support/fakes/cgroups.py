@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,7 +34,7 @@ class Folder:
         self.cached_bytes = max(0, min(self.cached_bytes, limit_bytes - self.kept_bytes))
 
 
-class Cgroups:
+class Cgroups(ABC):
     """What both versions have in common. See :class:`torpor_cli.local.cgroup_files.Files`."""
 
     def __init__(self) -> None:
@@ -82,11 +83,13 @@ class Cgroups:
                 found.processes.remove(process)
         self.at[folder].processes.append(process)
 
+    @abstractmethod
     def hierarchy(self, folder: Path) -> Path:
-        raise NotImplementedError
+        """Its top."""
 
+    @abstractmethod
     def new_files(self, folder: Path) -> dict[str, str]:
-        raise NotImplementedError
+        """That the kernel puts into a cgroup which is made."""
 
     def text_of(self, folder: Folder, file: Path) -> str | None:
         if file.name == "cgroup.procs":
@@ -107,7 +110,7 @@ class Cgroups:
             raise failed(errno.EACCES, folder)
 
 
-class FirstCgroups(Cgroups):
+class V1Cgroups(Cgroups):
     """A hierarchy for each controller, in folders of its name."""
 
     TOP = Path("/sys/fs/cgroup")
@@ -149,7 +152,7 @@ class FirstCgroups(Cgroups):
         return quota if quota > 0 else self._quota_above(folder.parent)
 
 
-class SecondCgroups(Cgroups):
+class V2Cgroups(Cgroups):
     """One hierarchy. A cgroup with processes hands no controller on, except the root of all."""
 
     TOP = Path("/sys/fs/cgroup")

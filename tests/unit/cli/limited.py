@@ -8,7 +8,7 @@ from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
-from support.fakes.cgroups import Cgroups, FirstCgroups, Folder, SecondCgroups
+from support.fakes.cgroups import Cgroups, Folder, V1Cgroups, V2Cgroups
 from torpor_cli.local.cgroup_home import Surroundings
 from torpor_cli.local.limits import Limits, Unlimited, limits_of
 from torpor_cli.local.mounts import mounts
@@ -16,8 +16,8 @@ from torpor_cli.local.state_folder import StateFolder
 
 US, OTHER = str(os.getpid()), "17"
 TOP = Path("/sys/fs/cgroup")
-SECOND_MOUNT = "31 25 0:27 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw"
-FIRST_MOUNTS = "\n".join(
+V2_MOUNT = "31 25 0:27 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw"
+V1_MOUNTS = "\n".join(
     f"33 31 0:{number} / /sys/fs/cgroup/{name} rw - cgroup cgroup rw,{name}"
     for number, name in enumerate(("cpu", "cpuacct", "memory"), start=40)
 )
@@ -48,8 +48,8 @@ class Machine:
         for one in self.files.at.values():
             one.processes.clear()
         place = f"session-{len(self.files.at)}"
-        is_first = isinstance(self.files, FirstCgroups)
-        for top in [path for path in self.files.at if path.parent == TOP] if is_first else [TOP]:
+        is_v1 = isinstance(self.files, V1Cgroups)
+        for top in [path for path in self.files.at if path.parent == TOP] if is_v1 else [TOP]:
             self.files.make(top / place)
             self.files.put(top / place, US)
         member_of = dict.fromkeys(self.around.member_of, f"/{place}")
@@ -74,28 +74,28 @@ class Machine:
         return found
 
     def limits_of_compute(self) -> tuple[str, str]:
-        if isinstance(self.files, FirstCgroups):
+        if isinstance(self.files, V1Cgroups):
             return self.compute("cpu.cfs_quota_us"), self.compute("memory.limit_in_bytes")
         return self.compute("cpu.max").split()[0], self.compute("memory.max")
 
 
-def first(user: int = 0) -> Machine:
+def v1(user: int = 0) -> Machine:
     """We are at the top but for memory."""
-    files = FirstCgroups()
+    files = V1Cgroups()
     files.make(TOP / "memory/session")
     member_of = {"cpu": "/", "cpuacct": "/", "memory": "/session", "": "/"}
-    return Machine(files, FIRST_MOUNTS, member_of, user)
+    return Machine(files, V1_MOUNTS, member_of, user)
 
 
-def second(path: str, *with_us: str, user: int = 0, handed_on: str = "cpu memory") -> Machine:
-    files = SecondCgroups(path, handed_on=handed_on)
+def v2(path: str, *with_us: str, user: int = 0, handed_on: str = "cpu memory") -> Machine:
+    files = V2Cgroups(path, handed_on=handed_on)
     files.at[TOP / path].processes += [*with_us, US]
-    return Machine(files, SECOND_MOUNT, {"": f"/{path}"}, user)
+    return Machine(files, V2_MOUNT, {"": f"/{path}"}, user)
 
 
 def alone() -> Machine:
-    return second("user.slice/ours.scope", user=1000)
+    return v2("user.slice/ours.scope", user=1000)
 
 
 def among_others() -> Machine:
-    return second("system.slice/ssh.service", OTHER)
+    return v2("system.slice/ssh.service", OTHER)

@@ -11,28 +11,28 @@ from pathlib import Path
 
 import pytest
 
-from support.fakes.cgroups import FirstCgroups, SecondCgroups
+from support.fakes.cgroups import V1Cgroups, V2Cgroups
 from torpor_api.messages import AgentSize
 from torpor_api.sizes import cpu_milli, memory_bytes
 from torpor_cli.local.cgroup_home import surroundings
 from torpor_cli.local.limits import limits_of
 from torpor_cli.local.state_folder import StateFolder
 from unit.cli.limited import (
-    FIRST_MOUNTS,
     OTHER,
     TOP,
     US,
+    V1_MOUNTS,
     Machine,
     alone,
     among_others,
-    first,
-    second,
+    v1,
+    v2,
 )
 
 GIB = 1 << 30
 AGENT = 4711
 
-each_machine = pytest.mark.parametrize("made", [first, alone, among_others])
+each_machine = pytest.mark.parametrize("made", [v1, alone, among_others])
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ async def test_memory_that_is_in_use_is_not_taken_and_what_the_kernel_caches_is(
     memory.cached_bytes = 5 * GIB
     assert await limits.resize("c1", refused, Decimal("0.5")) == size("0.5")
     assert memory.used_bytes == 2 * GIB
-    if isinstance(machine.files, SecondCgroups):
+    if isinstance(machine.files, V2Cgroups):
         memory.files["memory.high"] = "1"  # As one leaves it that was killed in between.
         await limits.resize("c1", size("0.5"), Decimal("0.5"))
         assert memory.files["memory.high"] == "max" and not machine.files.ended
@@ -99,8 +99,8 @@ def test_nothing_of_a_compute_is_swapped_out_where_the_kernel_would(
     """It would not count as in use, and less memory than that would be granted."""
     machine = made()
     machine.limits(folder).begin("c1")
-    is_first = isinstance(machine.files, FirstCgroups)
-    assert machine.compute("memory.swappiness" if is_first else "memory.swap.max") == "0"
+    is_v1 = isinstance(machine.files, V1Cgroups)
+    assert machine.compute("memory.swappiness" if is_v1 else "memory.swap.max") == "0"
 
 
 @each_machine
@@ -160,7 +160,7 @@ def test_what_a_killed_one_has_left_goes_at_the_next_start_wherever_that_is(
 
 
 async def test_what_somebody_is_still_in_goes_when_nobody_is_any_more(folder: StateFolder) -> None:
-    machine = first()
+    machine = v1()
     limits = machine.limits(folder)
     limits.begin("c1")
     machine.killed()
@@ -192,7 +192,7 @@ def test_ours_is_divided_where_we_are_alone(folder: StateFolder) -> None:
 
 def test_what_others_have_of_ours_they_keep(folder: StateFolder) -> None:
     """Only the root of all may have processes and limited children."""
-    machine = second("", handed_on="cpu")
+    machine = v2("", handed_on="cpu")
     machine.limits(folder).close()
     assert machine.files.at[TOP].handed_on == {"cpu"}
 
@@ -219,13 +219,13 @@ def test_no_limit_is_left_behind(file: str, text: str, folder: StateFolder) -> N
 
 def in_a_container() -> Machine:
     """Whose root is shown as if it were the one of all."""
-    machine = second("", OTHER)
+    machine = v2("", OTHER)
     machine.files.at[TOP].files["cgroup.type"] = "domain"
     return machine
 
 
 def not_delegated() -> Machine:
-    machine = second("user.slice/ours.scope", user=1000)
+    machine = v2("user.slice/ours.scope", user=1000)
     machine.files.read_only.add(TOP / "user.slice/ours.scope")
     return machine
 
@@ -238,19 +238,19 @@ def threaded() -> Machine:
 
 
 def of_the_first_version_without_memory() -> Machine:
-    machine = first(user=1000)
+    machine = v1(user=1000)
     machine.files.read_only.add(TOP / "memory/session")
     return machine
 
 
 def of_the_first_version_as_a_user() -> Machine:
-    machine = first(user=1000)
+    machine = v1(user=1000)
     machine.files.read_only |= {TOP / "cpu", TOP / "cpuacct", TOP / "memory/session"}
     return machine
 
 
 def without_any() -> Machine:
-    return Machine(FirstCgroups(), "25 1 254:0 / / rw - ext4 /dev/vda rw", {})
+    return Machine(V1Cgroups(), "25 1 254:0 / / rw - ext4 /dev/vda rw", {})
 
 
 AS_USER = "`systemd-run --user --scope -p Delegate=yes torpor up` has one of its own"
@@ -261,7 +261,7 @@ AS_ROOT = "`systemd-run --scope -p Delegate=yes torpor up` has one of its own"
     ("made", "words"),
     [
         (
-            lambda: second("login.scope", OTHER, user=1000),
+            lambda: v2("login.scope", OTHER, user=1000),
             f"the cgroup /sys/fs/cgroup/login.scope has other processes: {AS_USER}",
         ),
         (
@@ -270,7 +270,7 @@ AS_ROOT = "`systemd-run --scope -p Delegate=yes torpor up` has one of its own"
             + AS_USER,
         ),
         (
-            lambda: second("a/b", user=1000, handed_on="memory"),
+            lambda: v2("a/b", user=1000, handed_on="memory"),
             "the cgroup /sys/fs/cgroup/a/b has no controller cpu",
         ),
         (
@@ -307,14 +307,14 @@ def test_where_it_may_not_it_says_why(
 
 @pytest.mark.parametrize(
     ("listed", "words"),
-    [(FIRST_MOUNTS, "No such file or directory"), ("what is this", "not enough values")],
+    [(V1_MOUNTS, "No such file or directory"), ("what is this", "not enough values")],
 )
 def test_what_can_not_be_read_of_mounts_and_cgroups_keeps_nobody_from_starting(
     listed: str, words: str, folder: StateFolder, tmp_path: Path
 ) -> None:
     """A kernel may be without cgroups, and a sandbox may show what no kernel would."""
     (tmp_path / "mountinfo").write_text(listed)
-    limits = limits_of(folder, FirstCgroups(), lambda: surroundings(tmp_path))
+    limits = limits_of(folder, V1Cgroups(), lambda: surroundings(tmp_path))
     why = limits.begin("c1").why_unlimited
     assert why.startswith("what the kernel says of mounts and cgroups can't be read: ")
     assert words in why
@@ -322,8 +322,8 @@ def test_what_can_not_be_read_of_mounts_and_cgroups_keeps_nobody_from_starting(
 
 def test_databases_in_memory_would_count_as_what_their_computes_use(folder: StateFolder) -> None:
     device = folder.databases.stat().st_dev
-    machine = first()
-    listed = f"60 25 {os.major(device)}:{os.minor(device)} / /x rw - tmpfs tmpfs rw\n{FIRST_MOUNTS}"
+    machine = v1()
+    listed = f"60 25 {os.major(device)}:{os.minor(device)} / /x rw - tmpfs tmpfs rw\n{V1_MOUNTS}"
     machine = Machine(machine.files, listed, machine.around.member_of)
     assert machine.why_not(folder) == f"{folder.databases} is in memory itself (tmpfs)"
 
@@ -331,7 +331,7 @@ def test_databases_in_memory_would_count_as_what_their_computes_use(folder: Stat
 async def test_one_that_the_kernel_does_not_take_is_not_limited_and_says_so(
     folder: StateFolder,
 ) -> None:
-    machine = first()
+    machine = v1()
     machine.files.at[TOP / "cpu"].files["cpu.cfs_quota_us"] = "150000"
     limits = machine.limits(folder)
     limits.begin("c1")

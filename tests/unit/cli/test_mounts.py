@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from torpor_cli.local.mounts import first_folder, kind_of, memberships, mounts, second_folder
+from torpor_cli.local.mounts import kind_of, memberships, mounts, v1_folder, v2_folder
 
 DISK = "25 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw"
 MEMORY = r"60 25 0:22 / /a\040b rw - tmpfs tmpfs rw,size=1g"
-SECOND = "31 25 0:27 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate"
+V2 = "31 25 0:27 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate"
 CPU = "33 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct"
 CONTAINER = "33 31 0:29 /docker/ab /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct"
 
@@ -33,18 +33,18 @@ def test_a_mount_may_have_no_source() -> None:
 
 
 def test_the_second_version_has_one_folder() -> None:
-    around = of(DISK, SECOND), memberships("0::/user.slice/a:b.scope\n")
-    assert second_folder(*around) == Path("/sys/fs/cgroup/user.slice/a:b.scope")
-    assert first_folder(*around, "cpu") is None
+    around = of(DISK, V2), memberships("0::/user.slice/a:b.scope\n")
+    assert v2_folder(*around) == Path("/sys/fs/cgroup/user.slice/a:b.scope")
+    assert v1_folder(*around, "cpu") is None
 
 
 def test_the_first_version_has_one_by_controller() -> None:
     member_of = memberships("4:cpu,cpuacct:/bench\n1:name=systemd:/x\n0::/\n")
     for controller in ("cpu", "cpuacct"):
-        folder = first_folder(of(CPU), member_of, controller)
+        folder = v1_folder(of(CPU), member_of, controller)
         assert folder == Path("/sys/fs/cgroup/cpu,cpuacct/bench")
-    assert first_folder(of(CPU), member_of, "memory") is None
-    assert second_folder(of(CPU), member_of) is None
+    assert v1_folder(of(CPU), member_of, "memory") is None
+    assert v2_folder(of(CPU), member_of) is None
 
 
 @pytest.mark.parametrize(
@@ -52,5 +52,5 @@ def test_the_first_version_has_one_by_controller() -> None:
     [("/docker/ab", "."), ("/docker/ab/c", "c"), ("/docker/other", None), ("/../x", None)],
 )
 def test_a_container_may_be_shown_a_part_of_a_hierarchy(path: str, shown: str | None) -> None:
-    found = first_folder(of(CONTAINER), {"cpu": path}, "cpu")
+    found = v1_folder(of(CONTAINER), {"cpu": path}, "cpu")
     assert found == (None if shown is None else Path("/sys/fs/cgroup/cpu,cpuacct") / shown)

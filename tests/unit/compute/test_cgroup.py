@@ -9,7 +9,7 @@ import pytest
 from torpor_api.messages import ComputeUse
 from torpor_compute.adapters import cgroup
 
-SECOND = {
+V2 = {
     "cgroup.controllers": "cpu memory io\n",
     "cpu.stat": "usage_usec 2500000\nuser_usec 2000000\nnr_throttled 3\nthrottled_usec 750000\n",
     "cpu.max": "150000 100000\n",
@@ -23,7 +23,7 @@ SECOND = {
     "io.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=6000000\n",
 }
 
-FIRST = {
+V1 = {
     "cpuacct/cpuacct.usage": "2500000000\n",
     "cpu/cpu.stat": "nr_periods 9\nnr_throttled 3\nthrottled_time 750000000\n",
     "cpu/cpu.cfs_quota_us": "150000\n",
@@ -65,16 +65,16 @@ def read(folder: Path, files: dict[str, str]) -> ComputeUse:
 
 
 def test_the_second_version(tmp_path: Path) -> None:
-    assert read(tmp_path, SECOND) == USED.model_copy(update=PRESSURE)
+    assert read(tmp_path, V2) == USED.model_copy(update=PRESSURE)
 
 
 def test_the_first_version_knows_no_pressure(tmp_path: Path) -> None:
-    assert read(tmp_path, FIRST) == USED
+    assert read(tmp_path, V1) == USED
 
 
 def test_without_limits_there_are_none(tmp_path: Path) -> None:
     unlimited = {"cpu.max": "max 100000\n", "memory.max": "max\n"}
-    used = read(tmp_path, SECOND | unlimited)
+    used = read(tmp_path, V2 | unlimited)
     assert (used.cpu_limit, used.memory_limit_bytes) == (None, None)
 
 
@@ -83,17 +83,17 @@ def test_nor_in_the_first_version(tmp_path: Path) -> None:
         "cpu/cpu.cfs_quota_us": "-1\n",
         "memory/memory.limit_in_bytes": "9223372036854771712\n",
     }
-    used = read(tmp_path, FIRST | unlimited)
+    used = read(tmp_path, V1 | unlimited)
     assert (used.cpu_limit, used.memory_limit_bytes) == (None, None)
 
 
 def test_a_kernel_that_keeps_no_account_of_pressure(tmp_path: Path) -> None:
-    files = {name: text for name, text in SECOND.items() if "pressure" not in name}
+    files = {name: text for name, text in V2.items() if "pressure" not in name}
     assert read(tmp_path, files) == USED
 
 
 @pytest.mark.parametrize(
-    ("files", "name"), [(SECOND, "memory.events"), (FIRST, "memory/memory.oom_control")]
+    ("files", "name"), [(V2, "memory.events"), (V1, "memory/memory.oom_control")]
 )
 @pytest.mark.parametrize("text", [None, "oom_kill_disable 0\n"])
 def test_an_old_kernel_does_not_count_whom_it_ends(
@@ -108,13 +108,13 @@ def test_one_that_can_not_be_read_is_none(tmp_path: Path) -> None:
     assert cgroup.own(cgroup.of_container(tmp_path)) is None
 
 
-@pytest.mark.parametrize("files", [SECOND, FIRST])
+@pytest.mark.parametrize("files", [V2, V1])
 def test_one_that_was_made_for_it_alone_is_read_wherever_it_is(
     tmp_path: Path, files: dict[str, str]
 ) -> None:
     """Of the first version it has a folder in each of three hierarchies."""
     folder = written(tmp_path, files)
-    names = (".", ".", ".") if files is SECOND else ("cpu", "cpuacct", "memory")
+    names = (".", ".", ".") if files is V2 else ("cpu", "cpuacct", "memory")
     told = cgroup.Folders(*(folder / name for name in names))
     container = cgroup.own(told)
     assert container is not None and container().memory_bytes == USED.memory_bytes
