@@ -80,7 +80,7 @@ def _follow(database: Database, run: Run, sizing: Sizing) -> Plan[None]:
         sizing, has_followed=True, failure=None, tries=0, needs_restart=reply.needs_restart
     )
     database.sizing = followed
-    outcomes.note(database, "resized", _wanted(sizing), *reply.needs_restart)
+    outcomes.note(database, "size_followed", _wanted(sizing), *reply.needs_restart)
 
 
 def _hold_back(database: Database, run: Run, failure: Failure) -> None:
