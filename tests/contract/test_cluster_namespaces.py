@@ -88,11 +88,13 @@ async def test_what_was_missed_in_one_is_made_up_for_and_no_other_is_lost(world:
     assert told.gone == ["one.shop"]
 
 
+@pytest.mark.parametrize("patience_s", [0.05, 0.0])
 async def test_a_namespace_that_may_not_be_seen_holds_up_no_other(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, patience_s: float
 ) -> None:
-    """Its Role went with it; and it is not as if its databases had been deleted."""
-    monkeypatch.setattr(databases, "REFUSED_S_MAX", 0.05)
+    """Its Role went with it; and it is not as if its databases had been deleted. Nor does it where
+    the refusal itself comes late."""
+    monkeypatch.setattr(databases, "REFUSED_S_MAX", patience_s)
     world.fake.faults.refuses = lambda method, path: "/namespaces/shop/" in path
     async with contextlib.AsyncExitStack() as ending:
         kube = await ending.enter_async_context(client(at(world.fake.url)))

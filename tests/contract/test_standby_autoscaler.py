@@ -53,9 +53,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def options(folder: Path, fake: FakeKube, name: str, health: TcpAddress) -> list[str]:
+    own = folder / name
+    own.mkdir(exist_ok=True)
     return [
         "--cluster=kubernetes",
-        f"--kubeconfig={kubeconfig(folder, fake)}",
+        f"--kubeconfig={kubeconfig(own, fake, user=name)}",
         f"--system-namespace={SYSTEM}",
         "--lease=torpor-autoscaler",
         f"--identity={name}",
@@ -225,11 +227,12 @@ async def test_one_that_stops_in_its_tracks_is_followed_in_time_and_ends_when_it
         os.kill(first.pid, signal.SIGSTOP)
         took_s = await until(lambda: found(fake) == {"b"})
         assert took_s < TAKEN_OVER_S_MAX
-        before = len(fake.requests)
+        assert {who for who, _ in fake.written} == {"a", "b"}
+        before = len(fake.written)
         os.kill(first.pid, signal.SIGCONT)
         async with asyncio.timeout(UNTIL_S_MAX):
             assert await first.wait() == 1
-        written = [one.split()[1] for one in fake.requests[before:] if one.startswith("P")]
+        written = [path for who, path in fake.written[before:] if who == "a"]
         assert all(path.endswith("/leases/torpor-autoscaler") for path in written), written
         assert (holder(fake), found(fake)) == ("b", {"b"})
         second.terminate()

@@ -96,9 +96,9 @@ async def on_cluster(folder: Path, kube: FakeKube) -> AsyncIterator[Autoscaler]:
         await server.close()
 
 
-def kubeconfig(folder: Path, kube: FakeKube, *, namespace: str = "") -> Path:
+def kubeconfig(folder: Path, kube: FakeKube, *, namespace: str = "", user: str = "me") -> Path:
     """With two contexts: ``test`` is the server's, ``nowhere`` leads to nobody."""
-    place = {"cluster": "test", "user": "me", **({"namespace": namespace} if namespace else {})}
+    place = {"cluster": "test", "user": user, **({"namespace": namespace} if namespace else {})}
     dead = f"http://{free_address()}"
     document = {
         "apiVersion": "v1",
@@ -108,7 +108,7 @@ def kubeconfig(folder: Path, kube: FakeKube, *, namespace: str = "") -> Path:
             {"name": "test", "cluster": {"server": kube.url}},
             {"name": "dead", "cluster": {"server": dead}},
         ],
-        "users": [{"name": "me", "user": {}}],
+        "users": [{"name": user, "user": {"token": user}}],
         "contexts": [
             {"name": "test", "context": place},
             {"name": "nowhere", "context": place | {"cluster": "dead"}},

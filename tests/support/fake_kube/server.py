@@ -76,6 +76,8 @@ class FakeKube:
         """Method and path of every request that came."""
         self.managers: set[str] = set()
         """Who has written, as the writes themselves say."""
+        self.written: list[tuple[str, str]] = []
+        """The token with which each write came, and its path."""
         self.url = ""
         self._feeds: set[Feed] = set()
 
@@ -113,6 +115,9 @@ class FakeKube:
         self.requests.append(f"{request.method} {request.path}")
         if request.method in ("POST", "PATCH"):
             self.managers.add(request.query.get("fieldManager", ""))
+        if request.method != "GET":
+            token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+            self.written.append((token, request.path))
         if self.faults.is_away:
             assert request.transport is not None
             request.transport.abort()

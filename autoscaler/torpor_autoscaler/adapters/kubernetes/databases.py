@@ -72,22 +72,26 @@ class Databases:
         namespace is deleted has no rights there any more. They are told when they can be seen."""
         try:
             async with asyncio.timeout(REFUSED_S_MAX):
-                await self._listed_all(self._unlisted)
+                for where in sorted(self._unlisted):
+                    await self._watches[where].is_listed.wait()
         except TimeoutError:
-            pass
-        refused = {where for where in self._unlisted if where and self._is_refused(where)}
-        await self._listed_all(self._unlisted - refused)
+            for where in sorted(self._unlisted):
+                await self._listed_or_refused(where)
         for where in sorted(self._unlisted):
             log.error("namespace_not_seen", extra={"namespace": where, "hint": UNSEEN_HINT})
         if self._unlisted:
             self._give_up(self._unlisted)
 
-    async def _listed_all(self, namespaces: Iterable[str]) -> None:
-        for where in sorted(namespaces):
-            await self._watches[where].is_listed.wait()
-
-    def _is_refused(self, namespace: str) -> bool:
-        return self._watches[namespace].is_refused.is_set()
+    async def _listed_or_refused(self, namespace: str) -> None:
+        """Whichever it is first; of all namespaces at once no refusal is taken."""
+        watch = self._watches[namespace]
+        answers = [watch.is_listed] + [watch.is_refused] * bool(namespace)
+        waiting = [asyncio.create_task(answer.wait()) for answer in answers]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
 
     def _give_up(self, namespaces: Iterable[str]) -> None:
         assert self._fleet is not None
