@@ -239,7 +239,7 @@ class Agents:
             "agent_ended",
             extra={"compute": agent.info.compute, "status": status},
         )
-        await self._bury(agent)
+        await self._bury(agent, status)
 
     async def _is_limited(self, agent: Agent) -> bool:
         """As far as it is to be, before anybody can have it start a process."""
@@ -266,14 +266,17 @@ class Agents:
         pause_s, self._retry_s = self._retry_s, min(self._retry_s * 2, RETRY_SECONDS_MAX)
         await asyncio.sleep(pause_s)
 
-    async def _bury(self, agent: Agent) -> None:
+    async def _bury(self, agent: Agent, status: int | None) -> None:
         """Say that it is gone only when nothing of its Postgres is left either."""
         while not await self._children.kill_orphans():
             log.error("orphans_stay", extra={"compute": agent.info.compute})
         self._forget_agent(agent.info)
         agent.gone.set()
         if agent.is_ready:
-            self._tell(agent.info.model_copy(update={"is_gone": True}))
+            # As of a container: it did not end well, and the kernel has ended something of it.
+            ran_out = status != 0 and self._limits.has_run_out(agent.info.compute)
+            told = {"is_gone": True, "ran_out_of_memory": ran_out}
+            self._tell(agent.info.model_copy(update=told))
         self._reconcile()
         await self._limits.end(agent.info.compute)
 

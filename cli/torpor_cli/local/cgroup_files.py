@@ -160,6 +160,14 @@ def _limit_v2_memory(files: Files, folder: Path, limit_bytes: int) -> None:
             files.write(high, "max")
 
 
+def oom_kills(files: Files, cgroup: Cgroup) -> int:
+    """Processes of it that the kernel has ended for want of memory. Raises OSError, and KeyError
+    of an old kernel, which does not count them."""
+    name = "memory.events" if cgroup.is_v2 else "memory.oom_control"
+    lines = files.read(cgroup.memory / name).splitlines()
+    return int(dict(line.split() for line in lines)["oom_kill"])
+
+
 def in_use(limit_bytes: int, used_bytes: int) -> Refused:
     return Refused(
         f"its memory would be limited to {limit_bytes / GIB:g} GiB, "

@@ -65,6 +65,10 @@ class Limits(Protocol):
         """The size that it has then, with the refusal where it is as it was."""
         ...
 
+    def has_run_out(self, compute: str) -> bool:
+        """Whether the kernel has ended anything of it for want of memory, as far as it says so."""
+        ...
+
     async def end(self, compute: str) -> None:
         """Nothing of it runs any more."""
         ...
@@ -88,6 +92,9 @@ class Unlimited:
 
     async def resize(self, compute: str, now: AgentSize, cu: Decimal) -> AgentSize:
         return now
+
+    def has_run_out(self, compute: str) -> bool:
+        return False
 
     async def end(self, compute: str) -> None:
         pass
@@ -156,6 +163,11 @@ class Cgroups:
             refusal = f"the kernel refuses it: {error.strerror}"
         log.info("not_resized", extra={"compute": compute, "cu": str(cu), "reason": refusal})
         return now.model_copy(update={"refusal": refusal})
+
+    def has_run_out(self, compute: str) -> bool:
+        with contextlib.suppress(OSError, KeyError, ValueError):
+            return cgroup_files.oom_kills(self._files, self._home.cgroup.below(compute)) > 0
+        return False
 
     async def end(self, compute: str) -> None:
         await asyncio.to_thread(_until, lambda: self._remove(compute))

@@ -127,7 +127,11 @@ class V1Cgroups(Cgroups):
         name = self.hierarchy(folder).name
         of_each = {
             "cpu": {"cpu.cfs_quota_us": "-1"},
-            "memory": {"memory.limit_in_bytes": UNLIMITED, "memory.swappiness": "60"},
+            "memory": {
+                "memory.limit_in_bytes": UNLIMITED,
+                "memory.swappiness": "60",
+                "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 0",
+            },
         }
         return of_each.get(name, {})
 
@@ -181,6 +185,7 @@ class V2Cgroups(Cgroups):
             "memory.high": "max",
             "memory.max": "max",
             "memory.swap.max": "max",
+            "memory.events": "low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\noom_group_kill 0",
             "cpuset.cpus": "",
             "io.max": "",
         }

@@ -64,12 +64,17 @@ class Machine:
         ]
         return found
 
-    def use_memory(self, kept_bytes: int, cached_bytes: int) -> Folder:
+    def of_memory(self) -> Folder:
+        """The cgroup of c1 in which its memory counts."""
         (found,) = [
             one
             for path, one in self.files.at.items()
             if path.name == "c1" and {"memory.max", "memory.limit_in_bytes"} & set(one.files)
         ]
+        return found
+
+    def use_memory(self, kept_bytes: int, cached_bytes: int) -> Folder:
+        found = self.of_memory()
         found.kept_bytes, found.cached_bytes = kept_bytes, cached_bytes
         return found
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import cast
+
+import pytest
 
 from torpor_api.messages import AgentInfo, AgentSize
 from torpor_cli.local.agents import Agents
@@ -26,6 +29,7 @@ class FakeChild:
 
     def __init__(self, pid: int, address: Path) -> None:
         self.pid = pid
+        self.status = 0
         self.has_ended = asyncio.Event()
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(address))
@@ -35,10 +39,15 @@ class FakeChild:
     def is_running(self) -> bool:
         return not self.has_ended.is_set()
 
+    def end(self, status: int = 0) -> None:
+        self.status = status
+        self.listener.close()
+        self.has_ended.set()
+
     async def ended(self, timeout_s: float | None = None) -> int | None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.has_ended.wait(), timeout_s)
-        return None if self.is_running else 0
+        return None if self.is_running else self.status
 
 
 class FakeChildren:
@@ -53,9 +62,8 @@ class FakeChildren:
         return cast(Child, child)
 
     async def end(self, child: Child, *, grace_s: float) -> None:
-        fake = cast(FakeChild, child)
-        fake.listener.close()
-        fake.has_ended.set()
+        if child.is_running:
+            cast(FakeChild, child).end()
 
     async def kill_orphans(self) -> bool:
         return True
@@ -68,6 +76,7 @@ class FakeLimits:
     size: AgentSize | None = SIZE
     refuses: set[int] = field(default_factory=set)
     """Processes that it does not admit."""
+    run_out: bool = False
     admitted: list[int] = field(default_factory=list)
     begun: list[tuple[AgentSize, Decimal]] = field(default_factory=list)
     """Changes: from which size, to which."""
@@ -85,6 +94,9 @@ class FakeLimits:
         self.begun.append((now, cu))
         await self.go_on.get()
         return now.model_copy(update={"cpu_milli": int(cu * 1000)})
+
+    def has_run_out(self, compute: str) -> bool:
+        return self.run_out
 
     async def end(self, compute: str) -> None:
         pass
@@ -161,3 +173,24 @@ async def test_one_that_is_not_admitted_serves_nobody_and_has_a_successor(tmp_pa
         told = await machine.told.get()
         assert len(machine.children.started) == 2 and not machine.children.started[0].is_running
         assert [one.compute for one in machine.agents.infos()] == [told.compute]
+
+
+@pytest.mark.parametrize(
+    ("status", "has_run_out", "is_told"),
+    [
+        (-signal.SIGKILL, True, True),
+        (1, True, True),  # Its Postgres could not be brought back.
+        (-signal.SIGKILL, False, False),
+        (0, True, False),  # One backend was ended long ago.
+    ],
+)
+async def test_one_that_ended_for_want_of_memory_is_told_as_such(
+    tmp_path: Path, status: int, has_run_out: bool, is_told: bool
+) -> None:
+    async with with_one_warm(tmp_path, FakeLimits(run_out=has_run_out)) as machine:
+        compute = (await machine.told.get()).compute
+        (child,) = machine.children.started
+        child.end(status)
+        told = await machine.told.get()
+        assert (told.compute, told.is_gone) == (compute, True)
+        assert told.ran_out_of_memory == is_told

@@ -71,6 +71,22 @@ async def test_a_compute_begins_with_one_unit_and_has_the_size_that_is_asked_for
 
 
 @each_machine
+def test_whether_a_process_was_ended_for_want_of_memory_is_known_where_the_kernel_counts(
+    made: Callable[[], Machine], folder: StateFolder
+) -> None:
+    machine = made()
+    limits = machine.limits(folder)
+    limits.begin("c1")
+    assert not limits.has_run_out("c1") and not limits.has_run_out("c2")
+    counts = machine.of_memory().files
+    name = next(name for name in ("memory.events", "memory.oom_control") if name in counts)
+    counts[name] = counts[name].replace("oom_kill 0", "oom_kill 2")
+    assert limits.has_run_out("c1")
+    counts[name] = "oom_kill_disable 0\nunder_oom 0"
+    assert not limits.has_run_out("c1")
+
+
+@each_machine
 async def test_memory_that_is_in_use_is_not_taken_and_what_the_kernel_caches_is(
     made: Callable[[], Machine], folder: StateFolder
 ) -> None:
