@@ -7,6 +7,7 @@ import contextlib
 import socket
 from dataclasses import replace
 
+from support.ports import free_address
 from torpor_proxy.adapters.listener import Listener
 from torpor_proxy.adapters.streams import PlainStream
 from torpor_proxy.ports import Nobody
@@ -29,7 +30,7 @@ async def test_in_a_burst_the_oldest_give_way() -> None:
         await ended.wait()
         opening.remove(client)
 
-    port = free_port()
+    port = free_address().port
     listener = Listener(replace(Settings(), opening_max=OPENING_MAX), open_one)
     await listener.listen("127.0.0.1", port)
     clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(BURST)]
@@ -57,9 +58,3 @@ class Watch(Nobody):
 
     def lost(self) -> None:
         self._ended.set()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
