@@ -274,6 +274,34 @@ def test_settings_of_an_extension_that_a_sleep_has_loaded_are_the_server_s(up: U
             boss.query(f"alter system set pg_stat_statements.max = {wanted + 1}")
 
 
+def test_custom_settings_that_an_extension_has_taken_meanwhile_are_told(up: Up) -> None:
+    """Each of them Postgres would drop too, with a warning, when a session loads the extension."""
+    with (
+        a_database(up, roles=ROLES) as database,
+        logged_in_as(database, "boss") as boss,
+        logged_in(database) as client,
+    ):
+        boss.query("alter system set shared_preload_libraries = pg_stat_statements")
+        client.query("set pg_stat_statements.track to 'none'")  # For superusers.
+        client.query("set pg_stat_statements.nothing to '7'")  # There is none of that name.
+        client.query("set app.tenant to '7'; set work_mem to '1MB'")
+        boss.query("set pg_stat_statements.track to 'odd'")  # No value of it.
+        database.fall_asleep()
+        for session, names in (
+            (client, ("pg_stat_statements.track", "pg_stat_statements.nothing")),
+            (boss, ("pg_stat_statements.track",)),
+        ):
+            said = session.ask(query("show pg_stat_statements.track"))
+            assert rows_of(said) == [(b"top",)]
+            notices = [wire.report_fields(body) for kind, body in said if kind == b"N"]
+            assert sorted(names) == sorted(each["M"].split('"')[1] for each in notices)
+            assert all("extension" in each["M"] for each in notices)
+        assert client.query("show app.tenant") == [(b"7",)]
+        assert client.query("show work_mem") == [(b"1MB",)]
+        database.fall_asleep()
+        assert not [kind for kind, _ in client.ask(query("select 1")) if kind == b"N"]
+
+
 def test_temporary_tablespaces_that_were_dropped_meanwhile_are_told(shared: Database) -> None:
     with logged_in_as(shared, "boss") as boss, logged_in(shared) as client:
         boss.query("set allow_in_place_tablespaces to on")

@@ -5,7 +5,8 @@ One write, in one transaction: settings, statements, channels, role. What the re
 values of those settings behind all of it, so that COMMIT leaves them. A statement that can't be
 prepared again fails that transaction; then each gets one of its own, and for those that still fail
 something else stands in: see :mod:`torpor_proxy.core.broken`. A setting whose value names what was
-dropped meanwhile is left out, and its client is told.
+dropped meanwhile is left out, and its client is told; so is a custom one that an extension has
+taken for itself meanwhile, where Postgres would drop it in a session that stays, with a warning.
 
 ``PREPARE`` goes by the extended protocol and never by a simple query: its text is all that its
 client sent in one message, and a simple query would run the rest of it again.
@@ -13,7 +14,7 @@ client sent in one message, and a simple query would run the rest of it again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from torpor_proxy.core import restore_words as words
@@ -34,11 +35,21 @@ from torpor_proxy.core.statement_types import parameters_of, types_of
 
 Parts = Iterator[tuple[str, bytes]]
 
-_NOT_VALID = ("22023", "42704")
-"""SQLSTATE of a setting whose value names what is not there any more."""
+DROPPED = "what its value names was dropped"
+OF_THE_SERVER = "by now only the server's own configuration changes it"
+OF_AN_EXTENSION = "by now it belongs to an extension, which does not let its role set that value"
 
-_NOT_BY_A_SESSION = "55P02"
-"""Of one that only a start or a reload of the server can change."""
+_LEFT_OUT: Mapping[Kind, Mapping[str, str]] = {
+    Kind.SETTING: {"22023": DROPPED, "42704": DROPPED, "55P02": OF_THE_SERVER},
+    Kind.CUSTOM: {
+        "22023": OF_AN_EXTENSION,  # Its value is none of those that there are.
+        "42501": OF_AN_EXTENSION,  # It is for superusers.
+        "42602": OF_AN_EXTENSION,  # None of that name is among those that begin with its own name.
+        "55P02": "",
+    },
+}
+"""Without which settings a session goes on, by SQLSTATE, and why, as its client is told. Nobody is
+where only a start or a reload changes it: it was the server's own, and not the session's."""
 
 
 class RestoreFailed(Exception):
@@ -49,6 +60,16 @@ class RestoreFailed(Exception):
         self.is_passing = self.fields.get("C") == "57014"
         """By a timeout, of its role's or of its own: another time it may be fast enough."""
         super().__init__(self.fields.get("M", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A setting without which a session goes on."""
+
+    why: str
+    """For its client; empty: it does not concern it."""
+    reason: str
+    """In Postgres's words."""
 
 
 @dataclass(slots=True)
@@ -69,10 +90,8 @@ class Restore:
     """What columns its statements return by now."""
     prepared: dict[bytes, bytes] = field(default_factory=dict)
     """When each of them was prepared."""
-    left_out: dict[bytes, str] = field(default_factory=dict)
-    """Settings whose value is not valid any more, with Postgres's words."""
-    not_its_own: set[bytes] = field(default_factory=set)
-    """Settings that no session can make: of an extension that is loaded since."""
+    left_out: dict[bytes, LeftOut] = field(default_factory=dict)
+    """Settings that could not be put back."""
 
     def first(self) -> Script:
         """All at once; nothing where nothing is held."""
@@ -83,7 +102,7 @@ class Restore:
     def leaves_out(self, said: Script, messages: Messages) -> bool:
         """Whether ``first`` has failed by a setting, and has to be said again without that.
 
-        Also a session that stays has such a value for nothing: what it names was dropped.
+        Also a session that stays has such a value for nothing.
         """
         settings = iter([*_settings(self._entries()), *_settings(self._entries(), is_last=True)])
         for part, answer in said.answers(messages):
@@ -92,14 +111,10 @@ class Restore:
             if error is None:
                 continue
             fields = wire.report_fields(error)
-            if entry is not None and fields.get("C") == _NOT_BY_A_SESSION:
-                self.not_its_own.add(entry.name)
-                return True
-            if entry is None or entry.kind is not Kind.SETTING:
+            why = _LEFT_OUT[entry.kind].get(fields.get("C", "")) if entry is not None else None
+            if entry is None or why is None:
                 return False
-            if fields.get("C") not in _NOT_VALID:
-                return False
-            self.left_out[entry.name] = fields.get("M", "")
+            self.left_out[entry.name] = LeftOut(why, fields.get("M", ""))
             return True
         return False
 
@@ -149,8 +164,7 @@ class Restore:
     # --- what is sent -----------------------------------------------------------------
 
     def _entries(self) -> list[Entry]:
-        gone = self.left_out.keys() | self.not_its_own
-        return [entry for entry in self.held.entries() if entry.name not in gone]
+        return [entry for entry in self.held.entries() if entry.name not in self.left_out]
 
     def _transaction(
         self, entries: Sequence[Entry], *, label: str = "statements", is_last: bool = False

@@ -12,6 +12,7 @@ from torpor_proxy.core.broken import mentioned
 from torpor_proxy.core.capture import Captured
 from torpor_proxy.core.exchange import IDLE
 from torpor_proxy.core.parameters import Pairs
+from torpor_proxy.core.restore import LeftOut
 from torpor_proxy.core.session_state import SessionState
 from torpor_proxy.core.stopwatch import Tally
 from torpor_proxy.executor import visit
@@ -54,7 +55,7 @@ class Attachment:
 
     async def put_back(
         self, takes: Callable[[bytes], bool], mark: str, *, with_unnamed: bool
-    ) -> tuple[Pairs, dict[bytes, str]]:
+    ) -> tuple[Pairs, dict[bytes, LeftOut]]:
         """Give the backend what the session had; what it reports by now, and which settings could
         not be put back, with the reason.
 

@@ -11,7 +11,7 @@ from torpor_api.failures import Failure
 from torpor_proxy.core import parked, wire
 from torpor_proxy.core.parameters import Pairs
 from torpor_proxy.core.refusals import CannotWake, ComputeLost, Refusal, Refused, RestoreRefused
-from torpor_proxy.core.restore import RestoreFailed
+from torpor_proxy.core.restore import LeftOut, RestoreFailed
 from torpor_proxy.core.session_state import SessionState
 from torpor_proxy.core.wire import Severity
 from torpor_proxy.executor import visit
@@ -113,7 +113,7 @@ async def _arrive(session: ReturningSession) -> bool:
 
 async def _put_back(
     session: ReturningSession, attachment: Attachment
-) -> tuple[Pairs, dict[bytes, str]]:
+) -> tuple[Pairs, dict[bytes, LeftOut]]:
     with_unnamed = not parked.replaces_unnamed(session.waiting.pending)
     mark = session.hearing.return_soon()
     takes = session.hearing.takes
@@ -128,12 +128,14 @@ def _tell_waiting(session: ReturningSession) -> None:
     session.client.write(wire.report(Severity.NOTICE, "00000", words, detail=reason))
 
 
-def _tell_left_out(session: ReturningSession, left_out: Mapping[bytes, str]) -> None:
+def _tell_left_out(session: ReturningSession, left_out: Mapping[bytes, LeftOut]) -> None:
     """Its value, in whatever letters, is only for the log: the client's encoding may lack them."""
-    for name, reason in left_out.items():
+    for name, one in left_out.items():
+        if not one.why:
+            continue
         setting = name.decode(errors="replace")
-        extra = {**session.identity.log_keys, "setting": setting, "reason": reason}
+        extra = {**session.identity.log_keys, "setting": setting, "reason": one.reason}
         log.warning("setting_left_out", extra=extra)
-        words = f'setting "{setting}" could not be put back: what its value names was dropped'
-        hint = "It is now what RESET makes of it; SET it again."
+        words = f'setting "{setting}" could not be put back: {one.why}'
+        hint = "It is now what RESET makes of it."
         session.client.write(wire.report(Severity.WARNING, "01000", words, hint=hint))

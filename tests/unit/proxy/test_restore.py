@@ -8,7 +8,7 @@ from support.captures import columns, listed, row
 from torpor_proxy.core import results, wire
 from torpor_proxy.core.broken import RESULT_CHANGED, UNNAMED, Broken
 from torpor_proxy.core.held import held_of
-from torpor_proxy.core.restore import Restore, RestoreFailed
+from torpor_proxy.core.restore import DROPPED, LeftOut, Restore, RestoreFailed
 from torpor_proxy.core.restore_words import LOCK_WAIT_MS_MAX, Messages, Script
 
 IMPATIENT, PATIENT = f"SET LOCAL lock_timeout = {LOCK_WAIT_MS_MAX}", "SET LOCAL lock_timeout = 0"
@@ -282,7 +282,8 @@ def test_settings_that_are_not_valid_any_more_are_left_out_one_after_the_other()
     assert wanted.leaves_out(wanted.first(), answered(wanted.first(), 0, 3))
     assert wanted.leaves_out(wanted.first(), answered(wanted.first(), 2, sqlstate=b"42704"))
     assert not wanted.leaves_out(wanted.first(), answered(wanted.first()))
-    assert wanted.left_out == {b"default_tablespace": "gone", b"temp_tablespaces": "gone"}
+    dropped = LeftOut(DROPPED, "gone")
+    assert wanted.left_out == {b"default_tablespace": dropped, b"temp_tablespaces": dropped}
     for script in (wanted.first(), wanted.careful()):
         assert b"tablespace" not in script.data
         assert all(name in script.data for name in (b"app.tenant", b"work_mem", b"statement_tim"))
@@ -291,13 +292,32 @@ def test_settings_that_are_not_valid_any_more_are_left_out_one_after_the_other()
 def test_a_setting_that_only_a_start_can_change_was_never_its_own_and_nobody_is_told() -> None:
     wanted = Restore(SETTINGS)
     assert wanted.leaves_out(wanted.first(), answered(wanted.first(), 1, sqlstate=b"55P02"))
-    assert not wanted.left_out
+    assert not wanted.left_out[b"app.tenant"].why
     for script in (wanted.first(), wanted.careful()):
         assert b"app.tenant" not in script.data and b"work_mem" in script.data
 
 
-@pytest.mark.parametrize(("place", "sqlstate"), [(1, b"22023"), (0, b"42501"), (0, b"57014")])
-def test_a_custom_setting_and_one_that_is_not_allowed_any_more_are_not_left_out(
+@pytest.mark.parametrize(
+    ("place", "sqlstate", "name"),
+    [
+        (1, b"22023", b"app.tenant"),
+        (1, b"42501", b"app.tenant"),
+        (1, b"42602", b"app.tenant"),
+        (2, b"55P02", b"work_mem"),
+    ],
+)
+def test_a_custom_setting_that_an_extension_took_or_one_that_the_server_did_is_left_out_and_told(
+    place: int, sqlstate: bytes, name: bytes
+) -> None:
+    """Postgres drops such a one in a session that stays, with a warning, too."""
+    wanted = Restore(SETTINGS)
+    assert wanted.leaves_out(wanted.first(), answered(wanted.first(), place, sqlstate=sqlstate))
+    assert wanted.left_out.keys() == {name} and wanted.left_out[name].why
+    assert name not in wanted.first().data and name not in wanted.careful().data
+
+
+@pytest.mark.parametrize(("place", "sqlstate"), [(1, b"42704"), (0, b"42501"), (0, b"57014")])
+def test_one_that_is_not_allowed_any_more_or_fails_otherwise_is_not_left_out(
     place: int, sqlstate: bytes
 ) -> None:
     wanted = Restore(SETTINGS)
