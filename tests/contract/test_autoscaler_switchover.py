@@ -140,6 +140,7 @@ async def test_its_answer_is_waited_for_as_long_as_sessions_are_given(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executor, "ANSWER_S_MAX", 0.2)
+    monkeypatch.setitem(executor.ANSWER_S_MAX_OF, m.WriteStatus, DEADLINE_S)
     proxy = await town.register()
     await awake(town, proxy)
     session = proxy.gates["shop"].sessions[0]
@@ -239,6 +240,8 @@ async def test_a_proxy_that_does_not_answer_is_named(
     try:
         await stalled.ask(m.RegisterProxy(proxy="stalled"), timeout_s=DEADLINE_S)
         told: m.SessionList = await town.person(m.Sessions(name="shop"))
+        while "proxy-1" in told.missing:  # On a busy machine it may need as long for its answer.
+            told = await town.person(m.Sessions(name="shop"))
         assert told.missing == ("stalled",) and [s.proxy for s in told.sessions] == ["proxy-1"]
         why: m.WhyReply = await town.person(m.Why(name="shop"))
         assert why.phase is Phase.ACTIVE

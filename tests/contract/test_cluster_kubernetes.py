@@ -318,12 +318,15 @@ async def test_a_person_may_say_so_while_a_kubelet_is_waited_for(
     assert await asked == m.Done()
 
 
-async def test_the_fencer_ends_a_compute_and_waits_for_the_kubelets_word(world: World) -> None:
+async def test_the_fencer_ends_a_compute_and_waits_for_the_kubelets_word(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await world.apply()
     compute = await world.running()
     with pytest.raises(NotFenced, match=r"compute-default-a on node n1 has ended: .* no kubelet"):
         await world.gone(compute)
     assert (await world.kube.get(POD, compute, SYSTEM))["metadata"]["deletionTimestamp"]
+    monkeypatch.setattr(computes_module, "FENCE_WAIT_S", ANSWER_SECONDS_MAX)
     asked = asyncio.create_task(world.gone(compute))
     await world.people.say_of_pod(compute, **ENDED)
     assert await asked == m.Done()

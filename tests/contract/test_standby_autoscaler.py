@@ -25,7 +25,11 @@ from torpor_kube.documents import labels_of
 from torpor_kube.kinds import LEASE, POD
 from torpor_kube.lease import Terms
 
-QUICK = Terms(duration_s=1, renew_deadline_s=0.6, retry_s=0.05, attempt_s_max=0.3)
+PATIENT = Terms(duration_s=60, renew_deadline_s=50.0, retry_s=0.05, attempt_s_max=10.0)
+"""Who leads does so for as long as a test lasts, however long others have the processor."""
+
+BRIEF = Terms(duration_s=2, renew_deadline_s=1.6, retry_s=0.05, attempt_s_max=0.8)
+"""Of one whose end is waited for."""
 
 TAKEN_OVER_S_MAX = 15.0
 """What is promised of one that ends without a word."""
@@ -48,8 +52,8 @@ async def fake() -> AsyncIterator[FakeKube]:
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leadership, "TERMS", QUICK)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leadership, "TERMS", PATIENT)
 
 
 def options(folder: Path, fake: FakeKube, name: str, health: TcpAddress) -> list[str]:
@@ -136,7 +140,7 @@ async def candidate(folder: Path, fake: FakeKube, name: str) -> AsyncIterator[Ca
         await asyncio.gather(made.task, return_exceptions=True)
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("patient")
 async def test_a_standby_is_ready_and_neither_asked_nor_heard_of(
     tmp_path: Path, fake: FakeKube
 ) -> None:
@@ -152,7 +156,7 @@ async def test_a_standby_is_ready_and_neither_asked_nor_heard_of(
             assert "torpor_databases" not in metrics, "only who leads counts them"
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("patient")
 async def test_one_that_is_told_to_end_hands_over_at_once(tmp_path: Path, fake: FakeKube) -> None:
     async with candidate(tmp_path, fake, "a") as first:
         await is_ready(first.health)
@@ -161,12 +165,10 @@ async def test_one_that_is_told_to_end_hands_over_at_once(tmp_path: Path, fake: 
             first.told.set()
             assert await first.ends() == 0
             assert holder(fake) != "a"
-            took_s = await until(lambda: found(fake) == {"b"})
-            assert took_s < QUICK.duration_s
-            assert second.is_asked()
+            await until(lambda: found(fake) == {"b"} and second.is_asked())
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("patient")
 async def test_a_standby_that_is_told_to_end_does(tmp_path: Path, fake: FakeKube) -> None:
     async with candidate(tmp_path, fake, "a") as first:
         await is_ready(first.health)
@@ -177,12 +179,14 @@ async def test_a_standby_that_is_told_to_end_does(tmp_path: Path, fake: FakeKube
             assert (holder(fake), found(fake)) == ("a", {"a"})
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("patient")
 async def test_who_can_not_renew_ends_itself_and_follows_whoever_leads_then(
-    tmp_path: Path, fake: FakeKube
+    tmp_path: Path, fake: FakeKube, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(leadership, "TERMS", BRIEF)
     async with candidate(tmp_path, fake, "a") as first:
         await is_ready(first.health)
+        monkeypatch.setattr(leadership, "TERMS", PATIENT)
         with fake.faults.away():
             assert await first.ends() == 1
             assert not first.is_asked()
@@ -194,7 +198,7 @@ async def test_who_can_not_renew_ends_itself_and_follows_whoever_leads_then(
                 assert (holder(fake), again.is_asked()) == ("b", False)
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("patient")
 async def test_the_label_of_one_that_was_killed_does_not_outlive_the_next_process_of_its_pod(
     tmp_path: Path, fake: FakeKube
 ) -> None:

@@ -106,7 +106,7 @@ async def test_a_pod_that_was_read_late_and_is_gone_is_not_waited_for(
     goes(computes)
     computes._told.add("c1")  # By a read that was as late.
     kube.is_there = False
-    async with asyncio.timeout(1.0):
+    async with asyncio.timeout(10.0):
         await computes.make_gone("c1", "shop", nobody)
 
 
@@ -159,7 +159,7 @@ class Changed:
 async def label_of(computes: Computes, changed: Changed) -> str | None:
     computes._kube = cast("Any", changed)
     computes.label("c1", "shop", is_sure=False)
-    async with asyncio.timeout(1.0):
+    async with asyncio.timeout(10.0):
         await asyncio.gather(*computes._labelling)
     return changed.labels.get(DATABASE_LABEL)
 
