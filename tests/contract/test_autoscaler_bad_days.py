@@ -202,7 +202,9 @@ async def test_a_proxy_that_has_gone_keeps_its_databases_awake_for_a_while(town:
     await town.start_autoscaler()
     proxy, other = await town.register(), await town.register("proxy-2")
     async with sampling(other):
-        await proxy.attach(proxy.connect("shop"))
+        session = proxy.connect("shop")
+        await proxy.attach(session)
+        session.is_busy = True  # So that it does not sleep before that.
         proxy.tell(proxy.sample())
         await town.hang_up_first()
         await asyncio.sleep(0.2)
