@@ -1,17 +1,17 @@
 """The jobs of pg_cron, where a tenant's superuser has loaded it: when they are to run.
 
-The database that has the extension is one of the server's settings, and seldom ours: then each look
-is a connection of its own. So what was read is believed until anything is written, and no longer: a
-sleep may follow, which only a job that is known would end.
+The database that has the extension is one of the server's settings. Each look is a connection of
+its own, also to the database that the agent is connected to anyway: somebody may have locked the
+table, and nobody else waits for that. So what was read is believed until anything is written, and
+no longer: a sleep may follow, which only a job that is known would end.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, TypeAlias
 
 import asyncpg
 
@@ -22,8 +22,6 @@ from torpor_compute.adapters import queries
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 
 LOOK_SECONDS_MAX: Final = 3.0
@@ -31,12 +29,6 @@ LOOK_SECONDS_MAX: Final = 3.0
 
 TIME_ZONE: Final = "GMT"
 """By which pg_cron goes where it knows no setting for it (before 1.5)."""
-
-
-class Asking(Protocol):
-    """Over the agent's own connection, which is kept; nobody else is answered meanwhile."""
-
-    async def __call__(self, ask: Callable[[Connection], Awaitable[T]], /) -> T: ...
 
 
 class Connecting(Protocol):
@@ -48,10 +40,7 @@ class Connecting(Protocol):
 class KeptCronJobs:
     """As they were read last."""
 
-    def __init__(self, own: str, ask: Asking, connecting: Connecting) -> None:
-        """``own``: the database that the kept connection is to."""
-        self._own = own
-        self._ask = ask
+    def __init__(self, connecting: Connecting) -> None:
         self._connecting = connecting
         self._known: tuple[str, ...] | None = None
         self._read_as: tuple[str, str] | None = None
@@ -77,11 +66,8 @@ class KeptCronJobs:
     async def _read(self, database: str, snapshot: str) -> None:
         if self._read_as == (database, snapshot):
             return
-        if database == self._own:
-            self._known = await self._ask(_schedules)
-        else:
-            async with self._connecting(database) as other:
-                self._known = await _schedules(other)
+        async with self._connecting(database) as connection:
+            self._known = await _schedules(connection)
         self._read_as = database, snapshot
 
 

@@ -103,7 +103,7 @@ class AdminSql:
         self._read_before: int | None = None
         self.samples = KeptSampleSql(self._ask)
         self.pages = KeptPagesSql(self._ask, self._at_work)
-        self._jobs = KeptCronJobs(_DATABASE, self._ask, self._at_work)
+        self._jobs = KeptCronJobs(self._at_work)
 
     async def role(self, name: str, superusers: Collection[str]) -> RoleFacts | None:
         async def ask(connection: asyncpg.Connection[Any]) -> RoleFacts | None:
