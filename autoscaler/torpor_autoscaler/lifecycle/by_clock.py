@@ -13,7 +13,6 @@ from typing import Final
 from torpor_api.resource import LastResume
 from torpor_api.rhythm import CronJobs
 from torpor_api.rhythm import Schedule as Declared
-from torpor_autoscaler.core.decision import Decisions
 from torpor_autoscaler.core.schedule import (
     Schedule,
     ScheduleChoice,
@@ -22,6 +21,7 @@ from torpor_autoscaler.core.schedule import (
     parse_schedule,
 )
 from torpor_autoscaler.lifecycle.limits import Limits
+from torpor_autoscaler.lifecycle.remembered import Decisions
 
 ROUNDING_S: Final = 0.001
 """A look at the clock is so much late, or it would come too early by as much as numbers are off."""

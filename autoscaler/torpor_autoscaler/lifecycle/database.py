@@ -23,7 +23,7 @@ from torpor_api.resource import (
 from torpor_api.rhythm import CronJobs
 from torpor_api.sizes import Size, least_cu_by_itself, size_of, units_of
 from torpor_api.values import AUTO
-from torpor_autoscaler.core.decision import Decisions, Loop
+from torpor_autoscaler.core.decision import Loop
 from torpor_autoscaler.core.schedule import ScheduleChoice
 from torpor_autoscaler.core.sleep import Sight, SleepChoice, choose_sleep, last_use
 from torpor_autoscaler.lifecycle import by_clock, decided, idling
@@ -42,6 +42,7 @@ from torpor_autoscaler.lifecycle.known import (
     Trouble,
     Waiter,
 )
+from torpor_autoscaler.lifecycle.remembered import Decisions
 from torpor_autoscaler.lifecycle.watched import Watched
 from torpor_autoscaler.lifecycle.world import World
 

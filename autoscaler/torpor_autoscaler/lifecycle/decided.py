@@ -5,7 +5,8 @@ from __future__ import annotations
 from torpor_api import messages as m
 from torpor_api.decided import CurrentDecision
 from torpor_api.resource import DatabaseStatus
-from torpor_autoscaler.core.decision import Dated, Decision, Decisions, Loop
+from torpor_autoscaler.core.decision import Decision, Loop
+from torpor_autoscaler.lifecycle.remembered import Dated, Decisions
 from torpor_autoscaler.lifecycle.times import seconds, timestamp
 
 
