@@ -8,7 +8,6 @@ from decimal import Decimal
 
 import pytest
 
-from support.fakes.agent import Pace
 from support.fakes.town import DEADLINE_S, Town, apply, opened_town, sampling
 from torpor_api import messages as m
 from torpor_api.failures import NotFound, NoWarmCompute, Unavailable
@@ -223,13 +222,14 @@ async def test_a_proxy_that_comes_during_a_stop_lets_nobody_through(
     proxy = await town.register()
     async with sampling(proxy):
         await town.person(m.Wake(name="shop", cause="a person"))
-        agent.pace = Pace(stop_s=0.3)
+        agent.may_stop.clear()
         if is_busy:
             agent.clients.add("somebody who is no proxy's")
         wish = asyncio.create_task(town.person(m.Suspend(name="shop")))
         await town.until("it stops", lambda: agent.state == "stopping")
         late = await town.register("late")
         assert late.gates["shop"].info.address is None
+        agent.may_stop.set()
         await asyncio.gather(wish, return_exceptions=True)
         phase = Phase.ACTIVE if is_busy else Phase.SUSPENDED
         await town.until("told", lambda: late.gates["shop"].info.phase is phase)

@@ -16,9 +16,12 @@ async def test_databases_are_told_of_while_they_are_awake() -> None:
         proxy = await town.register()
         assert await town.person(m.AskUses()) == m.Uses()
         async with sampling(proxy):
-            await proxy.attach(proxy.connect("shop"))
+            session = proxy.connect("shop")
+            await proxy.attach(session)
+            session.is_busy = True
             told: m.Uses = await town.person(m.AskUses())
             assert [use.name for use in told.uses] == ["shop"]
             assert await town.person(m.AskUses(after="shop")) == m.Uses()
+            session.is_busy = False
             await town.until("suspended", lambda: town.status().phase is Phase.SUSPENDED)
         assert await town.person(m.AskUses()) == m.Uses()

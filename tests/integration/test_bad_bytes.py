@@ -19,7 +19,12 @@ from torpor_proxy.core import wire
 
 SSL_REQUEST = b"\0\0\0\x08\x04\xd2\x16\x2f"
 
-LOGIN_SECONDS_MAX = 1.0
+LOGIN_SECONDS_MAX = 3.0
+"""Enough for those who do log in, on a machine that has other things to do."""
+
+
+HALF_WAY = (b"", b"\0", b"\0\0\0\x50\0\3", SSL_REQUEST, b"\x16", b"GE")
+"""What has been said when nothing more comes."""
 
 
 @pytest.fixture(scope="module")
@@ -149,11 +154,13 @@ def test_garbage_as_direct_tls(place: Database) -> None:
 # --- clients that take their time ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("begin", [b"", b"\0", b"\0\0\0\x50\0\3", SSL_REQUEST, b"\x16", b"GE"])
-def test_a_client_that_stops_half_way_is_hung_up_on(place: Database, begin: bytes) -> None:
-    with connected(place.up) as client:
-        client.send(begin)
-        assert client.rest() in (b"", b"S")
+def test_clients_that_stop_half_way_are_hung_up_on(place: Database) -> None:
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connected(place.up)) for _ in HALF_WAY]
+        for client, begin in zip(clients, HALF_WAY, strict=True):
+            client.send(begin)
+        for client, begin in zip(clients, HALF_WAY, strict=True):
+            assert client.rest() in (b"", b"S"), begin
 
 
 def test_a_slow_loris(place: Database) -> None:

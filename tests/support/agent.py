@@ -30,6 +30,9 @@ from torpor_channel.tls import Trust
 
 WAIT_SECONDS_MAX = 30.0
 
+START_SECONDS_MAX = 90.0
+"""For a process to begin: hundreds of files are read, and others have the processor."""
+
 PYTHON_OF_OTHERS = shutil.which(f"python3.{sys.version_info.minor}", path="/usr/bin")
 """root's own Python may lie where no other user can reach it."""
 
@@ -143,7 +146,7 @@ class Agents:
                 **self._as_user(),
             )
         self._made.append(agent)
-        await agent.dialled(time.monotonic() + WAIT_SECONDS_MAX)
+        await agent.dialled(time.monotonic() + START_SECONDS_MAX)
         return agent
 
     def left(self) -> list[int]:
@@ -234,8 +237,10 @@ def start_compute(
     )
 
 
-async def until(holds: Callable[[], bool], reason: str) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS_MAX
+async def until(
+    holds: Callable[[], bool], reason: str, seconds_max: float = WAIT_SECONDS_MAX
+) -> None:
+    deadline = time.monotonic() + seconds_max
     while not holds():
         assert time.monotonic() < deadline, f"waited in vain: {reason}"
         await asyncio.sleep(0.01)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -18,10 +17,11 @@ from typing import Any, Protocol
 
 import asyncpg
 
-from support.agent import VERIFIER, agents_in_a_folder
+from support.agent import START_SECONDS_MAX, VERIFIER, agents_in_a_folder
 from support.fakes.channel import handlers_of
 from support.fakes.proxy import FakeProxy
 from support.fakes.proxy_session import FakeSession
+from support.ports import free_address
 from torpor_api import messages as m
 from torpor_api.facts import LoginFacts, RoleFacts
 from torpor_api.phases import Phase
@@ -296,8 +296,7 @@ async def _listening(autoscaler: Autoscaler) -> AsyncIterator[Path]:
 @contextlib.asynccontextmanager
 async def _proxy_process(autoscaler: Path) -> AsyncIterator[int]:
     """Its port, once it has registered and listens."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
+    port = free_address().port
     said = autoscaler.with_name("proxy.log")
     with said.open("wb") as log:
         process = await asyncio.create_subprocess_exec(
@@ -307,7 +306,7 @@ async def _proxy_process(autoscaler: Path) -> AsyncIterator[int]:
             stderr=log,
         )
     try:
-        async with asyncio.timeout(3 * ANSWER_S_MAX):
+        async with asyncio.timeout(START_SECONDS_MAX):
             while "listening" not in said.read_text():
                 assert process.returncode is None, said.read_text()
                 await asyncio.sleep(0.02)

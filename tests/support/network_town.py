@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg
 
-from support.agent import VERIFIER, WAIT_SECONDS_MAX, AgentProcess, until
+from support.agent import START_SECONDS_MAX, VERIFIER, WAIT_SECONDS_MAX, AgentProcess, until
 from support.fakes.channel import CLUSTER_REQUESTS, Watchers, handlers_of
 from support.fakes.cluster import FakeCluster
 from support.network_agents import NetworkAgents, agents_on_network
@@ -116,7 +116,9 @@ class ProxyProcess:
         ]
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(argv, stdout=output, stderr=output)
-        await until(lambda: "listening" in self.log.read_text(), f"{self.name} listens")
+        await until(
+            lambda: "listening" in self.log.read_text(), f"{self.name} listens", START_SECONDS_MAX
+        )
 
     def kill(self) -> None:
         if self.process is not None:

@@ -19,7 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from support.postgres import fast_folder
-from support.up import WAIT_SECONDS_MAX, all_with, command_line, give_template, until
+from support.up import (
+    START_SECONDS_MAX,
+    WAIT_SECONDS_MAX,
+    all_with,
+    command_line,
+    give_template,
+    until,
+)
 from torpor_cli.local.state_folder import StateFolder
 
 LISTENS_ON_A_PATH = """
@@ -90,7 +97,9 @@ class Up:
             )
 
     def ready(self) -> None:
-        until(lambda: "ready at" in self.output or self.status is not None, "ready")
+        until(
+            lambda: "ready at" in self.output or self.status is not None, "ready", START_SECONDS_MAX
+        )
         assert "ready at" in self.output, self.output
 
     def run(

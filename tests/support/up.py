@@ -29,6 +29,9 @@ from torpor_volume import disk
 
 WAIT_SECONDS_MAX = 30.0
 
+START_SECONDS_MAX = 90.0
+"""For all processes of `torpor up`, where others have the processor."""
+
 POLL_SECONDS = 0.02
 
 MEMORY_BYTES_MIN = 8 << 30
@@ -69,13 +72,18 @@ class Up:
         """Until clients can connect."""
         argv = [sys.executable, "-m", "torpor_cli.main", "up", "--listen", "127.0.0.1:0"]
         with self._output.open("ab") as output:
+            before = self.output.count("ready at")
             self._process = subprocess.Popen(
                 [*argv, "--state", str(self.folder.root), *options],
                 env={**os.environ, **self._environment, self._mark[0]: self._mark[1]},
                 stdout=output,
                 stderr=output,
             )
-        until(lambda: "ready at" in self.output or self._has_ended, "torpor up is ready")
+
+        def is_ready() -> bool:
+            return self.output.count("ready at") > before or self._has_ended
+
+        until(is_ready, "torpor up is ready", START_SECONDS_MAX)
         assert not self._has_ended, self.output
 
     def stop(self) -> None:

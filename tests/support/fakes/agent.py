@@ -82,6 +82,8 @@ class FakeAgent:
         self._request: m.StartCompute | None = None
         self._starting: asyncio.Task[m.Started] | None = None
         self._stop_lock = asyncio.Lock()
+        self.may_stop = asyncio.Event()
+        self.may_stop.set()
         self._untold_facts = False
         self._has_started = False
         self.size: Size | None = None
@@ -348,6 +350,7 @@ class FakeAgent:
         if self.state == "running":
             self.state = "stopping"
             await asyncio.sleep(self.pace.stop_s)
+            await self.may_stop.wait()
             if self.clients and not request.force:
                 self.state = "running"
                 raise Busy(f"{len(self.clients)} client backends are still there")
