@@ -165,6 +165,8 @@ class Executor:
         except NotFound:
             log.debug("gone_already", extra={"kind": kind.kind, "object": str(key)})
             return
+        if kind == POD and key.name not in self._cache.pods:
+            return  # It was when this was planned: the watch has told its end since.
         if "deletionTimestamp" not in metadata(made) or metadata(made).get("finalizers"):
             self.learn(kind, made)
         elif kind == SERVERLESS_DATABASE:

@@ -49,6 +49,7 @@ class Kept:
     def tell_end(self) -> None:
         self.cache.database_gone(Key(SYSTEM, NAME))
         self.cache.pool_gone(NAME)
+        self.cache.pod_gone(see_pod(document(10)))
 
     @property
     def version(self) -> str:
@@ -91,9 +92,6 @@ async def test_the_newer_of_both_is_known(kept: Kept, told: int | None, known: s
     assert kept.version == known
 
 
-@pytest.mark.parametrize("kind", [kinds.SERVERLESS_DATABASE, kinds.WARM_POOL], ids=str)
-async def test_what_has_gone_since_does_not_come_back(kind: Kind) -> None:
-    kept = Kept(kind)
-    kept.tell(9)
+async def test_what_has_gone_since_does_not_come_back(kept: Kept) -> None:
     await kept.write(100, kept.tell_end)
     assert kept.version == "none"
