@@ -128,6 +128,7 @@ def test_all_of_its_processes_are_in_it_and_its_agent_tells_what_they_use(
     use = asyncio.run(sample_of(database)).use
     assert (use.cpu_limit, use.memory_limit_bytes) == (1.0, 4 * GIB)
     assert use.file_bytes is not None and use.throttled_seconds is not None
+    assert use.kernel_bytes is not None and use.kernel_bytes < use.memory_bytes
     assert 0 < use.memory_bytes < GIB
 
 

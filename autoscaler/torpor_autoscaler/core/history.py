@@ -47,7 +47,7 @@ class Sample:
     queued: float | None = None
     """Queries that wait in the proxies for a place."""
     memory_bytes: float | None = None
-    """That nobody can take back: not the page cache."""
+    """That nobody can take back: with page tables, without the page cache."""
     oom_kills: float | None = None
     """Processes that were ended for want of memory since the sample before."""
     working_set_bytes: float | None = None

@@ -105,10 +105,12 @@ def _oom_kills(before: ComputeSample | None, told: ComputeSample) -> float | Non
     return float(killed) if 0 <= killed <= SANE_MAX["oom_kills"] else None
 
 
-def _memory(use: ComputeUse, oom_kills: float | None) -> float:
-    """Whoever was ended for want of it is seen no more: then it was all that there is."""
-    in_use = _figure(use.anonymous_bytes + use.shared_memory_bytes)
-    return max(in_use, _figure(use.memory_limit_bytes or 0)) if oom_kills else in_use
+def _memory(use: ComputeUse, oom_kills: float | None) -> float | None:
+    """Whoever was ended for want of it is seen no more: then it was all that there is. Page tables
+    count: with two hundred backends they are a fifth of half a GiB."""
+    parts = (use.anonymous_bytes, use.shared_memory_bytes, use.kernel_bytes or 0)
+    in_use = _figure(sum(parts)) if min(parts) >= 0 else None
+    return max(in_use or 0.0, _figure(use.memory_limit_bytes or 0)) or None if oom_kills else in_use
 
 
 def _runnable(use: PostgresUse | None) -> float | None:

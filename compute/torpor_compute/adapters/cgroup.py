@@ -16,6 +16,9 @@ from torpor_api.messages import ComputeUse
 
 MOUNTED = Path("/sys/fs/cgroup")
 
+KERNEL_V2 = ("kernel_stack", "pagetables", "percpu", "sock", "slab_unreclaimable")
+"""What a kernel can't give back of its own memory; an old one does not tell each of them."""
+
 NO_LIMIT_BYTES = 1 << 60
 """Version 1 has no word for "none": the limit is the largest number of whole pages."""
 
@@ -59,15 +62,13 @@ def _v2(folder: Path) -> ComputeUse:
         memory_bytes=_number(folder / "memory.current"),
         anonymous_bytes=memory["anon"],
         shared_memory_bytes=memory["shmem"],
+        kernel_bytes=sum(memory.get(name, 0) for name in KERNEL_V2),
         memory_limit_bytes=_limit(folder / "memory.max"),
         oom_kills=_oom_kills(folder / "memory.events"),
         file_bytes=memory["file"] - memory["shmem"],
         refaults=memory.get("workingset_refault_file"),
         cpu_limit=_cpu_max(folder / "cpu.max"),
         throttled_seconds=_in_seconds(cpu.get("throttled_usec"), 1e6),
-        cpu_pressure_seconds=_pressure(folder / "cpu.pressure"),
-        memory_pressure_seconds=_pressure(folder / "memory.pressure"),
-        io_pressure_seconds=_pressure(folder / "io.pressure"),
     )
 
 
@@ -80,6 +81,7 @@ def _v1(folders: Folders) -> ComputeUse:
         memory_bytes=_number(folders.memory / "memory.usage_in_bytes"),
         anonymous_bytes=memory["total_rss"],
         shared_memory_bytes=memory["total_shmem"],
+        kernel_bytes=_kernel_v1(folders.memory / "memory.kmem.usage_in_bytes"),
         memory_limit_bytes=limit if limit < NO_LIMIT_BYTES else None,
         oom_kills=_oom_kills(folders.memory / "memory.oom_control"),
         file_bytes=memory["total_cache"] - memory["total_shmem"],
@@ -100,6 +102,14 @@ def _oom_kills(path: Path) -> int | None:
     return None
 
 
+def _kernel_v1(path: Path) -> int | None:
+    """With what it could give back, which this version does not tell apart: rather too much than too
+    little. None where it is not counted."""
+    with contextlib.suppress(OSError):
+        return _number(path)
+    return None
+
+
 def _number(path: Path) -> int:
     return int(path.read_text())
 
@@ -116,13 +126,3 @@ def _cpu_max(path: Path) -> float | None:
 
 def _in_seconds(value: int | None, per_second: float) -> float | None:
     return None if value is None else value / per_second
-
-
-def _pressure(path: Path) -> float | None:
-    """None where the kernel was told to keep no account of it."""
-    with contextlib.suppress(OSError):
-        for line in path.read_text().splitlines():
-            kind, *fields = line.split()
-            if kind == "some":
-                return int(fields[-1].removeprefix("total=")) / 1e6
-    return None

@@ -247,6 +247,8 @@ class ComputeUse(Message):
     """Private to its processes: not to be had back while they run."""
     shared_memory_bytes: int
     """Shared buffers, as far as they were ever touched; nor is this."""
+    kernel_bytes: int | None = None
+    """Page tables, stacks and the like, which the kernel holds for its processes; nor is this."""
     memory_limit_bytes: int | None = None
     oom_kills: int | None = None
     """Processes that the kernel has ended because of that limit."""
@@ -258,10 +260,6 @@ class ComputeUse(Message):
     """Processors that it may use at a time."""
     throttled_seconds: float | None = None
     """Held back by that limit."""
-    cpu_pressure_seconds: float | None = None
-    """In which something of it waited for a processor; likewise for memory, and for a disk."""
-    memory_pressure_seconds: float | None = None
-    io_pressure_seconds: float | None = None
 
 
 class PostgresUse(Message):

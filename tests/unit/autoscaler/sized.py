@@ -68,6 +68,7 @@ class Compute:
         working_set: int | None = 50 * MIB,
         elapsed_s: float = 1.0,
         oom_kills: int | None = None,
+        kernel: int | None = None,
         **more: Any,
     ) -> bool:
         """A sample, and what the machine does about it. Whether another size follows."""
@@ -84,6 +85,7 @@ class Compute:
                 memory_bytes=memory,
                 anonymous_bytes=memory - 30 * MIB,
                 shared_memory_bytes=30 * MIB,
+                kernel_bytes=kernel,
                 memory_limit_bytes=agent.size.memory_bytes,
                 oom_kills=oom_kills,
             ),

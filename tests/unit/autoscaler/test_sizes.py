@@ -53,6 +53,15 @@ def test_it_never_shrinks_below_what_is_in_memory() -> None:
     assert compute.cu > Decimal("1.25")
 
 
+def test_page_tables_are_memory_too() -> None:
+    """Of so many backends that each has mapped all of the shared buffers."""
+    compute = in_use(maxCU=4)
+    compute.seconds(3, memory=2 * GIB)
+    assert compute.cu == 1
+    compute.second(memory=2 * GIB, kernel=3 * GIB // 2)
+    assert compute.line == "grows from 1 to 1.25 CU: memory 3.5 GiB, above 3 GiB"
+
+
 def test_nobody_is_moved_for_a_smaller_size_that_the_machine_refuses() -> None:
     compute = in_use(minCU=1, maxCU=4).seconds(10, active=4)
     compute.refusal, compute.refused_at, compute.is_full = "memory is in use", "4", False
@@ -232,6 +241,8 @@ def test_but_none_that_is_larger_than_it_may_be_or_than_somebody_has_chosen() ->
         {"elapsed_s": 3600.0},
         {"cpu": 1e9},
         {"memory": 1 << 60},
+        {"memory": -GIB},
+        {"kernel": -1},
         {"proxy": {"latencies": None}},
     ],
     ids=str,
@@ -254,6 +265,7 @@ DAMAGES: list[dict[str, Any]] = [
     {"elapsed_s": 7200.0},
     {"elapsed_s": -7200.0},
     {"memory": 1 << 60},
+    {"kernel": -GIB},
 ]
 
 

@@ -16,11 +16,9 @@ V2 = {
     "memory.current": "900\n",
     "memory.max": "4294967296\n",
     "memory.events": "low 0\nhigh 0\nmax 44\noom 4\noom_kill 2\noom_group_kill 0\n",
-    "memory.stat": "anon 100\nfile 700\nshmem 300\nworkingset_refault_file 7\n",
-    "cpu.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=4000000\n"
-    "full avg10=0.00 avg60=0.00 avg300=0.00 total=9\n",
-    "memory.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=5000000\n",
-    "io.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=6000000\n",
+    "memory.stat": "anon 100\nfile 700\nkernel 90\nkernel_stack 10\npagetables 30\npercpu 3\n"
+    "sock 2\nshmem 300\nslab_reclaimable 40\nslab_unreclaimable 5\nslab 45\n"
+    "workingset_refault_file 7\n",
 }
 
 V1 = {
@@ -29,6 +27,7 @@ V1 = {
     "cpu/cpu.cfs_quota_us": "150000\n",
     "cpu/cpu.cfs_period_us": "100000\n",
     "memory/memory.usage_in_bytes": "900\n",
+    "memory/memory.kmem.usage_in_bytes": "50\n",
     "memory/memory.limit_in_bytes": "4294967296\n",
     "memory/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
     "memory/memory.stat": "rss 1\ntotal_rss 100\ntotal_cache 700\ntotal_shmem 300\n"
@@ -40,6 +39,7 @@ USED = ComputeUse(
     memory_bytes=900,
     anonymous_bytes=100,
     shared_memory_bytes=300,
+    kernel_bytes=50,
     memory_limit_bytes=4 << 30,
     oom_kills=2,
     file_bytes=400,
@@ -48,12 +48,10 @@ USED = ComputeUse(
     throttled_seconds=0.75,
 )
 
-PRESSURE = {"cpu_pressure_seconds": 4.0, "memory_pressure_seconds": 5.0, "io_pressure_seconds": 6.0}
-
 
 def written(folder: Path, files: dict[str, str]) -> Path:
     for name, text in files.items():
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     return folder
 
@@ -64,12 +62,9 @@ def read(folder: Path, files: dict[str, str]) -> ComputeUse:
     return container()
 
 
-def test_the_second_version(tmp_path: Path) -> None:
-    assert read(tmp_path, V2) == USED.model_copy(update=PRESSURE)
-
-
-def test_the_first_version_knows_no_pressure(tmp_path: Path) -> None:
-    assert read(tmp_path, V1) == USED
+@pytest.mark.parametrize("files", [V2, V1])
+def test_both_versions_tell_the_same(tmp_path: Path, files: dict[str, str]) -> None:
+    assert read(tmp_path, files) == USED
 
 
 def test_without_limits_there_are_none(tmp_path: Path) -> None:
@@ -87,9 +82,11 @@ def test_nor_in_the_first_version(tmp_path: Path) -> None:
     assert (used.cpu_limit, used.memory_limit_bytes) == (None, None)
 
 
-def test_a_kernel_that_keeps_no_account_of_pressure(tmp_path: Path) -> None:
-    files = {name: text for name, text in V2.items() if "pressure" not in name}
-    assert read(tmp_path, files) == USED
+def test_what_a_kernel_does_not_count_of_its_own_memory_is_not_told(tmp_path: Path) -> None:
+    old = V2 | {"memory.stat": "anon 100\nfile 700\nshmem 300\nkernel_stack 10\n"}
+    assert read(tmp_path / "v2", old).kernel_bytes == 10
+    files = {name: text for name, text in V1.items() if "kmem" not in name}
+    assert read(tmp_path / "v1", files).kernel_bytes is None
 
 
 @pytest.mark.parametrize(
