@@ -103,8 +103,8 @@ def _oom_kills(path: Path) -> int | None:
 
 
 def _kernel_v1(path: Path) -> int | None:
-    """With what it could give back, which this version does not tell apart: rather too much than too
-    little. None where it is not counted."""
+    """With what it could give back, which this version does not tell apart: rather too much than
+    too little. None where it is not counted."""
     with contextlib.suppress(OSError):
         return _number(path)
     return None
