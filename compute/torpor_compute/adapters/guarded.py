@@ -44,14 +44,15 @@ def file(path: Path, flags: int = os.O_RDONLY) -> Iterator[int]:
 
 
 def files_below(top: Path, *, first: str) -> Iterator[int]:
-    """A descriptor of each regular file, good until the next is asked for, those in the folder
-    ``first`` before any other folder's. What can't be opened is left out, and so is what links lead
-    to. Raises OSError for ``top`` itself."""
+    """A descriptor of each regular file that belongs to the owner of ``top``, good until the next is
+    asked for, those in the folder ``first`` before any other folder's. What can't be opened is left
+    out, and so is what links lead to. Raises OSError for ``top`` itself."""
     with folder(top) as opened:
         for _, folders, names, at in os.fwalk(".", dir_fd=opened):
             folders.sort(key=lambda name: name != first)
             for name in names:
                 with contextlib.suppress(OSError), _file_in(at, name) as descriptor:
+                    _refuse_another_s(descriptor, opened, name)
                     yield descriptor
 
 
@@ -66,9 +67,14 @@ def read_head(top: Path, name: str, bytes_max: int) -> bytes:
         for each in folders:
             at = opened.enter_context(folder(each, at))
         descriptor = opened.enter_context(_file_in(at, last))
-        if os.fstat(descriptor).st_uid != os.fstat(at).st_uid:
-            raise OSError(errno.EPERM, "belongs to another user than its folder", last)
+        _refuse_another_s(descriptor, at, last)
         return os.read(descriptor, bytes_max)
+
+
+def _refuse_another_s(descriptor: int, folder: int, name: str) -> None:
+    """A hard link, which anybody may make of a file that he can see."""
+    if os.fstat(descriptor).st_uid != os.fstat(folder).st_uid:
+        raise OSError(errno.EPERM, "belongs to another user than its folder", name)
 
 
 @contextlib.contextmanager

@@ -91,6 +91,23 @@ def test_a_file_of_another_user_is_not_read(data: Path) -> None:
         guarded.read_head(data, "global/pg_control", 100)
 
 
+@pytest.mark.skipif(not IS_ROOT, reason="only root can give files away")
+def test_of_all_files_below_a_folder_those_of_its_owner_are_opened(data: Path) -> None:
+    """Of whatever else is there none: a hard link may be to any file of the machine."""
+    for name in ("base", "global", "pg_wal"):
+        (data / name).mkdir(exist_ok=True)
+        (data / name / "own").write_text(name)
+        os.link(data.parent / "secret", data / name / "hard")
+    (data / "base" / "link").symlink_to(data.parent / "secret")
+    (data / "elsewhere").symlink_to(data.parent / "elsewhere")
+    os.mkfifo(data / "base" / "pipe")
+    (data / "global" / "pg_control").unlink()
+    for path in (data, *data.glob("*/own")):
+        os.chown(path, NOBODY.pw_uid, -1)
+    found = [os.read(opened, 100).decode() for opened in guarded.files_below(data, first="pg_wal")]
+    assert found[0] == "pg_wal" and sorted(found) == ["base", "global", "pg_wal"]
+
+
 def test_a_link_is_not_written_through(data: Path) -> None:
     link = data / "log"
     link.symlink_to(data.parent / "secret")
