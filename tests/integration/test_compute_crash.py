@@ -14,7 +14,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from support.agent import AgentProcess, Agents, agents_in_a_folder, until
+from support.agent import WAIT_SECONDS_MAX, AgentProcess, Agents, agents_in_a_folder, until
 from support.postgres import IS_ROOT, NOBODY, postmaster_of, processes_on
 from torpor_api import messages as m
 from torpor_api.failures import (
@@ -71,7 +71,7 @@ async def writing(agent: AgentProcess) -> AsyncIterator[Writer]:
     task = asyncio.create_task(writer.run(agent))
     await until(lambda: writer.acknowledged > 20, "some rows")
     yield writer
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
         await task
 
 
@@ -178,7 +178,7 @@ async def _ended_while_it_waits(boss: asyncpg.Connection) -> int:
     asked = """WITH waiting AS MATERIALIZED (SELECT pid FROM pg_stat_activity
         WHERE application_name = 'torpor_agent' AND wait_event_type = 'Lock')
         SELECT pid FROM waiting WHERE pg_terminate_backend(pid, 10000)"""
-    async with asyncio.timeout(10.0):
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
         while (pid := await boss.fetchval(asked)) is None:
             await asyncio.sleep(0.01)
     return int(pid)

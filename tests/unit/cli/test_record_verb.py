@@ -44,13 +44,26 @@ class Machine:
         return {"name": name, "ago_s": ago_s, "queries_total": 4, "sessions": 2, "cu": "0.5"}
 
 
+class Clock:
+    """Goes on by what is slept."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def monotonic(self) -> float:
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        self._now += seconds
+
+
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record_verb, "EVERY_S", 0.02)
+    monkeypatch.setattr(record_verb, "time", Clock())
 
 
 def record(machine: Machine, file: Path, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
-    record_verb.record(file, 0.1, machine)  # type: ignore[arg-type]
+    record_verb.record(file, 5.0, machine)  # type: ignore[arg-type]
     said = capsys.readouterr()
     return said.out, said.err
 
