@@ -1,7 +1,9 @@
-"""Reads the files of ``-f``: all of them, before anything is done with one."""
+"""Files that verbs are given: those of ``-f`` are all read before anything is done with one, and
+one that shall be written is looked at before there is anything to write."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,6 +11,9 @@ from pathlib import Path
 from torpor_api.failures import InvalidRequest
 from torpor_api.manifest import MANIFEST_BYTES_MAX, parse_manifest
 from torpor_api.resource import ServerlessDatabase
+
+RECORDED_SUFFIXES = (".jsonl", ".jsonl.gz")
+"""By which a recorded trace is known."""
 
 
 def read_manifests(files: Iterable[Path]) -> tuple[ServerlessDatabase, ...]:
@@ -38,6 +43,17 @@ def _text_of(file: Path) -> str:
         raise InvalidRequest(f"{file}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise InvalidRequest(f"{file}: not text in UTF-8") from None
+
+
+def refuse_unwritable(file: Path, *suffixes: str) -> None:
+    """Raises InvalidRequest that says what is wrong with its folder, or with its name."""
+    folder = file.absolute().parent
+    if suffixes and not file.name.endswith(suffixes):
+        raise InvalidRequest(f"{file}: the file's name has to end with {' or '.join(suffixes)}")
+    if not folder.is_dir():
+        raise InvalidRequest(f"{file}: there is no folder {folder}")
+    if not os.access(file if file.exists() else folder, os.W_OK):
+        raise InvalidRequest(f"{file}: you may not write it")
 
 
 def document_of(resource: ServerlessDatabase) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,19 @@ file_option = click.option(
     metavar="FILE",
     help="ServerlessDatabase YAML; may be given several times; - is standard input.",
 )
+
+
+class Price(click.FloatRange):
+    """A number from 0 on, up to ``most``; neither NaN nor infinity is one."""
+
+    def __init__(self, most: float | None = None) -> None:
+        super().__init__(0, most)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        price = super().convert(value, param, ctx)
+        if not isfinite(price):
+            self.fail(f"{value} is not in the range {self._describe_range()}", param, ctx)
+        return price
 
 
 CLUSTER_OPTIONS = ("context", "kubeconfig", "namespace")

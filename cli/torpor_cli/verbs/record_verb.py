@@ -11,9 +11,10 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from torpor_api.failures import InvalidRequest, Unavailable
+from torpor_api.failures import Unavailable
 from torpor_api.quantities import format_duration, parse_duration_s
 from torpor_cli.client import QUICK_SECONDS_MAX, Json
+from torpor_cli.files import RECORDED_SUFFIXES, refuse_unwritable
 from torpor_cli.options import on_place
 from torpor_cli.place import Place
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 EVERY_S = 1.0
 """Between two looks: proxies tell the autoscaler once a second."""
-
-SUFFIXES = (".jsonl", ".jsonl.gz")
 
 
 def _seconds(_: click.Context, __: click.Parameter, value: str) -> float:
@@ -52,10 +51,7 @@ def _seconds(_: click.Context, __: click.Parameter, value: str) -> float:
 @on_place
 def command(file: Path, seconds: float, place: Place) -> None:
     """Record when each database is used into FILE (.jsonl or .jsonl.gz), without their names."""
-    if not file.name.endswith(SUFFIXES):
-        raise InvalidRequest(f"{file}: the file's name has to end with {' or '.join(SUFFIXES)}")
-    if not file.absolute().parent.is_dir():
-        raise InvalidRequest(f"{file}: there is no folder {file.absolute().parent}")
+    refuse_unwritable(file, *RECORDED_SUFFIXES)
     record(file, seconds, place)
 
 

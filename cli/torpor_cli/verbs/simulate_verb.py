@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from torpor_api.failures import InvalidRequest
+from torpor_api.prices import WAITING_PRICE_MAX
 from torpor_api.quantities import format_duration
-from torpor_cli.options import json_option
+from torpor_cli.files import RECORDED_SUFFIXES, refuse_unwritable
+from torpor_cli.options import Price, json_option
 from torpor_cli.output import table
 
 if TYPE_CHECKING:
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 DATABASES_DEFAULT = 10_000
 DATABASES_MAX = 10_000_000
 PROCESSES_MAX = 64
-RECORDED_SUFFIXES = (".jsonl", ".gz")
 
 
 @click.command("simulate")
@@ -63,13 +64,13 @@ RECORDED_SUFFIXES = (".jsonl", ".gz")
 )
 @click.option(
     "--waiting-price",
-    type=click.FloatRange(0, 1e6),
+    type=Price(WAITING_PRICE_MAX),
     metavar="CU-SECONDS",
     help="What a second of a client's waiting is worth to torpor-auto.  [default: 60]",
 )
 @click.option(
     "--price",
-    type=click.FloatRange(0),
+    type=Price(),
     metavar="DOLLARS",
     help="Of a CU-hour, for every policy.  [default: 0.106]",
 )
@@ -104,6 +105,10 @@ def command(
     from torpor_simulator import plot, report
     from torpor_simulator.fleet import WAITING_PRICE, Order
 
+    if picture is not None:
+        refuse_unwritable(picture)
+    if recording is not None:
+        refuse_unwritable(recording, *RECORDED_SUFFIXES)
     source = _read(file)
     policies = _chosen(names)
     worth = WAITING_PRICE if waiting_price is None else waiting_price
@@ -135,7 +140,7 @@ def command(
 def _read(file: Path) -> Trace | Recording:
     from torpor_simulator import recorded, trace_file
 
-    if file.suffix in RECORDED_SUFFIXES:
+    if file.name.endswith(RECORDED_SUFFIXES):
         return recorded.read(file)
     try:
         document = tomllib.loads(file.read_text())

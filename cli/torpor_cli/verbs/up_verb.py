@@ -8,7 +8,7 @@ import click
 
 from torpor_api.prices import WAITING_PRICE, WAITING_PRICE_MAX
 from torpor_cli.local.state_folder import StateFolder
-from torpor_cli.options import asked_of_cluster, file_option, state_option
+from torpor_cli.options import Price, asked_of_cluster, file_option, state_option
 
 LISTEN_DEFAULT = "127.0.0.1:6432"
 """Only this machine; 6432 leaves Postgres's own port to a Postgres."""
@@ -46,7 +46,7 @@ WARM_MAX = 100
 )
 @click.option(
     "--waiting-price",
-    type=click.FloatRange(0, WAITING_PRICE_MAX),
+    type=Price(WAITING_PRICE_MAX),
     default=WAITING_PRICE,
     show_default=True,
     metavar="CU_SECONDS",

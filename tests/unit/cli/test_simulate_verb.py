@@ -93,6 +93,32 @@ def test_an_unknown_policy_is_refused_with_those_that_are(
         simulate(f"--trace={trace}", f"--policy={name}")
 
 
+@pytest.mark.parametrize(
+    "option", ["--waiting-price=nan", "--price=nan", "--price=inf", "--price=-1", "--price=dear"]
+)
+def test_what_is_no_price_is_refused(trace: Path, option: str) -> None:
+    result = CliRunner().invoke(command, [f"--trace={trace}", option])
+    name, value = option.split("=")
+    assert result.exit_code == 2
+    assert f"Invalid value for '{name}': " in result.output and value in result.output
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--plot=missing/x.svg", "missing/x.svg: there is no folder "),
+        ("--export=missing/x.jsonl", "missing/x.jsonl: there is no folder "),
+        ("--export=x.txt", r"x.txt: the file's name has to end with .jsonl or .jsonl.gz"),
+    ],
+)
+def test_what_can_not_be_written_is_refused_before_anything_is_simulated(
+    trace: Path, option: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torpor_simulator.fleet.run", None)
+    with pytest.raises(InvalidRequest, match=said):
+        simulate(f"--trace={trace}", option)
+
+
 def test_torpor_may_have_any_time_out(trace: Path) -> None:
     lines = simulate(f"--trace={trace}", "--databases=1", "--policy=torpor-2h").splitlines()
     assert lines[3].split()[4] == "1"  # It never sleeps between jobs that come each hour.
