@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from torpor_api.brief import brief, in_one_line
 from torpor_api.failures import InvalidRequest
+from torpor_api.quantities import format_duration
 from torpor_api.resource import KIND, ServerlessDatabase
 
 Loc = tuple[int | str, ...]
@@ -74,8 +75,18 @@ def _fault_lines(document: object, error: ValidationError) -> Iterator[str]:
         elif fault["loc"][-1:] == ("password",):
             message = "must be text of 1 to 1024 characters"
         elif fault["type"] not in ("value_error", "missing"):
-            message = f"{message} (got {brief(fault['input'])})"
+            message = f"{_as_written(fault)} (got {brief(fault['input'])})"
         yield f"{name}: {where}: {message}"
+
+
+def _as_written(fault: ErrorDetails) -> str:
+    """The message in the words of the file: a bound with a unit where the value has one."""
+    written, most = fault["input"], fault.get("ctx", {}).get("le")
+    if fault["type"] == "tuple_type":
+        return "Input should be a list"
+    if most is not None and isinstance(written, str) and written[-1:].isalpha():
+        return f"Input should be at most {format_duration(most)}"
+    return fault["msg"]
 
 
 def _is_about_a_part(loc: Loc, faults: list[ErrorDetails]) -> bool:
