@@ -215,6 +215,8 @@ class Choice:
         follows = f"sleeps after {self.timeout_s:.3g} s, by {self.basis.value}"
         metric = f"expected cost of an idle gap ({self.known:.0f} known)"
         cost, limit = self.cost_s, self.break_even_cost_s
+        if not self.known:
+            metric, cost, limit = "cost of a wake (no gap known)", self.timeout_s, self.break_even_s
         return Decision(Loop.IDLE_TIMEOUT, metric, cost, limit, "s awake", 0.0, follows)
 
 

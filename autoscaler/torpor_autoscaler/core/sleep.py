@@ -17,7 +17,8 @@ from torpor_autoscaler.core.reasons import Reason, Weight
 GOES_TO_SLEEP: Final = "goes to sleep"
 
 REASONS_NAMED_MAX: Final = 3
-"""In a decision, which is one line."""
+"""In a decision, which is one line. How many there are is its figure: in words each session that
+comes or goes would be another decision, and a hundred of them push all others out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +91,8 @@ class SleepChoice:
         # What only takes time comes last.
         ordered = sorted(lasting, key=lambda each: (each.weight is Weight.TIME, each.words))
         words = list(dict.fromkeys(reason.words for reason in ordered))
-        others = len(words) - REASONS_NAMED_MAX
-        named = "; ".join(words[:REASONS_NAMED_MAX]) + (f"; {others} more" if others > 0 else "")
+        and_more = ["and more"] if len(words) > REASONS_NAMED_MAX else []
+        named = "; ".join(words[:REASONS_NAMED_MAX] + and_more)
         follows = f"stays awake ({named})" if words else GOES_TO_SLEEP
         if all(reason.weight is Weight.TIME for reason in lasting):
             idle_s, timeout_s = self.idle_s, self.timeout_s

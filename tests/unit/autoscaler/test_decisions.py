@@ -87,7 +87,7 @@ def test_who_holds_it_comes_before_what_takes_time_and_many_are_counted() -> Non
         "reasons against its sleep 3, above 0"
     )
     assert four.startswith(f"stays awake ({who.format(11)}; ")
-    assert four.endswith("; 2 more): reasons against its sleep 5, above 0")
+    assert four.endswith("; and more): reasons against its sleep 5, above 0")
 
 
 def test_a_sleep_that_somebody_asked_for() -> None:

@@ -53,8 +53,7 @@ def test_without_gaps_it_waits_for_as_long_as_a_wake_costs() -> None:
     choice = after()
     assert (choice.timeout_s, choice.basis, choice.known) == (WAKE_S, Basis.BREAK_EVEN, 0.0)
     assert choice.decision.line == (
-        "sleeps after 16 s, by break-even: expected cost of an idle gap (0 known) "
-        "0 s awake, at 0 s awake"
+        "sleeps after 16 s, by break-even: cost of a wake (no gap known) 16 s awake, at 16 s awake"
     )
 
 

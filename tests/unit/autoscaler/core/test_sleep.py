@@ -220,7 +220,8 @@ def test_the_decision_names_what_lasts_and_what_only_takes_time_last() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "named"), [(1, "r0"), (3, "r0; r1; r2"), (4, "r0; r1; r2; 1 more")]
+    ("count", "named"),
+    [(1, "r0"), (3, "r0; r1; r2"), (4, "r0; r1; r2; and more"), (5, "r0; r1; r2; and more")],
 )
 def test_the_decision_names_three_reasons_and_none_twice(count: int, named: str) -> None:
     found = [Reason(Weight.IN_USE, f"r{number}") for number in range(count)]
