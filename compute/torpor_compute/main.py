@@ -58,7 +58,8 @@ async def run(settings: Settings) -> int:
         asyncio.get_running_loop().add_signal_handler(number, asked_to_end.set)
     identity = None if settings.tls is None else Identity(settings.tls)
     places = _prepare(settings)
-    postgres, container = PostgresProcess(places, Children()), _container(settings)
+    postgres = PostgresProcess(places, Children())
+    container = cgroup.of_compute(settings.cgroup, has_own_container=settings.has_own_container)
     listeners, watchers = Listeners(), Listeners()
     refilling = Refilling(is_on=bool(settings.refills))
     sampling = Sampling(
@@ -158,13 +159,6 @@ def _volume(
         seed = Seed(settings.template, storage.user_id)
     directory, version = Path(storage.directory), settings.postgres_version
     return FileVolume(directory, settings.compute, version, seed, container)
-
-
-def _container(settings: Settings) -> Callable[[], ComputeUse] | None:
-    """What it uses; None: it shares one with others."""
-    if settings.cgroup:
-        return cgroup.own(cgroup.Folders(*settings.cgroup))
-    return cgroup.own(cgroup.of_container()) if settings.has_own_container else None
 
 
 def _log_as(compute: ComputeId) -> None:

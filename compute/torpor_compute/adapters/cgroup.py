@@ -8,7 +8,7 @@ Postgres's processes are counted instead.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,6 +42,16 @@ def own(folders: Folders) -> Callable[[], ComputeUse] | None:
     except (OSError, KeyError, ValueError):
         return None
     return read
+
+
+def of_compute(
+    folders: Sequence[Path], *, has_own_container: bool, mounted: Path = MOUNTED
+) -> Callable[[], ComputeUse] | None:
+    """As the agent was told: ``folders`` of a cgroup that was made for it, or that it has a
+    container to itself; None: it shares one with others."""
+    if folders:
+        return own(Folders(*folders))
+    return own(of_container(mounted)) if has_own_container else None
 
 
 def of_container(mounted: Path = MOUNTED) -> Folders:

@@ -44,7 +44,7 @@ def file(path: Path, flags: int = os.O_RDONLY) -> Iterator[int]:
 
 
 def files_below(top: Path, *, first: str) -> Iterator[int]:
-    """A descriptor of each regular file that belongs to the owner of ``top``, good until the next is
+    """A descriptor of each regular file that has the owner of ``top``, good until the next is
     asked for, those in the folder ``first`` before any other folder's. What can't be opened is left
     out, and so is what links lead to. Raises OSError for ``top`` itself."""
     with folder(top) as opened:

@@ -112,7 +112,16 @@ def test_one_that_was_made_for_it_alone_is_read_wherever_it_is(
     """Of the first version it has a folder in each of three hierarchies."""
     folder = written(tmp_path, files)
     names = (".", ".", ".") if files is V2 else ("cpu", "cpuacct", "memory")
-    told = cgroup.Folders(*(folder / name for name in names))
-    container = cgroup.own(told)
-    assert container is not None and container().memory_bytes == USED.memory_bytes
-    assert container().cpu_seconds == USED.cpu_seconds
+    folders = [folder / name for name in names]
+    nowhere = tmp_path / "nowhere"
+    for has_own in (False, True):
+        container = cgroup.of_compute(folders, has_own_container=has_own, mounted=nowhere)
+        assert container is not None and container().memory_bytes == USED.memory_bytes
+        assert container().cpu_seconds == USED.cpu_seconds
+
+
+def test_a_container_is_read_only_by_who_has_it_to_himself(tmp_path: Path) -> None:
+    written(tmp_path, V2)
+    container = cgroup.of_compute((), has_own_container=True, mounted=tmp_path)
+    assert container is not None and container() == USED
+    assert cgroup.of_compute((), has_own_container=False, mounted=tmp_path) is None

@@ -38,6 +38,9 @@ def test_what_is_given_is_read(binaries: Path) -> None:
     assert found.start_seconds_max == settings.START_SECONDS_MAX
     assert not found.has_own_container
     assert settings.parse([*argv(binaries), "--own-container"]).has_own_container
+    folders = tuple(map(Path, ("/cpu/c1", "/cpuacct/c1", "/memory/c1")))
+    assert not found.cgroup
+    assert settings.parse([*argv(binaries), "--cgroup", *map(str, folders)]).cgroup == folders
 
 
 @pytest.mark.parametrize(
