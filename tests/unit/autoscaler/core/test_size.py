@@ -321,22 +321,29 @@ def test_it_never_leaves_its_bounds_nor_shrinks_below_the_working_set(
                 assert working_set <= float(timeline.cu) * 4 * GIB * MEMORY_SHARE
 
 
+@pytest.mark.parametrize(
+    "raised",
+    [("cpu", "runnable", "queued"), ("memory_bytes",), ("working_set_bytes",)],
+    ids="-".join,
+)
 @settings(max_examples=25, deadline=None)
-@given(stretches, st.sampled_from(["0.25", "1", "5.75"]), st.floats(1.0, 5.0))
-def test_more_load_never_makes_it_smaller(
-    seconds: list[tuple[int, dict[str, float | None]]], cu: str, factor: float
+@given(seconds=stretches, cu=st.sampled_from(["0.25", "1", "5.75"]), factor=st.floats(1.0, 5.0))
+def test_more_of_it_never_makes_it_smaller(
+    raised: tuple[str, ...],
+    seconds: list[tuple[int, dict[str, float | None]]],
+    cu: str,
+    factor: float,
 ) -> None:
-    """The same history but for the load, the same size: more of it wants no smaller one."""
+    """The same history but for the load, or what is in use: more of it wants no smaller size."""
     terms = SizeTerms(min_cu=Decimal(0), max_cu=Decimal(16), latency_s=0.1)
     less, more, now = History(), History(), 0.0
     for count, figures in seconds:
         for _ in range(count):
             now += 1.0
-            sample = Sample(now, **figures)
-            less.add(sample, now)
-            loads = (sample.cpu, sample.runnable, sample.queued)
-            cpu, runnable, queued = (None if x is None else x * factor for x in loads)
-            more.add(replace(sample, cpu=cpu, runnable=runnable, queued=queued), now)
+            less.add(Sample(now, **figures), now)
+            known = {name: value for name in raised if (value := figures[name]) is not None}
+            scaled = {name: value * factor for name, value in known.items()}
+            more.add(Sample(now, **{**figures, **scaled}), now)
     standing = Standing(Decimal(cu), 0.0)
     chosen = choose_size(less, terms, standing, now).cu
     assert choose_size(more, terms, standing, now).cu >= chosen

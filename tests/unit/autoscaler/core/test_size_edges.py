@@ -6,10 +6,20 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from torpor_autoscaler.core.decision import Loop
+from torpor_autoscaler.core.decision import Decision, Loop
 from torpor_autoscaler.core.history import History, Sample
-from torpor_autoscaler.core.size import SizeChoice, SizeTerms, Standing, choose_size
+from torpor_autoscaler.core.size import (
+    MEMORY_SHARE,
+    OUT_OF_MEMORY,
+    SizeChoice,
+    SizeTerms,
+    Standing,
+    choose_after_want_of_memory,
+    choose_size,
+)
 
 GIB = float(1 << 30)
 TERMS = SizeTerms(min_cu=Decimal(0), max_cu=Decimal(16))
@@ -132,3 +142,36 @@ def test_it_says_which_figure_holds_it() -> None:
 def test_a_latency_counts_where_half_of_the_cpus_are_in_use(load: float, cu: int) -> None:
     double = replace(AIMED, cpus_per_cu=2.0)
     assert chosen("2", 60, double, runnable=load, latency_s=0.015).cu == cu
+
+
+def test_whoever_ran_out_of_memory_has_a_third_more_the_next_time() -> None:
+    choice = choose_after_want_of_memory(TERMS, Decimal(3))
+    assert (choice.cu, choice.is_for_memory, choice.is_panic) == (4, True, False)
+    assert choice.decision == Decision(
+        Loop.SIZE, OUT_OF_MEMORY, 12.0, 9.0, "GiB", 0.0, "grows from 3 to 4 CU"
+    )
+    double = replace(TERMS, memory_bytes_per_cu=8 * GIB)
+    assert choose_after_want_of_memory(double, Decimal(1)).decision.line == (
+        f"grows from 1 to 1.5 CU: {OUT_OF_MEMORY} 8 GiB, above 6 GiB"
+    )
+
+
+def test_whoever_ran_out_of_the_most_memory_keeps_it() -> None:
+    """Also where less is allowed by now: that is a bound's to say, and no consequence of this."""
+    assert choose_after_want_of_memory(TERMS, Decimal(16)).decision.line == (
+        f"stays at 16 CU: {OUT_OF_MEMORY} 64 GiB, above 48 GiB"
+    )
+    assert choose_after_want_of_memory(TERMS, Decimal(20)).cu == 20
+
+
+quarters = st.integers(1, 128).map(lambda number: number * Decimal("0.25"))
+
+
+@given(quarters, st.tuples(quarters, quarters).map(sorted))
+def test_the_want_of_memory_never_makes_it_smaller_nor_larger_than_it_may_be(
+    had: Decimal, bounds: list[Decimal]
+) -> None:
+    terms = SizeTerms(*bounds)
+    cu = choose_after_want_of_memory(terms, had).cu
+    assert max(had, terms.min_cu) <= cu <= max(had, terms.max_cu)
+    assert cu >= terms.max_cu or float(had) <= MEMORY_SHARE * float(cu)

@@ -169,6 +169,11 @@ def test_a_look_that_found_nothing_is_not_waited_for() -> None:
     assert choose_sleep(idle, 20.0) == SleepChoice((), None, idle_s=15.0, timeout_s=10.0)
 
 
+def test_where_nothing_was_looked_for_there_is_no_moment_to_look_again() -> None:
+    """Also in the first second of a clock."""
+    assert choose_sleep(sight(used_at=-20.0), 0.5).look_again_at is None
+
+
 def test_moments_that_have_come_hold_nothing_back() -> None:
     idle = sight(view(20.0, idle_s=60.0), blind_until=20.0, held_back_until=20.0, clock_at=20.0)
     choice = choose_sleep(idle, 20.0)
