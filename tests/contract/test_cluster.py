@@ -50,7 +50,7 @@ from torpor_kube.login import at, chosen
 from torpor_kube.names import COMPONENT_LABEL, NAME_LABEL
 from torpor_kube.port import Kube
 
-ANSWER_SECONDS_MAX = 10.0
+ANSWER_SECONDS_MAX = 30.0
 
 
 class NoAgents:

@@ -33,7 +33,7 @@ from torpor_proxy.adapters.network_compute import NetworkComputes
 from torpor_proxy.core import wire
 from torpor_proxy.ports import BackendLost, Computes
 
-WAIT_SECONDS_MAX = 10.0
+WAIT_SECONDS_MAX = 30.0
 
 LISTENER = """
 import os, socket, sys, time

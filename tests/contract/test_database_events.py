@@ -17,7 +17,7 @@ from torpor_autoscaler.main import serving
 from torpor_autoscaler.settings import OnKubernetes, Settings
 from torpor_kube.kinds import EVENT, SERVERLESS_DATABASE
 
-WAIT_SECONDS_MAX = 10.0
+WAIT_SECONDS_MAX = 30.0
 
 
 def settings(folder: Path, fake: FakeKube) -> Settings:

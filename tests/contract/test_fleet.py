@@ -31,7 +31,7 @@ from torpor_channel.tls import COMPUTE, PROXY
 from torpor_proxy.adapters.fleet import ChannelFleet
 from torpor_proxy.ports import Fleet
 
-WAIT_SECONDS_MAX = 10.0
+WAIT_SECONDS_MAX = 30.0
 
 SHORT_S = 0.2
 """A time-out that a test waits for."""

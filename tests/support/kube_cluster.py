@@ -20,7 +20,7 @@ from torpor_kube.login import Login
 from torpor_kube.port import Kube
 from torpor_kube.server import ApiServer
 
-ANSWER_S_MAX = 10.0
+ANSWER_S_MAX = 30.0
 
 OF_PEOPLE = (m.ApplyResource, m.DeleteResource, m.ListResources)
 

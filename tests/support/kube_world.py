@@ -19,7 +19,7 @@ from torpor_kube.login import at
 from torpor_kube.server import ApiServer
 
 SYSTEM = "torpor-system"
-ANSWER_SECONDS_MAX = 10.0
+ANSWER_SECONDS_MAX = 30.0
 
 
 @dataclass(slots=True)

@@ -30,9 +30,9 @@ from torpor_compute.adapters.postgres import PostgresProcess, PostgresSettings
 from torpor_compute.core.access_rules import ADMIN, hba_text, ident_text
 from torpor_compute.ports import Launch, Postgres
 
-ALONE_SECONDS_MAX = 60.0
+ALONE_SECONDS_MAX = 200.0
 
-START_SECONDS_MAX = 30.0
+START_SECONDS_MAX = 90.0
 
 WITHOUT_END = "DO $$ BEGIN LOOP END LOOP; END $$"
 

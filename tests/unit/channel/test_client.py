@@ -18,7 +18,7 @@ from torpor_channel.client import Link, dial, dialled
 from torpor_channel.peer import Handlers, Peer
 from torpor_channel.server import Server
 
-SECONDS_MAX = 10.0
+SECONDS_MAX = 30.0
 ASK = m.AskRoleFacts(role="app")
 
 
@@ -195,7 +195,7 @@ async def test_whoever_stands_still_is_hung_up_on_and_dialled_anew(
     async def greet(_: Peer) -> None:
         """Whoever goes on is given the time that a busy machine takes for an answer."""
         still.clear()
-        monkeypatch.setattr(client, "PULSE_SECONDS_MAX", SECONDS_MAX / 2)
+        monkeypatch.setattr(client, "PULSE_SECONDS_MAX", SECONDS_MAX / 6)
         greeted.put_nowait(None)
 
     async with serving(path, {m.HaveHeard: heard, m.AskRoleFacts: nobody}):

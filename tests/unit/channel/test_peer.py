@@ -18,7 +18,7 @@ from torpor_channel import wire
 from torpor_channel.peer import Handlers, Peer
 from torpor_channel.wire import encode_tell
 
-SECONDS_MAX = 10.0
+SECONDS_MAX = 30.0
 
 
 def ask_role(name: str) -> m.AskRoleFacts:

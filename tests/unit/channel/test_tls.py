@@ -33,7 +33,7 @@ from torpor_channel.tls import (
     files_of,
 )
 
-SECONDS_MAX = 10.0
+SECONDS_MAX = 30.0
 ASK = m.AskRoleFacts(role="app")
 RIGHTS = {AUTOSCALER: (m.AskRoleFacts, m.AskAgentState, m.ResumeSeen), PROXY: (m.AskRoleFacts,)}
 

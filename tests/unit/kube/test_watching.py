@@ -17,7 +17,7 @@ from torpor_kube.port import ALL_SENT, Change, ChangeType, Document, Kube
 from torpor_kube.server import ApiServer
 from torpor_kube.watching import Watch
 
-ANSWER_SECONDS_MAX = 10.0
+ANSWER_SECONDS_MAX = 30.0
 
 
 class Seen:

@@ -23,7 +23,7 @@ from torpor_proxy.adapters.network_compute import NetworkComputes
 from torpor_proxy.adapters.server_stream import TlsServerStream
 from torpor_proxy.ports import BackendLost
 
-WAIT_SECONDS_MAX = 10.0
+WAIT_SECONDS_MAX = 30.0
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

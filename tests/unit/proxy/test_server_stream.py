@@ -12,7 +12,7 @@ from support.connections import Recorder
 from torpor_proxy.adapters import leaving
 from torpor_proxy.adapters.server_stream import ServerStream
 
-SECONDS_MAX = 10.0
+SECONDS_MAX = 30.0
 
 
 class Pair:
