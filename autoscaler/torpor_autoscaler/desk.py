@@ -14,7 +14,7 @@ from torpor_api.failures import Busy, Failure, Unavailable
 from torpor_api.messages.people import USES_MAX
 from torpor_autoscaler.executor import Entry, Executor
 from torpor_autoscaler.fleet import Fleet
-from torpor_autoscaler.lifecycle import decided, facts, sessions, used, why
+from torpor_autoscaler.lifecycle import decided, facts, measured, sessions, used, why
 from torpor_autoscaler.lifecycle.database import Database
 from torpor_autoscaler.lifecycle.world import World
 from torpor_autoscaler.ports import Proxies
@@ -225,6 +225,7 @@ class Desk:
                     self._world.proxies.looked_at(proxy, sessions.seen(name, run.epoch, told))
         now = self._executor.tick()
         lines = why.lines(database, now) + why.inside(database, now)
+        lines += measured.lines(database.watched, now)
         made = decided.current(database.decisions)
         return m.WhyReply(name=name, phase=database.phase, reasons=lines, decisions=made)
 

@@ -33,7 +33,7 @@ WORKING_SET_WINDOW_S: Final = 60
 class Watched:
     """Of one compute, for as long as it serves: at most two minutes of samples, and its size."""
 
-    __slots__ = ("_latencies", "_told", "choice", "history", "standing")
+    __slots__ = ("_latencies", "before", "choice", "history", "standing", "told")
 
     def __init__(self, standing: Standing) -> None:
         self.history = History()
@@ -41,7 +41,9 @@ class Watched:
         """The size that was decided last."""
         self.choice: SizeChoice | None = None
         """By which it came to that; None: it was that large when it was first seen."""
-        self._told: ComputeSample | None = None
+        self.told: ComputeSample | None = None
+        """By its agent, last; and before that."""
+        self.before: ComputeSample | None = None
         self._latencies: dict[str, Latencies] = {}
         """As each proxy has told them last."""
 
@@ -50,7 +52,8 @@ class Watched:
         latest = self.history.latest
         if latest is not None and now - latest.at < DISTANCE_S_MIN:
             return False
-        before, self._told = self._told, told
+        before = self.before = self.told
+        self.told = told
         views = tuple(views)
         oom_kills = _oom_kills(before, told)
         sample = Sample(
@@ -90,11 +93,15 @@ class Watched:
 
 def _cpus(before: ComputeSample | None, told: ComputeSample) -> float | None:
     """That it used since, on average."""
-    if before is None:
+    if before is None or (elapsed_s := elapsed(before, told)) is None:
         return None
+    return (told.use.cpu_seconds - before.use.cpu_seconds) / elapsed_s
+
+
+def elapsed(before: ComputeSample, told: ComputeSample) -> float | None:
+    """Seconds from one to the other; None: totals of the two tell nothing of a moment."""
     elapsed_s = told.at_s - before.at_s
-    used_s = told.use.cpu_seconds - before.use.cpu_seconds
-    return used_s / elapsed_s if DISTANCE_S_MIN / 2 < elapsed_s < DISTANCE_S_MAX else None
+    return elapsed_s if DISTANCE_S_MIN / 2 < elapsed_s < DISTANCE_S_MAX else None
 
 
 def _oom_kills(before: ComputeSample | None, told: ComputeSample) -> float | None:

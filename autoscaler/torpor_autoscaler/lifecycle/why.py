@@ -37,7 +37,7 @@ def inside(database: Database, now: float) -> tuple[str, ...]:
         f"inside, {reasons.duration(ago_s)} ago: connections {activity.backends},"
         f" queries running {activity.active_queries},"
         f" memory {activity.memory_bytes >> 20} MiB,"
-        f" working set {activity.working_set_bytes >> 20} MiB",
+        f" shared buffers filled {activity.working_set_bytes >> 20} MiB",
     )
 
 

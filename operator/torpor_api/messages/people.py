@@ -136,7 +136,8 @@ class WhyReply(Message):
 class Why(Request[WhyReply]):
     """Why the database is awake, or why it can't wake; one line a reason.
 
-    Of an awake one the last line is what its agent said of connections, queries and memory.
+    Of an awake one the last lines are what its agent said of connections, queries and memory, and
+    what was measured in the last second.
     """
 
     reply: ClassVar = WhyReply

@@ -78,7 +78,8 @@ def test_who_asks_hears_what_goes_on() -> None:
         backends=3, active_queries=1, memory_bytes=50 << 20, working_set_bytes=9 << 20
     )
     assert why.inside(story.database, 101.0) == (
-        "inside, 1s ago: connections 3, queries running 1, memory 50 MiB, working set 9 MiB",
+        "inside, 1s ago: connections 3, queries running 1, memory 50 MiB,"
+        " shared buffers filled 9 MiB",
     )
 
 
