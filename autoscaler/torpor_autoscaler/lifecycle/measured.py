@@ -52,7 +52,8 @@ def _rates(before: PostgresUse, told: PostgresUse, elapsed_s: float) -> Iterator
         ("WAL", told.wal_bytes - before.wal_bytes),
         ("sorted outside of memory", told.temporary_bytes - before.temporary_bytes),
     ):
-        yield from _rate(name, grown / _MIB, elapsed_s, " MiB/s")
+        unit, size = ("MiB", _MIB) if grown >= _MIB * elapsed_s / 10 else ("KiB", 1 << 10)
+        yield from _rate(name, grown / size, elapsed_s, f" {unit}/s")
 
 
 def _rate(name: str, grown: float, elapsed_s: float, unit: str) -> Iterator[str]:

@@ -43,14 +43,14 @@ def test_rates_are_of_the_time_between_two_samples() -> None:
             blocks_hit=10_990,
             blocks_read=410,
             read_bytes=8 * MIB,
-            written_bytes=70 * MIB,
+            written_bytes=70 * MIB + 8192,
             wal_bytes=703 * MIB,
             waiting_backends={"Lock": 2, "IO": 1},
         ),
     )
     assert told(compute) == (
         "measured, 1s ago: 0.50 CPU, memory in use 100 MiB, working set 50 MiB, transactions 12/s, "
-        "99.0 % of pages found in shared buffers, read 0.5 MiB/s, WAL 1.5 MiB/s, "
+        "99.0 % of pages found in shared buffers, read 0.5 MiB/s, written 4 KiB/s, WAL 1.5 MiB/s, "
         "backends that wait: IO 1 Lock 2"
     )
 
