@@ -14,7 +14,7 @@ from typing import Any
 
 from torpor_api.facts import Activity, LoginFacts, RoleFacts
 from torpor_api.failures import Conflict, Failure, NotFound, StartFailed, Unavailable
-from torpor_api.identity import ComputeId, Epoch
+from torpor_api.identity import ComputeId
 from torpor_api.messages import (
     AgentLeaving,
     AgentState,
@@ -44,6 +44,7 @@ from torpor_compute.core.claim import (
 from torpor_compute.core.lifecycle import Happening, State, after
 from torpor_compute.core.postgres_options import MAX_CONNECTIONS
 from torpor_compute.core.restarts import RESTARTS_MAX, may_restart
+from torpor_compute.erasing import Erasing
 from torpor_compute.lifetime import END_SECONDS_MAX, LINGER_SECONDS, Lifetime
 from torpor_compute.ports import Postgres, Sql, Stop, Volume
 from torpor_compute.sampling import Became
@@ -60,7 +61,7 @@ _HAS_POSTGRES = (State.RUNNING, State.STOPPING)
 
 
 class Agent:
-    """Bound to at most one database, once and for good."""
+    """Serves at most one database, once and for good; or erases volumes and serves none."""
 
     def __init__(
         self,
@@ -88,7 +89,7 @@ class Agent:
         self._hold: Starting | None = None
         """Set while the volume is ours."""
         self._start_task: asyncio.Task[Started] | None = None
-        self._erase_task: asyncio.Task[None] | None = None
+        self._erasing = Erasing()
         self._stopped: Stopped | None = None
         self._stop_lock = asyncio.Lock()
         self._order: asyncio.Task[LoginFacts] | None = None
@@ -107,7 +108,7 @@ class Agent:
         """See StartCompute. The start goes on when whoever asked has gone."""
         claim = Claim(self._compute, wanted.database, wanted.epoch)
         refuse_other_claim(self._claim, claim)
-        if self._erase_task is not None or self._state in (State.STOPPING, State.STOPPED):
+        if self._erasing.has_begun or self._state in (State.STOPPING, State.STOPPED):
             raise Conflict(f"compute {self._compute} is {self._state}: claim another one")
         if self._start_task is None or self._state is State.REFUSED:
             self._refuse_while_leaving()
@@ -125,16 +126,17 @@ class Agent:
 
     async def erase(self, request: EraseStorage) -> None:
         """See EraseStorage. What was begun goes on when whoever asked has gone."""
-        claim = Claim(self._compute, request.database, request.epoch)
-        refuse_other_claim(self._claim, claim)
+        refuse_other_compute(self._compute, request.compute)
         if self._start_task is not None:
             raise Conflict(f"compute {self._compute} is {self._state}: claim another one")
-        if self._erase_task is None or self._state is State.REFUSED:
+        if self._erasing.is_done(request):
+            return
+        if not self._erasing.is_under_way(request):
             self._refuse_while_leaving()
-            self._claim = claim
+            self._claim = Claim(self._compute, request.database, request.epoch)
             self._happens(Happening.CLAIMED)
-            self._erase_task = self._tasks.run(self._erase(request))
-        await asyncio.shield(self._erase_task)
+            self._erasing.begin(request, self._tasks.run(self._erase(request)))
+        await self._erasing.end()
 
     async def checkpoint(self, epoch: int) -> None:
         refuse_other_epoch(self._claim, epoch, self._compute)
@@ -176,9 +178,8 @@ class Agent:
         elif state is State.RUNNING and self._is_ending:
             state = State.STOPPING
         is_running = state is State.RUNNING
-        leaves_in_s = None
-        if self._leaves_at is not None:
-            leaves_in_s = max(0.0, self._leaves_at - asyncio.get_running_loop().time())
+        now, leaves_at = asyncio.get_running_loop().time(), self._leaves_at
+        leaves_in_s = None if leaves_at is None else max(0.0, leaves_at - now)
         return AgentState(
             compute=self._compute,
             state=state,
@@ -227,9 +228,8 @@ class Agent:
 
     async def _erase(self, request: EraseStorage) -> None:
         self._tell(AgentLeaving(compute=self._compute, leaves_in_s=0.0))
-        volume = self._volume_of(request.storage)
         try:
-            await volume.erase(Epoch(request.epoch), request.fenced)
+            await self._erasing.erase(self._volume_of(request.storage), request)
         except BaseException:
             self._happens(Happening.REFUSED)
             raise

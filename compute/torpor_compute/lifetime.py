@@ -18,6 +18,10 @@ after the time that its pod says."""
 LINGER_SECONDS = 5.0
 """After the end of its Postgres. A lost answer is asked for again within a second or two."""
 
+ERASED_SECONDS_MAX = 30.0
+"""After an erase, for the next one: many databases are often deleted together, and a pod costs more
+than most erases do. Long enough for whoever looks again every ten seconds who is free."""
+
 REFUSED_SECONDS_MAX = 120.0
 """One whose claim was refused may be asked again for as long as a wake lasts, and no longer."""
 
@@ -45,6 +49,9 @@ class Lifetime:
             case State.REFUSED:
                 self.may_leave.set()
                 self._over_in(REFUSED_SECONDS_MAX)
+            case State.ERASED:
+                self.may_leave.set()
+                self._over_in(ERASED_SECONDS_MAX)
             case State.STARTING | State.RUNNING | State.RESTARTING | State.STOPPING:
                 self.may_leave.clear()
             case State.STOPPED | State.FAILED:

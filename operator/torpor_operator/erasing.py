@@ -2,7 +2,8 @@
 
 The compute's pod is labelled with the database first. So everybody can see that it is none of
 those that wait, and where it dies in the midst of its work, its pod is kept until the deletion is
-over: as the word of its end, which the next one needs who takes the volume.
+over: as the word of its end, which the next one needs who takes the volume. Only one that has
+answered, and so holds nothing, is labelled with another database, whose data it erases next.
 """
 
 from __future__ import annotations
@@ -60,11 +61,10 @@ class Eraser:
         self._carry_out = carry_out
         self._holders: dict[Key, Holder] = {}
         """Whom volumes have named that are still to be erased: who came before, and died at it."""
-        self._taken: set[str] = set()
-        """Pods that are just being labelled: each is one database's."""
-        self._bound: set[str] = set()
-        """Computes whose agent works for another claim, as it does for life: mostly the one that
-        served the database until it slept, and that ends now."""
+        self._erasers = cache.erasers
+        self._useless: set[str] = set()
+        """Computes whose agent erases nothing for us: mostly the one that served the database until
+        it slept, and that ends now."""
 
     async def erase(self, order: Erase) -> None:
         """Raises NoEraser, NotFenced; and Unavailable without a pool."""
@@ -77,13 +77,17 @@ class Eraser:
         try:
             order = await self._above_holder(order)
         except NotFenced:
-            self._cache.erased(order.database)  # No compute is kept for it until then.
+            self._erasers.wait_no_more(order.database)  # No compute is kept for it until then.
             raise
         now = asyncio.get_running_loop().time()
-        since = self._cache.erasers.get(order.pool, {}).get(order.database, now)
-        pods, named = self._cache.pods_of(order.pool), self._cache.named_computes()
-        for pod in candidates(order.database, pods, named, wanted_size(pool), now - since):
-            if pod.name in self._taken or pod.name in self._bound:
+        since = self._erasers.since(order.database, order.pool, now)
+        is_in_line = self._erasers.are_there(self._cache.pods_of(order.pool))
+        waited_s = 0.0 if is_in_line else now - since
+        for name in self._candidates(order, wanted_size(pool), waited_s):
+            pod = self._cache.pods.get(name)  # As it is by now.
+            if pod is None or name in self._useless:
+                continue
+            if not self._erasers.may_begin(pod, order.database):
                 continue
             if await self._is_done_by(pod, order):
                 self._holders.pop(order.database, None)
@@ -93,42 +97,51 @@ class Eraser:
             f"no compute of the pool {order.pool!r} is free to erase {order.directory}",
             hint="one is being started for it",
         )
-        waits.is_late = now - since >= ERASER_WAIT_S
+        waits.is_late = waited_s >= ERASER_WAIT_S
         raise waits
+
+    def _candidates(self, order: Erase, kept: int, waited_s: float) -> list[str]:
+        pods, named = self._cache.pods_of(order.pool), self._cache.named_computes()
+        free = self._erasers.free_of(pods)
+        found = candidates(order.database, pods, named, free, kept, waited_s)
+        return [pod.name for pod in found]
 
     async def _is_done_by(self, pod: SeenPod, order: Erase) -> bool:
         """Raises NotFenced, StaleEpoch where the volume knows of somebody whom we don't."""
+        self._erasers.begin(pod.name, order.database)
         try:
-            if pod.database is None:
-                await self._take(pod, order.database)
+            if pod.database != order.database:
+                await self._label(pod, order.database)
+            self._erasers.asked(pod.name)
             await self._ask(pod, order)
-        except (NotFenced, StaleEpoch) as refused:
-            if refused.holder is not None:
-                self._holders[order.database] = refused.holder
-            raise
         except (Conflict, NotFound, Unavailable) as failure:
             fields = {"compute": pod.name, "reason": failure.message}
             log.info("agent_could_not_erase", extra=fields)
             return False
+        finally:
+            self._erasers.end(pod.name)
         return True
 
     async def _ask(self, pod: SeenPod, order: Erase) -> None:
         try:
             await self._agents.erase(pod, order)
-        except Conflict:
-            self._bound = (self._bound & self._cache.pods.keys()) | {pod.name}
+        except (NotFenced, StaleEpoch) as refused:
+            if refused.holder is not None:
+                self._holders[order.database] = refused.holder
+                if refused.holder.compute != pod.name:
+                    self._has_answered(pod)
             raise
+        except Conflict:
+            self._useless = (self._useless & self._cache.pods.keys()) | {pod.name}
+            raise
+        self._has_answered(pod)
 
-    async def _take(self, pod: SeenPod, database: Key) -> None:
-        """Raises Conflict where it has changed since: it may have been claimed."""
-        self._cache.erased(database)  # Else the pool makes one more in its place.
-        self._taken.add(pod.name)
-        try:
-            await self._label(pod, database)
-        finally:
-            self._taken.discard(pod.name)
+    def _has_answered(self, pod: SeenPod) -> None:
+        self._erasers.answered(pod.name)
+        self._report(self._cache.eraser_free(pod.pool))
 
     async def _label(self, pod: SeenPod, database: Key) -> None:
+        """Raises Conflict where it has changed since: it may have been claimed."""
         labels = {
             names.DATABASE_LABEL: database.name,
             names.DATABASE_NAMESPACE_LABEL: database.namespace,

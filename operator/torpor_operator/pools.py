@@ -18,7 +18,6 @@ from torpor_operator.core.actions import Action, Apply, Create, Delete, Patch, T
 from torpor_operator.core.cache import Cache
 from torpor_operator.core.claims import VOLUME_SIZED, SeenClaim, growth
 from torpor_operator.core.conditions import Finding
-from torpor_operator.core.erasing import ERASERS_MAX
 from torpor_operator.core.naming import POOL_FINALIZER, Key, key_of, volume_claim
 from torpor_operator.core.outdated import say_outdated
 from torpor_operator.core.pods import PodSettings, compute_pod, spec_of, template_hash
@@ -226,7 +225,8 @@ class Pools:
             let_go=self._let_go,
             awaiting=self._cache.awaiting_compute(name),
             is_claim_bound=claim is not None and claim.is_bound,
-            erasers=min(ERASERS_MAX, len(self._cache.erasers.get(name, ()))),
+            erasing=self._cache.erasing(name),
+            erasers=self._cache.erasers.missing(name, pods),
         )
 
     def _unnamed_s(self, pods: list[SeenPod], named: set[str]) -> dict[str, float]:

@@ -25,5 +25,6 @@ class Agents(Protocol):
     """The agents in the pods of computes."""
 
     async def erase(self, pod: SeenPod, order: Erase) -> None:
-        """Have this agent, which serves nobody, remove the data; it ends by that. May be asked
-        again, of another one too. Raises NotFenced, Conflict where it has been claimed."""
+        """Have this agent, which serves nobody, remove the data; it never serves anybody then. May
+        be asked again, of another one too. Raises NotFenced and StaleEpoch, after which it holds
+        nothing; Conflict where it serves somebody, is at another erase or ends."""

@@ -284,10 +284,30 @@ async def test_what_sleeps_is_erased_and_again_with_the_same_answer(world: World
     await ask(first, m.StopCompute(epoch=1))
     assert await ask(second, erase(storage, 2)) == m.Done()
     assert await ask(second, erase(storage, 2)) == m.Done()
-    assert (await ask(second, m.AskAgentState())).state == "stopped"
-    with pytest.raises(Conflict):
-        await ask(second, start_compute(storage, 2))
+    assert (await ask(second, m.AskAgentState())).state == "erased"
+    for epoch in (2, 3):
+        with pytest.raises(Conflict):
+            await ask(second, start_compute(storage, epoch))
     assert await ask(await world.agent(), erase(storage, 3)) == m.Done()
+
+
+async def test_one_agent_erases_many_and_each_resource_s_once(world: World) -> None:
+    """The next resource of a name has its place as well."""
+    first, second, eraser = world.volume(), world.volume(), await world.agent()
+    for storage, uid in ((first, "u1"), (second, "u2")):
+        assert await ask(eraser, erase(storage, 2, uid=uid)) == m.Done()
+    assert (await ask(eraser, m.AskAgentState())).state == "erased"
+    place = world.volume()
+    serving = await world.agent()
+    await ask(serving, start_compute(place, 1))
+    assert await ask(eraser, erase(place, 2, uid="u1")) == m.Done()
+    with pytest.raises(NotFenced):
+        await ask(eraser, erase(place, 2, uid="u3"))
+    assert (await ask(eraser, m.AskAgentState())).state == "refused"
+    await ask(serving, m.StopCompute(epoch=1))
+    with pytest.raises(Conflict):
+        await ask(eraser, erase(place, 2, uid="u3", compute="another"))
+    assert await ask(eraser, erase(place, 2, uid="u3")) == m.Done()
 
 
 async def test_an_erasure_of_an_older_epoch_is_stale(world: World) -> None:

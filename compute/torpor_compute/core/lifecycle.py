@@ -2,7 +2,7 @@
 
 The table is the state machine: the executor asks :func:`after` and never sets a state by itself,
 and the test suite enumerates every pair, legal and illegal. There is no way back to WARM: an agent
-is bound to one database for its whole life.
+serves one database in its life, and one that has erased a volume serves none.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ class State(StrEnum):
     """Postgres died unasked; it comes back under the same epoch. Told as ``starting``."""
     STOPPING = "stopping"
     STOPPED = "stopped"
-    """Postgres is gone, the volume released (or erased). The agent waits to be ended."""
+    """Postgres is gone, the volume released. The agent waits to be ended."""
     FAILED = "failed"
     """Postgres is gone and does not come back under this agent."""
+    ERASED = "erased"
+    """A volume is. It erases others when it is asked to, and never serves anybody."""
 
 
 class Happening(StrEnum):
@@ -49,7 +51,8 @@ TRANSITIONS: dict[tuple[State, Happening], State] = {
     (State.STARTING, Happening.REFUSED): State.REFUSED,
     (State.STARTING, Happening.READY): State.RUNNING,
     (State.STARTING, Happening.GAVE_UP): State.FAILED,
-    (State.STARTING, Happening.ERASED): State.STOPPED,
+    (State.STARTING, Happening.ERASED): State.ERASED,
+    (State.ERASED, Happening.CLAIMED): State.STARTING,
     (State.RUNNING, Happening.LOST): State.RESTARTING,
     (State.RUNNING, Happening.STOP_ASKED): State.STOPPING,
     (State.RESTARTING, Happening.READY): State.RUNNING,

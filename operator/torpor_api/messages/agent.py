@@ -124,11 +124,11 @@ class FollowSize(Request[SizeFollowed]):
 
 
 class EraseStorage(Request[Done]):
-    """Claim this agent to remove the database's volume, for good; then it ends.
+    """Have an agent that serves nobody remove the database's volume; it never serves anybody then.
 
     The volume is taken under ``epoch`` as for a start, so that nobody starts on what is vanishing:
     NotFenced, StaleEpoch as there. A volume that is not there is a success, so it may be asked
-    again, of another agent as well.
+    again, of another agent as well. One after another: Conflict while the agent is at another one.
     """
 
     reply: ClassVar = Done
@@ -138,6 +138,11 @@ class EraseStorage(Request[Done]):
     storage: StoragePlace
     fenced: tuple[str, ...] = ()
     """As in StartCompute."""
+    uid: str = ""
+    """Of the resource, which tells it from a later one of that name and place: what was done for it
+    under this epoch is not done again, however late somebody asks. Empty: it is."""
+    compute: str = ""
+    """Who is meant: its address may be another's by now. Empty: whoever answers."""
 
 
 class RoleFactsReply(Message):
@@ -161,8 +166,9 @@ class AskRoleFacts(Request[RoleFactsReply]):
 class AgentState(Message):
     """What an agent is: warm (no database), starting, running, stopping, stopped.
 
-    Also refused (claimed, but the volume is not its own: the same claim may be asked again) and
-    failed (its Postgres is gone and does not come back under it).
+    Also refused (claimed, but the volume is not its own: the same claim may be asked again),
+    failed (its Postgres is gone and does not come back under it) and erased (it has removed a
+    volume, and may be asked to remove another one).
     """
 
     compute: str

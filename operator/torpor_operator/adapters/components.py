@@ -59,6 +59,8 @@ class Components:
             epoch=order.epoch,
             fenced=order.fenced,
             storage=StoragePlace(directory=order.directory, user_id=order.user_id),
+            uid=order.uid,
+            compute=pod.name,
         )
         await self._ask(TcpAddress(pod.ip, AGENT_PORT), COMPUTE, wish, ERASE_S_MAX)
 

@@ -76,6 +76,8 @@ class Erase:
     """Have the data of a sleeping database removed by an agent that serves nobody."""
 
     database: Key
+    uid: str
+    """Of its resource: the next one of its name has its place as well."""
     pool: str
     epoch: int
     directory: str

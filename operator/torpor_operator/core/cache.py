@@ -17,7 +17,7 @@ from torpor_kube.port import Document
 from torpor_operator.core import targets
 from torpor_operator.core.claims import SeenClaim, why_no_volume
 from torpor_operator.core.endings import Endings
-from torpor_operator.core.erasing import ERASERS_MAX
+from torpor_operator.core.erasing import ERASERS_MAX, Erasers
 from torpor_operator.core.naming import (
     MANAGED_BY,
     Key,
@@ -87,9 +87,7 @@ class Cache:
         self.templates: dict[str, str] = {}
         """By pool: that of the computes which would be made now."""
         self.user_ids = UserIds()
-        self.erasers: dict[str, dict[Key, float]] = {}
-        """By pool: databases whose data is to be erased, for which an agent is needed; since when,
-        in seconds of a clock that never goes back."""
+        self.erasers = Erasers()
         self._namespaces: Counter[str] = Counter()
         """Those with databases, and with how many."""
         self._unseen: set[str] = set()
@@ -136,7 +134,7 @@ class Cache:
             self._namespaces -= Counter([key.namespace])  # None is left at 0.
         if key not in self.retained and key not in self.endings.stripped:
             self.user_ids.forget(key)
-        self.erased(key)
+        self.erasers.wait_no_more(key)
         concerned = {targets.database(key)}  # It may have left something behind.
         return concerned | ({self.pool(gone.pool)} if gone else set())
 
@@ -344,14 +342,14 @@ class Cache:
     def _to_erase(self, pod: SeenPod) -> set[Target]:
         """Databases whose data is to be erased, which this pod may concern: those that have waited
         for longest, of whom some may be busy with another one."""
-        waiting = self.erasers.get(pod.pool, {}) if pod.is_ready else {}
-        concerned = set(sorted(waiting, key=waiting.__getitem__)[:ERASERS_MAX])
+        concerned = set(self.erasers.first(pod.pool, ERASERS_MAX) if pod.is_ready else ())
         if pod.has_ended and pod.database is not None and self.is_ending(pod.database):
             concerned.add(pod.database)
         return {targets.database(key) for key in concerned}
 
     def pod_gone(self, pod: SeenPod) -> set[Target]:
         self.pods.pop(pod.name, None)
+        self.erasers.gone(pod.name)
         return {self.pool(pod.pool)}
 
     def pods_listed(self, all: Iterable[SeenPod]) -> set[Target]:
@@ -363,15 +361,15 @@ class Cache:
             concerned |= self.pod_seen(pod)
         return concerned
 
-    def eraser_wanted(self, database: Key, pool: str, now: float) -> set[Target]:
+    def eraser_wanted(self, database: Key, pool: str, since: float) -> set[Target]:
         """Its data is to be erased and no agent is free: the pool starts one for it."""
-        self.erasers.setdefault(pool, {}).setdefault(database, now)
+        self.erasers.wait(database, pool, since)
         return {self.pool(pool)}
 
-    def erased(self, database: Key) -> None:
-        """Nobody is needed for it any more."""
-        for waiting in self.erasers.values():
-            waiting.pop(database, None)
+    def eraser_free(self, pool: str) -> set[Target]:
+        """Those who have waited for longest may have whoever is free."""
+        free = self.erasers.free_of(self.pods_of(pool))
+        return {targets.database(key) for key in self.erasers.first(pool, len(free))}
 
     def is_ending(self, database: Key) -> bool:
         """It is being deleted, and not gone yet."""

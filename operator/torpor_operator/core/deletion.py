@@ -100,7 +100,8 @@ def _data(
         yield Delete(VOLUME_CLAIM, Key(system_namespace, own_claim))
         yield Tell(document, Weight.NORMAL, "Erased", f"the volume {own_claim} is deleted")
     elif kept is not None:
-        yield Erase(key, kept.pool, kept.epoch + 1, kept.directory, kept.user_id, kept.fenced)
+        uid, epoch = metadata(document)["uid"], kept.epoch + 1
+        yield Erase(key, uid, kept.pool, epoch, kept.directory, kept.user_id, kept.fenced)
         note = f"the data in {kept.directory} of {kept.claim} is erased"
         yield Tell(document, Weight.NORMAL, "Erased", note)
     if retained is not None:

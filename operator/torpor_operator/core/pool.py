@@ -51,6 +51,8 @@ class PoolFacts:
     pods: Collection[SeenPod]
     named: Collection[str]
     """Computes that the status of some database names, or that erase the data of one."""
+    erasing: Collection[str] = ()
+    """Of these, those that erase."""
     unnamed_s: Mapping[str, float] = field(default_factory=dict)
     """For how long a claimed pod has been seen without a database that names it."""
     ownerless: Collection[str] = ()
@@ -63,7 +65,8 @@ class PoolFacts:
     is_claim_bound: bool = True
     """Whether there is a volume for them to mount."""
     erasers: int = 0
-    """Agents that are needed to erase data, beyond those that wait for databases."""
+    """Agents that are needed to erase data, beyond those that wait for databases and those that
+    erase already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ def plan_pool(facts: PoolFacts, now: float, namespace: str) -> PoolPlan:
         again_in_s=_again_in_s(facts, alive, failed, too_many, wait_s if missing else 0.0, now),
         wanted=wanted,
         warm=sum(pod.is_ready for pod in unclaimed),
-        claimed=sum(pod.name in facts.named for pod in facts.pods),
+        claimed=sum(p.name in facts.named and p.name not in facts.erasing for p in facts.pods),
         failure=failed[-1].failure if failed else "",
         trouble=next((pod.trouble for pod in current if pod.trouble), ""),
         waits_for_claim=_waits_for_claim(facts, current, now),

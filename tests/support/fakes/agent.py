@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from support.fakes.volume import Volume
+from support.fakes.volume import Volume, was_done
 from torpor_api import messages as m
 from torpor_api.chain import Step
 from torpor_api.facts import Activity, LoginFacts, RoleFacts
@@ -81,6 +81,8 @@ class FakeAgent:
         self.volume: Volume | None = None
         self._request: m.StartCompute | None = None
         self._starting: asyncio.Task[m.Started] | None = None
+        self.erased: list[m.EraseStorage] = []
+        """Orders that were carried out."""
         self._stop_lock = asyncio.Lock()
         self.may_stop = asyncio.Event()
         self.may_stop.set()
@@ -295,16 +297,18 @@ class FakeAgent:
         return await asyncio.shield(self._starting)
 
     def _erase(self, request: m.EraseStorage) -> None:
-        key = (request.database, request.epoch)
-        if self._request is not None or self.claims not in ([], [key]):
-            raise Conflict(f"{self.compute} serves {self.claims[-1]}")
-        if not self.claims:
-            volume = self._volume_of(request.storage)
-            if volume.records:
-                volume.take(request.epoch, self.compute, request.fenced)
-                volume.erase()
-            self.claims.append(key)
-            self.state = "stopped"
+        if request.compute not in ("", self.compute):
+            raise Conflict(f"this is {self.compute}, not {request.compute}")
+        if self._request is not None:
+            raise Conflict(f"{self.compute} serves {self.database}")
+        if not was_done(request, self.erased):
+            if self.is_leaving:
+                raise Conflict(f"{self.compute} was told to end")
+            self.claims.append((request.database, request.epoch))
+            self.state = "refused"
+            self._volume_of(request.storage).erase(request.epoch, self.compute, request.fenced)
+            self.erased.append(request)
+            self.state = "erased"
 
     async def _start_once(self, request: m.StartCompute) -> m.Started:
         self.state = "starting"
@@ -371,9 +375,8 @@ class FakeAgent:
         )
 
     def _state(self) -> m.AgentState:
-        leaves_in_s = None
-        if self._leaves_at is not None:
-            leaves_in_s = max(0.0, self._leaves_at - asyncio.get_running_loop().time())
+        now, leaves_at = asyncio.get_running_loop().time(), self._leaves_at
+        leaves_in_s = None if leaves_at is None else max(0.0, leaves_at - now)
         state = m.AgentState(
             compute=self.compute,
             state=self.state,

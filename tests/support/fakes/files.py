@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -37,6 +38,8 @@ class FakeVolume:
         self.flush_fails: Failure | None = None
         """For good, as the port says."""
         self.may_create = False
+        self.holds_erase: asyncio.Event | None = None
+        """Until it is set no erase comes to its end."""
         self._disk = disk
         self._compute = ComputeId(compute)
         self._story = story
@@ -53,6 +56,8 @@ class FakeVolume:
     async def erase(self, epoch: Epoch, fenced: Collection[str]) -> None:
         if self._disk.is_there:
             self._take_record(epoch, fenced)
+        if self.holds_erase is not None:
+            await self.holds_erase.wait()
         self._story.append("erase")
         self._disk.is_there = False
 

@@ -6,11 +6,12 @@ at once the later commit overwrites the earlier one's, and the loss shows.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from torpor_api.facts import LoginFacts
 from torpor_api.failures import Holder, NotFenced, StaleEpoch
+from torpor_api.messages import EraseStorage
 
 
 @dataclass
@@ -49,8 +50,10 @@ class Volume:
             raise NotFenced(words, holder=last.holder)
         self.records.append(Record(epoch, compute))
 
-    def erase(self) -> None:
-        """Once it is taken. What comes next is a new database's."""
+    def erase(self, epoch: int, compute: str, fenced: Collection[str]) -> None:
+        """Takes it, where there is one. What comes next is a new database's."""
+        if self.records:
+            self.take(epoch, compute, fenced)
         self.records, self.commits, self.generation, self.facts = [], [], 0, None
 
     def release(self, compute: str) -> None:
@@ -69,3 +72,9 @@ class Volume:
         known = self.writers[compute]
         known.append(what)
         self.commits = list(known)
+
+
+def was_done(order: EraseStorage, done: Iterable[EraseStorage]) -> bool:
+    """For this very resource, under this epoch or a later one."""
+    of_it = (one for one in done if one.uid and one.uid == order.uid)
+    return any(one.epoch >= order.epoch for one in of_it)

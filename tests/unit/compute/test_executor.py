@@ -313,42 +313,8 @@ async def test_the_end_after_a_stop_gives_back_nothing_twice(
     assert [word for word in world.story if word.startswith("release")] == ["release"]
 
 
-ERASE = m.EraseStorage(database="shop", epoch=1, storage=m.StoragePlace(directory="/v"))
-
-
 async def test_a_volume_that_may_be_made_is_made_first(agent: Agent, world: FakeCompute) -> None:
     world.disk.is_there, world.volume.may_create = False, True
     started = await agent.start(claim(generation=1))
     assert world.story[:3] == ["make", "take", "start"]
     assert started.steps[0].name == "new volume"
-
-
-async def test_an_erasure_is_a_claim_for_good(
-    agent: Agent, world: FakeCompute, told: list[m.Event]
-) -> None:
-    await agent.erase(ERASE)
-    assert told == [m.AgentLeaving(compute="c1", leaves_in_s=0.0)], "nobody else claims it"
-    await agent.erase(ERASE)
-    assert world.story == ["erase"] and not world.disk.is_there
-    assert agent.state().state == "stopped"
-    for other in (claim(), claim(epoch=2)):
-        with pytest.raises(Conflict):
-            await agent.start(other)
-
-
-async def test_who_serves_a_database_erases_nothing(agent: Agent, world: FakeCompute) -> None:
-    await agent.start(claim())
-    with pytest.raises(Conflict, match="is running: claim another one"):
-        await agent.erase(ERASE)
-    assert world.disk.is_there and "erase" not in world.story
-
-
-async def test_an_erasure_that_was_refused_may_be_asked_for_again(
-    agent: Agent, world: FakeCompute
-) -> None:
-    world.disk.records = [replace(BEFORE, state=Hold.HELD)]
-    with pytest.raises(NotFenced):
-        await agent.erase(ERASE)
-    assert agent.state().state == "refused" and world.disk.is_there
-    await agent.erase(ERASE.model_copy(update={"fenced": ("before",)}))
-    assert not world.disk.is_there

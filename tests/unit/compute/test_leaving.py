@@ -11,7 +11,8 @@ from support.fakes.compute import FakeCompute
 from torpor_api import messages as m
 from torpor_api.failures import Conflict, Unavailable
 from torpor_compute.executor import Agent
-from unit.compute.test_executor import ERASE, agent_of, claim, turns
+from unit.compute.test_erasing import ERASE
+from unit.compute.test_executor import agent_of, claim, turns
 
 
 @pytest.fixture

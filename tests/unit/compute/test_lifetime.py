@@ -17,9 +17,10 @@ SECONDS_MAX = 10.0
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lifetime, "LINGER_SECONDS", 0.01)
     monkeypatch.setattr(lifetime, "REFUSED_SECONDS_MAX", 0.02)
+    monkeypatch.setattr(lifetime, "ERASED_SECONDS_MAX", 0.02)
 
 
-@pytest.mark.parametrize("end", [State.STOPPED, State.FAILED, State.REFUSED])
+@pytest.mark.parametrize("end", [State.STOPPED, State.FAILED, State.REFUSED, State.ERASED])
 async def test_what_is_used_up_ends_after_a_while(end: State) -> None:
     life = Lifetime()
     for state in (State.STARTING, State.RUNNING, end):
@@ -27,7 +28,7 @@ async def test_what_is_used_up_ends_after_a_while(end: State) -> None:
         assert not life.is_over.is_set()
     async with asyncio.timeout(SECONDS_MAX):
         await life.is_over.wait()
-    assert life.has_failed is (end is not State.STOPPED)
+    assert life.has_failed is (end not in (State.STOPPED, State.ERASED))
 
 
 async def test_who_was_refused_and_tries_again_goes_on() -> None:
@@ -36,6 +37,16 @@ async def test_who_was_refused_and_tries_again_goes_on() -> None:
         life.became(state)
     await asyncio.sleep(0.1)
     assert not life.is_over.is_set() and not life.has_failed
+
+
+async def test_who_has_erased_and_is_asked_for_the_next_one_goes_on() -> None:
+    life = Lifetime()
+    for state in (State.STARTING, State.ERASED):
+        life.became(state)
+    assert life.may_leave.is_set()
+    life.became(State.STARTING)
+    await asyncio.sleep(0.1)
+    assert not life.is_over.is_set() and not life.may_leave.is_set()
 
 
 async def test_told_to_end_who_serves_nobody_may_leave_at_once() -> None:

@@ -201,7 +201,7 @@ async def test_whose_deletion_waits_is_on_record_as_to_be_erased(tmp_path: Path)
             await world.until("it is made", lambda: status(world)["storage"]["isMade"] is True)
             user_id = status(world)["storage"]["userId"]
             world.delete(kinds.SERVERLESS_DATABASE, "shop", "team")
-            await world.until("it waits", lambda: world.operator.cache.erasers.get("default"))
+            await world.until("it waits", lambda: world.operator.cache.erasers.first("default", 1))
             key = (kinds.SERVERLESS_DATABASE, "team", "shop")
             fake.objects.patch(key, {"metadata": {"finalizers": []}}, "")
             await world.until("it is on record", partial(note, world))

@@ -194,6 +194,11 @@ def test_an_agent_that_erases_data_comes_on_top() -> None:
     assert plan(pod("a"), wanted=1, erasers=1).start == 1
 
 
+def test_an_agent_that_erases_serves_nobody() -> None:
+    found = plan(pod("a", database=SHOP), pod("b", database=SHOP), named=("a", "b"), erasing=("b",))
+    assert (found.claimed, found.warm, found.actions) == (1, 0, ())
+
+
 def test_a_pool_that_is_deleted_ends_its_warm_pods_and_waits_for_the_others() -> None:
     leaving = pool(wanted=3, deletionTimestamp="2027-01-01T00:00:00Z")
     serving = pod("a", database=SHOP)
