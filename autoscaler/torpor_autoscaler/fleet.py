@@ -88,6 +88,10 @@ class Fleet:
         """Those that a compute serves."""
         return tuple(self._awake.values())
 
+    def compute_units(self) -> float:
+        """Of those, together, as large as each shall be."""
+        return float(sum(entry.database.size.cu for entry in self._awake.values()))
+
     def poke_awake(self) -> None:
         """Something has changed that any awake database may be waiting for."""
         for entry in self.awake():

@@ -236,7 +236,8 @@ def tell_metrics(metrics: Metrics | None, autoscaler: Autoscaler) -> None:
         return
     from torpor_autoscaler.adapters.metrics import AutoscalerMetrics
 
-    told = AutoscalerMetrics(metrics, autoscaler.fleet.phases, autoscaler.world)
+    fleet, world = autoscaler.fleet, autoscaler.world
+    told = AutoscalerMetrics(metrics, fleet.phases, fleet.compute_units, world)
     autoscaler.desk.after_resume = told.resumed
 
 

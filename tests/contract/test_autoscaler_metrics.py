@@ -25,7 +25,7 @@ async def test_phases_computes_and_what_the_first_client_of_a_wake_waited(town: 
         lines = [line.split() for line in metrics.text().decode().splitlines()]
         return next(float(line[1]) for line in lines if line[0] == of)
 
-    apply(town)
+    apply(town, minCU="0", maxCU="0.5")
     apply(town, "blog")
     await town.start_agent()
     await town.start_autoscaler()
@@ -33,6 +33,7 @@ async def test_phases_computes_and_what_the_first_client_of_a_wake_waited(town: 
     proxy = await town.register()
     assert value('torpor_databases{phase="Suspended"}') == 2
     assert value("torpor_resume_seconds_count") == 0
+    assert value("torpor_compute_units") == 0
     await town.until("a compute is warm", lambda: value('torpor_computes{state="warm"}') == 1)
     await proxy.attach(proxy.connect("shop"))
     await town.until("it is told", lambda: value("torpor_resume_seconds_count") == 1)
@@ -46,6 +47,7 @@ async def test_phases_computes_and_what_the_first_client_of_a_wake_waited(town: 
     await town.until("it is active", lambda: value('torpor_databases{phase="Active"}') == 1)
     assert value('torpor_databases{phase="Suspended"}') == 1
     assert value('torpor_computes{state="claimed"}') == 1
+    assert value("torpor_compute_units") == 0.5
     assert value("torpor_databases_without_compute") == 0
     assert value('torpor_warm_pool_wanted{pool=""}') == 1
     assert value('torpor_cold_starts_total{reason="bound"}') == 0

@@ -22,9 +22,14 @@ class AutoscalerMetrics:
     """Counts wakes from its making on; everything else is read when it is asked for."""
 
     def __init__(
-        self, metrics: Metrics, phases: Callable[[], Iterable[Phase]], world: World
+        self,
+        metrics: Metrics,
+        phases: Callable[[], Iterable[Phase]],
+        compute_units: Callable[[], float],
+        world: World,
     ) -> None:
-        """``phases``: of every database that is known."""
+        """``phases``: of every database that is known; ``compute_units``: of those that are awake,
+        together."""
         self._phases_now = phases
         self._pool = pool = world.pool
         self._stocks = world.stocks
@@ -36,6 +41,11 @@ class AutoscalerMetrics:
         )
         metrics.gauge("torpor_databases", "Databases by phase", self._phases, label="phase")
         metrics.gauge("torpor_computes", "Computes by what they do", self._computes, label="state")
+        metrics.gauge(
+            "torpor_compute_units",
+            "Compute units of the databases that computes serve, all together",
+            lambda: {"": compute_units()},
+        )
         metrics.gauge(
             "torpor_databases_without_compute",
             "Databases that wait for a compute to become warm",
