@@ -40,7 +40,16 @@ def chosen(
     ``late_s``: so long ago the last one was.
     """
     history = History()
-    quiet = Sample(0.0, 0.0, 0.0, 0.0, 0.2 * GIB, 0.1 * GIB, 0.0)
+    quiet = Sample(
+        0.0,
+        cpu=0.0,
+        runnable=0.0,
+        queued=0.0,
+        memory_bytes=0.2 * GIB,
+        oom_kills=0.0,
+        working_set_bytes=0.1 * GIB,
+        latency_s=0.0,
+    )
     for second in range(1, seconds + 1):
         if second not in missing:
             history.add(replace(quiet, at=float(second), **figures), float(second))
@@ -76,6 +85,13 @@ def test_the_latest_memory_alone_is_a_want_that_ends_a_postgres() -> None:
     working_set = chosen("1", 6, working_set_bytes=3.4 * GIB)
     assert working_set.cu == Decimal("1.25")
     assert working_set.is_for_memory is False
+
+
+@pytest.mark.parametrize(("oom_kills", "metric"), [(0.0, "memory"), (1.0, OUT_OF_MEMORY)])
+def test_memory_that_somebody_was_ended_for_is_told_as_such(oom_kills: float, metric: str) -> None:
+    ended = chosen("1", 6, memory_bytes=4 * GIB, oom_kills=oom_kills)
+    assert ended.is_for_memory
+    assert ended.decision.line == f"grows from 1 to 1.5 CU: {metric} 4 GiB, above 3 GiB"
 
 
 def test_each_decision_is_one_of_the_size_over_a_window_or_of_this_moment() -> None:
