@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from decimal import Decimal
 
@@ -118,7 +119,10 @@ async def test_a_wake_that_is_not_answered_in_time_is_told_what_it_waited_for(to
     await town.start_autoscaler(wake_deadline_s=0.05)
     proxy = await town.register()
     with pytest.raises(NoWarmCompute, match=r"shop did not wake within 0\.05 s"):
-        await proxy.wake(proxy.connect("shop"))
+        while True:
+            # On a busy machine the time is up before anybody has looked for a compute.
+            with contextlib.suppress(Unavailable):
+                await proxy.wake(proxy.connect("shop"))
 
 
 async def test_a_proxy_that_hangs_up_leaves_the_queue(town: Town) -> None:
