@@ -142,6 +142,8 @@ def parse(lines: Iterable[str], where: str) -> Recording:
     for number, text in enumerate(lines, start=1):
         try:
             line = json.loads(text)
+            if not isinstance(line, dict):
+                raise ValueError('is no object, like {"db": "a", "at": 1.5, "took": 0.2}')
             if head is None:
                 head = _head(line)
             elif number > EVENTS_MAX:

@@ -21,7 +21,10 @@ DAYS_MAX: Final = 31
 VISITS_PER_DAY_MAX: Final = 1e9
 
 BURST_VISITS_PER_DAY_MAX: Final = 1e5
-"""Those of bursts are made one by one, some 10 MB of them at a time."""
+"""Those of bursts are made one by one, some 10 MB of them at a time; so are attempts to log in."""
+
+PERIOD_S_MIN: Final = 1.0
+"""What comes more often is one use; and these are made one by one, too."""
 
 Points = list[tuple[float, float]]
 
@@ -46,6 +49,13 @@ def _shares(chances: Points) -> Points:
     return chances
 
 
+def _periods(chances: Points) -> Points:
+    longest_s = DAYS_MAX * 86400.0
+    if any(not PERIOD_S_MIN <= seconds <= longest_s for _, seconds in chances):
+        raise ValueError(f"{chances}: a period has {PERIOD_S_MIN:g} to {longest_s:.0f} seconds")
+    return chances
+
+
 def _hours(factors: list[float]) -> list[float]:
     if len(factors) != HOURS_A_DAY or not sum(factors) > 0:
         raise ValueError(f"{len(factors)} factors: one for each of the {HOURS_A_DAY} hours")
@@ -56,6 +66,7 @@ def _hours(factors: list[float]) -> list[float]:
 
 Quantiles = Annotated[Points, AfterValidator(_growing)]
 Chances = Annotated[Points, AfterValidator(_shares)]
+Periods = Annotated[Chances, AfterValidator(_periods)]
 Hours = Annotated[list[float], AfterValidator(_hours)]
 
 Positive = Annotated[float, Field(gt=0, lt=inf)]
@@ -75,7 +86,7 @@ class Kind(Part):
     """Of all databases of the trace; shares of all kinds are 1 together."""
     visits_per_day: Quantiles | None = None
     """Quantiles over the databases of this kind, straight in the logarithm between them."""
-    periods: Chances | None = None
+    periods: Periods | None = None
     """Instead: visits at fixed periods, as [share, seconds], in phase with the full hour."""
     jitter_s: NotNegative = 1.0
     """How late a periodic visit may be: cron starts within a second, and what it runs later."""
@@ -99,7 +110,7 @@ class Kind(Part):
     linger: Chances = [(1.0, inf)]
     """For how long they stay connected after a visit, as [share of databases, seconds]; inf: an
     application's pool, which stays connected for ever."""
-    knocks_per_day: NotNegative = 0.0
+    knocks_per_day: Annotated[float, Field(ge=0, le=BURST_VISITS_PER_DAY_MAX)] = 0.0
     """Attempts to log in that come to nothing: scanners, wrong passwords, pools that only look."""
 
     @model_validator(mode="after")
@@ -140,7 +151,8 @@ def parse(document: dict[str, Any], where: str) -> Trace:
         return Trace.model_validate(document)
     except ValidationError as error:
         faults = [
-            f"{where}: {'.'.join(map(str, fault['loc'])) or 'trace'}: {fault['msg']}"
+            f"{where}: {'.'.join(map(str, fault['loc'])) or 'trace'}: "
+            f"{fault['msg'].removeprefix('Value error, ')}"
             for fault in error.errors()
         ]
         raise InvalidRequest("\n".join(faults)) from None

@@ -46,7 +46,7 @@ def test_a_line_that_is_wrong_is_named_with_its_fault() -> None:
     assert too_late == "t:2: at 601 is not a number from 0 to 600"
     assert refusal([HEAD, '{"db": "a", "at": true, "took": 1}']).startswith("t:2: at True is not")
     assert refusal([HEAD, "nonsense"]).startswith("t:2: Expecting value")
-    assert refusal([HEAD, "[]"]).startswith("t:2: ")
+    assert refusal([HEAD, "[]"]).startswith('t:2: is no object, like {"db": ')
 
 
 def test_what_is_no_gzip_is_refused(tmp_path: Path) -> None:

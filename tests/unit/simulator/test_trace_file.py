@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tomllib
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,11 @@ def test_a_refusal_names_the_field_the_value_and_what_may_be() -> None:
         visits_per_day=[[0, 1], [1, 200_000]], visits_per_burst=2
     )
     assert "test: kind.0.visist: Extra inputs" in refusal(visist=1)
+    for period_s in (0, 0.5, 1e7, inf):
+        said = refusal(periods=[[0.5, 60], [0.5, period_s]])
+        assert said.startswith("test: kind.0.periods: [(0.5, 60.0), ")
+        assert said.endswith("a period has 1 to 2678400 seconds")
+    assert "less than or equal to 100000" in refusal(periods=[[1, 60]], knocks_per_day=1e12)
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
