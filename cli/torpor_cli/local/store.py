@@ -151,8 +151,11 @@ class Store:
         """Raises DataDamaged for what nobody of us wrote."""
         query = "SELECT body FROM login_facts WHERE name = ?"
         row = self._db.execute(query, (name,)).fetchone()
+        if row is None:
+            return None
         try:
-            return None if row is None else LoginFacts.model_validate_json(row[0])
+            # A newer release than this, which was rolled back, may have said more.
+            return LoginFacts.model_validate_json(row[0], extra="ignore")
         except ValidationError:
             hint = "its database's next start exports them anew"
             raise DataDamaged(f"{name}: the catalog holds no login facts", hint) from None

@@ -29,6 +29,15 @@ def test_facts_come_back_as_they_went() -> None:
     assert secret["metadata"]["namespace"] == "system"
 
 
+def test_what_a_newer_release_has_said_beside_them_is_no_loss_after_a_rollback() -> None:
+    secret = facts_document("shop.team", "system", 5, FACTS)
+    body = base64.b64decode(secret["data"]["facts.json"]).decode()
+    assert body.startswith('{"roles":[{')
+    newer = body.replace('{"roles":[{', '{"said_later":1,"roles":[{"said_later":2,')
+    secret["data"]["facts.json"] = encoded(newer)
+    assert facts_of(secret) == (5, FACTS)
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -111,6 +111,14 @@ def test_facts_that_nobody_can_read_are_said_to_be_damaged_and_the_next_replace_
     assert store.facts("shop") == LoginFacts(databases=("app",))
 
 
+def test_what_a_newer_release_has_said_beside_them_is_no_loss_after_a_rollback(
+    store: Store,
+) -> None:
+    store.store_facts("shop", 5, LoginFacts(databases=("app",)))
+    store._db.execute("UPDATE login_facts SET body = '{\"said_later\":1,' || substr(body, 2)")
+    assert store.facts("shop") == LoginFacts(databases=("app",))
+
+
 def test_a_forgotten_volume_takes_its_facts_and_user_id_along(store: Store) -> None:
     store.add_volume("shop", 40_001)
     store.store_facts("shop", 1, LoginFacts())

@@ -43,7 +43,9 @@ def facts_of(secret: Document) -> tuple[int, LoginFacts]:
     """The epoch that exported them, and they. Raises DataDamaged for what nobody of us wrote."""
     try:
         epoch = int(_decoded(secret, EPOCH_KEY))
-        return epoch, LoginFacts.model_validate_json(_decoded(secret, FACTS_KEY))
+        body = _decoded(secret, FACTS_KEY)
+        # A newer release than this, which was rolled back, may have said more.
+        return epoch, LoginFacts.model_validate_json(body, extra="ignore")
     except (KeyError, ValueError, ValidationError, TypeError):
         raise DataDamaged(
             f"Secret {name_of(secret)} holds no login facts",
