@@ -13,7 +13,7 @@ from e2e.kubectl import until
 LABEL = "e2e.torpor.dev/of"
 
 GONE_SECONDS_MAX = 300.0
-"""Fifty databases with all their data: each takes a compute of its own to be erased."""
+"""Fifty databases with all their data, which four computes erase."""
 
 
 @contextlib.contextmanager
