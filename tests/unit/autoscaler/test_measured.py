@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 from torpor_api import messages as m
@@ -20,6 +21,8 @@ TOTALS: dict[str, Any] = {
     "backends": 9,
     "active_backends": 3,
     "waiting_backends": {},
+    "statements": 100,
+    "statement_seconds": 3.0,
 }
 
 
@@ -45,13 +48,16 @@ def test_rates_are_of_the_time_between_two_samples() -> None:
             read_bytes=8 * MIB,
             written_bytes=70 * MIB + 8192,
             wal_bytes=703 * MIB,
+            evictions=6,
+            statements=120,
+            statement_seconds=3.5,
             waiting_backends={"Lock": 2, "IO": 1},
         ),
     )
     assert told(compute) == (
         "measured, 1s ago: 0.50 CPU, memory in use 100 MiB, working set 50 MiB, transactions 12/s, "
-        "99.0 % of pages found in shared buffers, read 0.5 MiB/s, written 4 KiB/s, WAL 1.5 MiB/s, "
-        "backends that wait: IO 1 Lock 2"
+        "statements 10/s of 25 ms, 99.0 % of pages found in shared buffers, buffers evicted 3/s, "
+        "read 0.5 MiB/s, written 4 KiB/s, WAL 1.5 MiB/s, backends that wait: IO 1 Lock 2"
     )
 
 
@@ -62,9 +68,14 @@ def test_one_sample_alone_tells_no_rate() -> None:
     assert told(compute) == f"measured, 1s ago: {expected}"
 
 
-def test_neither_do_totals_that_have_begun_anew_or_are_far_apart_or_missing() -> None:
+def test_neither_do_totals_that_have_begun_anew_can_not_be_are_far_apart_or_missing() -> None:
     begun_anew = {name: 0 for name, total in TOTALS.items() if isinstance(total, int | float)}
-    for elapsed_s, later in ((1.0, use(**begun_anew)), (60.0, use(wal_bytes=1 << 40)), (1.0, None)):
+    for elapsed_s, later in (
+        (1.0, use(**begun_anew)),
+        (1.0, use(wal_bytes=1 << 2000, transactions=inf)),
+        (60.0, use(wal_bytes=1 << 40)),
+        (1.0, None),
+    ):
         compute = in_use(maxCU=2)
         compute.second(postgres=use())
         compute.second(elapsed_s=elapsed_s, postgres=later, working_set=None)
@@ -72,14 +83,26 @@ def test_neither_do_totals_that_have_begun_anew_or_are_far_apart_or_missing() ->
         assert shown == "memory in use 100 MiB"
 
 
-def test_who_is_held_back_by_its_limit_is_told_for_how_long() -> None:
+def test_what_its_limits_cost_is_told_where_it_is_known() -> None:
     compute = in_use(maxCU=2)
     figures = {"cpu_seconds": 900.0, "memory_bytes": 0, "anonymous_bytes": 0}
-    for throttled_s in (3.0, 3.25):
-        compute.second(
-            use=m.ComputeUse(**figures, shared_memory_bytes=0, throttled_seconds=throttled_s)
+    seen = []
+    for throttled_s, refaults in ((None, None), (3.0, 500), (3.25, 512)):
+        use = m.ComputeUse(
+            **figures,
+            shared_memory_bytes=0,
+            file_bytes=300 * MIB,
+            throttled_seconds=throttled_s,
+            refaults=refaults,
         )
-    assert told(compute).endswith("held back by its CPUs for 0.25 s/s")
+        compute.second(use=use)
+        seen.append(told(compute).partition("files cached ")[2])
+    assert seen == [
+        "300 MiB",
+        "300 MiB",
+        "300 MiB, held back by its CPUs for 0.25 s/s, "
+        "pages of files read again for want of memory 12/s",
+    ]
 
 
 def test_nothing_is_told_of_what_nobody_samples() -> None:
