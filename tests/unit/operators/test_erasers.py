@@ -19,11 +19,13 @@ from support.operating import SYSTEM, World, add_pool, operating, serving
 from torpor_api import messages as m
 from torpor_api.failures import NotFenced
 from torpor_kube import kinds, names
+from torpor_operator.core import targets
 from torpor_operator.core.actions import Action, Erase, Patch
 from torpor_operator.core.cache import Cache
 from torpor_operator.core.erasing import ERASER_WAIT_S, ERASERS_MAX, Erasers
 from torpor_operator.core.naming import Key
 from torpor_operator.core.seen_pods import SeenPod
+from torpor_operator.core.targets import Target
 from torpor_operator.erasing import Eraser, NoEraser
 from unit.operators.test_erasing import BLOG, SHOP, end, pod, pod_names, until
 
@@ -194,7 +196,7 @@ async def test_the_next_of_its_name_is_erased_by_the_same_one(
         assert len(agents.by_pod) == 1
 
 
-def eraser_of(cache: Cache, agents: PodAgents) -> Eraser:
+def eraser_of(cache: Cache, agents: PodAgents, told: list[Target] | None = None) -> Eraser:
     """Of an operator that has just begun to lead."""
 
     async def carry_out(action: Action) -> None:
@@ -206,7 +208,8 @@ def eraser_of(cache: Cache, agents: PodAgents) -> Eraser:
         cache.pod_seen(replace(found, version=f"{found.version}+", database=whose))
 
     cache.pool_seen({"metadata": {"name": "default"}, "spec": {"size": {"min": 0, "max": 1}}})
-    return Eraser(cast("Any", None), cache, agents, lambda targets: None, carry_out)
+    report = (told if told is not None else []).extend
+    return Eraser(cast("Any", None), cache, agents, report, carry_out)
 
 
 def order_of(database: Key, epoch: int = 8) -> Erase:
@@ -250,6 +253,19 @@ async def test_whoever_was_refused_a_volume_holds_nothing_and_erases_another(
         await eraser.erase(order_of(SHOP))
     await eraser.erase(order_of(BLOG))
     assert agents.erased() == ["blog"] and cache.pods["a"].database == BLOG
+
+
+async def test_whoever_has_waited_for_longest_is_looked_at_when_one_is_free(
+    agents: PodAgents,
+) -> None:
+    cache, told = Cache(SYSTEM), list[Target]()
+    cache.pod_seen(pod("a", 1.0))
+    eraser = eraser_of(cache, agents, told)
+    for since, database in ((2.0, Key("default", "late")), (1.0, BLOG)):
+        cache.eraser_wanted(database, "default", since)
+    agents.may_answer.set()
+    await eraser.erase(order_of(SHOP))
+    assert told == [targets.database(BLOG)]
 
 
 async def test_whoever_did_not_answer_stays_with_its_database(agents: PodAgents) -> None:
