@@ -162,7 +162,7 @@ def test_a_latency_counts_where_half_of_the_cpus_are_in_use(load: float, cu: int
 
 def test_whoever_ran_out_of_memory_has_a_third_more_the_next_time() -> None:
     choice = choose_after_want_of_memory(TERMS, Decimal(3))
-    assert (choice.cu, choice.is_for_memory, choice.is_panic) == (4, True, False)
+    assert (choice.cu, choice.is_for_memory, choice.is_panic) == (Decimal(4), True, False)
     assert choice.decision == Decision(
         Loop.SIZE, OUT_OF_MEMORY, 12.0, 9.0, "GiB", 0.0, "grows from 3 to 4 CU"
     )
@@ -187,7 +187,8 @@ quarters = st.integers(1, 128).map(lambda number: number * Decimal("0.25"))
 def test_the_want_of_memory_never_makes_it_smaller_nor_larger_than_it_may_be(
     had: Decimal, bounds: list[Decimal]
 ) -> None:
-    terms = SizeTerms(*bounds)
+    least, most = bounds
+    terms = SizeTerms(least, most)
     cu = choose_after_want_of_memory(terms, had).cu
     assert max(had, terms.min_cu) <= cu <= max(had, terms.max_cu)
     assert cu >= terms.max_cu or float(had) <= MEMORY_SHARE * float(cu)
