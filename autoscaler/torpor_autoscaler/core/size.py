@@ -180,7 +180,7 @@ def choose_after_want_of_memory(terms: SizeTerms, cu: Decimal) -> SizeChoice:
     """A compute of this size has ended because all of its memory was in use."""
     memory_per_cu = terms.memory_bytes_per_cu / _GIB
     in_use, per_cu = memory_per_cu * float(cu), MEMORY_SHARE * memory_per_cu
-    need = _Need(OUT_OF_MEMORY, in_use, per_cu, "GiB", 0.0, is_memory=True)
+    need = _Need(OUT_OF_MEMORY, in_use, per_cu, "GiB", 0.0)
     grown = max(terms.bound(need.cu), cu)
     follows = f"grows from {_shown(cu)} to {_shown(grown)} CU"
     if grown == cu:

@@ -332,6 +332,10 @@ def test_the_stock_begins_with_the_first_wake(missing: float, stock: int) -> Non
     assert base_stock(WARM_MAX, 0.0) == WARM_MAX
 
 
+def test_just_what_is_promised_is_enough() -> None:
+    assert base_stock(1.0, poisson_cdf(0, 1.0)) == 1
+
+
 def test_how_likely_so_many_wakes_are() -> None:
     assert [poisson_cdf(most, 1.0) for most in (-1, 0, 1, 2)] == pytest.approx(
         [0.0, exp(-1), 2 * exp(-1), 2.5 * exp(-1)]
