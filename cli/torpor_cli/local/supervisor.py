@@ -43,8 +43,9 @@ log = logging.getLogger(__name__)
 DOMAIN = "localhost"
 """``NAME.localhost`` is a database's host name, for routing by SNI."""
 
-READY_SECONDS_MAX = 60.0
-"""For proxy, autoscaler and one agent to listen; about a second on an idle machine."""
+READY_SECONDS_MAX = 120.0
+"""For proxy, autoscaler and one agent to listen: about a second on an idle machine, and more than a
+minute on one that is starved. What will never be ready ends before, and is told at once."""
 
 FAILED_STARTS_MAX = 3
 """A component that ends this often before all are ready will not get better."""
