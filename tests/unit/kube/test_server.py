@@ -21,6 +21,9 @@ from torpor_kube.login import at
 from torpor_kube.server import ApiServer
 from torpor_kube.transport import KEEPALIVE_IDLE_S, QUESTIONS_MAX
 
+ANSWER_S_MAX = 60.0
+"""Of hundreds of questions at once, on a machine that has other things to do."""
+
 ONE: dict[str, Any] = {"metadata": {"name": "one", "namespace": "default"}}
 
 
@@ -137,13 +140,14 @@ async def test_whom_the_server_never_knows_is_told_so(deaf: Deaf) -> None:
 async def test_a_login_that_is_refused_cuts_off_nobody(deaf: Deaf) -> None:
     """One of many answers in three is a 401, as of a server whose own store is slow."""
     deaf.token, deaf.refuses_each = "new", 3
-    kube = ApiServer(deaf.login)
+    kube = ApiServer(deaf.login, request_s_max=ANSWER_S_MAX)
     questions = [kube.get(CONFIG_MAP, "one", "default") for _ in range(6 * QUESTIONS_MAX)]
     tasks = [asyncio.create_task(question) for question in questions]
     found = await asyncio.gather(*tasks, return_exceptions=True)
     assert any(isinstance(one, dict) for one in found)
     refused = [one for one in found if not isinstance(one, dict)]
-    assert all(isinstance(one, Unavailable) and "401" in str(one) for one in refused)
+    others = [one for one in refused if not isinstance(one, Unavailable) or "401" not in str(one)]
+    assert others == []
     await kube.close()
 
 
