@@ -3,7 +3,9 @@
     python -m e2e [PYTEST-OPTION | tests/e2e/test_….py]...
 
 Most tests have nothing to do with each other and run side by side. Those marked ``alone`` end,
-hold up or use what all others need: one after the other, when the others are done.
+hold up or use what all others need: one after the other, when the others are done, in the order of
+their files' names. Those that end an autoscaler come behind those that wait for a pod to be let go,
+which one does not do in the first 75 s of its life.
 """
 
 from __future__ import annotations

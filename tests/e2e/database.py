@@ -55,6 +55,10 @@ class Database:
         kubectl.wait_for(KIND, self.name, self.namespace, "jsonpath={.status.phase}=Suspended")
         until(lambda: not self.pods, f"no compute of {self.name} is left")
 
+    def wakes_by_itself(self) -> None:
+        """Waits for up to a minute and a wake."""
+        kubectl.wait_for(KIND, self.name, self.namespace, "jsonpath={.status.phase}=Active")
+
     def delete(self) -> None:
         kubectl.delete(KIND, self.name, self.namespace)
 

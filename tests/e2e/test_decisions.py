@@ -5,13 +5,8 @@ from __future__ import annotations
 
 import time
 
-import pytest
-
-from e2e import kubectl
-from e2e.cluster import NAMESPACE
 from e2e.conftest import MakeDatabase
 from e2e.database import QUICK, Database
-from e2e.installation import are_replaced, leader
 from e2e.kubectl import Json, until
 from e2e.test_cli import named, torpor, torpor_json
 
@@ -50,25 +45,6 @@ def test_auto_says_by_which_figure_it_waits_and_the_resource_what_it_has_learned
         torpor("suspend", named(database))
         learned = database.status["learnedGaps"]
         assert learned["counts"] and learned["wakeMs"] > 0 and learned["lastUse"]
-
-
-@pytest.mark.alone
-def test_another_autoscaler_knows_what_holds_of_an_awake_database(
-    make_database: MakeDatabase,
-) -> None:
-    """What was before that it does not: the resource has the current ones only."""
-    database = make_database(idleTimeout="auto")
-    with database.connect() as client, client.transaction():
-        client.execute("select 1")
-        until(lambda: bool(database.status.get("decisions")), "what holds is written")
-        (before, *_) = database.status["decisions"]
-        former = leader()
-        kubectl.delete("pod", former, NAMESPACE, "--wait=false")
-        until(lambda: leader() != former, "another one leads")
-        (told, *_) = of_loop(before["loop"], database)
-        assert (told["since"], told["follows"]) == (before["since"], before["follows"])
-        assert client.execute("select 1").fetchone() == (1,)
-    are_replaced("autoscaler", [former])
 
 
 def of_loop(loop: str, database: Database) -> list[Json]:

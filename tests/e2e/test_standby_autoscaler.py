@@ -20,6 +20,7 @@ from e2e.database import QUICK
 from e2e.held import held_by_psycopg, is_held
 from e2e.installation import are_replaced, leader
 from e2e.kubectl import WAIT_SECONDS_MAX, Json, until
+from e2e.test_decisions import of_loop
 
 AUTOSCALER = ["-m", "torpor_autoscaler"]
 """How its command line goes on after its program; that of the pod's init has another one before."""
@@ -117,6 +118,24 @@ def test_one_that_stands_still_is_followed_and_ends_itself_when_it_goes_on(
         assert pod_of(awake)["metadata"]["uid"] == before["metadata"]["uid"]
     assert took_s < TAKEN_OVER_SECONDS_MAX + WAKE_SECONDS_MAX
     assert awake.epoch == 1
+
+
+def test_another_autoscaler_knows_what_holds_of_an_awake_database(
+    make_database: MakeDatabase,
+) -> None:
+    """What was before that it does not: the resource has the current ones only."""
+    database = make_database(idleTimeout="auto")
+    with database.connect() as client, client.transaction():
+        client.execute("select 1")
+        until(lambda: bool(database.status.get("decisions")), "what holds is written")
+        (before, *_) = database.status["decisions"]
+        former = leader()
+        kubectl.delete("pod", former, NAMESPACE, "--wait=false")
+        until(lambda: leader() != former, "another one leads")
+        (told, *_) = of_loop(before["loop"], database)
+        assert (told["since"], told["follows"]) == (before["since"], before["follows"])
+        assert client.execute("select 1").fetchone() == (1,)
+    are_replaced("autoscaler", [former])
 
 
 def restarts_of(name: str) -> int:

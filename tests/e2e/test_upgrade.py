@@ -1,7 +1,4 @@
-"""An upgrade of the chart while a database is in use: whoever is connected does not notice.
-
-Its name puts it behind the others: for 75 s after its start an autoscaler lets no pod go.
-"""
+"""An upgrade of the chart while a database is in use: whoever is connected does not notice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What an operator made is made again where it is lost; nobody who is connected misses one."""
+"""Operators, autoscalers and proxies end amid their work: the next ones go on with it, and what an
+operator made is made again where it is lost."""
 
 from __future__ import annotations
 

@@ -1,18 +1,12 @@
-"""Databases that wake for nobody: by the schedules of their spec, and for the jobs of pg_cron."""
+"""A database that wakes for nobody but the jobs of pg_cron."""
 
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
 
-from e2e import kubectl
 from e2e.conftest import MakeDatabase
-from e2e.database import KIND, QUICK, Database
+from e2e.database import QUICK
 from e2e.kubectl import until
-from e2e.test_cli import named, torpor
-
-AHEAD_SECONDS = 12
-"""At least, before a window opens: its database is made by then."""
 
 EACH_MINUTE = "* * * * *"
 
@@ -31,22 +25,6 @@ LATE_SECONDS_MAX = 10.0
 """Of a job, behind its minute."""
 
 
-def test_a_schedule_wakes_it_with_its_size_and_behind_its_window_it_sleeps(
-    make_database: MakeDatabase,
-) -> None:
-    opens = datetime.now(UTC) + timedelta(seconds=AHEAD_SECONDS, minutes=1)
-    window = {"cron": f"{opens:%M %H} * * *", "duration": "30s", "minCU": 2}
-    database = make_database(idleTimeout=QUICK, maxCU=2, schedules=[window])
-    assert database.phase == "Suspended"
-    wakes_by_itself(database)
-    until(lambda: database.status.get("currentCU") == 2, "it has the size of its schedule")
-    assert database.why_awake == f"schedule {window['cron']} UTC"
-    awake = f"is awake with 2 CU or more by schedule {window['cron']} UTC"
-    assert awake in torpor("decisions", named(database))
-    database.falls_asleep()
-    assert "may sleep by its schedules: time to " in torpor("decisions", named(database))
-
-
 def test_a_job_of_pg_cron_wakes_it_runs_and_lets_it_sleep(make_database: MakeDatabase) -> None:
     database = make_database(idleTimeout=QUICK, roles=[{"name": "app", "superuser": True}])
     with database.connect() as client:
@@ -59,7 +37,7 @@ def test_a_job_of_pg_cron_wakes_it_runs_and_lets_it_sleep(make_database: MakeDat
         database.falls_asleep()
         slept_at, epoch = time.time(), database.epoch
         assert database.status["cronJobs"] == {"timeZone": "GMT", "schedules": [EACH_MINUTE]}
-        wakes_by_itself(database)
+        database.wakes_by_itself()
         until(lambda: f"pg_cron job {EACH_MINUTE} GMT" in database.why_awake, "its job is named")
         database.falls_asleep()
         assert database.epoch > epoch
@@ -68,8 +46,3 @@ def test_a_job_of_pg_cron_wakes_it_runs_and_lets_it_sleep(make_database: MakeDat
         (status, began_at, second) = found
         assert status == "succeeded" and began_at > slept_at and second < LATE_SECONDS_MAX
         assert client.execute("select count(*) > 0 from ran").fetchone() == (True,)
-
-
-def wakes_by_itself(database: Database) -> None:
-    """Waits for up to a minute and a wake."""
-    kubectl.wait_for(KIND, database.name, database.namespace, "jsonpath={.status.phase}=Active")
