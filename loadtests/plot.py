@@ -14,6 +14,9 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 
+COUNT = "n"
+"""The unit of what is counted."""
+
 WIDTH, LABEL_WIDTH, VALUE_WIDTH = 760, 190, 150
 BAR_HEIGHT, GAP, HEAD = 13, 14, 46
 
@@ -50,7 +53,8 @@ def drawn(result: dict[str, Any]) -> str:
         middle = top + len(bars) * BAR_HEIGHT / 2 + 4
         lines.append(_text(LABEL_WIDTH - 10, middle, part["name"], anchor="end"))
         for bar in bars:
-            lines += _drawn_bar(bar, top, scale)
+            unit = "" if part["unit"] in (result["unit"], COUNT) else part["unit"]
+            lines += _drawn_bar(bar, top, scale, unit)
             top += BAR_HEIGHT
         top += GAP
     return "\n".join([_opening(top), *lines, "</svg>", ""])
@@ -70,10 +74,11 @@ def _longest(part: dict[str, Any], parts: list[dict[str, Any]]) -> float:
     return own if max(longest) > 20 * min(longest) else max(longest)
 
 
-def _drawn_bar(bar: Bar, top: float, scale: float) -> list[str]:
+def _drawn_bar(bar: Bar, top: float, scale: float, unit: str) -> list[str]:
+    """``unit``: where it is not the picture's."""
     length, reach = bar.p50 * scale, max(bar.p50, bar.p99) * scale
     middle = top + BAR_HEIGHT / 2
-    value = f"{bar.label} {_short(bar.p50)}"
+    value = f"{bar.label} {_short(bar.p50)} {unit}".rstrip()
     return [
         f'<rect x="{LABEL_WIDTH}" y="{top + 1:.1f}" width="{length:.1f}" '
         f'height="{BAR_HEIGHT - 2}" fill="{bar.colour}"/>',
@@ -87,7 +92,7 @@ def _head(result: dict[str, Any]) -> list[str]:
     machine = result["machine"]
     where = f"{machine['cores']} cores, {machine['processor']}, Postgres {machine['postgres']}"
     return [
-        _text(0, 14, f"{result['name']}: {result['unit']}", size=14),
+        _text(0, 14, f"{result['name']}: {result['unit']}".removesuffix(": "), size=14),
         _text(0, 30, f"bar: median, line: 99th percentile. {where}", size=10),
     ]
 

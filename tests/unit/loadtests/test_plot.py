@@ -31,6 +31,11 @@ def test_parts_of_very_different_size_have_scales_of_their_own() -> None:
     assert widths[0] == widths[1]
 
 
+def test_a_unit_is_told_where_it_is_not_the_picture_s() -> None:
+    _, text = bars(Part("a", "ms", (7.0,), (), "-"), Part("b", "s", (8.0,), (), "-"))
+    assert "resume: ms" in text and "Torpor 7 ms" not in text and "Torpor 8 s" in text
+
+
 def test_what_is_nothing_has_no_bar() -> None:
     widths, text = bars(Part("a", "ms", (1.0,), (), "-"), Part("none", "bytes", (0.0,), (), "-"))
     assert len(widths) == 1 and "none" not in text
