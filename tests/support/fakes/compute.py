@@ -12,9 +12,11 @@ from support.fakes.files import Disk, FakeVolume
 from support.fakes.pages import Buffers
 from support.fakes.postgres import FakePostgres
 from support.fakes.sql import FakeSql
+from torpor_api import messages as m
 from torpor_api.facts import LoginFacts
 from torpor_api.failures import Failure
-from torpor_api.messages import StoragePlace
+from torpor_api.identity import ComputeId
+from torpor_compute.executor import Agent
 
 
 @dataclass
@@ -38,7 +40,7 @@ class FakeCompute:
         self.facts_fail: Failure | None = None
         self.buffers = Buffers()
 
-    def volume_of(self, storage: StoragePlace) -> FakeVolume:
+    def volume_of(self, storage: m.StoragePlace) -> FakeVolume:
         return self.volume
 
     def sql_of(self) -> FakeSql:
@@ -53,3 +55,14 @@ class FakeCompute:
     def login_facts(self) -> LoginFacts:
         """The truth."""
         return self.postgres.server.facts(())
+
+
+def agent_of(world: FakeCompute, told: list[m.Event], user_id: int | None = None) -> Agent:
+    return Agent(
+        ComputeId("c1"),
+        m.ComputeAddress(agent="/run/c1.sock", user_id=user_id),
+        world.postgres,
+        sql_of=world.sql_of,
+        volume_of=world.volume_of,
+        tell=told.append,
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -15,26 +14,9 @@ from torpor_api.failures import Conflict, NotFenced, NotFound
 from torpor_compute import erasing as limits
 from torpor_compute.core.ownership import Hold
 from torpor_compute.executor import Agent
-from unit.compute.test_executor import agent_of, claim, turns
+from unit.compute.test_executor import claim, turns
 
 ERASE = m.EraseStorage(database="shop", epoch=1, storage=m.StoragePlace(directory="/v"))
-
-
-@pytest.fixture
-def world() -> FakeCompute:
-    return FakeCompute()
-
-
-@pytest.fixture
-def told() -> list[m.Event]:
-    return []
-
-
-@pytest.fixture
-async def agent(world: FakeCompute, told: list[m.Event]) -> AsyncIterator[Agent]:
-    made = agent_of(world, told)
-    yield made
-    await made.end()
 
 
 def erasing(database: str, epoch: int = 1, uid: str = "") -> m.EraseStorage:

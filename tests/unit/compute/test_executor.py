@@ -3,51 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from support.fakes.compute import FakeCompute
+from support.fakes.compute import FakeCompute, agent_of
 from support.fakes.files import BEFORE, Disk, FakeVolume
 from torpor_api import messages as m
 from torpor_api.facts import LoginFacts
 from torpor_api.failures import Conflict, DataDamaged, NotFenced, NotFound, StartFailed, Unavailable
-from torpor_api.identity import ComputeId
 from torpor_api.resource import DatabaseSpec
 from torpor_compute.core.ownership import Hold
 from torpor_compute.core.restarts import RESTARTS_MAX
 from torpor_compute.executor import Agent
-
-
-@pytest.fixture
-def world() -> FakeCompute:
-    return FakeCompute()
-
-
-@pytest.fixture
-def told() -> list[m.Event]:
-    return []
-
-
-@pytest.fixture
-async def agent(world: FakeCompute, told: list[m.Event]) -> AsyncIterator[Agent]:
-    made = agent_of(world, told)
-    yield made
-    await made.end()
-
-
-def agent_of(world: FakeCompute, told: list[m.Event], user_id: int | None = None) -> Agent:
-    return Agent(
-        ComputeId("c1"),
-        m.ComputeAddress(agent="/run/c1.sock", user_id=user_id),
-        world.postgres,
-        sql_of=world.sql_of,
-        volume_of=world.volume_of,
-        tell=told.append,
-    )
 
 
 def claim(generation: int = 1, epoch: int = 1) -> m.StartCompute:

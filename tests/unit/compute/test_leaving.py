@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -12,24 +11,7 @@ from torpor_api import messages as m
 from torpor_api.failures import Conflict, Unavailable
 from torpor_compute.executor import Agent
 from unit.compute.test_erasing import ERASE
-from unit.compute.test_executor import agent_of, claim, turns
-
-
-@pytest.fixture
-def world() -> FakeCompute:
-    return FakeCompute()
-
-
-@pytest.fixture
-def told() -> list[m.Event]:
-    return []
-
-
-@pytest.fixture
-async def agent(world: FakeCompute, told: list[m.Event]) -> AsyncIterator[Agent]:
-    made = agent_of(world, told)
-    yield made
-    await made.end()
+from unit.compute.test_executor import claim, turns
 
 
 async def test_who_leaves_says_so_and_serves_on(agent: Agent, told: list[m.Event]) -> None:

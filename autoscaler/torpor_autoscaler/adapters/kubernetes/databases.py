@@ -22,6 +22,7 @@ from torpor_autoscaler.adapters.kubernetes.documents import (
 from torpor_autoscaler.ports import ClusterFacts
 from torpor_kube import names
 from torpor_kube.documents import is_older, name_of, namespace_of
+from torpor_kube.election import first_of
 from torpor_kube.kinds import SERVERLESS_DATABASE
 from torpor_kube.port import Document, Kube
 from torpor_kube.watching import Watch
@@ -85,13 +86,7 @@ class Databases:
     async def _listed_or_refused(self, namespace: str) -> None:
         """Whichever it is first; of all namespaces at once no refusal is taken."""
         watch = self._watches[namespace]
-        answers = [watch.is_listed] + [watch.is_refused] * bool(namespace)
-        waiting = [asyncio.create_task(answer.wait()) for answer in answers]
-        try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in waiting:
-                task.cancel()
+        await first_of(watch.is_listed, *[watch.is_refused] * bool(namespace))
 
     def _give_up(self, namespaces: Iterable[str]) -> None:
         assert self._fleet is not None
