@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 
 READY_SECONDS_MAX = 90.0
 """An agent that doesn't listen by then is ended and another one started. It takes half a second on
-an idle machine; on one that is starved, a start that is given up is one more that has to be made."""
+an idle machine; on one that is starved, a start that is given up is one more that has to be made.
+"""
 
 STOP_SECONDS_MAX = 10.0
 """What an agent has for its own end after SIGTERM; a clean stop of Postgres takes 10 ms."""
