@@ -393,6 +393,7 @@ class Exchange:
         before, end, after = self.promises.partition(b"c")
         self.in_copy = not end
         syncs = before.count(b"S")
+        self.is_unclear |= before[:1] == b"x" and b"x" in after.partition(b"S")[0]  # Whose end?
         self._has_passed_sync = syncs > 0
         if self._unnamed is not None:
             self._unnamed.passed_over(self.queries, syncs)

@@ -169,6 +169,12 @@ def test_it_is_what_the_server_has(script: list[Step], lateness: Random) -> None
     play(script, lateness)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_copy_s_end_that_came_before_the_copy_is_not_taken_for_it(seed: int) -> None:
+    script = [BIND, DONE, COPY, SYNC, DONE, parse(0), COPY, DONE]
+    assert play(script, Random(seed)) == 0, "nobody knows: it never counts as safe"
+
+
 # --- how sure it is ------------------------------------------------------------------------
 
 A, B = parse(1), parse(2)
