@@ -117,7 +117,9 @@ def _memory(use: ComputeUse, oom_kills: float | None) -> float | None:
     count: with two hundred backends they are a fifth of half a GiB."""
     parts = (use.anonymous_bytes, use.shared_memory_bytes, use.kernel_bytes or 0)
     in_use = _figure(sum(parts)) if min(parts) >= 0 else None
-    return max(in_use or 0.0, _figure(use.memory_limit_bytes or 0)) or None if oom_kills else in_use
+    if not oom_kills:
+        return in_use
+    return max(in_use or 0.0, _figure(use.memory_limit_bytes or 0)) or None
 
 
 def _runnable(use: PostgresUse | None) -> float | None:

@@ -20,6 +20,14 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lifetime, "ERASED_SECONDS_MAX", 0.02)
 
 
+async def whoever_has_begun_to_wait_by_now_is_over() -> None:
+    later = Lifetime()
+    for state in (State.STARTING, State.REFUSED):
+        later.became(state)
+    async with asyncio.timeout(SECONDS_MAX):
+        await later.is_over.wait()
+
+
 @pytest.mark.parametrize("end", [State.STOPPED, State.FAILED, State.REFUSED, State.ERASED])
 async def test_what_is_used_up_ends_after_a_while(end: State) -> None:
     life = Lifetime()
@@ -35,7 +43,7 @@ async def test_who_was_refused_and_tries_again_goes_on() -> None:
     life = Lifetime()
     for state in (State.STARTING, State.REFUSED, State.STARTING, State.RUNNING):
         life.became(state)
-    await asyncio.sleep(0.1)
+    await whoever_has_begun_to_wait_by_now_is_over()
     assert not life.is_over.is_set() and not life.has_failed
 
 
@@ -45,7 +53,7 @@ async def test_who_has_erased_and_is_asked_for_the_next_one_goes_on() -> None:
         life.became(state)
     assert life.may_leave.is_set()
     life.became(State.STARTING)
-    await asyncio.sleep(0.1)
+    await whoever_has_begun_to_wait_by_now_is_over()
     assert not life.is_over.is_set() and not life.may_leave.is_set()
 
 
