@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any, assert_never
 
 from torpor_api import messages as m
 from torpor_api.failures import Failure, Unavailable
+from torpor_api.transition import Transition
 from torpor_autoscaler.deadlines import Deadlines
-from torpor_autoscaler.lifecycle import endpoints
+from torpor_autoscaler.lifecycle import chain, endpoints
 from torpor_autoscaler.lifecycle.actions import (
     Action,
     AnswerResizes,
@@ -33,6 +34,7 @@ from torpor_autoscaler.lifecycle.actions import (
     Tell,
     Together,
     Wait,
+    Went,
 )
 from torpor_autoscaler.lifecycle.database import Database
 from torpor_autoscaler.lifecycle.life import Lifecycle
@@ -103,6 +105,8 @@ class Executor:
         self.after_step: Callable[[Entry], None] = lambda _: None
         """Called whenever a database has taken a step; for what all databases share."""
         self.tell: TellPeople = lambda *_: None
+        self.went: Callable[[Transition], None] = lambda _: None
+        """Told of each transition that has come to its end."""
 
     def begin(self, entry: Entry) -> None:
         """Let the database live."""
@@ -179,7 +183,7 @@ class Executor:
     async def _carry_out(self, entry: Entry, action: Action[Any]) -> None:
         outcome: object
         try:
-            outcome = await self._outcome(action)
+            outcome = await self._outcome(entry, action)
         except Failure as failure:
             outcome = failure
         except Exception as defect:
@@ -190,24 +194,45 @@ class Executor:
         with self._guarded(entry):
             self._go_on(entry, outcome)
 
-    async def _outcome(self, action: Action[Any]) -> object:
+    async def _outcome(self, entry: Entry, action: Action[Any]) -> object:
         match action:
             case AskCluster(request, can_wait):
                 patience_s = _patience_s(request)
-                return await self._cluster.ask(request, timeout_s=patience_s, can_wait=can_wait)
+                asked = self._cluster.ask(request, timeout_s=patience_s, can_wait=can_wait)
+                return await self._seen(entry, request, asked)
             case AskAgent(agent, request):
-                return await self._agents.ask(agent, request, timeout_s=_patience_s(request))
+                asked = self._agents.ask(agent, request, timeout_s=_patience_s(request))
+                return await self._seen(entry, request, asked)
             case AskProxies(request):
-                return await self._proxies.ask_all(request, timeout_s=_patience_s(request))
+                asked = self._proxies.ask_all(request, timeout_s=_patience_s(request))
+                return await self._seen(entry, request, asked)
             case CallProxies(call):
-                return await self._proxies.ask_each(call, timeout_s=_patience_s(call))
+                asked = self._proxies.ask_each(call, timeout_s=_patience_s(call))
+                return await self._seen(entry, call, asked)
             case Together(parts):
-                return await self._together(parts)
+                return await self._together(entry, parts)
             case _:
                 raise AssertionError(f"not to be carried out: {action!r}")
 
-    async def _together(self, parts: tuple[Action[Any], ...]) -> tuple[object, ...]:
-        outcomes = await asyncio.gather(*map(self._outcome, parts), return_exceptions=True)
+    async def _seen(
+        self, entry: Entry, request: m.Request[Any], asked: Coroutine[Any, Any, object]
+    ) -> object:
+        """The answer, and the time it took is kept for whoever asks where the time went."""
+        begun_at, answer = self._clock.now(), None
+        try:
+            answer = await asked
+            return answer
+        except Failure as failure:
+            answer = failure
+            raise
+        finally:
+            if answer is not None:
+                seen = chain.seen(request, begun_at, self._clock.now(), answer)
+                entry.database.seen.append(seen)
+
+    async def _together(self, entry: Entry, parts: tuple[Action[Any], ...]) -> tuple[object, ...]:
+        asked = (self._outcome(entry, part) for part in parts)
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
@@ -238,6 +263,8 @@ class Executor:
                 log.info(event, extra=fields)
             case Tell():
                 self.tell(entry.database.resource, effect)
+            case Went(transition):
+                self.went(transition)
             case _:
                 assert_never(effect)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from math import inf
 
 from torpor_api import messages as m
@@ -42,6 +42,8 @@ class Fleet:
         self._unheard: tuple[str, ...] = ()
         """Namespaces of which the cluster tells nothing."""
         self.all_known = asyncio.Event()
+        self.gone: Callable[[str], None] = lambda _: None
+        """Told of each database that was deleted."""
 
     # --- what is there ---------------------------------------------------------------------
 
@@ -83,6 +85,15 @@ class Fleet:
         """Those of which nobody will ask any more whether they have ended."""
         databases = (entry.database for entry in self._entries.values())
         return letting_go.let_go(computes, databases, self._world, self._executor.tick())
+
+    def page(self, after: str, limit: int) -> tuple[list[Entry], bool]:
+        """The databases behind that name, in order, and whether there are more."""
+        begin = bisect_right(self._names, after)
+        names = self._names[begin : begin + limit]
+        return [self._entries[name] for name in names], begin + limit < len(self._names)
+
+    def databases(self) -> dict[str, Database]:
+        return {name: entry.database for name, entry in self._entries.items()}
 
     def awake(self) -> tuple[Entry, ...]:
         """Those that a compute serves."""
@@ -142,6 +153,7 @@ class Fleet:
         self._world.pool.stop_waiting(name)
         self._world.silences.ended(name)
         self._executor.end(entry, NotFound(f"database {name!r} was deleted"))
+        self.gone(name)
         self._serve_waiting()
         self._proxies.tell(m.EndpointRemoved(name=name))
         self._see_if_all_known()

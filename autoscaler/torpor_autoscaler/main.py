@@ -27,6 +27,7 @@ from torpor_autoscaler.fleet import Fleet
 from torpor_autoscaler.lifecycle.limits import Limits
 from torpor_autoscaler.lifecycle.world import World
 from torpor_autoscaler.looks import Looks
+from torpor_autoscaler.overview import Overview
 from torpor_autoscaler.pool_word import PoolWord
 from torpor_autoscaler.ports import Agents, Clock, Cluster, Proxies, TellPeople
 from torpor_autoscaler.settings import OnKubernetes, Settings
@@ -85,6 +86,7 @@ class Autoscaler:
             wake_deadline_s=settings.wake_deadline_s,
             suspend_deadline_s=settings.suspend_deadline_s,
         )
+        self.overview = Overview(self.world, self._executor, self.fleet)
         self._word = PoolWord(self.world, cluster, self._executor.tick)
         self._looks = Looks(self.fleet, agents, self.world.limits.activity_every_s)
         self._wall_clock = WallClock(clock, self.fleet.poke_scheduled)
@@ -132,7 +134,9 @@ async def serving(
         agents.start(autoscaler.fleet)
         await cluster.start(autoscaler.fleet)
         autoscaler.begin()
-        listener = Listener(autoscaler.desk, autoscaler.desk, proxies, identity)
+        listener = Listener(
+            autoscaler.desk, autoscaler.desk, autoscaler.overview, proxies, identity
+        )
         await listener.listen(settings.listen)
         ending.push_async_callback(listener.close)
         yield autoscaler

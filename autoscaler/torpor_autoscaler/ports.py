@@ -15,17 +15,21 @@ from torpor_api.failures import Failure
 from torpor_api.messages import (
     AgentInfo,
     AgentLeaving,
+    AskFleet,
     AskLastUse,
     AskLetGo,
+    AskTransitions,
     AskUses,
     Awake,
     Cancelled,
     CancelQuery,
     CloseGate,
+    Computes,
     ComputeSample,
     DecisionList,
     Endpoints,
     Event,
+    FleetPage,
     ForgetProxy,
     HaveHeard,
     LastUse,
@@ -45,6 +49,7 @@ from torpor_api.messages import (
     StopListening,
     SwitchedOver,
     Switchover,
+    TransitionList,
     Uses,
     Wake,
     WhyReply,
@@ -205,3 +210,14 @@ class PeopleDesk(Protocol):
     def decisions(self, name: str) -> DecisionList: ...
 
     def let_go(self, asked: AskLetGo) -> LetGo: ...
+
+
+class FleetDesk(Protocol):
+    """What a person asks of all databases together; nobody else is asked for the answer."""
+
+    def fleet(self, asked: AskFleet) -> FleetPage: ...
+
+    def computes(self) -> Computes: ...
+
+    def transitions(self, asked: AskTransitions) -> TransitionList:
+        """Raises NotFound."""

@@ -115,7 +115,7 @@ def _on_place(verb: Verb, spellings: tuple[str, ...]) -> Verb:
     @functools.wraps(verb)
     def run(ctx: click.Context, /, folder: StateFolder, **given: Any) -> None:
         place = _place(ctx, folder, {option: given.pop(option) for option in CLUSTER_OPTIONS})
-        if "name" in given:
+        if given.get("name") is not None:
             given["name"] = place.named(given["name"])
         verb(place=place, **given)
 

@@ -41,7 +41,7 @@ def resource_table(resources: Sequence[Json], now: datetime, *, is_wide: bool = 
             status["phase"],
             str(status["epoch"]),
             last_resume(status.get("lastResume"), now),
-            _shortened(_reasons(status)),
+            shortened(_reasons(status)),
         ]
         if is_wide:
             row += [
@@ -84,22 +84,12 @@ def resource_story(resource: Json, now: datetime) -> str:
     return "\n".join(lines + _block("Conditions", conditions))
 
 
-def chain_table(name: str, chain: Json | None, now: datetime) -> str:
-    """The steps of the last resume, each with its share as a bar that begins where it began."""
-    if chain is None:
-        return f"{name} has not been resumed yet"
-    total_ms = chain["totalMs"] if "totalMs" in chain else chain["total_ms"]
-    cause = f", for {chain['cause']}" if chain.get("cause") else ""
-    head = f"{name} was resumed {ago(chain.get('at', ''), now)} ago{cause}"
-    return f"{head}\n\n{steps_table(chain['steps'], total_ms)}"
-
-
 def steps_table(steps: Sequence[Json], total_ms: float) -> str:
     """One line a step, and their total."""
     rows, passed_ms = [], 0.0
     for step in steps:
-        bar = _bar(passed_ms, step["ms"], max(total_ms, 0.001))
-        rows.append([step["name"], step["where"], f"{step['ms']:.1f}", bar])
+        share = bar(passed_ms, step["ms"], max(total_ms, 0.001))
+        rows.append([step["name"], step["where"], f"{step['ms']:.1f}", share])
         passed_ms += step["ms"]
     rows.append(["total", "", f"{total_ms:.1f}", ""])
     return table(["STEP", "WHERE", "MS", ""], rows, right=[2])
@@ -123,14 +113,14 @@ def session_table(sessions: Sequence[Json], *, is_wide: bool = False) -> str:
         if is_wide:
             row += [session["proxy"], str(session["process_id"])]
             row.append(str(session["backend_process_id"] or "-"))
-        rows.append([_printable(cell) for cell in (*row, session["reason"])])
+        rows.append([printable(cell) for cell in (*row, session["reason"])])
     columns = header[:-1] + wide + header[-1:] if is_wide else header
     return table(columns, rows, right=[0, 8, 9] if is_wide else [0])
 
 
 def decision_table(decisions: Sequence[Json]) -> str:
     """One line a decision, in the time of this machine."""
-    rows = [[_local(one["since"]), one["loop"], _printable(one["line"])] for one in decisions]
+    rows = [[_local(one["since"]), one["loop"], printable(one["line"])] for one in decisions]
     return table(["SINCE", "LOOP", "DECISION"], rows)
 
 
@@ -138,7 +128,7 @@ def reason_list(told: Json) -> str:
     """Why a database is awake, and which decisions hold now."""
     lines = [
         f"{told['name']} is {told['phase']}",
-        *(f"  {_printable(line)}" for line in told["reasons"]),
+        *(f"  {printable(line)}" for line in told["reasons"]),
     ]
     if told.get("decisions"):  # An autoscaler of the release before tells none.
         lines += ["", decision_table(told["decisions"])]
@@ -226,7 +216,7 @@ def _jobs(jobs: Json | None) -> list[str]:
     """As they were told last."""
     if jobs is None:
         return []
-    return [f"{_printable(one)} {_printable(jobs['timeZone'])}" for one in jobs["schedules"]]
+    return [f"{printable(one)} {printable(jobs['timeZone'])}" for one in jobs["schedules"]]
 
 
 def _reasons(status: Json) -> str:
@@ -237,11 +227,12 @@ def _reasons(status: Json) -> str:
     return ""
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= REASON_CHARACTERS_MAX else text[: REASON_CHARACTERS_MAX - 1] + "…"
+def shortened(text: str, characters_max: int = REASON_CHARACTERS_MAX) -> str:
+    """For a cell of a table."""
+    return text if len(text) <= characters_max else text[: characters_max - 1] + "…"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Clients choose their names: what would move the cursor or break the line is replaced."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
@@ -250,7 +241,8 @@ def _block(title: str, lines: Sequence[str]) -> list[str]:
     return [f"{title}:", *(f"  {line}" for line in lines)] if lines else []
 
 
-def _bar(before_ms: float, ms: float, total_ms: float) -> str:
+def bar(before_ms: float, ms: float, total_ms: float) -> str:
+    """As long as its share of the whole, and beginning where it began."""
     begin = min(round(before_ms / total_ms * BAR_CHARACTERS), BAR_CHARACTERS - 1)
     length = max(1, round(ms / total_ms * BAR_CHARACTERS))
     return " " * begin + "█" * min(length, BAR_CHARACTERS - begin)

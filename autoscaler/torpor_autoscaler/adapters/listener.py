@@ -9,7 +9,7 @@ from typing import Any
 from torpor_api import messages as m
 from torpor_api.failures import InvalidRequest
 from torpor_autoscaler.adapters.proxies import ChannelProxies
-from torpor_autoscaler.ports import PeopleDesk, ProxyDesk
+from torpor_autoscaler.ports import FleetDesk, PeopleDesk, ProxyDesk
 from torpor_channel.address import Address
 from torpor_channel.admission import Admission, Rights
 from torpor_channel.peer import Peer
@@ -32,6 +32,7 @@ _OF_PEOPLE: _Messages = frozenset(
     {
         *(m.Wake, m.Suspend, m.AwaitKnown, m.Switchover, m.Resize),
         *(m.Sessions, m.Why, m.AskDecisions, m.AskUses),
+        *(m.AskFleet, m.AskComputes, m.AskTransitions),
     }
 )
 
@@ -48,12 +49,14 @@ class Listener:
         self,
         desk: ProxyDesk,
         people: PeopleDesk,
+        overview: FleetDesk,
         proxies: ChannelProxies,
         identity: Identity | None = None,
     ) -> None:
         """``identity``: to listen on a network with."""
         self._desk = desk
         self._people = people
+        self._overview = overview
         self._proxies = proxies
         self._watches: set[asyncio.Task[None]] = set()
         admission = None if identity is None else Admission(identity, RIGHTS)
@@ -134,6 +137,15 @@ class Listener:
         async def decisions(_: Peer, asked: m.AskDecisions) -> m.DecisionList:
             return people.decisions(asked.name)
 
+        async def fleet(_: Peer, asked: m.AskFleet) -> m.FleetPage:
+            return self._overview.fleet(asked)
+
+        async def computes(_: Peer, asked: m.AskComputes) -> m.Computes:
+            return self._overview.computes()
+
+        async def transitions(_: Peer, asked: m.AskTransitions) -> m.TransitionList:
+            return self._overview.transitions(asked)
+
         async def let_go(_: Peer, asked: m.AskLetGo) -> m.LetGo:
             return people.let_go(asked)
 
@@ -146,6 +158,9 @@ class Listener:
             m.Why: why,
             m.AskUses: uses,
             m.AskDecisions: decisions,
+            m.AskFleet: fleet,
+            m.AskComputes: computes,
+            m.AskTransitions: transitions,
             m.AskLetGo: let_go,
         }
 

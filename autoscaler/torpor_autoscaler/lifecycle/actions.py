@@ -24,6 +24,7 @@ from torpor_api.messages import (
     StopListening,
     SwitchedOver,
 )
+from torpor_api.transition import Transition
 
 ResultT = TypeVar("ResultT")
 ReplyT = TypeVar("ReplyT", bound=Message)
@@ -162,4 +163,13 @@ class Tell:
     is_warning: bool
 
 
-Effect: TypeAlias = AnswerWakes | AnswerSuspends | AnswerSwitchover | AnswerResizes | Note | Tell
+@dataclass(frozen=True, slots=True)
+class Went:
+    """For people who ask how it went: a transition has come to its end."""
+
+    transition: Transition
+
+
+Effect: TypeAlias = (
+    AnswerWakes | AnswerSuspends | AnswerSwitchover | AnswerResizes | Note | Tell | Went
+)

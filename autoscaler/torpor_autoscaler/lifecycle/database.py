@@ -6,6 +6,7 @@ about them the plans decide (:mod:`life`), each time anew from the whole of it.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -29,6 +30,7 @@ from torpor_autoscaler.core.sleep import Sight, SleepChoice, choose_sleep, last_
 from torpor_autoscaler.lifecycle import by_clock, decided, idling
 from torpor_autoscaler.lifecycle.actions import Effect
 from torpor_autoscaler.lifecycle.by_clock import ByClock
+from torpor_autoscaler.lifecycle.chain import SEEN_MAX, Seen, Trace
 from torpor_autoscaler.lifecycle.idling import Idling
 from torpor_autoscaler.lifecycle.known import (
     Doubt,
@@ -78,6 +80,12 @@ class Database:
     switching: Switching | None = None
     """Asked for by somebody. Without a run only one that is on its way to a fresh compute."""
     effects: list[Effect] = field(default_factory=list)
+    seen: deque[Seen] = field(default_factory=lambda: deque(maxlen=SEEN_MAX))
+    """What was asked of late, and how long the answers took."""
+    falling: Trace | None = None
+    """A suspend whose compute has stopped, and that is not recorded yet."""
+    lost_at: float | None = None
+    """When its compute was lost, until the next one serves."""
     idle_turns: int = 0
     """Steps of the plan since its last action; a plan that only turns has a defect."""
 

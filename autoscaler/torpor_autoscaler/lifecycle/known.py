@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from torpor_api.chain import Chain, Step
 from torpor_api.facts import Activity
 from torpor_api.failures import Failure
 from torpor_api.messages import AgentInfo, ComputeAddress
 from torpor_api.sizes import Size
+from torpor_autoscaler.lifecycle.chain import Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Switching:
     """When the gates began to close."""
     left_at: float | None = None
     """When the old compute had stopped: from then on there is no way back."""
-    steps: tuple[Step, ...] = ()
+    trace: Trace | None = None
     """Between these two moments."""
     insists: bool = False
     """Its compute ends in a moment: whoever is not at rest by then is ended with it."""
@@ -114,8 +114,7 @@ class Sizing:
 class OpenResume:
     """The latest resume, as long as the end of its critical chain may still be heard of."""
 
-    chain: Chain
-    cause: str
+    trace: Trace
     at_wall_s: float
     until: float
 

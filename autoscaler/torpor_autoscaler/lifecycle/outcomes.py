@@ -7,6 +7,7 @@ from torpor_api.facts import LoginFacts
 from torpor_api.failures import Busy, Failure, Unavailable
 from torpor_api.messages import Awake, Resized, SwitchedOver
 from torpor_api.resource import LastResume, LastSwitchover
+from torpor_api.transition import Transition, TransitionKind
 from torpor_api.values import FENCED_MAX
 from torpor_autoscaler.lifecycle import chain, endpoints
 from torpor_autoscaler.lifecycle.actions import (
@@ -16,7 +17,9 @@ from torpor_autoscaler.lifecycle.actions import (
     AnswerWakes,
     Note,
     Tell,
+    Went,
 )
+from torpor_autoscaler.lifecycle.chain import Trace
 from torpor_autoscaler.lifecycle.database import Database
 from torpor_autoscaler.lifecycle.known import HeldBack, OpenResume, Trouble
 from torpor_autoscaler.lifecycle.limits import backoff_s
@@ -59,6 +62,7 @@ def lose(database: Database, reason: str, now: float) -> None:
     tell(database, "ComputeLost", told)
     database.is_condemned = True
     database.facts_are_exact = False
+    database.lost_at = now
     end_run(database)
 
 
@@ -76,7 +80,7 @@ def confirm_gone(database: Database, compute: str) -> None:
 
 def own_volume(database: Database, epoch: int) -> None:
     """A compute of ours has the volume under this epoch: who had it before matters no more."""
-    database.fenced, database.holder = (), None
+    database.fenced, database.holder, database.lost_at = (), None, None
     database.world.silences.ended(database.name)
     database.seen_epoch = max(database.seen_epoch, epoch)
 
@@ -126,7 +130,8 @@ def hold_back(database: Database, reason: str, now: float) -> None:
 
 def answer_awake(database: Database) -> None:
     """Everybody who waits gets the open endpoint, and the chain if this was its resume."""
-    steps = database.open_resume.chain.steps if database.open_resume is not None else ()
+    resume = database.open_resume
+    steps = resume.trace.chain.steps if resume is not None else ()
     answer_wakes(database, Awake(endpoint=endpoints.info(database), steps=steps))
 
 
@@ -159,13 +164,17 @@ def answer_resizes(database: Database, answer: Resized | Failure) -> None:
         database.resizers.clear()
 
 
-def end_switchover(database: Database, compute: str, steps: tuple[Step, ...]) -> None:
-    """The gate is open again; ``steps``: those since the old compute had stopped."""
+def end_switchover(database: Database, compute: str, rest: Trace | None = None) -> None:
+    """The gate is open again; ``rest``: since the old compute had stopped, where that is known."""
     switching, run = database.switching, database.run
     assert switching is not None and run is not None
     epoch = run.epoch  # The record may have fallen back meanwhile.
     pause_ms = round((database.world.now - switching.closed_at) * 1000.0, 3)
-    whole = (switching.steps + steps)[: chain.STEPS_MAX]
+    trace = switching.trace or Trace(TransitionKind.SWITCHOVER, switching.closed_at)
+    if rest is not None:
+        trace.go_on_with(rest)
+    whole = trace.chain.steps[: chain.STEPS_MAX]
+    went(database, trace, epoch, total_ms=pause_ms, compute=compute)
     at = timestamp(database.world.wall_s)
     database.last_switchover = LastSwitchover(at=at, epoch=epoch, pause_ms=pause_ms, steps=whole)
     note(database, "switched_over", f"{compute}, {pause_ms:g} ms")
@@ -181,7 +190,7 @@ def end_switchover(database: Database, compute: str, steps: tuple[Step, ...]) ->
 def open_resume(database: Database, resume: OpenResume) -> None:
     """Who looks sees its chain from now on, as far as it is known."""
     database.open_resume = resume
-    database.last_resume = _last_resume(resume, resume.chain)
+    database.last_resume = _last_resume(resume, resume.trace.chain)
 
 
 def close_resume(database: Database, rest: Chain) -> None:
@@ -190,11 +199,43 @@ def close_resume(database: Database, rest: Chain) -> None:
     if resume is None:
         return
     database.open_resume = None
-    whole = chain.completed(resume.chain, rest)
+    known = resume.trace.chain
+    whole = chain.completed(known, rest)
+    behind = whole.steps[len(known.steps) :]
+    epoch, total_ms = database.status.epoch, whole.total_ms
+    went(database, resume.trace, epoch, total_ms=total_ms, rest=behind)
     database.last_resume = _last_resume(resume, whole)
     database.learn(lambda known: known.took(whole.total_ms / 1000.0))
 
 
 def _last_resume(resume: OpenResume, known: Chain) -> LastResume:
     at = timestamp(resume.at_wall_s)
-    return LastResume(steps=known.steps, total_ms=known.total_ms, at=at, cause=resume.cause)
+    return LastResume(steps=known.steps, total_ms=known.total_ms, at=at, cause=resume.trace.cause)
+
+
+def went(
+    database: Database,
+    trace: Trace,
+    epoch: int,
+    *,
+    total_ms: float | None = None,
+    compute: str | None = None,
+    rest: tuple[Step, ...] = (),
+    failure: str = "",
+) -> None:
+    """A transition has come to its end, this one or another; for people who ask how it went."""
+    world, seen = database.world, tuple(database.seen)
+    database.seen.clear()
+    took_ms = (world.now - trace.started_at) * 1000.0 if total_ms is None else total_ms
+    told = Transition(
+        database=database.name,
+        kind=trace.kind,
+        at=timestamp(world.wall_s - (world.now - trace.started_at)),
+        epoch=epoch,
+        compute=database.status.compute or "" if compute is None else compute,
+        cause=trace.cause,
+        total_ms=took_ms,
+        failure=failure,
+        spans=trace.spans(seen, rest),
+    )
+    database.effects.append(Went(told))

@@ -11,14 +11,19 @@ from collections.abc import Iterable, Mapping
 from torpor_api.messages import EndpointSample
 from torpor_autoscaler.core.sleep import View
 
+RATE_S_MIN = 0.5
+"""Between two samples of which a rate is made: those of sessions that fall idle come in between."""
+
 
 class _Proxy:
-    __slots__ = ("hung_up_at", "sampled_at", "samples")
+    __slots__ = ("before", "hung_up_at", "sampled_at", "samples")
 
     def __init__(self) -> None:
         self.hung_up_at: float | None = None
         self.sampled_at: float | None = None
         self.samples: dict[str, EndpointSample] = {}
+        self.before: tuple[float, dict[str, EndpointSample]] | None = None
+        """The samples of the time before, and when they came."""
 
 
 class Proxies:
@@ -62,6 +67,8 @@ class Proxies:
         known = self._proxies.get(proxy)
         if known is None or known.hung_up_at is not None:
             return
+        if known.sampled_at is not None and now - known.sampled_at >= RATE_S_MIN:
+            known.before = (known.sampled_at, known.samples)
         known.sampled_at = now
         known.samples = {sample.name: sample for sample in samples}
 
@@ -113,6 +120,21 @@ class Proxies:
         """How many sessions of the database the latest samples speak of."""
         views = self.views(database, now)
         return sum(view.sample.sessions for view in views if view.sample is not None)
+
+    def queries_per_s(self, database: str) -> float | None:
+        """Between the latest two samples of each proxy that are some time apart; None: there is
+        none that could say so."""
+        rates = []
+        for proxy in self._proxies.values():
+            sample = proxy.samples.get(database)
+            if proxy.before is None or proxy.sampled_at is None or sample is None:
+                continue
+            at, samples = proxy.before
+            before = samples.get(database)
+            ended = sample.queries_total - (0 if before is None else before.queries_total)
+            if ended >= 0 and proxy.sampled_at > at:
+                rates.append(ended / (proxy.sampled_at - at))
+        return sum(rates) if rates else None
 
     def used_by_ended(self, database: str, now: float) -> float | None:
         """When those that have ended of late last used it, who can't be asked any more."""

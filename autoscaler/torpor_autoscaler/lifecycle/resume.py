@@ -33,6 +33,7 @@ from torpor_api.messages import (
 from torpor_api.phases import Phase
 from torpor_api.resource import ServerlessDatabase
 from torpor_api.sizes import Size
+from torpor_api.transition import TransitionKind
 from torpor_autoscaler.core.decision import Decision, Loop
 from torpor_autoscaler.lifecycle import listening, outcomes, resizing
 from torpor_autoscaler.lifecycle.actions import (
@@ -45,7 +46,7 @@ from torpor_autoscaler.lifecycle.actions import (
     Wait,
     ask,
 )
-from torpor_autoscaler.lifecycle.chain import Stopwatch
+from torpor_autoscaler.lifecycle.chain import Trace
 from torpor_autoscaler.lifecycle.database import Database
 from torpor_autoscaler.lifecycle.idling import Idling
 from torpor_autoscaler.lifecycle.known import HeldBack, OpenResume, Run
@@ -72,8 +73,8 @@ def resume(database: Database) -> Plan[None]:
 
     Raises what the cluster or the fencer answered; nothing is started then.
     """
-    watch, cause = Stopwatch(_waited_since(database)), _cause(database)
-    _remember(database, cause)
+    watch = _begun(database)
+    _remember(database, watch.cause)
     watch.lap("last compute ends", database.world.now)
     yield from fence(database)
     watch.lap("confirm it is gone", database.world.now)
@@ -81,6 +82,7 @@ def resume(database: Database) -> Plan[None]:
         prepared = yield from _prepare(database)
     except DataDamaged as failure:
         outcomes.fail_start(database, failure, database.world.now, is_final=True)
+        outcomes.went(database, watch, database.status.epoch, failure=failure.message)
         return
     watch.lap("locate storage", database.world.now)
     taken = yield from _take_agent(database)
@@ -91,20 +93,36 @@ def resume(database: Database) -> Plan[None]:
     epoch = yield from _claim(database, agent)
     watch.lap("claim", database.world.now)
     started = yield from _start(database, agent, epoch, prepared)
-    if started is not None:
-        watch.lap("tell the agent", database.world.now, started.steps)
-        run = _awake(database, agent, epoch, prepared, started)
-        yield from listening.let_in(database, run, is_fresh=True)
-        watch.lap("parked sessions are heard for", database.world.now, where="proxy")
-        if database.is_served_by(run):
-            _answer(database, watch, cause)
+    if started is None:
+        watch.lap("tell the agent", database.world.now)
+        why = "" if database.trouble is None else database.trouble.failure.message
+        outcomes.went(database, watch, epoch, failure=why or "another compute is tried")
+        return
+    watch.lap("tell the agent", database.world.now, started.steps)
+    run = _awake(database, agent, epoch, prepared, started)
+    yield from listening.let_in(database, run, is_fresh=True)
+    watch.lap("parked sessions are heard for", database.world.now, where="proxy")
+    if database.is_served_by(run):
+        _answer(database, watch)
 
 
-def _waited_since(database: Database) -> float:
-    """When the first who waits began to; in a switchover everybody waits from the stop on."""
+def _begun(database: Database) -> Trace:
+    """When the first who waits began to; in a switchover everybody waits from the stop on.
+
+    A suspend that somebody has overtaken is as complete as it will be.
+    """
+    falling, database.falling = database.falling, None
+    if falling is not None:
+        outcomes.went(database, falling, database.status.epoch)
+    cause = _cause(database)
     if database.switching is not None and database.switching.left_at is not None:
-        return database.switching.left_at
-    return min((w.since for w in database.waiters.values()), default=database.world.now)
+        return Trace(TransitionKind.SWITCHOVER, database.switching.left_at, cause)
+    is_failover = database.lost_at is not None
+    kind = TransitionKind.FAILOVER if is_failover else TransitionKind.RESUME
+    since = [waiter.since for waiter in database.waiters.values()]
+    if database.must_return and database.lost_at is not None:
+        since.append(database.lost_at)
+    return Trace(kind, min(since, default=database.world.now), cause)
 
 
 def _cause(database: Database) -> str:
@@ -362,12 +380,12 @@ def _tell_if_taken_over(database: Database, agent: AgentInfo, epoch: int) -> Non
         outcomes.tell(database, "TakenOver", told, is_warning=False)
 
 
-def _answer(database: Database, watch: Stopwatch, cause: str) -> None:
+def _answer(database: Database, watch: Trace) -> None:
     world = database.world
     if _is_moved(database) and database.run is not None:
-        outcomes.end_switchover(database, database.run.agent.compute, watch.chain.steps)
+        outcomes.end_switchover(database, database.run.agent.compute, watch)
     else:
         until = world.now + world.limits.resume_seen_s_max
-        outcomes.open_resume(database, OpenResume(watch.chain, cause, world.wall_s, until))
-        outcomes.note(database, "awake", cause)
+        outcomes.open_resume(database, OpenResume(watch, world.wall_s, until))
+        outcomes.note(database, "awake", watch.cause)
     outcomes.answer_awake(database)

@@ -188,4 +188,4 @@ def _adopt(database: Database, agent: AgentInfo, state: AgentState) -> None:
         database.used_at = database.world.now
         outcomes.note(database, "compute_found", agent.compute)
         if database.switching is not None:
-            outcomes.end_switchover(database, agent.compute, ())
+            outcomes.end_switchover(database, agent.compute)

@@ -20,7 +20,8 @@ from torpor_api.messages import (
     Stopped,
 )
 from torpor_api.phases import Phase
-from torpor_autoscaler.core.reasons import Weight
+from torpor_api.transition import TransitionKind
+from torpor_autoscaler.core.reasons import Weight, duration
 from torpor_autoscaler.lifecycle import by_clock, listening, outcomes
 from torpor_autoscaler.lifecycle.actions import (
     AskAgent,
@@ -30,6 +31,7 @@ from torpor_autoscaler.lifecycle.actions import (
     Plan,
     ask,
 )
+from torpor_autoscaler.lifecycle.chain import Trace
 from torpor_autoscaler.lifecycle.database import Database
 from torpor_autoscaler.lifecycle.known import Run
 from torpor_autoscaler.lifecycle.settle import LOOK_AGAIN_S, pause
@@ -41,19 +43,28 @@ STILL_STOPPING = ("stopping", "stopped")
 
 def suspend(database: Database, run: Run) -> Plan[None]:
     """Afterwards Postgres is stopped, or the database is as it was and the next try waits."""
+    watch = Trace(TransitionKind.SUSPEND, database.world.now, _cause(database))
     try:
         yield from _refuse_what_runs_inside(database, run)
+        watch.lap("see what runs inside", database.world.now)
         database.is_suspending = True
         yield from write(database, Phase.SUSPENDING, run.epoch, run.agent.compute)
+        watch.lap("say so in the record", database.world.now)
         yield from ask(AskAgent(run.agent, Checkpoint(epoch=run.epoch)))
+        watch.lap("checkpoint with the gates open", database.world.now)
         _refuse_if_used(database, run)
         yield from close_gates(database, run, database.world.limits.gate_hold_s)
+        watch.lap("park every session", database.world.now)
         _refuse_if_used(database, run)
         stopped = yield from stop(database, run)
     except Failure as failure:
         yield from _call_off(database, run, failure)
+        watch.lap("call it off", database.world.now)
+        outcomes.went(database, watch, run.epoch, failure=failure.message)
         return
     if stopped is not None:
+        watch.lap("stop the compute", database.world.now, stopped.steps)
+        database.falling = watch
         is_wished = bool(database.wishes)
         released(database, run, stopped)
         database.learn(lambda known: known.sleep(by_itself=not is_wished))
@@ -81,11 +92,26 @@ def lay_down(database: Database) -> Plan[None]:
         database.must_return = False
         words = f"{database.name} was put to sleep before its fresh compute was started"
         outcomes.answer_switchover(database, Busy(words))
-    database.blocked_by = None
+    _rest(database)
     database.world.pool.unbind(database.name)
     database.world.pool.stop_waiting(database.name)
     outcomes.answer_suspends(database, None)
     database.decisions.pack()
+
+
+def _cause(database: Database) -> str:
+    if database.wishes:
+        return "somebody asked for it"
+    return f"nobody has used it for {duration(database.world.now - database.used_at)}"
+
+
+def _rest(database: Database) -> None:
+    """It sleeps, and its record says so."""
+    database.blocked_by = database.lost_at = None
+    watch, database.falling = database.falling, None
+    if watch is not None:
+        watch.lap("say in the record that it sleeps", database.world.now)
+        outcomes.went(database, watch, database.status.epoch)
 
 
 def _refuse_what_runs_inside(database: Database, run: Run) -> Plan[None]:

@@ -13,9 +13,10 @@ from dataclasses import replace
 from torpor_api.failures import Busy, Failure
 from torpor_api.messages import Checkpoint, Stopped
 from torpor_api.phases import Phase
+from torpor_api.transition import TransitionKind
 from torpor_autoscaler.lifecycle import leaving, outcomes
 from torpor_autoscaler.lifecycle.actions import AskAgent, Plan, ask
-from torpor_autoscaler.lifecycle.chain import Stopwatch
+from torpor_autoscaler.lifecycle.chain import Trace
 from torpor_autoscaler.lifecycle.database import Database
 from torpor_autoscaler.lifecycle.known import Run, Switching
 from torpor_autoscaler.lifecycle.suspend import close_gates, open_gates, released, stop
@@ -29,12 +30,13 @@ HINT = (
 
 def switch_over(database: Database, run: Run, switching: Switching) -> Plan[None]:
     """Afterwards the old compute has stopped and a resume is due, or all is as it was."""
+    watch = _trace(database, switching)
     try:
         yield from write(database, Phase.SUSPENDING, run.epoch, run.agent.compute)
         if not switching.insists:  # Then there may be no time for it, and the stop has its own.
             yield from ask(AskAgent(run.agent, Checkpoint(epoch=run.epoch)))
         _refuse_if_void(database, run, switching)
-        watch = Stopwatch(database.world.now)
+        watch = _trace(database, switching)  # From here on clients wait.
         switching = replace(switching, closed_at=database.world.now)
         database.switching = switching
         yield from _park_every_session(database, run, switching)
@@ -43,10 +45,17 @@ def switch_over(database: Database, run: Run, switching: Switching) -> Plan[None
         stopped = yield from stop(database, run, force=switching.insists)
     except Failure as failure:
         yield from _call_off(database, run, switching, failure)
+        watch.lap("call it off", database.world.now)
+        outcomes.went(database, watch, run.epoch, failure=failure.message)
         return
     if stopped is not None:
         watch.lap("tell the agent", database.world.now, stopped.steps)
-        _leave(database, run, replace(switching, steps=watch.chain.steps), stopped)
+        _leave(database, run, replace(switching, trace=watch), stopped)
+
+
+def _trace(database: Database, switching: Switching) -> Trace:
+    cause = switching.because or "somebody asked for it"
+    return Trace(TransitionKind.SWITCHOVER, database.world.now, cause)
 
 
 def _park_every_session(database: Database, run: Run, switching: Switching) -> Plan[None]:

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from torpor_api.chain import Step
 from torpor_api.messages.autoscaler import EndpointInfo, SessionStanding
 from torpor_api.messages.base import Done, Event, Message, Request
 
@@ -14,6 +15,8 @@ class GateClosed(Message):
     parked: int
     left: int = 0
     """Sessions that could not be parked, where CloseGate ``insists``."""
+    steps: tuple[Step, ...] = ()
+    """Where the time went; empty: the proxy is of a release that does not say."""
 
 
 class CloseGate(Request[GateClosed]):

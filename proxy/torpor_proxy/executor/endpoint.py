@@ -8,6 +8,7 @@ from collections.abc import Callable, Container, Coroutine
 from itertools import islice
 from time import monotonic
 
+from torpor_api.chain import Step
 from torpor_api.failures import Busy, Failure, StaleEpoch, Unavailable
 from torpor_api.messages import (
     CloseGate,
@@ -147,7 +148,8 @@ class Endpoint:
 
     async def close_gate(self, asked: CloseGate) -> GateClosed:
         """See CloseGate: park every session, or raise Busy and leave everything as it was."""
-        if not self.gate.close(asked.epoch, monotonic() + asked.hold_s):
+        begun_s = monotonic()
+        if not self.gate.close(asked.epoch, begun_s + asked.hold_s):
             raise StaleEpoch(f"{self.info.name}: epoch {asked.epoch} after {self.gate.epoch}")
         try:
             if asked.patience_s:
@@ -159,7 +161,9 @@ class Endpoint:
             # Cancelled where whoever closes it is gone: he never hears that it is closed.
             self._open(asked.epoch)
             raise
-        return GateClosed(parked=len(self.sessions), left=len(self.attached))
+        parked, left = len(self.sessions), len(self.attached)
+        took = Step(name=f"park {parked}", where="proxy", ms=(monotonic() - begun_s) * 1000.0)
+        return GateClosed(parked=parked, left=left, steps=(took,))
 
     async def stop_listening(self, epoch: int) -> ListeningStopped:
         """See StopListening."""

@@ -11,9 +11,10 @@ import pytest
 from torpor_api.chain import Chain, Step
 from torpor_api.messages import SessionReport
 from torpor_api.resource import Endpoint
+from torpor_api.transition import TransitionKind
 from torpor_autoscaler.core import reasons
 from torpor_autoscaler.deadlines import Deadlines
-from torpor_autoscaler.lifecycle.chain import Stopwatch, completed
+from torpor_autoscaler.lifecycle.chain import Trace, completed
 from torpor_autoscaler.lifecycle.limits import Limits, backoff_s
 from torpor_autoscaler.lifecycle.world import World
 from torpor_autoscaler.settings import from_arguments
@@ -22,7 +23,7 @@ ARGUMENTS = ["--cluster", "/c.sock", "--listen", "/a.sock", "--warm", "2"]
 
 
 def test_laps_leave_no_gap() -> None:
-    watch = Stopwatch(10.0)
+    watch = Trace(TransitionKind.RESUME, 10.0)
     watch.lap("claim", 10.002)
     watch.lap("tell", 10.030, (Step(name="start", where="postgres", ms=25.0),))
     assert [(step.name, step.ms) for step in watch.chain.steps] == [
@@ -34,7 +35,7 @@ def test_laps_leave_no_gap() -> None:
 
 
 def test_a_lap_of_nothing_is_left_out() -> None:
-    watch = Stopwatch(10.0)
+    watch = Trace(TransitionKind.RESUME, 10.0)
     watch.lap("queue", 10.0)
     watch.lap("odd", 10.01, (Step(name="start", where="postgres", ms=25.0),))
     assert [step.name for step in watch.chain.steps] == ["start"]

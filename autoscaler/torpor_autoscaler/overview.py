@@ -1,0 +1,51 @@
+"""The whole fleet, for whoever looks at it: nobody is asked, and no database hears of it."""
+
+from __future__ import annotations
+
+from torpor_api import messages as m
+from torpor_api.messages.fleet import FLEET_PAGE_MAX
+from torpor_autoscaler.executor import Executor
+from torpor_autoscaler.fleet import Fleet
+from torpor_autoscaler.lifecycle import rows
+from torpor_autoscaler.lifecycle.database import Database
+from torpor_autoscaler.lifecycle.times import timestamp
+from torpor_autoscaler.lifecycle.world import World
+from torpor_autoscaler.transitions import Transitions
+
+
+class Overview:
+    """Rows of what is there, and how the latest transitions went."""
+
+    def __init__(self, world: World, executor: Executor, fleet: Fleet) -> None:
+        self._world = world
+        self._executor = executor
+        self._fleet = fleet
+        executor.tick()
+        self._transitions = Transitions(world.wall_s)
+        executor.went = lambda told: self._transitions.add(told, world.wall_s)
+        fleet.gone = self._transitions.gone
+
+    def fleet(self, asked: m.AskFleet) -> m.FleetPage:
+        self._executor.tick()
+        if asked.names:
+            named = (self._fleet.find(name) for name in asked.names[:FLEET_PAGE_MAX])
+            entries, has_more = [entry for entry in named if entry is not None], False
+        else:
+            entries, has_more = self._fleet.page(asked.after, FLEET_PAGE_MAX)
+        found = tuple(self._row(entry.database) for entry in entries)
+        return m.FleetPage(databases=found, has_more=has_more, at=timestamp(self._world.wall_s))
+
+    def computes(self) -> m.Computes:
+        return rows.of_computes(self._world, self._fleet.databases())
+
+    def transitions(self, asked: m.AskTransitions) -> m.TransitionList:
+        """Raises NotFound."""
+        if asked.database:
+            self._fleet.entry(asked.database)
+        self._executor.tick()
+        found = self._transitions.find(asked, self._world.wall_s)
+        return m.TransitionList(transitions=found, since=timestamp(self._transitions.since_s))
+
+    def _row(self, database: Database) -> m.DatabaseRow:
+        wakes = self._transitions.wakes(database.name, self._world.wall_s)
+        return rows.of_database(database, self._world.now, wakes.count, wakes.slowest_ms)

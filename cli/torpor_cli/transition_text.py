@@ -1,0 +1,107 @@
+"""Transitions as text: one as a tree of spans, many as a table. Pure: JSON in, lines out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from torpor_cli.output import Json, ago, bar, printable, shortened, table
+
+SLACK_MS_MIN = 0.01
+"""As :data:`torpor_api.transition.SLACK_MS_MIN`: less is the clock's."""
+
+CAUSE_CHARACTERS_MAX = 60
+"""In a table; the tree of one transition has it whole."""
+
+
+def transition_tree(transition: Json, now: datetime) -> str:
+    """Its spans as a tree, each with when it began, its time, its slack and a bar."""
+    if not transition["spans"]:
+        return f"{_head(transition, now)}\n\nnothing is known of its steps"
+    whole_ms = max(
+        transition["total_ms"], *(span["begin_ms"] + span["ms"] for span in transition["spans"])
+    )
+    rows = [
+        [
+            f"{branch}{printable(span['name'])}",
+            span["where"],
+            f"{span['begin_ms']:.1f}",
+            f"{span['ms']:.1f}",
+            "-" if is_critical(span) else f"{span['slack_ms']:.1f}",
+            bar(span["begin_ms"], span["ms"], max(whole_ms, 0.001)),
+        ]
+        for branch, span in _branches(transition["spans"])
+    ]
+    rows.append(["total", "", "", f"{transition['total_ms']:.1f}", "", ""])
+    header = ["STEP", "WHERE", "AT", "MS", "SLACK", ""]
+    return f"{_head(transition, now)}\n\n{table(header, rows, right=[2, 3, 4])}"
+
+
+def transition_table(transitions: Sequence[Json], now: datetime) -> str:
+    """One line each, with its longest step that could not have been longer, and its cause."""
+    rows = [
+        [
+            f"{each['total_ms']:.1f}",
+            each["database"],
+            each["kind"] + (" (failed)" if each["failure"] else ""),
+            ago(each["at"], now),
+            _longest(each),
+            printable(shortened(each["failure"] or each["cause"], CAUSE_CHARACTERS_MAX)),
+        ]
+        for each in transitions
+    ]
+    return table(["MS", "DATABASE", "KIND", "AGO", "LONGEST STEP", "CAUSE"], rows, right=[0])
+
+
+def critical_chain(transition: Json) -> list[Json]:
+    """The deepest spans without slack."""
+    spans = transition["spans"]
+    followed = zip(spans, [*spans[1:], None], strict=True)
+    leaves = [span for span, after in followed if after is None or after["depth"] <= span["depth"]]
+    return [span for span in leaves if is_critical(span)]
+
+
+def is_critical(span: Json) -> bool:
+    """It could not have taken longer without the whole."""
+    return bool(span["slack_ms"] < SLACK_MS_MIN)
+
+
+def _head(transition: Json, now: datetime) -> str:
+    lines = [
+        f"{transition['database']}: {transition['kind']} to epoch {transition['epoch']}"
+        if transition["kind"] != "suspend"
+        else f"{transition['database']}: suspend of epoch {transition['epoch']}",
+    ]
+    lines[0] += f", {transition['total_ms']:.1f} ms, {ago(transition['at'], now)} ago"
+    if transition["cause"]:
+        lines.append(f"because: {printable(transition['cause'])}")
+    if transition["failure"]:
+        lines.append(f"came to nothing: {printable(transition['failure'])}")
+    return "\n".join(lines)
+
+
+def _longest(transition: Json) -> str:
+    chain = critical_chain(transition)
+    if not chain:
+        return "-"
+    longest = max(chain, key=lambda span: float(span["ms"]))
+    return f"{printable(longest['name'])}, {longest['ms']:.1f} ms"
+
+
+def _branches(spans: Sequence[Json]) -> Iterator[tuple[str, Json]]:
+    """Each span with the lines that join it to the one that it is a part of."""
+    for index, span in enumerate(spans):
+        lines = ""
+        for depth in range(1, span["depth"] + 1):
+            goes_on = _goes_on(spans[index + 1 :], depth)
+            own = depth == span["depth"]
+            lines += ("├─ " if goes_on else "└─ ") if own else ("│  " if goes_on else "   ")
+        yield lines, span
+
+
+def _goes_on(behind: Sequence[Json], depth: int) -> bool:
+    """Whether another of that depth has the same parent."""
+    for span in behind:
+        if span["depth"] <= depth:
+            return bool(span["depth"] == depth)
+    return False
