@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from torpor_api.failures import Failure
-from torpor_api.logs import log_as_json
+from torpor_api.logs import log_to_stderr
 from torpor_autoscaler import settings as settings_of
 from torpor_autoscaler.adapters.agents import ChannelAgents
 from torpor_autoscaler.adapters.cluster import ChannelCluster
@@ -247,15 +247,15 @@ def tell_metrics(metrics: Metrics | None, autoscaler: Autoscaler) -> None:
 
 def main(argv: Sequence[str]) -> int:
     settings = settings_of.from_arguments(argv)
-    log_as_json()
+    log_to_stderr("autoscaler", os.environ)
     raise_open_files_limit()
     try:
         with asyncio.Runner(loop_factory=loop_factory(os.environ)) as runner:
             return runner.run(_until_signalled(settings))
     except Failure as failure:
         # Whoever started the process starts it again; the log says what it waits for.
-        reason = {"kind": failure.kind, "reason": failure.message, "hint": failure.hint}
-        log.error("not_started", extra=reason)
+        fields = {"kind": failure.kind, "reason": failure.message, "hint": failure.hint}
+        log.error("not_started", extra=fields)
         return 1
 
 

@@ -241,7 +241,7 @@ class Agent:
         async with self._stop_lock:
             if self._state is State.RUNNING and not self._is_ending:
                 self._happens(Happening.LOST)
-                log.error("postgres_lost", extra={"reason": reason})
+                log.warning("postgres_lost", extra={"reason": reason})
                 self._start_task = self._tasks.run(self._come_back(reason))
 
     async def _come_back(self, reason: str) -> Started:
@@ -253,7 +253,7 @@ class Agent:
                 return await self._restart()
             except Failure as failure:
                 reason = failure.message
-                log.error("restart_failed", extra={"reason": reason})
+                log.warning("restart_failed", extra={"reason": reason})
                 self._lost_at_s.append(now())
                 if not failure.retryable:
                     break
@@ -395,6 +395,4 @@ class Agent:
         self.lifetime.became(self._state)
         for became in self._became:
             became(self._state, self._claim, self._hold)
-        database = self._claim.database if self._claim else None
-        fields = {"state": self._state, "happening": happening, "database": database}
-        log.info("agent_state", extra=fields)
+        log.info("agent_state", extra={"state": self._state, "happening": happening})

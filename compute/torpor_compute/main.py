@@ -13,7 +13,7 @@ from pathlib import Path
 
 from torpor_api.failures import Failure, InvalidRequest
 from torpor_api.identity import ComputeId
-from torpor_api.logs import log_as_json
+from torpor_api.logs import log_to_stderr
 from torpor_api.messages import ComputeAddress, ComputeUse, StoragePlace
 from torpor_channel.admission import Admission
 from torpor_channel.health import answering
@@ -29,8 +29,11 @@ from torpor_compute.adapters.sql import AdminSql
 from torpor_compute.adapters.volume import FileVolume
 from torpor_compute.answers import Listeners, handlers_of, rights
 from torpor_compute.core.access_rules import hba_text, ident_text
+from torpor_compute.core.claim import Claim
+from torpor_compute.core.lifecycle import State
 from torpor_compute.core.postgres_options import DIRECT_TLS_SINCE, PORT
 from torpor_compute.executor import Agent
+from torpor_compute.ports import Serving
 from torpor_compute.refilling import Refilling
 from torpor_compute.sampling import Sampling
 from torpor_compute.settings import Settings
@@ -44,14 +47,33 @@ CA_LOOK_SECONDS = 10.0
 def main(argv: Sequence[str]) -> int:
     try:
         settings = settings_of.parse(argv, os.environ)
-        _log_as(settings.compute)
-        return asyncio.run(run(settings))
+    except InvalidRequest as invalid:
+        sys.stderr.write(f"torpor_compute: {invalid.message}\n")
+        return 2
+    told_as = LogIdentity(settings.compute)
+    log_to_stderr("agent", os.environ, told_as.fields)
+    try:
+        return asyncio.run(run(settings, told_as))
     except Failure as failure:
-        sys.stderr.write(failure.message + "\n")
+        # Whoever started the process starts it again, or another one.
+        fields = {"kind": failure.kind, "reason": failure.message, "hint": failure.hint}
+        log.error("not_started", extra=fields)
         return 2 if isinstance(failure, InvalidRequest) else 1
 
 
-async def run(settings: Settings) -> int:
+class LogIdentity:
+    """Whom each line of the log names: all agents of a machine write to one."""
+
+    def __init__(self, compute: ComputeId) -> None:
+        self.fields: dict[str, object] = {"compute": compute}
+
+    def became(self, _: State, claim: Claim | None, __: Serving | None) -> None:
+        """The agent serves one claim in its life."""
+        if claim is not None:
+            self.fields |= {"database": claim.database, "epoch": claim.epoch}
+
+
+async def run(settings: Settings, told_as: LogIdentity) -> int:
     """The exit status. Listens last: whoever can connect finds an agent that can start at once."""
     asked_to_end = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -78,7 +100,7 @@ async def run(settings: Settings) -> int:
         tell=listeners.tell,
         max_connections=settings.max_connections,
         linger_seconds=settings.linger_seconds,
-        became=(refilling.became, sampling.became),
+        became=(told_as.became, refilling.became, sampling.became),
     )
     # The first use of a thread takes 2 ms, which the claim shall not have to wait for.
     await asyncio.to_thread(os.getpid)
@@ -159,18 +181,6 @@ def _volume(
         seed = Seed(settings.template, storage.user_id)
     directory, version = Path(storage.directory), settings.postgres_version
     return FileVolume(directory, settings.compute, version, seed, container)
-
-
-def _log_as(compute: ComputeId) -> None:
-    """Every line names the compute: all agents of a machine write to one log."""
-
-    def name_it(record: logging.LogRecord) -> bool:
-        record.compute = compute
-        return True
-
-    log_as_json()
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(name_it)
 
 
 def _prepare(settings: Settings) -> PostgresSettings:

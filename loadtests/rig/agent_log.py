@@ -18,6 +18,6 @@ def stopped_at(log: Path) -> dict[str, list[float]]:
             continue  # Postgres's own.
         line = json.loads(text)
         if line["event"] == "agent_state" and line["state"] == "stopping":
-            at = datetime.strptime(line["at"], "%Y-%m-%d %H:%M:%S,%f").timestamp()
+            at = datetime.fromisoformat(line["at"]).timestamp()
             found[line["database"]].append(at - since_1970_s)
     return found

@@ -10,7 +10,8 @@ import signal
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 
-from torpor_api.logs import log_as_json
+from torpor_api.failures import Failure
+from torpor_api.logs import log_to_stderr
 from torpor_channel.health import Health
 from torpor_channel.metrics import Metrics
 from torpor_kube import names
@@ -167,6 +168,7 @@ def _pod_settings(settings: Settings) -> PodSettings:
         instance=settings.instance,
         service_account=settings.compute_service_account,
         image_pull_policy=settings.image_pull_policy,
+        log_level=settings.compute_log_level,
     )
 
 
@@ -247,8 +249,14 @@ def _connect(login: ApiLogin) -> ApiServer:
 
 def main(argv: Sequence[str]) -> int:
     settings = settings_of.from_arguments(argv)
-    log_as_json()
+    log_to_stderr("operator", os.environ)
     if settings.kubeconfig is not None:
         os.environ["KUBECONFIG"] = str(settings.kubeconfig)
     login = chosen(settings.kubeconfig)
-    return asyncio.run(run(settings, lambda: _connect(login), kopf_login))
+    try:
+        return asyncio.run(run(settings, lambda: _connect(login), kopf_login))
+    except Failure as failure:
+        # Whoever started the process starts it again; the log says what it waits for.
+        fields = {"kind": failure.kind, "reason": failure.message, "hint": failure.hint}
+        log.error("not_started", extra=fields)
+        return 1

@@ -34,6 +34,7 @@ class Settings:
     compute_image: str
     image_pull_policy: str
     compute_service_account: str
+    compute_log_level: str
     run_dir: Path
     """For the operator's own certificate; in memory."""
     health: TcpAddress
@@ -65,6 +66,7 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
     parser.add_argument("--compute-image", required=True, metavar="IMAGE")
     parser.add_argument("--image-pull-policy", default="IfNotPresent")
     parser.add_argument("--compute-service-account", default="torpor-compute", metavar="NAME")
+    parser.add_argument("--compute-log-level", default="", metavar="LEVEL")
     parser.add_argument("--run-dir", type=Path, default=Path("/run/torpor"), metavar="DIR")
     parser.add_argument("--health", type=_address, default=TcpAddress("0.0.0.0", 8080))
     parser.add_argument("--lease", default="torpor-operator", metavar="NAME")
@@ -83,6 +85,7 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
         compute_image=found.compute_image,
         image_pull_policy=found.image_pull_policy,
         compute_service_account=found.compute_service_account,
+        compute_log_level=found.compute_log_level,
         run_dir=found.run_dir,
         health=found.health,
         lease=found.lease,

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from torpor_api import messages as m
 from torpor_api.failures import Failure, InvalidRequest, NotFound
-from torpor_api.logs import log_as_json
+from torpor_api.logs import log_to_stderr
 from torpor_channel.address import Address, TcpAddress, parse_address, parse_tcp
 from torpor_channel.health import answering
 from torpor_channel.tls import Identity, are_there, files_of
@@ -266,7 +266,7 @@ async def _watch(registry: Registry, fleet: ChannelFleet, settings: Settings) ->
                 reported_at = now
                 fleet.report(registry.samples())
         except Exception:
-            log.exception("watch_defect")
+            log.exception("report_defect")
 
 
 def run(main: Callable[[], Awaitable[None]]) -> None:
@@ -296,13 +296,18 @@ def raise_open_files_limit() -> None:
 
 def main() -> None:
     """``python -m torpor_proxy``."""
-    log_as_json()
     try:
         options = parse_options(sys.argv[1:])
         settings = from_environment(os.environ)
+    except InvalidRequest as invalid:
+        for line in invalid.message.splitlines():
+            sys.stderr.write(f"torpor_proxy: {line}\n")
+        sys.exit(2)
+    log_to_stderr("proxy", os.environ, {"proxy": options.name})
+    try:
         raise_open_files_limit()
         run(lambda: serve(options, settings))
     except Failure as failure:
-        for line in failure.message.splitlines():
-            sys.stderr.write(f"torpor_proxy: {line}\n")
+        fields = {"kind": failure.kind, "reason": failure.message, "hint": failure.hint}
+        log.error("not_started", extra=fields)
         sys.exit(2 if isinstance(failure, InvalidRequest) else 1)

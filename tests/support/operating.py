@@ -132,6 +132,7 @@ def settings(run_dir: Path) -> Settings:
         compute_image="torpor/compute:test",
         image_pull_policy="IfNotPresent",
         compute_service_account="torpor-compute",
+        compute_log_level="",
         run_dir=run_dir,
         health=TcpAddress("127.0.0.1", 8080),
         lease="torpor-operator",

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from torpor_api.failures import Failure, Refused, StartFailed
-from torpor_api.logs import JsonLines
+from torpor_api.logs import USUAL, LogSettings, log_to
 from torpor_api.messages import AgentChanged, AwaitKnown
 from torpor_api.prices import WAITING_PRICE
 from torpor_api.resource import ServerlessDatabase
@@ -81,6 +81,8 @@ class Settings:
     """For those who doubt that parking shows: it happens as often as it can."""
     restart_every: int = 0
     """Then also a switchover of the database after so many parks; 0: none."""
+    log: LogSettings = USUAL
+    """Of its own; those that it starts read the same variables."""
 
     @property
     def warm_options(self) -> tuple[str, ...]:
@@ -145,7 +147,7 @@ class Supervisor:
         state_folder.prepare(self._folder)
         lock = state_folder.take_lock(self._folder)
         state_folder.prepare_run(self._folder)
-        _log_to(self._folder.logs / "up.log")
+        _log_to(self._folder.logs / "up.log", self._settings.log)
         return lock
 
     async def _free_address(self) -> Address:
@@ -316,8 +318,7 @@ async def _end(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-def _log_to(path: Path) -> None:
+def _log_to(path: Path, settings: LogSettings) -> None:
     open_log(path).close()
-    handler = logging.FileHandler(path)
-    handler.setFormatter(JsonLines())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    handler = logging.FileHandler(path, errors="backslashreplace")
+    log_to(handler, "supervisor", settings)

@@ -83,7 +83,9 @@ def command(
 ) -> None:
     """Run Torpor on this machine until Ctrl-C."""
     import asyncio
+    import os
 
+    from torpor_api.logs import from_environment
     from torpor_cli.files import read_manifests
     from torpor_cli.local.sockets import parse_address
     from torpor_cli.local.supervisor import Settings, Supervisor
@@ -105,6 +107,7 @@ def command(
         limits=not no_limits,
         parks_every_safe_point=parks,
         restart_every=restart_every or 0,
+        log=from_environment(os.environ, "supervisor", is_terminal=False),
     )
     flag = folder.flag
     supervisor = Supervisor(settings, click.echo)

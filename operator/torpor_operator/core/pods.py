@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from torpor_api.brief import in_one_line
 from torpor_api.failures import InvalidRequest
+from torpor_api.logs import LEVEL_VARIABLE
 from torpor_api.warm_pool import WarmPoolSpec, is_own_key
 from torpor_kube import names
 from torpor_kube.documents import name_of
@@ -72,6 +73,8 @@ class PodSettings:
     service_account: str = "torpor-compute"
     tls_secret: str = "torpor-compute-tls"
     image_pull_policy: str = "IfNotPresent"
+    log_level: str = ""
+    """As the variable has it that agents read. Empty: their own default."""
 
 
 def spec_of(pool: Document) -> WarmPoolSpec:
@@ -208,7 +211,14 @@ def _container(spec: WarmPoolSpec, settings: PodSettings, *, is_dedicated: bool)
         "image": spec.image or settings.image,
         "imagePullPolicy": _pull_policy(spec, settings),
         "args": _arguments(spec.postgres_version) + (_SHORT_END if is_dedicated else []),
-        "env": [_own("POD_NAME", "metadata.name"), _own("POD_IP", "status.podIP")],
+        "env": [
+            *(_own("POD_NAME", "metadata.name"), _own("POD_IP", "status.podIP")),
+            *(
+                [{"name": LEVEL_VARIABLE, "value": settings.log_level}]
+                if settings.log_level
+                else ()
+            ),
+        ],
         "ports": [
             {"name": "postgres", "containerPort": 5432},
             {"name": "agent", "containerPort": names.AGENT_PORT},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -103,8 +103,8 @@ def test_each_database_can_be_looked_at() -> None:
 
 def test_agents_write_when_they_stop(tmp_path: Path) -> None:
     log = tmp_path / "agents.log"
-    now = datetime.now()
-    line = {"at": f"{now:%Y-%m-%d %H:%M:%S},500", "level": "info", "event": "agent_state"}
+    now = datetime.now(UTC)
+    line = {"at": f"{now:%Y-%m-%dT%H:%M:%S}.500Z", "level": "info", "event": "agent_state"}
     states = [line | {"state": state, "database": "shop"} for state in ("running", "stopping")]
     log.write_text("\n".join(["LOG:  a word of Postgres's own", *map(json.dumps, states)]))
     (at,) = stopped_at(log)["shop"]
