@@ -1,7 +1,7 @@
-"""What a client is told when it is refused: one class each, with SQLSTATE, message and the fix.
+"""What a client is told by Torpor itself: one class each, with SQLSTATE, message and the fix.
 
-Nothing else of Torpor's own reaches a client as an error. ``reason`` is for the log, where it may
-say what a stranger must not learn.
+Nothing else of its own reaches a client, but for a statement's changed result (:mod:`broken`),
+whose words are Postgres's. docs/errors.md has a section for each class, which a test holds to them.
 """
 
 from __future__ import annotations
@@ -14,20 +14,56 @@ from torpor_proxy.core import wire
 from torpor_proxy.core.wire import Severity
 
 
-class Refusal:
-    """Base. Ends the session unless ``severity`` is ERROR."""
+class Report:
+    """Base of all."""
 
-    sqlstate: ClassVar[str] = "08006"
-    severity: ClassVar[Severity] = Severity.FATAL
+    sqlstate: str
+    severity: ClassVar[Severity]
 
-    def __init__(self, message: str, hint: str = "", *, reason: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", *, detail: str = "") -> None:
         self.message = message
         self.hint = hint
-        self.reason = reason or message
+        self.detail = detail
 
     def as_report(self) -> bytes:
-        """The ErrorResponse."""
-        return wire.report(self.severity, self.sqlstate, self.message, hint=self.hint)
+        """The ErrorResponse, or NoticeResponse."""
+        words, more = self.message, {"hint": self.hint, "detail": self.detail}
+        return wire.report(self.severity, self.sqlstate, words, **more)
+
+
+class StillWaiting(Report):
+    """The database takes long to wake."""
+
+    sqlstate = "00000"
+    severity = Severity.NOTICE
+
+    def __init__(self, endpoint: str, reason: str) -> None:
+        super().__init__(f'waiting for database "{endpoint}"', detail=reason)
+
+
+class SettingLeftOut(Report):
+    """A session goes on without one of its settings."""
+
+    sqlstate = "01000"
+    severity = Severity.WARNING
+
+    def __init__(self, setting: str, why: str) -> None:
+        words = f'setting "{setting}" could not be put back: {why}'
+        super().__init__(words, "It is now what RESET makes of it.")
+
+
+class Refusal(Report):
+    """Base of what is no good news. Ends the session unless ``severity`` is ERROR.
+
+    ``reason`` is for the log, where it may say what a stranger must not learn.
+    """
+
+    sqlstate = "08006"
+    severity = Severity.FATAL
+
+    def __init__(self, message: str, hint: str = "", *, reason: str = "") -> None:
+        super().__init__(message, hint)
+        self.reason = reason or message
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.reason!r})"
@@ -209,10 +245,7 @@ class AttachRefused(Refusal):
 
     def __init__(self, fields: Mapping[str, str]) -> None:
         super().__init__(fields.get("M", "refused"), fields.get("H", ""))
-        self.state = fields.get("C", "08006")
-
-    def as_report(self) -> bytes:
-        return wire.report(self.severity, self.state, self.message, hint=self.hint)
+        self.sqlstate = fields.get("C", self.sqlstate)
 
 
 class RestoreRefused(AttachRefused):

@@ -68,8 +68,8 @@ class LeftOut:
 
     why: str
     """For its client; empty: it does not concern it."""
-    reason: str
-    """In Postgres's words."""
+    sqlstate: str
+    """For the log: Postgres's own words have the value in them, which is the client's."""
 
 
 @dataclass(slots=True)
@@ -114,7 +114,7 @@ class Restore:
             why = _LEFT_OUT[entry.kind].get(fields.get("C", "")) if entry is not None else None
             if entry is None or why is None:
                 return False
-            self.left_out[entry.name] = LeftOut(why, fields.get("M", ""))
+            self.left_out[entry.name] = LeftOut(why, fields.get("C", ""))
             return True
         return False
 

@@ -8,12 +8,19 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from torpor_api.failures import Failure
-from torpor_proxy.core import parked, wire
+from torpor_proxy.core import parked
 from torpor_proxy.core.parameters import Pairs
-from torpor_proxy.core.refusals import CannotWake, ComputeLost, Refusal, Refused, RestoreRefused
+from torpor_proxy.core.refusals import (
+    CannotWake,
+    ComputeLost,
+    Refusal,
+    Refused,
+    RestoreRefused,
+    SettingLeftOut,
+    StillWaiting,
+)
 from torpor_proxy.core.restore import LeftOut, RestoreFailed
 from torpor_proxy.core.session_state import SessionState
-from torpor_proxy.core.wire import Severity
 from torpor_proxy.executor import visit
 from torpor_proxy.executor.arrival import Arrival
 from torpor_proxy.executor.attachment import Attachment
@@ -48,9 +55,6 @@ class ReturningSession(RelayedSession, Protocol):
 
     def refuse(self, refusal: Refusal) -> None:
         """Say why, and end."""
-
-    def warn(self, event: str, error: Exception) -> None:
-        """Into the log."""
 
 
 async def come_home(session: ReturningSession) -> None:
@@ -99,7 +103,8 @@ async def _arrive(session: ReturningSession) -> bool:
     except (*visit.FAILED, RestoreFailed) as error:
         if isinstance(error, RestoreFailed) and not error.is_passing:
             raise
-        session.warn("attach_failed", error)
+        extra = {**session.identity.log_keys, "reason": str(error)}
+        log.warning("attach_failed", extra=extra)
         session.hearing.stay()
         session.attachment = None
         attachment.hang_up()
@@ -123,19 +128,17 @@ async def _put_back(
 
 
 def _tell_waiting(session: ReturningSession) -> None:
-    words = f'waiting for database "{session.identity.route.endpoint}"'
-    reason = session.host.why_not().message
-    session.client.write(wire.report(Severity.NOTICE, "00000", words, detail=reason))
+    endpoint, reason = session.identity.route.endpoint, session.host.why_not().message
+    session.client.write(StillWaiting(endpoint, reason).as_report())
 
 
 def _tell_left_out(session: ReturningSession, left_out: Mapping[bytes, LeftOut]) -> None:
-    """Its value, in whatever letters, is only for the log: the client's encoding may lack them."""
+    """Its value is told nobody: it may be a secret, in letters that an encoding may lack."""
     for name, one in left_out.items():
         if not one.why:
             continue
         setting = name.decode(errors="replace")
-        extra = {**session.identity.log_keys, "setting": setting, "reason": one.reason}
+        keys = session.identity.log_keys
+        extra = {**keys, "setting": setting, "reason": one.why, "sqlstate": one.sqlstate}
         log.warning("setting_left_out", extra=extra)
-        words = f'setting "{setting}" could not be put back: {one.why}'
-        hint = "It is now what RESET makes of it."
-        session.client.write(wire.report(Severity.WARNING, "01000", words, hint=hint))
+        session.client.write(SettingLeftOut(setting, one.why).as_report())
