@@ -17,7 +17,7 @@ from torpor_api import messages as m
 from torpor_api.failures import Failure, Unavailable
 from torpor_api.transition import Transition
 from torpor_autoscaler.deadlines import Deadlines
-from torpor_autoscaler.lifecycle import chain, endpoints
+from torpor_autoscaler.lifecycle import chain, endpoints, outcomes
 from torpor_autoscaler.lifecycle.actions import (
     Action,
     AnswerResizes,
@@ -187,7 +187,7 @@ class Executor:
         except Failure as failure:
             outcome = failure
         except Exception as defect:
-            log.exception("action_defect", extra={"database": entry.database.name})
+            log.exception("action_defect", extra=outcomes.log_keys(entry.database))
             outcome = Unavailable(f"internal error: {defect!r}")
         entry.task = None
         self.tick()
@@ -258,9 +258,8 @@ class Executor:
             case AnswerResizes(answer, askers):
                 for id in askers:
                     _resolve(entry.answer_resize.get(id), answer)
-            case Note(event, reasons):
-                fields = {"database": entry.database.name, "reasons": reasons}
-                log.info(event, extra=fields)
+            case Note(event, fields, level):
+                log.log(level.number, event, extra=fields)
             case Tell():
                 self.tell(entry.database.resource, effect)
             case Went(transition):
@@ -287,7 +286,7 @@ class Executor:
         try:
             yield
         except Exception:
-            log.exception("plan_defect", extra={"database": entry.database.name})
+            log.exception("plan_defect", extra=outcomes.log_keys(entry.database))
             self._start_over(entry)
 
     def _start_over(self, entry: Entry) -> None:

@@ -15,6 +15,7 @@ from torpor_api.failures import Failure
 from torpor_api.messages import AgentInfo, AskActivity, WatchSamples
 from torpor_autoscaler.executor import Entry
 from torpor_autoscaler.fleet import Fleet
+from torpor_autoscaler.lifecycle import outcomes
 from torpor_autoscaler.ports import Agents
 
 log = logging.getLogger(__name__)
@@ -66,8 +67,8 @@ class Looks:
             reply = await self._agents.ask(run.agent, AskActivity(), timeout_s=ANSWER_S_MAX)
         except Failure as failure:
             # Whether the compute still serves is asked by whoever has a reason to doubt it.
-            fields = {"database": entry.database.name, "reason": failure.message}
-            log.debug("not_looked_inside", extra=fields)
+            keys = outcomes.log_keys(entry.database)
+            log.debug("not_looked_inside", extra={**keys, "reason": failure.message})
         else:
             self._fleet.looked_inside(entry, run.epoch, reply.activity)
             if self._fleet.unsampled(entry):
@@ -79,5 +80,5 @@ class Looks:
         try:
             await self._agents.ask(agent, WatchSamples(), timeout_s=ANSWER_S_MAX)
         except Failure as failure:
-            fields = {"database": entry.database.name, "reason": failure.message}
-            log.debug("not_watched", extra=fields)
+            keys = outcomes.log_keys(entry.database)
+            log.debug("not_watched", extra={**keys, "reason": failure.message})

@@ -31,7 +31,7 @@ def handlers_for(name: str, handlers: Handlers, rights: Rights) -> Handlers:
 
     async def refuse(_: Peer, message: Message) -> None:
         what = type(message).__name__
-        log.warning("not_allowed", extra={"component": name, "message_type": what})
+        log.warning("not_allowed", extra={"peer": name, "message_type": what})
         if not isinstance(message, Event):
             raise Refused(f"{name} may not ask {what} here", hint="see who holds that certificate")
 

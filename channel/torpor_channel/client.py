@@ -180,14 +180,15 @@ class Link:
                 await self._connect_once()
             except NobodyAnswers as failure:
                 self._pause_s = RECONNECT_SECONDS
-                self._failed(logging.DEBUG, failure.message)
+                self._failed(failure.message, is_expected=True)
             except Exception as error:
                 self._pause_s = min(2 * self._pause_s, RECONNECT_SECONDS_MAX)
-                self._failed(logging.WARNING, str(error))
+                self._failed(str(error), is_expected=False)
             await asyncio.sleep(self._pause_s * random.uniform(0.5, 1.0))
 
-    def _failed(self, level: int, reason: str) -> None:
+    def _failed(self, reason: str, *, is_expected: bool) -> None:
         if reason != self._reason:
+            level = logging.DEBUG if is_expected else logging.WARNING
             log.log(level, "link_down", extra={"address": str(self._address), "reason": reason})
         self._reason = reason
 

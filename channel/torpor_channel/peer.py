@@ -145,7 +145,7 @@ class Peer:
                     question.set_exception(failure)
                     await _let_it_go_on()
             case wire.Unreadable(None, name, reason):
-                log.warning("event_unreadable", extra={"event": name, "reason": reason})
+                log.warning("message_unreadable", extra={"message_type": name, "reason": reason})
             case wire.Unreadable(int(id), name, reason):
                 self._send(wire.encode_fail(id, InvalidRequest(f"{name} {reason}")))
 
@@ -167,7 +167,7 @@ class Peer:
         except Failure as failure:
             self._send(wire.encode_fail(id, failure))
         except Exception:
-            log.exception("handler_defect", extra={"request": type(request).__name__})
+            log.exception("handler_defect", extra={"message_type": type(request).__name__})
             self._send(wire.encode_fail(id, Unavailable("internal error; see the log")))
         finally:
             self._may_handle.release()
@@ -175,12 +175,12 @@ class Peer:
     async def _hear(self, event: Event) -> None:
         handler = self._handlers.get(type(event))
         if handler is None:
-            log.warning("event_unhandled", extra={"event": type(event).__name__})
+            log.warning("message_unhandled", extra={"message_type": type(event).__name__})
             return
         try:
             await handler(self, event)
         except Exception:
-            log.exception("handler_defect", extra={"event": type(event).__name__})
+            log.exception("handler_defect", extra={"message_type": type(event).__name__})
 
     async def _end(self) -> None:
         self.closed.set()

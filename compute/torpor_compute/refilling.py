@@ -193,5 +193,5 @@ def _list_in(content: bytes) -> tuple[Run, ...]:
     try:
         return unpacked(content) if content else ()
     except ValueError as error:
-        log.warning("pages_ignored", extra={"reason": f"the list of pages is ignored: {error}"})
+        log.warning("pages_ignored", extra={"reason": str(error)})
         return ()

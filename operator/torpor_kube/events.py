@@ -6,8 +6,9 @@ import hashlib
 import logging
 
 from torpor_api.failures import Failure
+from torpor_api.identity import endpoint_name
 from torpor_kube.documents import metadata, name_of, namespace_of
-from torpor_kube.kinds import EVENT
+from torpor_kube.kinds import EVENT, SERVERLESS_DATABASE
 from torpor_kube.port import Document, Kube
 from torpor_kube.times import Clock, api_micro_time
 
@@ -54,12 +55,13 @@ class Events:
         self._quiet.pop(key, None)  # What was said last stands last.
         self._forget(now)
         self._quiet[key] = now + QUIET_S
-        log.info("told", extra={"object": name_of(about), "reason": reason})
+        log.info("told", extra={**log_keys(about), "said": reason})
         try:
             await self._kube.create(EVENT, self._event(about, reason, note, is_warning))
         except Failure as failure:
             self._quiet[key] = now + LOST_QUIET_S
-            log.warning("event_lost", extra={"reason": reason, "why": failure.message})
+            fields = {**log_keys(about), "said": reason, "reason": failure.message}
+            log.warning("event_lost", extra=fields)
 
     def _forget(self, now: float) -> None:
         """What may be said again anyway, and the oldest where there is too much."""
@@ -91,3 +93,11 @@ class Events:
                 "uid": metadata(about).get("uid", ""),
             },
         }
+
+
+def log_keys(about: Document) -> dict[str, object]:
+    """What each line about an object in the log has."""
+    name, namespace, kind = name_of(about), namespace_of(about), about.get("kind")
+    keys: dict[str, object] = {"kind": kind, "object": f"{namespace}/{name}"}
+    is_database = kind == SERVERLESS_DATABASE.kind
+    return keys | {"database": endpoint_name(name, namespace)} if is_database else keys

@@ -165,7 +165,9 @@ class CertificateKeeper:
         note = f"{unusable.message}: put it right, or delete it and another one is made"
         about = self._secrets.reference(unusable.secret)
         await self._notes.tell(Tell(about, Weight.WARNING, "CertificateUnusable", note))
-        log.warning("certificate_unusable", extra={"reason": unusable.message})
+        log.warning(
+            "certificate_unusable", extra={"secret": unusable.secret, "reason": unusable.message}
+        )
 
     async def _own_work(
         self, wanted: Sequence[LeafWanted], read: dict[str, Held | None]

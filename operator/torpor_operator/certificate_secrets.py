@@ -180,6 +180,6 @@ def _leaf(place: Place, held: Held | None, signers: Sequence[str]) -> Leaf | Non
         refuse_other_key(certificate, key)
         return read_leaf(certificate, trusted, signers)
     except ValueError as error:
-        fields = {"secret": place.secret, "of": place.namespace, "reason": str(error)}
+        fields = {"secret": place.secret, "namespace": place.namespace, "reason": str(error)}
         log.warning("certificate_unreadable", extra=fields)
         return None

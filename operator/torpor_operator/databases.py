@@ -122,7 +122,8 @@ class Databases:
             try:
                 await self._carry_out_all(key, actions, obstacles)
             except Stale as stale:
-                log.debug("planned_anew", extra={"reason": stale.message})
+                fields = {"database": key.endpoint, "reason": stale.message}
+                log.debug("planned_anew", extra=fields)
         raise Stale(f"{key.name} is not as it shall be after {ROUNDS_MAX} attempts")
 
     async def _carry_out_all(
@@ -198,7 +199,7 @@ class Databases:
                 found[role.name] = base64.b64decode(secret["data"][place.key]).decode()
             except (NotFound, KeyError, TypeError, ValueError) as error:
                 fields = {"database": resource.name, "role": role.name, "reason": str(error)}
-                log.info("password_not_found", extra=fields)
+                log.warning("password_not_found", extra=fields)
         return found
 
 

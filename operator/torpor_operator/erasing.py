@@ -115,7 +115,8 @@ class Eraser:
             self._erasers.asked(pod.name)
             await self._ask(pod, order)
         except (Conflict, NotFound, Unavailable) as failure:
-            fields = {"compute": pod.name, "reason": failure.message}
+            name = order.database.endpoint
+            fields = {"database": name, "compute": pod.name, "reason": failure.message}
             log.info("agent_could_not_erase", extra=fields)
             return False
         finally:

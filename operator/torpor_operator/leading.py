@@ -226,12 +226,12 @@ class Leading:
             failed = False
         except Conflict as conflict:
             # Somebody wrote in between; the watch brings it, or has brought it.
-            log.info("look_again", extra={"target": str(target), "reason": conflict.message})
+            log.info("look_again", extra={**target.log_keys, "reason": conflict.message})
         except Failure as failure:
-            fields = {"target": str(target), "reason": failure.message, "hint": failure.hint}
+            fields = {**target.log_keys, "reason": failure.message, "hint": failure.hint}
             log.warning("look_failed", extra=fields)
         except Exception:
-            log.exception("look_defect", extra={"target": str(target)})
+            log.exception("look_defect", extra=target.log_keys)
         finally:
             self.queue.done(target, failed=failed)
             self._count()

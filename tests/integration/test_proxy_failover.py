@@ -107,7 +107,7 @@ def lose_compute(database: Database, kill: Kill, *, survivors: int = 0, refused:
 def fates(database: Database) -> tuple[int, int]:
     """How many sessions have gone on without their compute, and how many were ended."""
     lines = database.up.log_of("proxy").splitlines()
-    ours = [line for line in lines if f'"endpoint": "{database.name}"' in line]
+    ours = [line for line in lines if f'"database": "{database.name}"' in line]
     return sum(SURVIVES in line for line in ours), sum(REFUSED in line for line in ours)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from torpor_api.failures import Failure, Unavailable
+from torpor_api.logs import Level
 from torpor_api.messages import (
     AgentInfo,
     Awake,
@@ -146,7 +147,9 @@ class Note:
     """For the log: what was decided or has happened, and why."""
 
     event: str
-    reasons: tuple[str, ...] = ()
+    fields: Mapping[str, object]
+    """Database, epoch and compute among them, as they were in that moment."""
+    level: Level = Level.INFO
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,6 @@ def _note_silence(database: Database, agent: AgentInfo, failure: Failure) -> Non
     is_first, was_deaf = silences.of(database.name) is None, silences.is_deaf
     silences.unanswered(database.name, database.world.now)
     if is_first:
-        outcomes.note(database, "agent_silent", agent.compute, failure.message)
+        outcomes.warn(database, "agent_silent", compute=agent.compute, reason=failure.message)
     if silences.is_deaf and not was_deaf:
-        outcomes.note(database, "no_agent_is_heard")
+        outcomes.warn(database, "no_agent_is_heard")

@@ -108,7 +108,7 @@ def _apply_spec(database: Database, run: Run) -> Plan[None]:
             outcomes.tell(database, "SpecNotApplied", failure.message)
         database.spec_failure = failure
         database.spec_retry_at = database.world.now + database.world.limits.retry_s_max
-        outcomes.note(database, "spec_not_applied", failure.message)
+        outcomes.warn(database, "spec_not_applied", reason=failure.message)
         return
     database.spec_failure = None
     database.observed_generation = resource.metadata.generation
@@ -136,7 +136,7 @@ def _log_if_new(database: Database, decision: SleepChoice) -> None:
         outcomes.note(database, "decided_to_sleep")
         database.decided = ()
     elif words and words != database.decided:
-        outcomes.note(database, "decided_to_stay_awake", *words)
+        outcomes.note(database, "decided_to_stay_awake", reasons=words)
         database.decided = words
 
 

@@ -151,7 +151,8 @@ def observe(database: Database, resource: ServerlessDatabase) -> None:
     run, status = database.run, resource.status
     if run is not None and (status.epoch > run.epoch or status.phase in AT_REST):
         # Somebody else has claimed the database or stopped it: our compute is not its owner.
-        outcomes.note(database, "run_superseded", f"{status.phase}, epoch {status.epoch}")
+        phase, epoch = status.phase, status.epoch
+        outcomes.warn(database, "run_superseded", found_phase=phase, found_epoch=epoch)
         if status.epoch < run.epoch:
             # Restored from an older state: nobody else has it, and our compute holds the volume.
             database.holder = Holder(run.epoch, run.agent.compute)
@@ -170,7 +171,7 @@ def agent_gone(database: Database, compute: str, now: float) -> None:
 def agent_leaves(database: Database, compute: str, *, is_news: bool) -> None:
     """It was told to end: what is done about it the plan decides (:mod:`leaving`)."""
     if is_news and database.run is not None and database.run.agent.compute == compute:
-        outcomes.note(database, "compute_leaves", compute)
+        outcomes.note(database, "compute_leaves", compute=compute)
 
 
 def agent_unheard(database: Database, compute: str) -> None:
@@ -189,7 +190,7 @@ def heard(database: Database, epoch: int, now: float) -> None:
 def postgres_lost(database: Database, event: PostgresLost, now: float) -> None:
     if database.run is None or event.epoch != database.run.epoch:
         return
-    outcomes.note(database, "postgres_lost", event.reason)
+    outcomes.warn(database, "postgres_lost", reason=event.reason)
     database.facts_are_exact, database.inside = False, None
     if event.restarting:
         database.run = database.run.down(now, database.world.limits.restart_s_max)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torpor_api.failures import Failure, Unavailable
+from torpor_api.failures import DataDamaged, Failure, Unavailable
 from torpor_api.phases import Phase
 from torpor_autoscaler.lifecycle import login_facts, outcomes, status
 from torpor_autoscaler.lifecycle.actions import (
@@ -161,5 +161,7 @@ def _pause_after(database: Database, failure: Failure) -> Plan[None]:
     database.retries += 1
     database.blocked_by = failure
     if database.retries == 1:
-        outcomes.note(database, "blocked", f"{failure.kind}: {failure.message}")
+        outcomes.warn(database, "blocked", kind=failure.kind, reason=failure.message)
+    if database.retries == 1 and isinstance(failure, DataDamaged):
+        outcomes.alarm(database, "data_damaged", reason=failure.message)
     yield from pause(database, backoff_s(database.retries, limits.retry_s_min, limits.retry_s_max))

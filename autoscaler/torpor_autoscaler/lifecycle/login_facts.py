@@ -29,7 +29,7 @@ def store(database: Database, epoch: int, *, can_wait: bool = False) -> Plan[Non
     except GaveWay:
         return
     except StaleEpoch as failure:
-        outcomes.note(database, "facts_superseded", failure.message)
+        outcomes.note(database, "facts_superseded", reason=failure.message)
     except Failure as failure:
         _try_again_later(database, failure)
         return
@@ -50,7 +50,7 @@ def fetch(database: Database) -> Plan[None]:
         _miss(database, failure)
     except Failure as failure:
         database.facts_retry_at = database.world.now + database.world.limits.retry_s_max
-        outcomes.note(database, "facts_unknown", failure.message)
+        outcomes.warn(database, "facts_unknown", reason=failure.message)
         return
     if facts is not None and not database.has_unstored_facts:
         database.facts = facts
@@ -63,13 +63,13 @@ def _try_again_later(database: Database, failure: Failure) -> None:
     was_lasting = database.unstored_because is not None
     database.storing = Storing(failure, tries, database.world.now + pause_s)
     if database.unstored_because is not None and not was_lasting:
-        outcomes.note(database, "facts_not_stored", f"{failure.kind}: {failure.message}")
+        outcomes.warn(database, "facts_not_stored", kind=failure.kind, reason=failure.message)
 
 
 def _miss(database: Database, failure: DataDamaged) -> None:
     """Nobody can be judged by what is stored. The first login wakes the database, and what that
     one exports is stored in its place."""
-    outcomes.note(database, "facts_damaged", failure.message)
+    outcomes.warn(database, "facts_damaged", reason=failure.message)
     if not database.has_unstored_facts:
         database.facts_are_exact = False
         database.storing = Storing(failure, database.world.limits.store_tries_max)

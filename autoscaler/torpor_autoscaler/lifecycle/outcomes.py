@@ -5,6 +5,7 @@ from __future__ import annotations
 from torpor_api.chain import Chain, Step
 from torpor_api.facts import LoginFacts
 from torpor_api.failures import Busy, Failure, Unavailable
+from torpor_api.logs import Level
 from torpor_api.messages import Awake, Resized, SwitchedOver
 from torpor_api.resource import LastResume, LastSwitchover
 from torpor_api.transition import Transition, TransitionKind
@@ -29,9 +30,28 @@ LAST_WORDS_CHARACTERS_MAX = 900
 """Of a start that failed, for people: the last lines of Postgres's log say why."""
 
 
-def note(database: Database, event: str, *reasons: str) -> None:
-    """For the log."""
-    database.effects.append(Note(event, reasons))
+def log_keys(database: Database) -> dict[str, object]:
+    """What each line about it in the log has: whom it concerns, and which life of it."""
+    run, status = database.run, database.status
+    epoch = status.epoch if run is None else run.epoch
+    compute = status.compute if run is None else run.agent.compute
+    keys: dict[str, object] = {"database": database.name, "epoch": epoch}
+    return keys | {"compute": compute} if compute else keys
+
+
+def note(database: Database, event: str, **fields: object) -> None:
+    """For the log: what has happened to it."""
+    database.effects.append(Note(event, log_keys(database) | fields))
+
+
+def warn(database: Database, event: str, **fields: object) -> None:
+    """For the log: what mends itself."""
+    database.effects.append(Note(event, log_keys(database) | fields, Level.WARNING))
+
+
+def alarm(database: Database, event: str, **fields: object) -> None:
+    """For the log: somebody must look."""
+    database.effects.append(Note(event, log_keys(database) | fields, Level.ERROR))
 
 
 def tell(database: Database, reason: str, note: str, *, is_warning: bool = True) -> None:
@@ -52,7 +72,7 @@ def learn(database: Database, facts: LoginFacts, *, are_exact: bool) -> None:
 
 def lose(database: Database, reason: str, now: float) -> None:
     """The compute serves no more and is to be fenced; sessions that it had get another one."""
-    note(database, "compute_lost", reason)
+    warn(database, "compute_lost", reason=reason)
     words = f"{database.name} has lost its compute: {reason}"
     answer_switchover(database, Unavailable(words, "who needs it gets a fresh one all the same"))
     database.must_return = database.world.proxies.sessions(database.name, now) > 0
@@ -75,7 +95,7 @@ def confirm_gone(database: Database, compute: str) -> None:
     if database.holder is not None and database.holder.compute == compute:
         database.holder = None
     database.world.silences.ended(database.name)
-    note(database, "confirmed_gone", compute)
+    note(database, "confirmed_gone", compute=compute)
 
 
 def own_volume(database: Database, epoch: int) -> None:
@@ -113,8 +133,9 @@ def fail_start(database: Database, failure: Failure, now: float, *, is_final: bo
         pause_s = backoff_s(attempts, limits.start_backoff_s_min, limits.start_backoff_s_max)
     database.trouble = Trouble(failure, attempts, now + pause_s, is_final)
     database.blocked_by = failure
-    note(database, "start_failed", f"{failure.kind}: {failure.message}")
+    warn(database, "start_failed", kind=failure.kind, reason=failure.message, attempts=attempts)
     if is_final:
+        alarm(database, "start_given_up", kind=failure.kind, attempts=attempts, rests_s=pause_s)
         database.must_return = False
         answer_wakes(database, failure)
         answer_switchover(database, failure)
@@ -125,7 +146,7 @@ def hold_back(database: Database, reason: str, now: float) -> None:
     limits, times = database.world.limits, database.held_back.times + 1
     pause_s = backoff_s(times, limits.suspend_backoff_s_min, limits.suspend_backoff_s_max)
     database.held_back = HeldBack(now + pause_s, reason, times)
-    note(database, "suspend_called_off", reason)
+    note(database, "suspend_called_off", reason=reason)
 
 
 def answer_awake(database: Database) -> None:
@@ -177,7 +198,7 @@ def end_switchover(database: Database, compute: str, rest: Trace | None = None) 
     went(database, trace, epoch, total_ms=pause_ms, compute=compute)
     at = timestamp(database.world.wall_s)
     database.last_switchover = LastSwitchover(at=at, epoch=epoch, pause_ms=pause_ms, steps=whole)
-    note(database, "switched_over", f"{compute}, {pause_ms:g} ms")
+    note(database, "switched_over", compute=compute, pause_ms=pause_ms)
     if switching.because:
         words = (
             f"is on compute {compute} now, after a pause of {pause_ms:g} ms: {switching.because}"

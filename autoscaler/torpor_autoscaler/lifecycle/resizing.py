@@ -69,7 +69,7 @@ def _ask_machine(database: Database, run: Run, sizing: Sizing) -> Plan[None]:
     database.sizing = asked
     yield from ask(AskCluster(request))
     database.sizing = replace(asked, failure=None, tries=0)
-    outcomes.note(database, "resize_asked", _wanted(sizing))
+    outcomes.note(database, "resize_asked", cu=float(sizing.size.cu))
 
 
 def _follow(database: Database, run: Run, sizing: Sizing) -> Plan[None]:
@@ -80,7 +80,8 @@ def _follow(database: Database, run: Run, sizing: Sizing) -> Plan[None]:
         sizing, has_followed=True, failure=None, tries=0, needs_restart=reply.needs_restart
     )
     database.sizing = followed
-    outcomes.note(database, "size_followed", _wanted(sizing), *reply.needs_restart)
+    cu, needs_restart = float(size.cu), reply.needs_restart
+    outcomes.note(database, "size_followed", cu=cu, needs_restart=needs_restart)
 
 
 def _hold_back(database: Database, run: Run, failure: Failure) -> None:
@@ -95,7 +96,7 @@ def _hold_back(database: Database, run: Run, failure: Failure) -> None:
         tries=sizing.tries + 1,
         retry_at=database.world.now + pause_s,
     )
-    outcomes.note(database, "not_resized", failure.message)
+    outcomes.warn(database, "not_resized", reason=failure.message)
     if not failure.retryable and not isinstance(failure, Refused):
         outcomes.answer_resizes(database, failure)  # A refusal is answered by :func:`take_up`.
 

@@ -205,7 +205,7 @@ def _come(database: Database, *, is_cold: bool) -> str:
         own = database.has_own_volume
         miss = world.stocks.missed(database.pool, world.now, world.wall_s, has_own_volume=own)
         database.decisions.add(miss.decision, world.wall_s)
-        outcomes.note(database, "cold_start", miss.reason.value, miss.line)
+        outcomes.note(database, "cold_start", reason=miss.reason.value, decision=miss.line)
         return f"{WAITED_FOR}: {miss.reason.value}"
     database.decisions.withdraw(Loop.WARM_POOL)
     if not database.has_own_volume:
@@ -283,7 +283,7 @@ def _start(
         raise refused  # No fault of the database: it goes on for as long as somebody waits.
     except BoundElsewhere as refused:
         # By its own word it has never had this volume: it is as good as gone, and another is free.
-        outcomes.note(database, "compute_taken", agent.compute, refused.message)
+        outcomes.note(database, "compute_taken", compute=agent.compute, reason=refused.message)
         outcomes.confirm_gone(database, agent.compute)
         return None
     except Failure as failure:
@@ -310,7 +310,9 @@ def _believe_volume(database: Database, claim: tuple[int, str], found: Holder | 
     database.facts_are_exact = False  # Those that we know may be as old as the record was.
     if found.compute:
         database.holder = found
-    outcomes.note(database, "volume_knows_more", f"epoch {found.epoch}", found.compute)
+    outcomes.warn(
+        database, "volume_knows_more", found_epoch=found.epoch, found_compute=found.compute
+    )
 
 
 def _started(database: Database, agent: AgentInfo, request: StartCompute) -> Plan[Started]:
@@ -387,5 +389,5 @@ def _answer(database: Database, watch: Trace) -> None:
     else:
         until = world.now + world.limits.resume_seen_s_max
         outcomes.open_resume(database, OpenResume(watch, world.wall_s, until))
-        outcomes.note(database, "awake", watch.cause)
+        outcomes.note(database, "awake", cause=watch.cause)
     outcomes.answer_awake(database)

@@ -90,7 +90,7 @@ def _say_what_is_missing(database: Database, failure: NotFenced) -> Plan[None]:
         try:
             yield from write(database, found.phase, found.epoch, found.compute)
         except Failure as unwritten:
-            outcomes.note(database, "not_said", unwritten.message)
+            outcomes.warn(database, "not_said", reason=unwritten.message)
 
 
 def verify(database: Database, run: Run) -> Plan[None]:
@@ -156,7 +156,7 @@ def _final_state(database: Database, agent: AgentInfo) -> Plan[AgentState | None
         except NotAsked:
             raise  # No reason to have a compute ended that may be sound.
         except Failure as failure:
-            outcomes.note(database, "agent_given_up", agent.compute, failure.message)
+            outcomes.warn(database, "agent_given_up", compute=agent.compute, reason=failure.message)
             return None
         if state.state not in UNDECIDED or _is_anothers(database, state):
             return state
@@ -186,6 +186,6 @@ def _adopt(database: Database, agent: AgentInfo, state: AgentState) -> None:
     database.world.pool.bind(database.name, agent.compute)
     if not was_serving:
         database.used_at = database.world.now
-        outcomes.note(database, "compute_found", agent.compute)
+        outcomes.note(database, "compute_found", compute=agent.compute)
         if database.switching is not None:
             outcomes.end_switchover(database, agent.compute)

@@ -157,7 +157,7 @@ def open_gates(database: Database, run: Run, why: Failure) -> Plan[None]:
         try:
             yield from _open(database, run)
         except Failure as closed:
-            outcomes.note(database, "gate_opens_by_itself", closed.message)
+            outcomes.warn(database, "gate_opens_by_itself", reason=closed.message)
     database.is_gate_closed = database.is_suspending = False
     database.blocked_by = None
     if database.run is not None and not isinstance(why, Busy):
@@ -249,6 +249,6 @@ def _call_off(database: Database, run: Run, failure: Failure) -> Plan[None]:
         return
     if database.waiters:
         database.used_at = database.world.now
-        outcomes.note(database, "suspend_called_off", "woken")
+        outcomes.note(database, "suspend_called_off", reason="woken")
     else:
         outcomes.hold_back(database, failure.message, database.world.now)

@@ -67,7 +67,7 @@ def _park_every_session(database: Database, run: Run, switching: Switching) -> P
     except Failure as failure:
         if not insists:
             raise
-        outcomes.note(database, "left_behind", failure.message)
+        outcomes.warn(database, "left_behind", reason=failure.message)
         words = f"its compute ends, and whoever is not at rest with it: {failure.message}"
         outcomes.tell(database, "SessionsEnded", words)
 
@@ -96,7 +96,7 @@ def _call_off(database: Database, run: Run, switching: Switching, failure: Failu
     yield from open_gates(database, run, failure)
     database.world.pool.release(database.name)
     leaving.hold_back(database, run, failure.message, database.world.now)
-    outcomes.note(database, "switchover_called_off", failure.message)
+    outcomes.note(database, "switchover_called_off", reason=failure.message)
     if switching.because and not switching.tries:
         words = (
             f"stays on its compute for now: {failure.message}; it is to move: {switching.because}"

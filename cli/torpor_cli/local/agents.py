@@ -236,11 +236,8 @@ class Agents:
             await self._pause_before_retry(agent)
         status = await agent.child.ended()
         was_expected = agent.is_ending or self._is_closing
-        log.log(
-            logging.INFO if was_expected else logging.WARNING,
-            "agent_ended",
-            extra={"compute": agent.info.compute, "status": status},
-        )
+        level = logging.INFO if was_expected else logging.WARNING
+        log.log(level, "agent_ended", extra={"compute": agent.info.compute, "status": status})
         await self._bury(agent, status)
 
     async def _is_limited(self, agent: Agent) -> bool:

@@ -60,7 +60,7 @@ class Keeper:
             if clock() - started > STABLE_SECONDS:
                 retry_s = RETRY_SECONDS_MIN
             self.ends_unasked += 1
-            log.error("component_ended", extra={"component": self.name, "status": status})
+            log.error("component_ended", extra={"child": self.name, "status": status})
             self._say(
                 f"the {self.name} ended by itself ({_words(status)}); "
                 f"starting it again in {retry_s:g} s; see {self.log_file}"

@@ -52,7 +52,13 @@ async def _stop(cluster: Cluster, resource: ServerlessDatabase, info: AgentInfo)
         cluster.store_facts(resource.name, epoch, stopped.facts)
         _write_suspended(cluster, resource.name)
     except Failure as failure:
-        log.warning("stop_failed", extra={"database": resource.name, "reason": failure.message})
+        fields = {
+            "database": resource.name,
+            "epoch": epoch,
+            "compute": info.compute,
+            "reason": failure.message,
+        }
+        log.warning("stop_failed", extra=fields)
         return False
     return True
 

@@ -36,7 +36,9 @@ class PagesFile:
         except FileNotFoundError:
             return b""
         except OSError as error:
-            log.warning("pages_unreadable", extra={"reason": f"{self._path}: {error.strerror}"})
+            log.warning(
+                "pages_unreadable", extra={"path": str(self._path), "reason": error.strerror}
+            )
             return b""
 
     def _write(self, content: bytes) -> None:

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import logging
 import ssl
 from pathlib import Path
 
 from torpor_channel.issuing import Pair, Span, make_self_signed
 from torpor_compute.adapters import own_files
-
-log = logging.getLogger(__name__)
 
 _DAYS = 3650
 """Longer than any compute lives: it is known by its hash, and nobody looks at its dates."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,8 +28,6 @@ from torpor_compute.core.activity import CLIENT_KINDS, Counters, ProcessRow, act
 from torpor_compute.core.login_facts import RoleRow
 from torpor_compute.core.postgres_options import PORT
 from torpor_compute.ports import Clients
-
-log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 

@@ -21,6 +21,12 @@ class Target:
     sort: Sort
     key: Key
 
+    @property
+    def log_keys(self) -> dict[str, object]:
+        """What each line about it in the log has."""
+        keys: dict[str, object] = {"target": str(self)}
+        return keys | {"database": self.key.endpoint} if self.sort is Sort.DATABASE else keys
+
     def __str__(self) -> str:
         return f"{self.sort.value} {self.key.namespace}/{self.key.name}".rstrip("/ ")
 

@@ -68,6 +68,12 @@ def _refuse_strangers(transport: asyncio.BaseTransport, address: ComputeAddress)
     if address.user_id in (None, user_id):
         return
     path, expected = socket_path(address), address.user_id
-    fields = {"path": path, "user_id": user_id, "expected": expected, "process_id": process_id}
+    fields = {
+        "compute": address.compute,
+        "path": path,
+        "user_id": user_id,
+        "expected": expected,
+        "process_id": process_id,
+    }
     log.error("stranger_at_socket", extra=fields)
     raise BackendLost(f"at {path} listens user {user_id}, not {expected}")

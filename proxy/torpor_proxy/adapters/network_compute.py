@@ -124,7 +124,12 @@ def _refuse_strangers(stream: TlsServerStream, address: ComputeAddress) -> None:
     found = stream.certificate_sha256
     if hmac.compare_digest(found, address.certificate_sha256):
         return
-    fields = {"address": _shown(address), "found": found, "expected": address.certificate_sha256}
+    fields = {
+        "compute": address.compute,
+        "address": _shown(address),
+        "found": found,
+        "expected": address.certificate_sha256,
+    }
     log.error("stranger_at_compute", extra=fields)
     raise BackendLost(f"at {_shown(address)} listens somebody with another certificate")
 

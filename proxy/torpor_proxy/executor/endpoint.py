@@ -99,6 +99,7 @@ class Endpoint:
         self.told_as = ToldAs(told_ids)
         self.listeners = Listeners(
             Surroundings(
+                info.name,
                 self._way.connect,
                 self._way.leads_to,
                 self._usage.at,
@@ -321,7 +322,7 @@ class Endpoint:
         try:
             told = await self._fleet.last_use(self.info.name, timeout_s=LAST_USE_SECONDS_MAX)
         except Failure as failure:
-            extra = {"endpoint": self.info.name, "reason": failure.message}
+            extra = {"database": self.info.name, "reason": failure.message}
             log.warning("last_use_unknown", extra=extra)
             return monotonic()
         return 0.0 if told.ago_s is None else monotonic() - told.ago_s

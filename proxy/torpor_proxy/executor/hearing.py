@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from dataclasses import replace
 from time import monotonic
 from typing import Any, Protocol
@@ -14,8 +13,6 @@ from torpor_proxy.executor import visit
 from torpor_proxy.executor.attachment import Attachment
 from torpor_proxy.executor.host import Host, Identity
 from torpor_proxy.executor.member import ListeningSession, Member
-
-log = logging.getLogger(__name__)
 
 
 class HearingSession(ListeningSession, Protocol):

@@ -44,6 +44,8 @@ class Identity:
     has_long_key: bool
     key: tuple[int, bytes] | None = None
     """Process id and secret, as its client was told them."""
+    epoch: int | None = None
+    """Of the compute that it was attached to last."""
 
     @property
     def cause(self) -> str:
@@ -53,7 +55,8 @@ class Identity:
     @property
     def log_keys(self) -> dict[str, object]:
         """What each line about it in the log has."""
-        return {"endpoint": self.route.endpoint, "session": self.number}
+        keys: dict[str, object] = {"database": self.route.endpoint, "session": self.number}
+        return keys if self.epoch is None else keys | {"epoch": self.epoch}
 
 
 class Host(Protocol[SessionT]):

@@ -48,6 +48,8 @@ PASSING = ("53300", "57P03")
 class Surroundings:
     """What a listener needs of its endpoint."""
 
+    name: str
+    """Of the endpoint."""
     connect: Callable[[int, str, str, Pairs], Awaitable[Backend]]
     """To the compute of an epoch, as a role, to a database within it. Raises ServerRefused, or
     BackendLost."""
@@ -104,6 +106,11 @@ class Listener:
         """Of the channels that are listened on: in UTF-8, and as the connection spells them."""
         self._by_name: dict[bytes, set[Member]] = {}
         self._sure_until = 0.0
+
+    @property
+    def log_keys(self) -> dict[str, object]:
+        """What each line about it in the log has."""
+        return {"database": self._endpoint.name, "dbname": self._dbname}
 
     @property
     def is_connected(self) -> bool:
@@ -309,7 +316,7 @@ class Listener:
         """Its members may have missed something; that is judged when it listens again."""
         backend = self._forget()
         if backend is not None and self.members:
-            extra = {"database": self._dbname, "members": len(self.members)}
+            extra = {**self.log_keys, "epoch": backend.epoch, "members": len(self.members)}
             log.warning("listener_lost", extra=extra)
             self._endpoint.start(self._return(backend.epoch))
 
@@ -318,7 +325,8 @@ class Listener:
             await self.make_ready(epoch)
         except (BackendLost, ServerRefused) as error:
             # Nobody attaches before somebody has tried again.
-            log.info("listener_waits", extra={"database": self._dbname, "reason": str(error)})
+            extra = {**self.log_keys, "epoch": epoch, "reason": str(error)}
+            log.info("listener_waits", extra=extra)
 
     def _forget(self) -> Backend | None:
         backend, self._backend, self._conversation = self._backend, None, None

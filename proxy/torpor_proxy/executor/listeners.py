@@ -116,7 +116,8 @@ class Listeners:
             await listener.hear_out()
         except (BackendLost, ServerRefused) as error:
             # Whether that matters is judged when it listens again.
-            log.info("listener_not_heard_out", extra={"reason": str(error)})
+            extra = {**listener.log_keys, "reason": str(error)}
+            log.info("listener_not_heard_out", extra=extra)
 
     def tidy(self, now: float) -> None:
         """Let those go that nobody has needed for a while."""

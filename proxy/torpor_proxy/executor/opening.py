@@ -53,7 +53,26 @@ def open_session(door: Door, stream: Stream, client: str) -> Coroutine[None, Non
     return _open(door, Greeting(stream, door.encryption), client)
 
 
+@dataclass(slots=True)
+class Newcomer:
+    """Whom the log names before there is a session."""
+
+    client: str
+    """Address and port."""
+    wanted: Route | None = None
+    """Once it has said it."""
+
+    @property
+    def log_keys(self) -> dict[str, object]:
+        """What each line about it in the log has."""
+        keys: dict[str, object] = {"client": self.client}
+        if self.wanted is None:
+            return keys
+        return keys | {"database": self.wanted.endpoint, "user": self.wanted.user}
+
+
 async def _open(door: Door, greeting: Greeting, client: str) -> None:
+    newcomer = Newcomer(client)
     limit_s = door.registry.settings.login_timeout_s
     try:
         async with asyncio.timeout(limit_s):
@@ -62,25 +81,27 @@ async def _open(door: Door, greeting: Greeting, client: str) -> None:
             await door.cancels.carry_out(packet)
             greeting.stream.close()
         else:
-            await _log_in(door, greeting, packet, client)
+            await _log_in(door, greeting, packet, newcomer)
     except Refused as refused:
-        _say(greeting.stream, refused.refusal, client)
+        _say(greeting.stream, refused.refusal, newcomer)
     except (HungUp, TimeoutError) as error:
         # A slow client is not told: it may be a scanner, which would learn what listens here.
-        log.info("opening_ended", extra={"client": client, "reason": str(error) or "too slow"})
+        extra = {**newcomer.log_keys, "reason": str(error) or "too slow"}
+        log.info("opening_ended", extra=extra)
         greeting.stream.close()
     except BaseException:
         greeting.stream.abort()
         raise
 
 
-async def _log_in(door: Door, greeting: Greeting, packet: Startup, client: str) -> None:
+async def _log_in(door: Door, greeting: Greeting, packet: Startup, newcomer: Newcomer) -> None:
     settings = door.registry.settings
     greeting.stream.write(packet.negotiation)
     wanted = route(packet, greeting.server_name, door.domains)
     if isinstance(wanted, Refusal):
         raise Refused(wanted)
-    address = client.rpartition(":")[0].strip("[]")
+    newcomer.wanted = wanted
+    address = newcomer.client.rpartition(":")[0].strip("[]")
     endpoint = await _known(door, wanted.endpoint)
     role, databases, verifier, reason = None, None, None, f"no endpoint {wanted.endpoint!r}"
     if endpoint is not None:
@@ -106,7 +127,8 @@ async def _log_in(door: Door, greeting: Greeting, packet: Startup, client: str) 
     _admit(door, endpoint, wanted, role, databases)
     greeting.stream.write(last_word + wire.AUTHENTICATION_OK)
     rest = greeting.inbox.take_all()
-    door.registry.enter(endpoint, wanted, greeting.stream, client, packet.has_long_keys, rest)
+    client, is_long = newcomer.client, packet.has_long_keys
+    door.registry.enter(endpoint, wanted, greeting.stream, client, is_long, rest)
 
 
 async def _known(door: Door, name: str) -> Endpoint | None:
@@ -140,7 +162,8 @@ def _admit(
         raise Refused(refusal)
 
 
-def _say(stream: Stream, refusal: Refusal, client: str) -> None:
-    log.info("login_refused", extra={"client": client, "reason": refusal.reason})
+def _say(stream: Stream, refusal: Refusal, newcomer: Newcomer) -> None:
+    extra = {**newcomer.log_keys, "sqlstate": refusal.sqlstate, "reason": refusal.reason}
+    log.info("login_refused", extra=extra)
     stream.write(refusal.as_report())
     stream.close()

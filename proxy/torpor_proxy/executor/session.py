@@ -190,6 +190,7 @@ class Session:
         self.task = asyncio.get_running_loop().create_task(come_home(self))
 
     def attach(self, attachment: Attachment, reported: Pairs, arrival: Arrival) -> None:
+        self.identity.epoch = arrival.backend.epoch
         self.client.write(self.known.parameters.difference(reported))
         self.known.parameters = parameters_of(reported)
         self.hearing.returned()
@@ -265,7 +266,8 @@ class Session:
 
     def visit_failed(self, error: Exception) -> None:
         if self.state is State.CAPTURING:
-            self.warn("visit_failed", error)
+            extra = {**self.identity.log_keys, "reason": str(error)}
+            log.warning("visit_failed", extra=extra)
             self._enter(State.ATTACHED)
             self.backend_lost()
 
@@ -358,7 +360,9 @@ class Session:
         """Say why, and end."""
         if self.state is State.ENDED:
             return
-        log.info("session_refused", extra={**self.identity.log_keys, "reason": refusal.reason})
+        keys = self.identity.log_keys
+        extra = {**keys, "sqlstate": refusal.sqlstate, "reason": refusal.reason}
+        log.info("session_refused", extra=extra)
         if self.exchange.is_between_server_messages:
             self.client.write(refusal.as_report())
         self.end()
@@ -390,9 +394,6 @@ class Session:
         if {before, state} != {State.ATTACHED, State.CAPTURING}:
             self.since = monotonic()
         self.host.moved(self, before, state)
-
-    def warn(self, event: str, error: Exception) -> None:
-        log.warning(event, extra={**self.identity.log_keys, "reason": str(error)})
 
 
 async def _done() -> None:

@@ -64,7 +64,7 @@ class Way:
 
     def fall_back(self, epoch: int) -> None:
         """See Gate.fall_back."""
-        extra = {"endpoint": self._name, "epoch": epoch, "known": self.gate.epoch}
+        extra = {"database": self._name, "epoch": epoch, "known_epoch": self.gate.epoch}
         log.warning("epoch_fell_back", extra=extra)
         self.gate.fall_back(epoch)
         self._lost_epoch = 0
@@ -127,7 +127,7 @@ class Way:
     async def _until_gate_moves(self) -> None:
         until = self.gate.opens_at
         if until is not None and not await self.until_changed(max(0.0, until - monotonic())):
-            log.warning("gate_reopened_by_itself", extra={"endpoint": self._name})
+            log.warning("gate_reopened_by_itself", extra={"database": self._name})
 
     async def until_changed(self, timeout_s: float) -> bool:
         """Whether something was heard of the database in that time."""
@@ -209,7 +209,7 @@ class Way:
                 await self.before_anybody(epoch)
         except (BackendLost, ServerRefused, TimeoutError) as error:
             # Not that of a session: whether the compute is lost is for its own connection to say.
-            extra = {"endpoint": self._name, "epoch": epoch, "reason": str(error)}
+            extra = {"database": self._name, "epoch": epoch, "reason": str(error)}
             log.warning("not_prepared", extra=extra)
             return False
         return True
@@ -245,7 +245,7 @@ class Way:
     def _unreachable(self, epoch: int, reason: str) -> None:
         """Whoever waits asks for a wake again, and says which compute did not answer."""
         if epoch == self.gate.epoch and self.gate.address is not None:
-            extra = {"endpoint": self._name, "epoch": epoch, "reason": reason}
+            extra = {"database": self._name, "epoch": epoch, "reason": reason}
             log.warning("compute_unreachable", extra=extra)
             self.gate.address = None
             self._lost_epoch = epoch

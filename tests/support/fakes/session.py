@@ -101,6 +101,7 @@ class FakeHost:
         self.is_gate_open = True
         self.listeners = Listeners(
             Surroundings(
+                "shop",
                 self.connect,
                 self.is_open,
                 self.used_at,

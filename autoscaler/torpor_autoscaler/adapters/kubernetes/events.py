@@ -41,7 +41,9 @@ class DatabaseEvents:
 
     def tell(self, resource: ServerlessDatabase, what: Tell) -> None:
         if len(self._waiting) >= WAITING_MAX:
-            log.warning("event_lost", extra={"database": resource.name, "reason": what.reason})
+            full = f"{WAITING_MAX} of them wait"
+            fields = {"database": resource.name, "said": what.reason, "reason": full}
+            log.warning("event_lost", extra=fields)
             return
         self._waiting.append((resource, what))
         if len(self._under_way) < UNDER_WAY_MAX:
