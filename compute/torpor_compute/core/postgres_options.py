@@ -71,6 +71,16 @@ EXTENSIONS = {"cron.use_background_workers": "on"}
 """Of extensions that a database may load: pg_cron would otherwise log in over TCP for each of its
 jobs, like a client, which nobody but a proxy can. Without pg_cron it means nothing."""
 
+NO_QUERY_TEXT = {
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+    "cron.log_statement": "off",
+}
+"""What Postgres logs is read by whoever runs it, and quoted where a start has failed. It says what
+went wrong, and not in which words, or with which values, a client had asked for it: STATEMENT, and
+DETAIL, CONTEXT and QUERY, which quote them. Who wants them asks for them in SQL, or in the
+database's own files."""
+
 PARALLEL_WORKERS_MAX = 8
 """Postgres's own default of ``max_worker_processes``."""
 
@@ -169,7 +179,7 @@ def reload_options(size: Size) -> dict[str, str]:
 def config_text(size: Size, data: str) -> str:
     """The file that a reload reads: ours first, so that the database's own settings outrank it."""
     lines = [f"# By the agent, for {size.cu.normalize():f} CU."]
-    options = reload_options(size) | EXTENSIONS
+    options = reload_options(size) | EXTENSIONS | NO_QUERY_TEXT
     lines += [f"{name} = {_quoted(value)}" for name, value in options.items()]
     lines += [f"authentication_timeout = {AUTHENTICATION_SECONDS_MAX}s"]
     lines += [f"include {_quoted(f'{data}/postgresql.conf')}"]

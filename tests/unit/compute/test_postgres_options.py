@@ -90,6 +90,9 @@ def test_what_a_reload_can_change_stands_in_a_file_and_not_on_the_command_line()
         "effective_cache_size = '1536MB'",
         "max_parallel_workers = '1'",
         "cron.use_background_workers = 'on'",
+        "log_min_error_statement = 'panic'",
+        "log_error_verbosity = 'terse'",
+        "cron.log_statement = 'off'",
         "authentication_timeout = 15s",
         "include '/v/da''ta/postgresql.conf'",
     ]
