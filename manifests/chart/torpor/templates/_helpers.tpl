@@ -29,6 +29,14 @@ app.kubernetes.io/instance: {{ $root.Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
+{{/* How much a component tells, where a value says so. */}}
+{{- define "torpor.logEnv" -}}
+{{- with .Values.logLevel -}}
+- name: TORPOR_LOG_LEVEL
+  value: {{ . | quote }}
+{{- end }}
+{{- end }}
+
 {{/* The image of a component. */}}
 {{- define "torpor.image" -}}
 {{- $root := index . 0 -}}
