@@ -18,6 +18,8 @@ import kustomize_base
 from crds.files import texts
 from kustomize_base import CHART, NAMESPACE
 from manifests.charts import HELM, Json, Refused, helm, needs_helm, of_kind, rendered
+from torpor_api.logs import Level
+from torpor_api.logs import from_environment as log_settings
 from torpor_autoscaler import settings as autoscaler_settings
 from torpor_kube.names import LEADER_LABEL
 from torpor_operator import settings as operator_settings
@@ -30,6 +32,7 @@ pytestmark = needs_helm
 EVERYTHING: Json = {
     "image": {"registry": "registry.example:5000", "tag": "1.2.3", "pullSecrets": ["pull"]},
     "domains": ["db.example.org", "pg.example.org"],
+    "logLevel": "warning,proxy=debug",
     "watchNamespaces": ["shop", "blog"],
     "defaultPool": {"spec": {"size": {"min": 2, "max": 5}}},
     "operator": {"nodeSelector": {"a": "b"}, "tolerations": [{"key": "c", "operator": "Exists"}]},
@@ -98,6 +101,9 @@ def test_helm_has_nothing_to_say_against_it(values: Json) -> None:
         ({"image": {"digests": {"proxy": "sha256:1"}}}, "digests"),
         ({"image": {"pullPolicy": "Always"}}, "image.registry is empty"),
         ({"operator": {"replicas": "two"}}, "replicas"),
+        ({"logLevel": "loud"}, "logLevel"),
+        ({"logLevel": "warning,cook=debug"}, "logLevel"),
+        ({"logLevel": "supervisor=debug"}, "logLevel"),
     ],
 )
 def test_values_that_can_not_be_are_refused(values: Json, named: str) -> None:
@@ -228,7 +234,7 @@ def test_the_autoscaler_understands_its_arguments(values: Json) -> None:
     assert isinstance(settings.cluster, autoscaler_settings.OnKubernetes)
     assert settings.cluster.namespaces == tuple(values.get("watchNamespaces", ()))
     assert settings.cluster.lease == "torpor-autoscaler"
-    (name,) = container["env"]
+    name, *_ = container["env"]
     assert settings.cluster.identity == f"$({name['name']})"
     assert name["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name"
     assert settings.tls in mounts_of(container)
@@ -290,6 +296,17 @@ def test_a_large_number_arrives_as_it_was_written() -> None:
 
 
 @EACH
+@pytest.mark.parametrize("component", ["proxy", "autoscaler", "operator"])
+def test_how_much_a_log_tells_is_told_each_component(component: str, values: Json) -> None:
+    container = container_of(component, values)
+    asked = {each["name"]: each.get("value", "") for each in container["env"]}
+    found = log_settings(asked, component, is_terminal=False)
+    usual = Level.WARNING if values is EVERYTHING else Level.INFO
+    is_talkative = values is EVERYTHING and component == "proxy"
+    assert found.level is (Level.DEBUG if is_talkative else usual)
+
+
+@EACH
 def test_the_operator_understands_its_arguments(values: Json) -> None:
     container = container_of("operator", values)
     settings = operator_settings.from_arguments(container["args"])
@@ -298,6 +315,7 @@ def test_the_operator_understands_its_arguments(values: Json) -> None:
     assert settings.watched == tuple(values.get("watchNamespaces", ()))
     accounts = of_kind("ServiceAccount", rendered(values))
     assert settings.compute_service_account in accounts
+    assert settings.compute_log_level == values.get("logLevel", "")
     assert settings.compute_image == container["image"].replace("/operator:", "/compute:")
     service = of_kind("Service", rendered(values))[f"{settings.proxy_service}"]
     assert service["spec"]["ports"][0]["port"] == 5432

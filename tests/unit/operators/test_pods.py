@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from torpor_api.logs import LEVEL_VARIABLE
 from torpor_api.warm_pool import OWN_LABELS, OWN_PREFIX
 from torpor_kube import names
 from torpor_operator.core.naming import Key
@@ -70,6 +72,16 @@ def test_computes_of_a_pool_are_apart_where_that_can_be() -> None:
 def test_whatever_is_changed_is_changed_in_those_that_wait(field: str) -> None:
     changed = template_hash(pool(**{field: PLACED[field]}), SETTINGS)
     assert changed != template_hash(pool(), SETTINGS)
+
+
+def test_how_much_their_logs_tell_is_told_where_somebody_has_chosen() -> None:
+    def variables(settings: PodSettings) -> dict[str, str]:
+        made = compute_pod(pool(), settings, "x")["spec"]["containers"][0]["env"]
+        return {one["name"]: one["value"] for one in made if "value" in one}
+
+    chosen = replace(SETTINGS, log_level="agent=debug")
+    assert variables(SETTINGS) == {} and variables(chosen) == {LEVEL_VARIABLE: "agent=debug"}
+    assert template_hash(pool(), chosen) != template_hash(pool(), SETTINGS)
 
 
 def test_an_image_of_the_pool_s_own_is_fetched() -> None:
