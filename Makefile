@@ -10,7 +10,7 @@ WORKERS ?= 3
 # Hundreds of processes are started by the tests: each would compile all of Torpor anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check suites fuzz bench mutants soak manifests helm images e2e format clean
+.PHONY: help demo test check suites fuzz bench mutants economics soak manifests helm images e2e format clean
 .PHONY: check-format check-lint check-types check-layers check-tidy
 .DEFAULT_GOAL := help
 
@@ -40,6 +40,9 @@ bench: $(READY) ## Measure: NAME=resume, park, multiplex, throughput, memory, wo
 
 mutants: $(READY) ## Mutate the autoscaler's decisions and say how many mutants its tests notice (ARGS="size.py")
 	@$(BIN)/python tools/mutants.py $(ARGS)
+
+economics: $(READY) ## Simulate anew what docs/economics.md says of costs and waiting (half an hour)
+	@$(BIN)/python tools/economics.py $(ARGS)
 
 soak: $(READY) ## Many clients, sleeps, a kill every 20 s, and no surprise (MINUTES=10, CLIENTS=200)
 	@PYTHONPATH=loadtests $(BIN)/python loadtests/soak.py $(if $(MINUTES),--minutes $(MINUTES)) \

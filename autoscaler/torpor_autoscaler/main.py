@@ -20,6 +20,7 @@ from torpor_autoscaler.adapters.agents import ChannelAgents
 from torpor_autoscaler.adapters.cluster import ChannelCluster
 from torpor_autoscaler.adapters.leading import AgentsWhileLeading, Leads, ProxiesWhileLeading
 from torpor_autoscaler.adapters.listener import Listener
+from torpor_autoscaler.adapters.opentelemetry import traces
 from torpor_autoscaler.adapters.proxies import ChannelProxies
 from torpor_autoscaler.desk import Desk
 from torpor_autoscaler.executor import Entry, Executor
@@ -131,6 +132,9 @@ async def serving(
             tell,
         )
         ending.push_async_callback(autoscaler.close)
+        if (sent := traces()) is not None:
+            autoscaler.overview.went = sent.went
+            ending.callback(sent.close)
         agents.start(autoscaler.fleet)
         await cluster.start(autoscaler.fleet)
         autoscaler.begin()

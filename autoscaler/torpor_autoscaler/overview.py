@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torpor_api import messages as m
 from torpor_api.messages.fleet import FLEET_PAGE_MAX
+from torpor_api.transition import Transition
 from torpor_autoscaler.executor import Executor
 from torpor_autoscaler.fleet import Fleet
 from torpor_autoscaler.lifecycle import rows
@@ -22,7 +25,9 @@ class Overview:
         self._fleet = fleet
         executor.tick()
         self._transitions = Transitions(world.wall_s)
-        executor.went = lambda told: self._transitions.add(told, world.wall_s)
+        self.went: Callable[[Transition], None] = lambda _: None
+        """Told of each transition that has come to its end, once it is kept."""
+        executor.went = self._went
         fleet.gone = self._transitions.gone
 
     def fleet(self, asked: m.AskFleet) -> m.FleetPage:
@@ -45,6 +50,10 @@ class Overview:
         self._executor.tick()
         found = self._transitions.find(asked, self._world.wall_s)
         return m.TransitionList(transitions=found, since=timestamp(self._transitions.since_s))
+
+    def _went(self, told: Transition) -> None:
+        self._transitions.add(told)
+        self.went(told)
 
     def _row(self, database: Database) -> m.DatabaseRow:
         wakes = self._transitions.wakes(database.name, self._world.wall_s)

@@ -14,6 +14,7 @@ from heapq import nlargest
 
 from torpor_api import messages as m
 from torpor_api.transition import Transition, TransitionKind
+from torpor_autoscaler.lifecycle.times import seconds
 
 KEPT_MAX = 10_000
 """Of the whole fleet: 10 MB. The oldest go first."""
@@ -59,8 +60,8 @@ class Transitions:
         """Whose each of them is, the oldest first."""
         self._wakes: dict[str, deque[tuple[float, float]]] = {}
 
-    def add(self, told: Transition, now_s: float) -> None:
-        began_s = now_s - told.total_ms / 1000.0
+    def add(self, told: Transition) -> None:
+        began_s = seconds(told.at)
         packed = zlib.compress(told.model_dump_json().encode(), 1)
         of_one = self._kept.setdefault(told.database, deque())
         of_one.append(_Kept(began_s, told.kind, told.total_ms, packed))

@@ -27,6 +27,7 @@ VERBS = (
     "decisions",
     "sessions",
     "critical-chain",
+    "plot",
     "suspend",
     "resume",
     "switchover",

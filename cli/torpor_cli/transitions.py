@@ -10,6 +10,8 @@ from torpor_api.quantities import parse_duration_s
 from torpor_cli.client import QUICK_SECONDS_MAX, Json
 from torpor_cli.place import Place
 
+NOTHING_KNOWN = "nothing is known yet of how any transition went of"
+
 KINDS = ("resume", "suspend", "switchover", "failover")
 
 

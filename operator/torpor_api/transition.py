@@ -69,7 +69,7 @@ class Transition(BaseModel):
     database: str
     kind: TransitionKind
     at: str
-    """When it began: ``2027-01-01T00:00:00Z``."""
+    """When it began: ``2027-01-01T00:00:00.123Z``."""
     epoch: int
     """Of the compute that it led to, or that it ended."""
     compute: str = ""

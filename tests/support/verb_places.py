@@ -32,6 +32,7 @@ SYSTEM = "torpor-system"
 ASKED = (
     *(m.Switchover, m.Resize, m.Wake, m.Suspend, m.AwaitKnown, m.AskUses),
     *(m.Sessions, m.Why, m.AskDecisions),
+    *(m.AskFleet, m.AskComputes, m.AskTransitions),
 )
 
 

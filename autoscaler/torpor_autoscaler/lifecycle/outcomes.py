@@ -24,7 +24,7 @@ from torpor_autoscaler.lifecycle.chain import Trace
 from torpor_autoscaler.lifecycle.database import Database
 from torpor_autoscaler.lifecycle.known import HeldBack, OpenResume, Trouble
 from torpor_autoscaler.lifecycle.limits import backoff_s
-from torpor_autoscaler.lifecycle.times import timestamp
+from torpor_autoscaler.lifecycle.times import exact_timestamp, timestamp
 
 LAST_WORDS_CHARACTERS_MAX = 900
 """Of a start that failed, for people: the last lines of Postgres's log say why."""
@@ -251,7 +251,7 @@ def went(
     told = Transition(
         database=database.name,
         kind=trace.kind,
-        at=timestamp(world.wall_s - (world.now - trace.started_at)),
+        at=exact_timestamp(world.wall_s - (world.now - trace.started_at)),
         epoch=epoch,
         compute=database.status.compute or "" if compute is None else compute,
         cause=trace.cause,

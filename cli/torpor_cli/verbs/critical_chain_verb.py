@@ -13,7 +13,7 @@ from torpor_cli.client import QUICK_SECONDS_MAX
 from torpor_cli.options import json_option, on_place
 from torpor_cli.place import Place
 from torpor_cli.transition_text import transition_table, transition_tree
-from torpor_cli.transitions import KINDS, asked, of_one
+from torpor_cli.transitions import KINDS, NOTHING_KNOWN, asked, of_one
 
 LAST_MAX = 50
 """As many as the autoscaler keeps of one database."""
@@ -76,7 +76,7 @@ def command(
     if limit is None:
         found = of_one(place, asks)
         if output != "json" and not found:
-            raise NotFound(f"nothing is known of how {name} woke or slept: it has not yet")
+            raise NotFound(f"{NOTHING_KNOWN} {name}")
     else:
         answer = place.ask_autoscaler("AskTransitions", timeout_s=QUICK_SECONDS_MAX, **asks)
         found = answer["transitions"]
