@@ -98,12 +98,12 @@ class Release:
         self._place = place
         self.name = name
         self.target = target
-        self._seen = ""
+        self._seen: Json = {}
         """When the last wake was that is known of."""
 
     def suspend(self) -> None:
         until(self._is_suspended, "the database sleeps")
-        self._seen = str(self._last().get("at", ""))
+        self._seen = self._last()
 
     def _is_suspended(self) -> bool:
         try:
@@ -123,8 +123,13 @@ class Release:
 
     def steps(self) -> list[Step]:
         """Of the wake since its last sleep, once they are written."""
-        until(lambda: self._last().get("at", "") != self._seen, "the chain of the wake is written")
+        until(self._is_chain_whole, "the chain of the wake is written")
         return [Step(**step) for step in self._last()["steps"]]
+
+    def _is_chain_whole(self) -> bool:
+        """Of another wake: two may be of one second, and none is like another to the microsecond."""
+        last = self._last()
+        return last != self._seen and last["steps"][-1]["name"] == "first row"
 
     def _last(self) -> Json:
         return self.status().get("lastResume") or {}

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree
 
@@ -49,7 +50,7 @@ def is_a_tree(transition: Json) -> None:
     laps = [span for span in transition["spans"] if span["depth"] == 0]
     assert sum(span["ms"] for span in laps) == pytest.approx(transition["total_ms"], abs=0.5)
     depths = [-1, *(span["depth"] for span in transition["spans"])]
-    assert all(after <= before + 1 for before, after in zip(depths, depths[1:], strict=False))
+    assert all(after <= before + 1 for before, after in pairwise(depths))
     assert any(span["slack_ms"] < 0.01 for span in transition["spans"])
 
 
