@@ -71,6 +71,7 @@ class Bench:
         return self._first_row_of_a_new_client_s()
 
     def bare_start(self) -> float:
+        self._rest()
         return self.bare.first_answer_s(QUERY)
 
     def _first_row_of_a_new_client_s(self) -> float:
@@ -82,8 +83,9 @@ class Bench:
         return seconds
 
     def _rest(self) -> None:
-        """The last compute's successor is there: making it is no part of the next wake."""
-        kube_release.until(lambda: bool(kube_release.warm_computes()), "a compute is warm")
+        """The last compute is gone and its successor is there: neither is a part of the next wake,
+        nor takes the processor from the bare Postgres, which has no such thing."""
+        kube_release.until(kube_release.is_pool_at_rest, "the pool is at rest")
 
     def _note_steps(self) -> None:
         for step in self.torpor.steps():

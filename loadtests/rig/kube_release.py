@@ -54,17 +54,37 @@ def until(holds: Callable[[], bool], what: str, seconds_max: float = WAIT_SECOND
 
 def warm_computes() -> list[str]:
     """Ready, and serving nobody."""
-    chosen = "app.kubernetes.io/component=compute,!torpor.dev/database"
-    found = kubectl("get", "pods", "--namespace", SYSTEM, "--selector", chosen, "--output", "json")
+    pods = _pods("app.kubernetes.io/component=compute,!torpor.dev/database")
     return [
         pod["metadata"]["name"]
-        for pod in json.loads(found)["items"]
-        if "deletionTimestamp" not in pod["metadata"]
-        if any(
-            one["type"] == "Ready" and one["status"] == "True"
-            for one in pod["status"].get("conditions", ())
-        )
+        for pod in pods
+        if "deletionTimestamp" not in pod["metadata"] and _is_ready(pod)
     ]
+
+
+def is_pool_at_rest() -> bool:
+    """As many wait as shall, and no pod of a compute is being made or ended beside them."""
+    found = kubectl("get", "warmpool", "default", "--namespace", SYSTEM, "--output", "json")
+    wanted = json.loads(found)["status"].get("wanted", 0)
+    going_on = [
+        pod
+        for pod in _pods("app.kubernetes.io/component=compute")
+        if pod["status"]["phase"] not in ("Succeeded", "Failed") and not _is_ready(pod)
+    ]
+    return not going_on and len(warm_computes()) >= wanted
+
+
+def _pods(labels: str) -> list[Json]:
+    found = kubectl("get", "pods", "--namespace", SYSTEM, "--selector", labels, "--output", "json")
+    pods: list[Json] = json.loads(found)["items"]
+    return pods
+
+
+def _is_ready(pod: Json) -> bool:
+    return any(
+        one["type"] == "Ready" and one["status"] == "True"
+        for one in pod["status"].get("conditions", ())
+    )
 
 
 def keep_warm(count: int) -> None:
