@@ -147,7 +147,7 @@ class Release:
         return [Step(**step) for step in self._last()["steps"]]
 
     def _is_chain_whole(self) -> bool:
-        """Of another wake: two may be of one second, and none is like another to the microsecond."""
+        """Of another wake: two may be of one second, but none took as long as another."""
         last = self._last()
         return last != self._seen and last["steps"][-1]["name"] == "first row"
 

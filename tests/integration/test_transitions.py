@@ -55,23 +55,25 @@ def is_a_tree(transition: Json) -> None:
 
 
 def test_a_resume_is_told_up_to_the_first_row(database: Database) -> None:
-    database.sleep()
-    with psycopg.connect(database.uri(), application_name="shop-web") as connection:
+    with psycopg.connect(database.uri(), autocommit=True) as connection:
         connection.execute("select 1")
+        database.captured(connection.info.backend_pid)
+        database.fall_asleep()
+        connection.execute("select 41 + 1")
         epoch = database.epoch
         until(lambda: latest(database, "resume")["epoch"] == epoch, "the resume is told")
     resume = latest(database, "resume")
     is_a_tree(resume)
     assert "start of postgres" in names(resume) and names(resume, 0)[-1] == "first row"
     assert "start the compute" in names(resume, 1) and "write the record" in names(resume, 1)
-    assert "shop-web" in resume["cause"] or "session" in resume["cause"]
+    assert resume["cause"].startswith("session ")
 
 
 def test_a_suspend_is_told_with_what_its_sessions_took(database: Database) -> None:
     with psycopg.connect(database.uri(), autocommit=True) as connection:
         connection.execute("select 1")
         database.captured(connection.info.backend_pid)
-        database.sleep()
+        database.fall_asleep()
         suspend = latest(database, "suspend")
     is_a_tree(suspend)
     assert suspend["cause"] == "somebody asked for it"
@@ -84,7 +86,7 @@ def test_a_suspend_that_is_called_off_says_why(database: Database) -> None:
         done = torpor(database, "suspend", database.name)
         assert done.returncode == 1
         connection.rollback()
-    database.sleep()
+    database.fall_asleep()
     assert latest(database, "suspend")["failure"] == ""
 
 
@@ -108,11 +110,12 @@ def test_a_compute_that_is_killed_is_a_failover() -> None:
             connection.execute("select 1")
             failover = latest(database, "failover")
         assert failover["epoch"] == epoch + 1
-        assert {"confirm it is gone", "start the compute"} <= set(names(failover))
+        assert "start the compute" in names(failover, 1)
 
 
 def test_the_slowest_of_the_fleet_are_found(database: Database) -> None:
     folder = database.up.folder
+    latest(database, "resume")
     done = torpor(database, "critical-chain", "--slowest", "3", "--within", "1h", "-o", "json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -125,7 +128,7 @@ def test_the_slowest_of_the_fleet_are_found(database: Database) -> None:
 
 
 def test_people_see_it_as_text_as_json_and_as_a_picture(database: Database) -> None:
-    database.sleep()
+    database.fall_asleep()
     text = torpor(database, "critical-chain", database.name, "--kind", "suspend").stdout
     assert text.startswith(f"{database.name}: suspend of epoch {database.epoch}, ")
     assert "├─" in text or "└─" in text

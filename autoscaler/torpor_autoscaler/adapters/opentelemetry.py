@@ -39,7 +39,7 @@ class Traces:
         from opentelemetry.trace import Status, StatusCode, set_span_in_context
 
         began_ns = int(seconds(told.at) * NS_PER_S)
-        attributes = {
+        attributes: dict[str, str | int] = {
             "torpor.database": told.database,
             "torpor.epoch": told.epoch,
             "torpor.compute": told.compute,

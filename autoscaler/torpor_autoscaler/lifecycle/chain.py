@@ -116,6 +116,11 @@ class Trace:
         self._lapped_at = other._lapped_at
 
     @property
+    def ended_at(self) -> float:
+        """When the last lap was over."""
+        return self._lapped_at
+
+    @property
     def chain(self) -> Chain:
         return Chain().then(*self._steps)
 

@@ -246,7 +246,9 @@ def went(
 ) -> None:
     """A transition has come to its end, this one or another; for people who ask how it went."""
     world, seen = database.world, tuple(database.seen)
+    # The next one may have begun: a resume is told when its first row is, or its compute goes.
     database.seen.clear()
+    database.seen.extend(one for one in seen if one.begun_at >= trace.ended_at)
     took_ms = (world.now - trace.started_at) * 1000.0 if total_ms is None else total_ms
     told = Transition(
         database=database.name,
