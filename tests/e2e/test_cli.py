@@ -60,6 +60,10 @@ def test_wake_look_move_and_sleep(database: Database) -> None:
     epoch = database.epoch
     moved = torpor_json("switchover", name)
     assert moved["epoch"] == epoch + 1 and moved["compute"]
+    told = torpor_json("critical-chain", name, "--kind", "switchover")
+    assert (told["epoch"], told["total_ms"]) == (moved["epoch"], moved["pause_ms"])
+    assert torpor("plot", name, "--kind", "switchover").startswith("<svg ")
+    assert name in torpor("critical-chain", "--slowest", "1000", "--within", "1h")
     assert torpor("suspend", name) == f"{name} is suspended\n"
     assert database.phase == "Suspended"
 
