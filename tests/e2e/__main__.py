@@ -5,7 +5,8 @@
 Most tests have nothing to do with each other and run side by side. Those marked ``alone`` end,
 hold up or use what all others need: one after the other, when the others are done, in the order of
 their files' names. Those that end an autoscaler come behind those that wait for a pod to be let go,
-which one does not do in the first 75 s of its life.
+which one does not do in the first 75 s of its life; fifty databases come behind those that
+wait until nothing is erased any more.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ import pytest
 
 from e2e import cluster, kubectl, namespaces
 
-SIDE_BY_SIDE = os.environ.get("WORKERS") or "3"
-"""Tests that run at once: they mostly wait, and two processors are enough for three."""
+SIDE_BY_SIDE = os.environ.get("WORKERS") or "4"
+"""Tests that run at once: they mostly wait, and two processors are enough for four."""
 
 FOLDER = "tests/e2e"
 
