@@ -77,10 +77,6 @@ class Fleet:
     def unknown(self) -> tuple[str, ...]:
         return tuple(sorted(self._unknown))
 
-    def phases(self) -> Iterable[Phase]:
-        """Of each database."""
-        return [entry.database.phase for entry in self._entries.values()]
-
     def let_go(self, computes: Iterable[str]) -> tuple[str, ...]:
         """Those of which nobody will ask any more whether they have ended."""
         databases = (entry.database for entry in self._entries.values())
@@ -98,10 +94,6 @@ class Fleet:
     def awake(self) -> tuple[Entry, ...]:
         """Those that a compute serves."""
         return tuple(self._awake.values())
-
-    def compute_units(self) -> float:
-        """Of those, together, as large as each shall be."""
-        return float(sum(entry.database.size.cu for entry in self._awake.values()))
 
     def poke_awake(self) -> None:
         """Something has changed that any awake database may be waiting for."""

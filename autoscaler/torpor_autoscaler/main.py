@@ -133,7 +133,7 @@ async def serving(
         )
         ending.push_async_callback(autoscaler.close)
         if (sent := traces()) is not None:
-            autoscaler.overview.went = sent.went
+            autoscaler.overview.hearers.append(sent.went)
             ending.callback(sent.close)
         agents.start(autoscaler.fleet)
         await cluster.start(autoscaler.fleet)
@@ -171,8 +171,8 @@ async def run(settings: Settings, told: asyncio.Event) -> int:
     """
     waiting_for = ["its certificate"]
     metrics = _metrics(settings)
-    text = None if metrics is None else metrics.text
-    async with answering(settings.health, lambda: " and ".join(waiting_for), text):
+    ask = None if metrics is None else metrics.told
+    async with answering(settings.health, lambda: " and ".join(waiting_for), ask):
         if settings.tls and not await are_there(files_of(settings.tls), told):
             return 0
         if isinstance(settings.cluster, OnKubernetes) and settings.cluster.lease:
@@ -181,6 +181,7 @@ async def run(settings: Settings, told: asyncio.Event) -> int:
             waiting_for[:] = ["the cluster's databases"]
             async with serving(settings) as autoscaler:
                 tell_metrics(metrics, autoscaler)
+                tell_leader(metrics, lambda: True)  # On one machine there is no other.
                 waiting_for.clear()
                 await told.wait()
     return 0 if told.is_set() else 1
@@ -209,10 +210,7 @@ async def _in_turn(
 
     async with standing(place, SystemClock()) as leadership:
         election = leadership.election
-        if metrics is not None:
-            metrics.gauge(
-                "torpor_leader", "1 in the one that leads", lambda: {"": election.leads()}
-            )
+        tell_leader(metrics, election.leads)
         waiting_for[:] = ["a leader"]
         await first_of(told, election.is_held)
         if not election.won.is_set():
@@ -230,12 +228,22 @@ async def _in_turn(
 
 
 def _metrics(settings: Settings) -> Metrics | None:
-    """Where somebody may ask for them. On one machine nobody does, nor is their library there."""
+    """Where somebody may ask for them: nobody else needs their library."""
     if settings.health is None:
         return None
     from torpor_channel.metrics import Metrics
 
-    return Metrics()
+    return Metrics("autoscaler")
+
+
+def tell_leader(metrics: Metrics | None, leads: Leads) -> None:
+    if metrics is not None:
+        metrics.gauge(
+            "torpor_leader",
+            "1 in the one that leads",
+            lambda: {"autoscaler": leads()},
+            label="component",
+        )
 
 
 def tell_metrics(metrics: Metrics | None, autoscaler: Autoscaler) -> None:
@@ -244,9 +252,9 @@ def tell_metrics(metrics: Metrics | None, autoscaler: Autoscaler) -> None:
         return
     from torpor_autoscaler.adapters.metrics import AutoscalerMetrics
 
-    fleet, world = autoscaler.fleet, autoscaler.world
-    told = AutoscalerMetrics(metrics, fleet.phases, fleet.compute_units, world)
+    told = AutoscalerMetrics(metrics, autoscaler.fleet.databases, autoscaler.world)
     autoscaler.desk.after_resume = told.resumed
+    autoscaler.overview.hearers.append(told.went)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -25,7 +25,7 @@ class Overview:
         self._fleet = fleet
         executor.tick()
         self._transitions = Transitions(world.wall_s)
-        self.went: Callable[[Transition], None] = lambda _: None
+        self.hearers: list[Callable[[Transition], None]] = []
         """Told of each transition that has come to its end, once it is kept."""
         executor.went = self._went
         fleet.gone = self._transitions.gone
@@ -53,7 +53,8 @@ class Overview:
 
     def _went(self, told: Transition) -> None:
         self._transitions.add(told)
-        self.went(told)
+        for hear in self.hearers:
+            hear(told)
 
     def _row(self, database: Database) -> m.DatabaseRow:
         wakes = self._transitions.wakes(database.name, self._world.wall_s)

@@ -24,18 +24,19 @@ CONNECTIONS_MAX = 64
 
 _REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 503: "Service Unavailable"}
 
-Answer = tuple[int, bytes, str]
-"""The status, the text, and the version of its format where it has one."""
+PLAIN = "text/plain; charset=utf-8"
 
-TextOfMetrics = Callable[[], bytes]
+Answer = tuple[int, bytes, str]
+"""The status, the body, and its type."""
+
+AskMetrics = Callable[[str], tuple[bytes, str]]
+"""The metrics and their type, for whoever has sent this header ``Accept``."""
 
 
 class Health:
     """One listener; ``why_not_ready`` says nothing while there is nothing to say."""
 
-    def __init__(
-        self, why_not_ready: Callable[[], str], metrics: TextOfMetrics | None = None
-    ) -> None:
+    def __init__(self, why_not_ready: Callable[[], str], metrics: AskMetrics | None = None) -> None:
         self._why_not_ready = why_not_ready
         self._metrics = metrics
         self._listener: asyncio.Server | None = None
@@ -90,7 +91,7 @@ class Health:
 async def answering(
     address: TcpAddress | None,
     why_not_ready: Callable[[], str],
-    metrics: TextOfMetrics | None = None,
+    metrics: AskMetrics | None = None,
 ) -> AsyncIterator[None]:
     """While a component runs; nothing where it is not asked for."""
     if address is None:
@@ -105,15 +106,16 @@ async def answering(
 
 
 def response(
-    head: bytes, why_not_ready: Callable[[], str], metrics: TextOfMetrics | None = None
+    head: bytes, why_not_ready: Callable[[], str], metrics: AskMetrics | None = None
 ) -> bytes:
     """The whole answer to a question."""
     method, _, rest = head.partition(b" ")
     path = rest.split(b" ", 1)[0].partition(b"?")[0]
-    status, body, version = _answer(method, path, why_not_ready, metrics)
+    accept = _header(head, b"accept")
+    status, body, type = _answer(method, path, accept, why_not_ready, metrics)
     lines = (
         f"HTTP/1.1 {status} {_REASONS[status]}",
-        f"Content-Type: text/plain;{version} charset=utf-8",
+        f"Content-Type: {type}",
         f"Content-Length: {len(body)}",
         "Connection: close",
     )
@@ -121,15 +123,28 @@ def response(
 
 
 def _answer(
-    method: bytes, path: bytes, why_not_ready: Callable[[], str], metrics: TextOfMetrics | None
+    method: bytes,
+    path: bytes,
+    accept: str,
+    why_not_ready: Callable[[], str],
+    metrics: AskMetrics | None,
 ) -> Answer:
     if method not in (b"GET", b"HEAD"):
-        return 400, b"GET and HEAD are answered\n", ""
+        return 400, b"GET and HEAD are answered\n", PLAIN
     if path == b"/healthz":
-        return 200, b"ok\n", ""
+        return 200, b"ok\n", PLAIN
     if path == b"/readyz":
         reason = why_not_ready()
-        return (503, f"{reason}\n".encode(), "") if reason else (200, b"ok\n", "")
+        return (503, f"{reason}\n".encode(), PLAIN) if reason else (200, b"ok\n", PLAIN)
     if path == b"/metrics" and metrics is not None:
-        return 200, metrics(), " version=0.0.4;"
-    return 404, b"there are /healthz, /readyz and, of most components, /metrics\n", ""
+        return 200, *metrics(accept)
+    return 404, b"there are /healthz, /readyz and /metrics\n", PLAIN
+
+
+def _header(head: bytes, name: bytes) -> str:
+    """Its value, or the empty text."""
+    for line in head.split(b"\r\n")[1:]:
+        key, _, value = line.partition(b":")
+        if key.strip().lower() == name:
+            return value.strip().decode("latin-1")
+    return ""

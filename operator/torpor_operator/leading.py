@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
+from enum import StrEnum
 from typing import Any
 
 from torpor_api.failures import Conflict, Failure
@@ -40,6 +41,19 @@ other deletions waits for one."""
 MANY_LOOKS = 100
 """What so many took for a moment is worth giving back; a wake is one or two."""
 
+
+class Ended(StrEnum):
+    """What became of a look."""
+
+    DONE = "done"
+    CONFLICT = "conflict"
+    """Somebody wrote in between; it is looked at again."""
+    FAILED = "failed"
+    """What it needed was refused, or not answered; it is looked at again."""
+    DEFECT = "defect"
+    """Of the operator itself."""
+
+
 Look = Callable[[Key], Awaitable[float | None]]
 """Looks at one target; seconds after which to look again though nothing has changed."""
 
@@ -63,6 +77,8 @@ class Leading:
         self._is_through = is_through
         self._looked = 0
         """So many times since that was last called."""
+        self.after_look: Callable[[Sort, Ended, float], None] = lambda *_: None
+        """Told of each look: at what, what became of it, and the seconds that it took."""
         self.queue = WorkQueue()
         self._watches: list[Watch[Any]] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -218,20 +234,24 @@ class Leading:
             await self._look(target)
 
     async def _look(self, target: Target) -> None:
-        failed = True
+        clock = asyncio.get_running_loop().time
+        begun_s, ended = clock(), Ended.DEFECT
         try:
             again_in_s = await self._looks[target.sort](target.key)
             if again_in_s is not None:
                 self.queue.add_later(target, again_in_s)
-            failed = False
+            ended = Ended.DONE
         except Conflict as conflict:
-            # Somebody wrote in between; the watch brings it, or has brought it.
+            # The watch brings what somebody wrote, or has brought it.
+            ended = Ended.CONFLICT
             log.info("look_again", extra={**target.log_keys, "reason": conflict.message})
         except Failure as failure:
+            ended = Ended.FAILED
             fields = {**target.log_keys, "reason": failure.message, "hint": failure.hint}
             log.warning("look_failed", extra=fields)
         except Exception:
             log.exception("look_defect", extra=target.log_keys)
         finally:
-            self.queue.done(target, failed=failed)
+            self.queue.done(target, failed=ended is not Ended.DONE)
+            self.after_look(target.sort, ended, clock() - begun_s)
             self._count()

@@ -27,6 +27,7 @@ from torpor_operator.adapters.components import Components
 from torpor_operator.adapters.feeds import watches
 from torpor_operator.adapters.freed_memory import give_back
 from torpor_operator.adapters.handlers import KopfThread, Login, kopf_login, registry_for
+from torpor_operator.adapters.metrics import OperatorMetrics
 from torpor_operator.authority import CertificateKeeper
 from torpor_operator.core.cache import Cache
 from torpor_operator.core.certificates import LeafWanted
@@ -106,11 +107,6 @@ class Operator:
 
     def _report(self, targets: Iterable[Target]) -> None:
         self.leading.report(targets)
-
-    def outdated(self) -> int:
-        """How many databases are awake on a compute that is not as its pool would make one now."""
-        computes = self.cache.named_computes()
-        return sum(self.cache.is_outdated(compute) is True for compute in computes)
 
     async def _look_at_certificates(self, _: Key) -> float:
         """What is trusted stands in each database's Secret."""
@@ -202,9 +198,9 @@ async def run(settings: Settings, connect: Callable[[], ApiServer], login: Login
     election = Election(
         kube_of_lease, SystemClock(), settings.identity, settings.namespace, settings.lease, Terms()
     )
-    metrics = Metrics()
-    metrics.gauge("torpor_leader", "1 in the one that leads", lambda: {"": election.leads()})
-    health = Health(lambda: "", metrics.text)
+    metrics = Metrics("operator")
+    tell_leader(metrics, election.leads)
+    health = Health(lambda: "", metrics.told)
     await health.listen(settings.health)
     candidate = asyncio.create_task(election.run())
     try:
@@ -222,19 +218,20 @@ async def run(settings: Settings, connect: Callable[[], ApiServer], login: Login
         await kube_of_lease.close()
 
 
+def tell_leader(metrics: Metrics, leads: Callable[[], bool]) -> None:
+    metrics.gauge(
+        "torpor_leader",
+        "1 in the one that leads",
+        lambda: {"operator": leads()},
+        label="component",
+    )
+
+
 def tell_metrics(metrics: Metrics, operator: Operator) -> None:
     """From now on those of the one that leads are among them."""
-    metrics.gauge(
-        "torpor_operator_waiting",
-        "Databases, pools and certificates that are to be looked at",
-        lambda: {"": len(operator.leading.queue)},
-    )
-    metrics.gauge(
-        "torpor_computes",
-        "Computes that serve a database and are of an older image or pool spec",
-        lambda: {"outdated": operator.outdated()},
-        label="state",
-    )
+    leading = operator.leading
+    told = OperatorMetrics(metrics, operator.cache, lambda: len(leading.queue))
+    leading.after_look = told.looked
 
 
 def _told(loop: asyncio.AbstractEventLoop, ended: Callable[[], None]) -> None:

@@ -174,19 +174,19 @@ async def serve(options: Options, settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, asked_to_end.set)
     metrics = _metrics(options)
-    text = None if metrics is None else metrics.text
-    async with answering(options.health, lambda: _why_not_ready(listening, asked_to_end), text):
+    ask = None if metrics is None else metrics.told
+    async with answering(options.health, lambda: _why_not_ready(listening, asked_to_end), ask):
         if await are_there(_files(options), asked_to_end):
             await _serve(options, settings, metrics, listening, asked_to_end)
 
 
 def _metrics(options: Options) -> Metrics | None:
-    """Where somebody may ask for them. On one machine nobody does, nor is their library there."""
+    """Where somebody may ask for them: nobody else needs their library."""
     if options.health is None:
         return None
     from torpor_channel.metrics import Metrics
 
-    return Metrics()
+    return Metrics("proxy")
 
 
 def _files(options: Options) -> tuple[Path, ...]:

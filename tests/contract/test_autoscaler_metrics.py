@@ -35,6 +35,7 @@ async def test_phases_computes_and_what_the_first_client_of_a_wake_waited(town: 
     assert value("torpor_resume_seconds_count") == 0
     assert value("torpor_compute_units") == 0
     await town.until("a compute is warm", lambda: value('torpor_computes{state="warm"}') == 1)
+    assert value('torpor_warm_pool_warm{pool=""}') == value("torpor_proxies") == 1
     await proxy.attach(proxy.connect("shop"))
     await town.until("it is told", lambda: value("torpor_resume_seconds_count") == 1)
 
@@ -48,11 +49,16 @@ async def test_phases_computes_and_what_the_first_client_of_a_wake_waited(town: 
     assert value('torpor_databases{phase="Suspended"}') == 1
     assert value('torpor_computes{state="claimed"}') == 1
     assert value("torpor_compute_units") == 0.5
+    assert value("torpor_databases_at_max_size") == 1
+    assert value('torpor_transitions_total{kind="resume",outcome="done"}') == 1
+    assert value('torpor_transition_seconds_count{kind="resume"}') == 1
+    assert value('torpor_warm_pool_warm{pool=""}') == 0
     assert value("torpor_databases_without_compute") == 0
     assert value('torpor_warm_pool_wanted{pool=""}') == 1
     assert value('torpor_cold_starts_total{reason="bound"}') == 0
     waking = asyncio.create_task(proxy.attach(proxy.connect("blog")))
     await town.until("it waits", lambda: value("torpor_databases_without_compute") == 1)
     assert value('torpor_cold_starts_total{reason="bound"}') == 1
+    assert value('torpor_databases_blocked{reason="NoWarmCompute"}') == 1
     await town.start_agent()
     await waking

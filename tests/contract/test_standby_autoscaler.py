@@ -36,6 +36,8 @@ TAKEN_OVER_S_MAX = 15.0
 
 UNTIL_S_MAX = 20.0
 
+LEADER = 'torpor_leader{component="autoscaler"}'
+
 
 @pytest.fixture
 async def fake() -> AsyncIterator[FakeKube]:
@@ -150,9 +152,9 @@ async def test_a_standby_is_ready_and_neither_asked_nor_heard_of(
         async with candidate(tmp_path, fake, "b") as second:
             await is_ready(second.health)
             assert (holder(fake), found(fake), second.is_asked()) == ("a", {"a"}, False)
-            assert "torpor_leader 1.0" in await asked(first.health, "/metrics")
+            assert f"{LEADER} 1.0" in await asked(first.health, "/metrics")
             metrics = await asked(second.health, "/metrics")
-            assert "torpor_leader 0.0" in metrics
+            assert f"{LEADER} 0.0" in metrics
             assert "torpor_databases" not in metrics, "only who leads counts them"
 
 

@@ -163,6 +163,7 @@ class Database:
 
     def __post_init__(self) -> None:
         self.decisions = decided.remembered(self.status)
+        self.decisions.told = self.world.has_decided
         self.fenced = self.status.fenced
         self.observed_generation = self.status.observed_generation
         self.last_resume = self.status.last_resume

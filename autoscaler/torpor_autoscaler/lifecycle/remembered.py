@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -51,9 +51,11 @@ class Decisions:
     an object with two empty tuples, and old ones are packed.
     """
 
-    __slots__ = ("_current", "_packed", "_recent")
+    __slots__ = ("_current", "_packed", "_recent", "told")
 
     def __init__(self) -> None:
+        self.told: Callable[[Loop], None] = _nobody
+        """Hears of each decision that is another than the one before."""
         self._packed = b""
         """All but the recent ones."""
         self._recent: tuple[Dated, ...] = ()
@@ -82,6 +84,7 @@ class Decisions:
         if same and same[0].decision.follows == decision.follows:
             same[0].latest = decision
             return
+        self.told(decision.loop)
         dated = Dated(at_s, decision, decision)
         others = (each for each in self._current if each not in same)
         self._current = tuple(sorted((*others, dated), key=_order))
@@ -93,6 +96,10 @@ class Decisions:
         """The recent ones, too: nothing is decided for a while."""
         if self._recent:
             self._packed, self._recent = _packed(self), ()
+
+
+def _nobody(loop: Loop) -> None:
+    """While a record is read, for example: others have decided that."""
 
 
 def _order(dated: Dated) -> int:

@@ -36,6 +36,10 @@ class Silences:
         self._heard_at = float("-inf")
         """The latest moment at which any agent was heard."""
 
+    def __len__(self) -> int:
+        """So many have not answered."""
+        return len(self._silences)
+
     @property
     def is_deaf(self) -> bool:
         """So many have given no answer since any agent was heard that it is our own fault."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from torpor_api.identity import split_endpoint_name
 from torpor_api.resource import Endpoint
+from torpor_autoscaler.core.decision import Loop
 from torpor_autoscaler.lifecycle.limits import Limits
 from torpor_autoscaler.lifecycle.proxies import Proxies
 from torpor_autoscaler.lifecycle.silence import Silences
@@ -37,6 +40,10 @@ class World:
         self.proxies = Proxies(limits.proxy_forget_s)
         self.silences = Silences(limits)
         self.updates = Updates(limits)
+        self.decided: Counter[Loop] = Counter()
+        """How often each policy has decided something else than before."""
+        self.has_decided = self._has_decided
+        """Told of each such decision; one object for all databases, as there are many."""
         self.endpoint = endpoint
         self.tells_of_rest = tells_of_rest
         """Whether a database that sleeps says in its record that it is ready, at each generation:
@@ -51,6 +58,10 @@ class World:
         self.wall_s = 0.0
         """Seconds since 1970 at the latest fact: what schedules and people go by, and nobody else,
         since it may jump."""
+
+    def _has_decided(self, loop: Loop) -> None:
+        """Another thing than before, of some database."""
+        self.decided[loop] += 1
 
     def endpoint_of(self, database: str) -> Endpoint:
         """Where its clients connect: all by one name, or each by its own."""

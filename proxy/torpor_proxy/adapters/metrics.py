@@ -8,10 +8,13 @@ from typing import Protocol
 from torpor_api.messages import EndpointSample, Latencies
 from torpor_api.messages.latency import BOUNDS_S
 from torpor_channel.metrics import Metrics
+from torpor_proxy.core.tallies import Tallies
 
 
 class Told(Protocol):
     """The proxy: :class:`torpor_proxy.executor.registry.Registry`."""
+
+    tallies: Tallies
 
     def samples(self) -> Sequence[EndpointSample]:
         """As the autoscaler hears them, of databases that anybody uses."""
@@ -22,9 +25,6 @@ class Told(Protocol):
     def queried_by_database(self) -> Mapping[str, Latencies]:
         """The same of the databases that may be told by name; bounded."""
 
-    def waited(self) -> Mapping[str, Latencies]:
-        """How long sessions waited, by what for."""
-
 
 class ProxyMetrics:
     """No label is a database's name, unless somebody has asked for some."""
@@ -33,34 +33,36 @@ class ProxyMetrics:
         """``endpoints``: how many databases the proxy serves."""
         self._proxy = proxy
         self._samples: Sequence[EndpointSample] = ()
-        self._gauges(metrics)
+        self._sessions_now(metrics)
+        self._sessions_since(metrics, proxy.tallies)
+        self._queries(metrics)
         metrics.gauge(
             "torpor_proxy_endpoints",
             "Databases that this proxy serves",
             lambda: {"": endpoints()},
         )
+
+    def _queries(self, metrics: Metrics) -> None:
         metrics.histogram(
             "torpor_query_seconds",
             "What computes took for queries, from the client's message until ReadyForQuery",
-            lambda: {"": proxy.queried()},
+            lambda: {"": self._proxy.queried()},
             BOUNDS_S,
         )
         metrics.histogram(
             "torpor_database_query_seconds",
             "The same of single databases, of as many as were asked for",
-            proxy.queried_by_database,
+            self._proxy.queried_by_database,
             BOUNDS_S,
             label="database",
         )
-        metrics.histogram(
-            "torpor_wait_seconds",
-            "What sessions waited for before that: their database, a place at it, or a capture",
-            proxy.waited,
-            BOUNDS_S,
-            label="for",
+        metrics.gauge(
+            "torpor_queries_in_flight",
+            "Queries that a compute has got and not answered yet",
+            lambda: {"": self._sum("in_flight")},
         )
 
-    def _gauges(self, metrics: Metrics) -> None:
+    def _sessions_now(self, metrics: Metrics) -> None:
         metrics.before_reading(self._look)
         metrics.gauge("torpor_proxy_sessions", "Sessions by state", self._sessions, label="state")
         metrics.gauge(
@@ -73,10 +75,41 @@ class ProxyMetrics:
             "Attached sessions that can't be parked",
             lambda: {"": self._sum("pinned_sessions")},
         )
-        metrics.gauge(
-            "torpor_queries_in_flight",
-            "Queries that a compute has got and not answered yet",
-            lambda: {"": self._sum("in_flight")},
+
+    def _sessions_since(self, metrics: Metrics, tallies: Tallies) -> None:
+        metrics.histogram(
+            "torpor_wait_seconds",
+            "What sessions waited for before a query: their database, a place at it, or a capture",
+            tallies.waited,
+            BOUNDS_S,
+            label="for",
+        )
+        metrics.counter(
+            "torpor_proxy_logins",
+            "Logins by the class of the SQLSTATE that they ended with; 00: admitted",
+            tallies.logins,
+            label="sqlstate_class",
+        )
+        metrics.counter(
+            "torpor_proxy_abandoned_logins",
+            "Connections that ended before a login, or were too slow for one",
+            lambda: {"": tallies.abandoned},
+        )
+        metrics.counter(
+            "torpor_proxy_refused_sessions",
+            "Sessions that the proxy ended, by the class of the SQLSTATE that it told them",
+            tallies.refusals,
+            label="sqlstate_class",
+        )
+        metrics.counter(
+            "torpor_proxy_attaches",
+            "How often a session got a backend connection",
+            lambda: {"": tallies.attached},
+        )
+        metrics.counter(
+            "torpor_proxy_parks",
+            "How often a session gave up its backend connection and lived on",
+            lambda: {"": tallies.parked},
         )
 
     def _look(self) -> None:

@@ -25,6 +25,11 @@ class Report:
         self.hint = hint
         self.detail = detail
 
+    @property
+    def sqlstate_class(self) -> str:
+        """The first two characters, which say what sort of error it is."""
+        return self.sqlstate[:2]
+
     def as_report(self) -> bytes:
         """The ErrorResponse, or NoticeResponse."""
         words, more = self.message, {"hint": self.hint, "detail": self.detail}

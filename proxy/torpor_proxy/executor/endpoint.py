@@ -30,6 +30,7 @@ from torpor_proxy.core.refusals import CannotWake, NoRoom, Refusal, Refused, Too
 from torpor_proxy.core.routing import Route
 from torpor_proxy.core.senders import ToldAs
 from torpor_proxy.core.stopwatch import Tally
+from torpor_proxy.core.tallies import Tallies
 from torpor_proxy.executor.arrival import Arrival
 from torpor_proxy.executor.clearing import Clearing
 from torpor_proxy.executor.conversation import Backend, ServerRefused
@@ -41,7 +42,7 @@ from torpor_proxy.executor.listing import list_of, report_of
 from torpor_proxy.executor.restarts import Restarts
 from torpor_proxy.executor.room import Room
 from torpor_proxy.executor.session import Session
-from torpor_proxy.executor.traffic import Traffic, Waits, new_waits
+from torpor_proxy.executor.traffic import Traffic
 from torpor_proxy.executor.usage import Usage
 from torpor_proxy.executor.visit import Catalogs
 from torpor_proxy.executor.way import Way
@@ -75,10 +76,11 @@ class Endpoint:
         forget: Callable[[Session], None],
         chaos: Chaos = NO_CHAOS,
         told_ids: Container[int] = (),
-        waits: Waits | None = None,
+        tallies: Tallies | None = None,
     ) -> None:
-        """``told_ids``: process ids that open clients of this proxy know themselves by. ``waits``:
-        those of all databases."""
+        """``told_ids``: process ids that open clients of this proxy know themselves by.
+
+        ``tallies``: of all databases."""
         self.info = info
         self.settings = settings
         self.sessions: set[Session] = set()
@@ -117,8 +119,8 @@ class Endpoint:
         self._clearing = Clearing(
             self.attached, self._examining, self._reports, self._start, self._watch
         )
-        waits = new_waits() if waits is None else waits
-        self.traffic = Traffic(self.sessions, self.attached, lambda: self._is_open, waits)
+        self.tallies = Tallies() if tallies is None else tallies
+        self.traffic = Traffic(self.sessions, self.attached, lambda: self._is_open, self.tallies)
         self._tasks = set[asyncio.Task[None]]()
         self._memory = Memory()
         self._catalogs: dict[str, Catalogs] = {}

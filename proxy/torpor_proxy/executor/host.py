@@ -14,6 +14,7 @@ from torpor_proxy.core.parameters import Pairs
 from torpor_proxy.core.refusals import Refusal
 from torpor_proxy.core.routing import Route
 from torpor_proxy.core.stopwatch import Tally
+from torpor_proxy.core.tallies import Tallies
 from torpor_proxy.executor.arrival import Arrival
 from torpor_proxy.executor.conversation import Backend
 from torpor_proxy.executor.listeners import Listeners
@@ -69,6 +70,9 @@ class Host(Protocol[SessionT]):
         """The process ids that clients know, by those of their sessions' backends."""
 
     listeners: Listeners
+
+    tallies: Tallies
+    """Of all databases of this proxy."""
 
     @property
     def tally(self) -> Tally:

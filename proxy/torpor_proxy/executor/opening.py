@@ -83,9 +83,11 @@ async def _open(door: Door, greeting: Greeting, client: str) -> None:
         else:
             await _log_in(door, greeting, packet, newcomer)
     except Refused as refused:
+        door.registry.tallies.not_admitted(refused.refusal)
         _say(greeting.stream, refused.refusal, newcomer)
     except (HungUp, TimeoutError) as error:
         # A slow client is not told: it may be a scanner, which would learn what listens here.
+        door.registry.tallies.abandoned += 1
         extra = {**newcomer.log_keys, "reason": str(error) or "too slow"}
         log.info("opening_ended", extra=extra)
         greeting.stream.close()
@@ -126,6 +128,7 @@ async def _log_in(door: Door, greeting: Greeting, packet: Startup, newcomer: New
             raise Refused(login.failed(wanted, address, "the role is gone"))
     _admit(door, endpoint, wanted, role, databases)
     greeting.stream.write(last_word + wire.AUTHENTICATION_OK)
+    door.registry.tallies.admitted()
     rest = greeting.inbox.take_all()
     client, is_long = newcomer.client, packet.has_long_keys
     door.registry.enter(endpoint, wanted, greeting.stream, client, is_long, rest)

@@ -16,10 +16,10 @@ from torpor_proxy.core.interning import Interner
 from torpor_proxy.core.refusals import EndpointRemoved, Refusal, ShuttingDown, TooManySessions
 from torpor_proxy.core.routing import Route
 from torpor_proxy.core.stopwatch import Tally
+from torpor_proxy.core.tallies import Tallies
 from torpor_proxy.executor.endpoint import NO_CHAOS, Endpoint
 from torpor_proxy.executor.host import Chaos, Identity, State
 from torpor_proxy.executor.session import Session
-from torpor_proxy.executor.traffic import new_waits
 from torpor_proxy.ports import Computes, Fleet, Stream
 from torpor_proxy.settings import Settings
 
@@ -51,7 +51,7 @@ class Registry:
         self._numbers = count(1)
         self._first_born = secrets.randbelow(BORN_FROM_MAX)
         """Other proxies begin elsewhere: their clients may be of the same database."""
-        self._waits = new_waits()
+        self.tallies = Tallies()
         self._gone = Tally()
         """Of the queries of databases that are not there any more."""
         self._routes: Interner[tuple[object, ...], Route] = Interner()
@@ -77,7 +77,7 @@ class Registry:
                 self._left,
                 self._chaos,
                 self._told_ids,
-                self._waits,
+                self.tallies,
             )
 
     def listed(self, info: EndpointInfo) -> None:
@@ -131,10 +131,6 @@ class Registry:
         limit = self.settings.metrics_databases_max
         first = heapq.nsmallest(limit, used, key=lambda one: one[1].served_since)
         return {name: traffic.tally.totals() for name, traffic in first}
-
-    def waited(self) -> Mapping[str, Latencies]:
-        """How long sessions waited, by what for."""
-        return {wait.value: tally.totals() for wait, tally in self._waits.items()}
 
     def capture_idle(self, now: float) -> None:
         """Begin to examine sessions that have been idle for a while."""

@@ -360,9 +360,9 @@ class Session:
         """Say why, and end."""
         if self.state is State.ENDED:
             return
-        keys = self.identity.log_keys
-        extra = {**keys, "sqlstate": refusal.sqlstate, "reason": refusal.reason}
-        log.info("session_refused", extra=extra)
+        said = {"sqlstate": refusal.sqlstate, "reason": refusal.reason}
+        log.info("session_refused", extra={**self.identity.log_keys, **said})
+        self.host.tallies.refused(refusal)
         if self.exchange.is_between_server_messages:
             self.client.write(refusal.as_report())
         self.end()

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Callable, Collection, Sequence
 from math import inf
 from time import monotonic
 
 from torpor_api.messages import EndpointSample, Latencies, SessionReport
 from torpor_proxy.core.stopwatch import Tally
+from torpor_proxy.core.tallies import Tallies, Wait
 from torpor_proxy.executor.host import State
 from torpor_proxy.executor.session import Session
-
-
-class Wait(StrEnum):
-    """What a client waits for before its query is passed on."""
-
-    DATABASE = "database"
-    """It was not awake, or about to move, when the session came to it."""
-    PLACE = "place"
-    """It was awake: a connection, and before that somebody else's end, where it has no more."""
-    CAPTURE = "capture"
-    """What the proxy itself asked the session's backend just then."""
-
-
-Waits = Mapping[Wait, Tally]
-"""Of all databases: how long sessions have waited, be it in vain."""
-
-
-def new_waits() -> Waits:
-    return {wait: Tally() for wait in Wait}
 
 
 class Traffic:
@@ -41,7 +22,7 @@ class Traffic:
         "_last_used",
         "_queries",
         "_sessions",
-        "_waits",
+        "_tallies",
         "queries",
         "served_since",
         "waiting",
@@ -52,9 +33,9 @@ class Traffic:
         sessions: Collection[Session],
         attached: Collection[Session],
         is_open: Callable[[], bool],
-        waits: Waits,
+        tallies: Tallies,
     ) -> None:
-        """``is_open``: whether sessions may attach now."""
+        """``is_open``: whether sessions may attach now. ``tallies``: of all databases."""
         self.waiting: dict[Session, tuple[Wait, float]] = {}
         """For what, and since when."""
         self.queries: Tally | None = None
@@ -64,7 +45,7 @@ class Traffic:
         self._sessions = sessions
         self._attached = attached
         self._is_open = is_open
-        self._waits = waits
+        self._tallies = tallies
         self._last_used = monotonic()
         self._queries = 0
         """Of the sessions that are not attached now."""
@@ -89,9 +70,11 @@ class Traffic:
             self._waited(*self.waiting.pop(session))
         elif before is State.CAPTURING and after is State.ATTACHED and session.waiting.since:
             self._waited(Wait.CAPTURE, session.waiting.since)
+        self._tallies.attached += before is State.WAITING and after is State.ATTACHED
+        self._tallies.parked += before is not State.WAITING and after is State.PARKED
 
     def _waited(self, wait: Wait, since: float) -> None:
-        self._waits[wait].add([monotonic() - since])
+        self._tallies.has_waited(wait, monotonic() - since)
 
     def attached(self, session: Session) -> None:
         self._queries -= session.queries

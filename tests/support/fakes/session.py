@@ -13,6 +13,7 @@ from torpor_proxy.core.parameters import Pairs
 from torpor_proxy.core.refusals import CannotWake, Refusal
 from torpor_proxy.core.routing import Route
 from torpor_proxy.core.stopwatch import Tally
+from torpor_proxy.core.tallies import Tallies
 from torpor_proxy.executor.arrival import Arrival, Steps
 from torpor_proxy.executor.conversation import Backend
 from torpor_proxy.executor.host import Identity, State
@@ -90,6 +91,7 @@ class FakeHost:
         self.answers_keepalives = True
         self.told_as: dict[int, int] = {}
         self.tally = Tally()
+        self.tallies = Tallies()
         self.failure: Exception | None = None
         """Raised instead of an arrival."""
         self.backends: list[FakeStream] = []

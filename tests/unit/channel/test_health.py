@@ -136,9 +136,18 @@ async def test_a_component_answers_while_it_runs() -> None:
         await asyncio.open_connection(address.host, address.port)
 
 
-def test_metrics_are_there_where_a_component_has_some() -> None:
-    asked = b"GET /metrics HTTP/1.1\r\n\r\n"
+@pytest.mark.parametrize(
+    "header", ["Accept: text/x", "ACCEPT:text/x ", "Host: x\r\naccept: text/x"]
+)
+def test_metrics_are_told_in_the_format_that_is_accepted(header: str) -> None:
+    asked = f"GET /metrics HTTP/1.1\r\n{header}\r\n\r\n".encode()
     assert response(asked, str).startswith(b"HTTP/1.1 404 ")
-    head, _, body = response(asked, str, lambda: b"torpor_x 1.0\n").partition(b"\r\n\r\n")
+    answer = response(asked, str, lambda accept: (b"torpor_x 1.0\n", accept))
+    head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ") and body == b"torpor_x 1.0\n"
-    assert b"Content-Type: text/plain; version=0.0.4; charset=utf-8" in head
+    assert b"Content-Type: text/x\r\n" in head
+
+
+def test_who_says_nothing_of_formats_accepts_any() -> None:
+    asked = b"GET /metrics HTTP/1.1\r\nAcceptable: x\r\n\r\n"
+    assert b"Content-Type: all\r\n" in response(asked, str, lambda accept: (b"", accept or "all"))

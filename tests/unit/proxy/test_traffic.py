@@ -19,9 +19,10 @@ from support.fakes.session import (
     turns,
 )
 from torpor_api.messages import EndpointSample
+from torpor_proxy.core.tallies import Wait
 from torpor_proxy.executor.host import State
 from torpor_proxy.executor.session import Session
-from torpor_proxy.executor.traffic import Traffic, Wait, new_waits
+from torpor_proxy.executor.traffic import Traffic
 
 
 class CountedHost(FakeHost):
@@ -32,8 +33,7 @@ class CountedHost(FakeHost):
         self.sessions: set[Session] = set()
         self.attached: set[Session] = set()
         self.is_awake = True
-        self.waits = new_waits()
-        self.traffic = Traffic(self.sessions, self.attached, lambda: self.is_awake, self.waits)
+        self.traffic = Traffic(self.sessions, self.attached, lambda: self.is_awake, self.tallies)
         self.tally = self.traffic.tally
 
     def moved(self, session: Session, before: State, after: State) -> None:
@@ -53,7 +53,7 @@ class CountedHost(FakeHost):
     @property
     def waited(self) -> dict[str, int]:
         """How many, by what for."""
-        return {wait.value: tally.totals().count for wait, tally in self.waits.items()}
+        return {wait: counted.count for wait, counted in self.tallies.waited().items()}
 
 
 async def test_a_query_is_in_flight_until_its_answer_is_whole() -> None:
