@@ -22,6 +22,7 @@ from torpor_channel.tls import PROXY, Identity
 from torpor_compute import settings as settings_of
 from torpor_compute.adapters import cgroup
 from torpor_compute.adapters.children import Children
+from torpor_compute.adapters.metrics import AgentMetrics
 from torpor_compute.adapters.new_volume import Seed
 from torpor_compute.adapters.postgres import PostgresProcess, PostgresSettings
 from torpor_compute.adapters.server_tls import ServerTls
@@ -91,6 +92,7 @@ async def run(settings: Settings, told_as: LogIdentity) -> int:
         container,
         may_look=lambda: not refilling.is_under_way,
     )
+    metrics = AgentMetrics()
     agent = Agent(
         settings.compute,
         _address(settings, places),
@@ -100,7 +102,7 @@ async def run(settings: Settings, told_as: LogIdentity) -> int:
         tell=listeners.tell,
         max_connections=settings.max_connections,
         linger_seconds=settings.linger_seconds,
-        became=(told_as.became, refilling.became, sampling.became),
+        became=(told_as.became, refilling.became, sampling.became, metrics.became),
     )
     # The first use of a thread takes 2 ms, which the claim shall not have to wait for.
     await asyncio.to_thread(os.getpid)
@@ -110,7 +112,7 @@ async def run(settings: Settings, told_as: LogIdentity) -> int:
     await server.listen(settings.listen)
     async with (
         _renewing_ca(postgres, is_needed=places.tls is not None),
-        answering(settings.health, why_not_ready=str),
+        answering(settings.health, why_not_ready=str, metrics=metrics.told),
     ):
         await _until_end(agent, asked_to_end, settings)
     await sampling.end()
