@@ -107,6 +107,15 @@ def test_a_port_in_use_is_named_before_anything_is_started(new: Up) -> None:
     assert not (new.state / "templates" / "18").exists()
 
 
+def test_so_is_a_port_in_use_that_was_to_tell_of_metrics(new: Up) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = new.run("up", "--listen", "127.0.0.1:0", "--metrics", str(port))
+    assert refused.returncode == 1
+    assert f"127.0.0.1:{port}" in refused.stderr and "--metrics PORT" in refused.stderr
+    assert not (new.state / "templates" / "18").exists()
+
+
 def test_faults_in_a_file_are_one_line_each_and_nothing_is_started(new: Up, root: Path) -> None:
     (root / "bad.yaml").write_text(MANIFEST.replace("spec: {", "spec: {idleTimeout: soon, x: 1, "))
     refused = new.run("up", "-f", str(root / "shop.yaml"), "-f", str(root / "bad.yaml"))

@@ -35,8 +35,11 @@ def parse_address(text: str) -> Address:
     return Address(host.removeprefix("[").removesuffix("]"), int(port))
 
 
-def free_address(wanted: Address) -> Address:
-    """The address, its port chosen where it was 0. Raises Refused where it can't be used."""
+def free_address(wanted: Address, advice: str = "") -> Address:
+    """The address, its port chosen where it was 0. Raises Refused where it can't be used, with an
+    advice: another ``--listen`` where none is given."""
+    like = f"--listen 127.0.0.1:{_another(wanted)}"
+    advice = advice or f"choose another with --listen HOST:PORT, like {like}"
     try:
         found = socket.getaddrinfo(wanted.host, wanted.port, type=socket.SOCK_STREAM)[0]
         with socket.socket(found[0], socket.SOCK_STREAM) as probe:
@@ -45,10 +48,7 @@ def free_address(wanted: Address) -> Address:
             probe.bind(found[4])
             return Address(wanted.host, probe.getsockname()[1])
     except OSError as error:
-        raise Refused(
-            f"can't listen on {wanted}: {error.strerror}: "
-            f"choose another with --listen HOST:PORT, like --listen 127.0.0.1:{_another(wanted)}"
-        ) from None
+        raise Refused(f"can't listen on {wanted}: {error.strerror}: {advice}") from None
 
 
 def is_listening(place: Path | Address) -> bool:

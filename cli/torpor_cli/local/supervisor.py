@@ -9,7 +9,7 @@ import os
 import pwd
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,6 +42,9 @@ log = logging.getLogger(__name__)
 
 DOMAIN = "localhost"
 """``NAME.localhost`` is a database's host name, for routing by SNI."""
+
+TOLD = ("proxy", "autoscaler")
+"""Components that Prometheus is told of, in the order of their ports. Agents come and go."""
 
 READY_SECONDS_MAX = 120.0
 """For proxy, autoscaler and one agent to listen: about a second on an idle machine, and more than a
@@ -77,6 +80,9 @@ class Settings:
     """CU-seconds that a second of a client's waiting is worth."""
     limits: bool = True
     """Whether computes get no more CPU and memory than their size, where that may be."""
+    metrics_port: int | None = None
+    """Where the first of :data:`TOLD` answers Prometheus, on this machine only; the others
+    follow."""
     parks_every_safe_point: bool = False
     """For those who doubt that parking shows: it happens as often as it can."""
     restart_every: int = 0
@@ -88,6 +94,23 @@ class Settings:
     def warm_options(self) -> tuple[str, ...]:
         """The autoscaler's part of the command line."""
         return () if self.warm_max is None else ("--warm-max", str(self.warm_max))
+
+    def metrics_address(self, component: str) -> Address | None:
+        """Where it answers Prometheus."""
+        if self.metrics_port is None:
+            return None
+        return Address("127.0.0.1", self.metrics_port + TOLD.index(component))
+
+    @property
+    def metrics_urls(self) -> Mapping[str, str]:
+        """By component."""
+        addresses = {component: self.metrics_address(component) for component in TOLD}
+        return {name: f"http://{address}/metrics" for name, address in addresses.items() if address}
+
+    def health_options(self, component: str) -> tuple[str, ...]:
+        """Its part of the command line."""
+        address = self.metrics_address(component)
+        return () if address is None else ("--health", str(address))
 
     @property
     def chaos_options(self) -> tuple[str, ...]:
@@ -116,7 +139,11 @@ class Supervisor:
             rules.refuse_other_versions(resource, postgres_binaries.installed().major)
         asked_to_end = self._listen_to_signals()
         lock = self._take_state_folder()
-        listen = await self._free_address()
+        listen = await self._free_address(self._settings.listen)
+        for component in TOLD:
+            address = self._settings.metrics_address(component)
+            if address is not None:
+                await self._free_address(address, "choose another with --metrics PORT")
         async with contextlib.AsyncExitStack() as ending:
             ending.push_async_callback(_end, asyncio.create_task(keep_bounded(self._folder.logs)))
             starting = asyncio.create_task(self._start(listen, ending))
@@ -150,11 +177,11 @@ class Supervisor:
         _log_to(self._folder.logs / "up.log", self._settings.log)
         return lock
 
-    async def _free_address(self) -> Address:
+    async def _free_address(self, wanted: Address, advice: str = "") -> Address:
         deadline = asyncio.get_running_loop().time() + _PORT_RETRY_SECONDS
         while True:
             try:
-                return free_address(self._settings.listen)
+                return free_address(wanted, advice)
             except Refused:
                 if asyncio.get_running_loop().time() > deadline:
                     raise
@@ -234,6 +261,7 @@ class Supervisor:
             *self._settings.warm_options,
             *("--waiting-price", f"{self._settings.waiting_price:g}"),
             *("--advertise", str(listen.for_clients)),
+            *self._settings.health_options("autoscaler"),
         )
         ending.push_async_callback(autoscaler.stop, grace_s=AUTOSCALER_STOP_SECONDS_MAX)
         if self._settings.parks_every_safe_point:
@@ -247,6 +275,7 @@ class Supervisor:
             *("--tls-cert", str(certificates.certificate)),
             *("--tls-key", str(certificates.key)),
             *("--domain", DOMAIN),
+            *self._settings.health_options("proxy"),
             *self._settings.chaos_options,
         )
         ending.push_async_callback(proxy.stop, grace_s=PROXY_DRAIN_SECONDS_MAX)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torpor_api.resource import ServerlessDatabase
 from torpor_cli.local.sockets import Address
@@ -10,13 +10,22 @@ from torpor_cli.output import table
 from torpor_cli.uri import Connection
 
 
-def welcome(address: Address, resources: Sequence[ServerlessDatabase], state_flag: str) -> str:
-    """Passwords stay out of it: terminals are shared and recorded."""
+def welcome(
+    address: Address,
+    resources: Sequence[ServerlessDatabase],
+    state_flag: str,
+    metrics: Mapping[str, str],
+) -> str:
+    """Passwords stay out of it: terminals are shared and recorded. ``metrics``: where, by
+    component."""
     lines = [f"\nready at {address}\n"]
     if resources:
         header = ["  NAME", "PHASE", "URI (without its password)"]
         lines += [table(header, [_row(address, resource) for resource in resources]), ""]
         lines += [f"with its password:  torpor uri NAME{state_flag}"]
+    if metrics:
+        places = ", ".join(f"{component} {url}" for component, url in metrics.items())
+        lines += [f"for Prometheus:     {places}"]
     lines += [
         f"declare databases:  torpor apply -f FILE{state_flag}",
         "stop everything:    Ctrl-C",

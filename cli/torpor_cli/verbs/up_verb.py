@@ -16,6 +16,9 @@ LISTEN_DEFAULT = "127.0.0.1:6432"
 WARM_DEFAULT = 2
 """Enough for two databases that wake in the same moment."""
 
+METRICS_PORT_MAX = 65534
+"""The next one is used, too."""
+
 WARM_MAX = 100
 """An agent takes about 30 MB of memory."""
 
@@ -59,6 +62,14 @@ WARM_MAX = 100
     "where cgroups may be made.",
 )
 @click.option(
+    "--metrics",
+    "metrics_port",
+    type=click.IntRange(1, METRICS_PORT_MAX),
+    metavar="PORT",
+    help="Answer Prometheus on this machine: the proxy at PORT, the autoscaler at the next one, "
+    "under /metrics.",
+)
+@click.option(
     "--park-every-safe-point",
     "parks",
     is_flag=True,
@@ -78,6 +89,7 @@ def command(
     warm_max: int | None,
     waiting_price: float,
     no_limits: bool,
+    metrics_port: int | None,
     parks: bool,
     restart_every: int | None,
 ) -> None:
@@ -105,13 +117,16 @@ def command(
         warm_max=2 * warm if warm_max is None else warm_max,
         waiting_price=waiting_price,
         limits=not no_limits,
+        metrics_port=metrics_port,
         parks_every_safe_point=parks,
         restart_every=restart_every or 0,
         log=from_environment(os.environ, "supervisor", is_terminal=False),
     )
     flag = folder.flag
-    supervisor = Supervisor(settings, click.echo)
+    supervisor, urls = Supervisor(settings, click.echo), settings.metrics_urls
     asyncio.run(
-        supervisor.run(lambda address, resources: click.echo(welcome(address, resources, flag)))
+        supervisor.run(
+            lambda address, resources: click.echo(welcome(address, resources, flag, urls))
+        )
     )
     click.echo(f"ended; the data stays in {folder.root}")

@@ -31,6 +31,13 @@ def test_a_port_in_use_is_named_with_another_to_take() -> None:
     assert not is_listening(Address("127.0.0.1", port))
 
 
+def test_whoever_asks_for_a_port_in_another_way_is_advised_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = Address("127.0.0.1", taken.getsockname()[1])
+        with pytest.raises(Refused, match=r"another with --metrics PORT$"):
+            free_address(address, "choose another with --metrics PORT")
+
+
 def test_port_zero_takes_a_free_one() -> None:
     assert free_address(Address("127.0.0.1", 0)).port != 0
 
