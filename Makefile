@@ -48,8 +48,9 @@ soak: $(READY) ## Many clients, sleeps, a kill every 20 s, and no surprise (MINU
 	@PYTHONPATH=loadtests $(BIN)/python loadtests/soak.py $(if $(MINUTES),--minutes $(MINUTES)) \
 		$(if $(CLIENTS),--clients $(CLIENTS)) $(if $(SEED),--seed $(SEED))
 
-manifests: $(READY) ## Write what is made of models and chart: custom resources, kustomize base, install.yaml
+manifests: $(READY) ## Write what is made of models and chart: custom resources, dashboard, kustomize base, install.yaml
 	@PYTHONPATH=tools $(BIN)/python -m crds
+	@PYTHONPATH=tools $(BIN)/python -m observing
 	@$(BIN)/python tools/kustomize_base.py
 
 helm: $(READY) ## Bring helm into .venv where the machine has none: for the chart's tests and e2e

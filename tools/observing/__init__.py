@@ -1,0 +1,1 @@
+"""What Grafana shows of Torpor, made of code: `make manifests` writes it."""
