@@ -10,7 +10,7 @@ WORKERS ?= 3
 # Hundreds of processes are started by the tests: each would compile all of Torpor anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check suites fuzz bench mutants economics soak manifests helm images e2e format clean
+.PHONY: help demo test check suites fuzz observe bench mutants economics soak manifests helm images e2e format clean
 .PHONY: check-format check-lint check-types check-layers check-tidy
 .DEFAULT_GOAL := help
 
@@ -34,6 +34,10 @@ suites: $(READY) ## Run other people's tests through Torpor (NAME=asyncpg, QUICK
 fuzz: $(READY) ## Compare what clients hear straight and while they are parked (SEED=7, SECONDS=3600)
 	@PYTHONPATH=tests $(BIN)/python -m fuzz $(if $(SEED),--seed $(SEED)) \
 		$(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
+observe: $(READY) ## Ask a real Prometheus every query of the dashboard and of the alerts
+	@$(BIN)/python tools/prometheus.py
+	@$(BIN)/pytest tests/observe $(ARGS)
 
 bench: $(READY) ## Measure: NAME=resume, park, multiplex, throughput, memory, working-set, warm-cache, fleet-replay, on a cluster resume-k8s, operator-scale, autoscale; JSON=FILE
 	@PYTHONPATH=loadtests $(BIN)/python loadtests/bench.py $(NAME) $(if $(JSON),--json "$(JSON)") $(ARGS)
