@@ -127,10 +127,11 @@ class Lines(logging.Formatter):
         line |= self._identity
         if _is_ours(record):
             line["event"] = record.getMessage()
+            fields = record.__dict__
+            line |= {name: fields[name] for name in fields if name not in _OWN_TO_LOGGING}
         else:
+            # Its own fields may be anything, whole objects among them.
             line |= {"logger": record.name, "message": record.getMessage()}
-        fields = record.__dict__
-        line |= {name: fields[name] for name in fields if name not in _OWN_TO_LOGGING}
         bounded = {name: _bounded(value) for name, value in line.items()}
         if record.exc_info:
             # Its end says what went wrong, and where.
@@ -166,6 +167,16 @@ def as_text(line: Mapping[str, Any]) -> str:
 
 
 _HEAD = ("at", "level", "component", "event")
+
+
+def readable(line: str) -> str:
+    """A line of a log file as a person reads it; one that is none of ours as it stands."""
+    try:
+        fields = json.loads(line)
+    except ValueError:
+        return line
+    is_ours = isinstance(fields, dict) and {*_HEAD} <= fields.keys()
+    return as_text(fields) if is_ours else line
 
 
 def _plain(value: object) -> str:

@@ -13,10 +13,15 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
+from torpor_api.logs import readable
+
 log = logging.getLogger(__name__)
 
 LOG_BYTES_MAX = 16 << 20
 """A log that is larger is moved aside, and one old one is kept: at most about twice this much."""
+
+LAST_BYTES_MAX = 32 << 10
+"""Of the end of a log that somebody is shown: some lines with tracebacks fit into it."""
 
 CHECK_SECONDS = 5.0
 """Between two looks; a component that does nothing but complain writes some MB in this time."""
@@ -56,11 +61,13 @@ def bound(path: Path) -> None:
 
 
 def last_lines(path: Path, count: int = 5) -> str:
-    """The end of a log, for a message about a process that failed."""
+    """The end of a log, for a person who is told of a process that failed."""
     with open(path, "rb") as file:
-        file.seek(max(0, path.stat().st_size - 4096))
-        lines = file.read().decode(errors="replace").splitlines()
-    return "\n".join(lines[-count:])
+        begin = max(0, path.stat().st_size - LAST_BYTES_MAX)
+        file.seek(begin)
+        lines = file.read(LAST_BYTES_MAX).decode(errors="replace").splitlines()
+    whole = lines[1:] if begin else lines
+    return "\n".join(map(readable, whole[-count:]))
 
 
 def _copy_end(path: Path, size: int) -> None:

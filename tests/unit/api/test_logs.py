@@ -22,6 +22,7 @@ from torpor_api.logs import (
     LogSettings,
     as_text,
     from_environment,
+    readable,
 )
 
 
@@ -62,9 +63,9 @@ def test_who_a_process_is_may_become_known_while_it_runs() -> None:
 
 
 def test_the_words_of_other_libraries_are_no_event() -> None:
-    line = line_of(record("Task exception was never retrieved", "asyncio"))
+    line = line_of(record("Task exception was never retrieved", "asyncio", settings="secret"))
     assert (line["event"], line["logger"]) == ("foreign", "asyncio")
-    assert line["message"] == "Task exception was never retrieved"
+    assert line["message"] == "Task exception was never retrieved" and "settings" not in line
 
 
 def test_a_field_has_an_end_and_of_a_traceback_that_end() -> None:
@@ -100,6 +101,13 @@ def test_for_people_a_line_is_short() -> None:
         "16:20:07.123 INFO    proxy      session_refused "
         'database=shop session=17 reason="it sleeps" reasons=["a"] nothing=""'
     )
+
+
+def test_a_file_is_read_line_by_line_whoever_has_written_it() -> None:
+    line = Lines("proxy", is_for_people=False).format(record("it_is", database="shop"))
+    assert readable(line).endswith(" INFO    proxy      it_is database=shop")
+    for other in ("LOG:  a word of Postgres's own", '{"a": 1}', "17", ""):
+        assert readable(other) == other
 
 
 def test_nothing_in_a_line_moves_a_terminal_s_cursor_or_makes_it_two() -> None:

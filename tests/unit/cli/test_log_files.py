@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,18 @@ def test_without_room_for_the_old_one_it_is_given_up(
 def test_a_log_that_there_is_not(path: Path) -> None:
     log_files.bound(path)
     assert files(path) == []
+
+
+def test_its_last_lines_are_for_a_person_and_whole(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = {"at": "2026-11-30T16:20:07.123Z", "level": "error", "component": "proxy"}
+    line = json.dumps({**head, "event": "not_started", "reason": "no way"})
+    path.write_text(f"{line}\nTraceback of somebody else\n")
+    wanted = '16:20:07.123 ERROR   proxy      not_started reason="no way"'
+    assert log_files.last_lines(path) == f"{wanted}\nTraceback of somebody else"
+    monkeypatch.setattr(log_files, "LAST_BYTES_MAX", 60)
+    assert log_files.last_lines(path) == "Traceback of somebody else"
 
 
 async def test_it_looks_again_and_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
