@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from torpor_simulator.fleet import Order, Outcome
 from torpor_simulator.latencies import Latency, percentile
 from torpor_simulator.policies import Policy
-
-CU_HOUR_PRICE: Final = 0.106
-"""Dollars, for every policy: Neon's Launch plan (https://neon.com/docs/introduction/plans)."""
 
 Json = dict[str, Any]
 

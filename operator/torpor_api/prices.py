@@ -1,4 +1,4 @@
-"""What waiting is worth, against which the cost of computes is weighed."""
+"""What computes cost, and what waiting is worth, against which that is weighed."""
 
 from __future__ import annotations
 
@@ -11,3 +11,6 @@ programs."""
 
 WAITING_PRICE_MAX: Final = 1e6
 """Beyond it no database that learns would ever sleep: ``keepAwake`` says that."""
+
+CU_HOUR_PRICE: Final = 0.106
+"""Dollars: Neon's Launch plan (https://neon.com/docs/introduction/plans)."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from torpor_api.failures import InvalidRequest
-from torpor_api.prices import WAITING_PRICE_MAX
+from torpor_api.prices import CU_HOUR_PRICE, WAITING_PRICE_MAX
 from torpor_api.quantities import format_duration
 from torpor_cli.files import RECORDED_SUFFIXES, refuse_unwritable
 from torpor_cli.options import Price, json_option
@@ -117,7 +117,7 @@ def command(
         _export(order, recording)
         return
     outcome = _run(order, processes)
-    dollars = report.CU_HOUR_PRICE if price is None else price
+    dollars = CU_HOUR_PRICE if price is None else price
     lines = report.lines(policies, outcome, dollars)
     if picture is not None:
         picture.write_text(
