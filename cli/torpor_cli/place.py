@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from torpor_api.failures import Refused
@@ -11,6 +13,16 @@ from torpor_cli.uri import Connection
 
 if TYPE_CHECKING:  # It takes longer to import than most verbs do.
     from torpor_api.resource import ServerlessDatabase
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How to connect to a database from here."""
+
+    connect: Callable[[str | None, str | None], dict[str, str]]
+    """libpq's parameters, for a role (else the owner) and a database (else the first)."""
+    through: str = ""
+    """What is on the way, besides the network."""
 
 
 class NotAllowed(Refused):
@@ -50,6 +62,11 @@ class Place(Protocol):
         self, name: str, role: str | None = None, database: str | None = None
     ) -> Connection:
         """What a client connects with: as ``role``, else as the first database's owner."""
+        ...
+
+    def reached(self, name: str) -> AbstractAsyncContextManager[Reached]:
+        """For clients in this process, as long as the block: also where the endpoint is known
+        inside of a cluster only. One that can't be reached says so when a client connects."""
         ...
 
     def psql(self, name: str, arguments: Sequence[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +13,13 @@ from torpor_cli.local.secrets import password_of
 from torpor_cli.local.sockets import Address, parse_address
 from torpor_cli.local.state_folder import StateFolder, listen_address
 from torpor_cli.output import name_of
+
+_VARIABLES = {
+    "dbname": "DATABASE",
+    "application_name": "APPNAME",
+    "connect_timeout": "CONNECT_TIMEOUT",
+}
+"""Those whose names are not their parameters' without underscores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +47,28 @@ class Connection:
     def _routing(self) -> str:
         return "sslmode=require" if self.is_host_its_own else f"options=endpoint%3D{self.endpoint}"
 
+    def parameters(self) -> dict[str, str]:
+        """As libpq calls them."""
+        return {
+            "host": self.address.host,
+            "port": str(self.address.port),
+            "user": self.role,
+            "password": self.password or "",
+            "dbname": self.database,
+            "options": f"endpoint={self.endpoint}",
+        }
+
     def environment(self) -> dict[str, str]:
         """For libpq: a password in the arguments would be seen by every user of the machine."""
-        return {
-            "PGHOST": self.address.host,
-            "PGPORT": str(self.address.port),
-            "PGUSER": self.role,
-            "PGPASSWORD": self.password or "",
-            "PGDATABASE": self.database,
-            "PGOPTIONS": f"endpoint={self.endpoint}",
-        }
+        return environment_of(self.parameters())
+
+
+def environment_of(parameters: Mapping[str, str]) -> dict[str, str]:
+    """libpq's variables for parameters of a connection."""
+    return {
+        f"PG{_VARIABLES.get(name) or name.upper().replace('_', '')}": text
+        for name, text in parameters.items()
+    }
 
 
 def connection_to(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from torpor_api.resource import DeletionPolicy, ServerlessDatabase, StorageStatu
 from torpor_cli.client import QUICK_SECONDS_MAX, SLOW_SECONDS_MAX, Json
 from torpor_cli.kubernetes import components
 from torpor_cli.kubernetes.api_server import ApiServer
+from torpor_cli.kubernetes.carrying import Dial, carried
 from torpor_cli.kubernetes.psql import run_psql
 from torpor_cli.local.sockets import Address
+from torpor_cli.place import Reached
 from torpor_cli.uri import Connection, inner_database
 from torpor_kube.documents import metadata, name_of, namespace_of
 from torpor_kube.kinds import SECRET, SERVERLESS_DATABASE
@@ -101,11 +104,18 @@ class OnCluster:
         user, password = secret["username"], secret["password"]
         return Connection(name, endpoint, user, inner["name"], password, is_host_its_own=True)
 
+    @contextlib.asynccontextmanager
+    async def reached(self, name: str) -> AsyncIterator[Reached]:
+        async with carried(self.connection(name).address.port, self._dial(name)) as host:
+            yield Reached(
+                lambda role, database: (
+                    self.connection(name, role, database).parameters() | {"host": host}
+                ),
+                through="the API server",
+            )
+
     def psql(self, name: str, arguments: Sequence[str]) -> int:
-        connection = self.connection(name)
-        system = self._provided(name, is_new=False).namespace
-        dial = functools.partial(components.proxy_port, self._api, system)
-        return run_psql(connection, dial, arguments)
+        return run_psql(self.connection(name), self._dial(name), arguments)
 
     def told_of_kept_data(self, name: str) -> str:
         return (
@@ -121,6 +131,10 @@ class OnCluster:
             if storage := resource["status"].get("storage"):
                 return str(storage["namespace"])
         raise Unavailable("no database of this namespace is provided for yet")
+
+    def _dial(self, name: str) -> Dial:
+        system = self._provided(name, is_new=False).namespace
+        return functools.partial(components.proxy_port, self._api, system)
 
     @property
     def _own_namespace(self) -> str:

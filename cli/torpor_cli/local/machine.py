@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torpor_api.identity import canonical_endpoint_name
 from torpor_cli import client
 from torpor_cli.client import QUICK_SECONDS_MAX, SLOW_SECONDS_MAX, Json
 from torpor_cli.local.state_folder import StateFolder
+from torpor_cli.place import Reached
 from torpor_cli.uri import Connection, connection_to
 
 if TYPE_CHECKING:
@@ -44,6 +46,10 @@ class OnMachine:
         self, name: str, role: str | None = None, database: str | None = None
     ) -> Connection:
         return connection_to(self._folder, name, role, database)
+
+    @contextlib.asynccontextmanager
+    async def reached(self, name: str) -> AsyncIterator[Reached]:
+        yield Reached(lambda role, database: self.connection(name, role, database).parameters())
 
     def psql(self, name: str, arguments: Sequence[str]) -> int:
         """Takes the place of this process."""
