@@ -37,6 +37,7 @@ VERBS = (
     "delete",
     "record",
     "simulate",
+    "replay",
 )
 """Each is a command of its name in ``torpor_cli/verbs``, in the order of the help."""
 

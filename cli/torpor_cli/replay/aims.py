@@ -1,0 +1,106 @@
+"""What a replay is aimed at: a database of a place, or whatever a URI names."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from torpor_api.failures import InvalidRequest
+from torpor_cli.place import Place, Reached
+from torpor_cli.replay.targets import READ_ONLY, Connect, Targets
+from torpor_cli.replay.watch import Watch
+from torpor_cli.uri import environment_of
+
+SCHEMES = ("postgresql", "postgres")
+
+HOW_URIS_ARE = (
+    "--uri can't be read: write one like postgresql://user@host:5432/database, "
+    "with %40 for an @, %2F for a / in a name or a password"
+)
+
+
+@dataclass(slots=True)
+class Aim:
+    """Where clients connect, and whose sleep is watched."""
+
+    place: Place
+    name: str | None
+    uri: str | None
+    only_reads: bool = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Raises InvalidRequest."""
+        if self.uri is None:
+            return
+        try:
+            parts = urlsplit(self.uri)
+            # Behind a / or # of a password that is not written as %2F, the rest of it is a path.
+            is_uri = parts.scheme in SCHEMES and "@" not in "".join(parts[2:])
+        except ValueError:
+            is_uri = False
+        if not is_uri:
+            raise InvalidRequest(HOW_URIS_ARE)
+
+    @property
+    def shown(self) -> str:
+        """For people: without a password."""
+        if self.uri is None:
+            return self.name or ""
+        parts = urlsplit(self.uri)
+        host = parts.netloc.rpartition("@")[2]
+        return f"{host}{parts.path}"
+
+    def watch(self) -> Watch | None:
+        """None: nothing is known of what a URI names."""
+        return None if self.name is None else Watch(self.place, self.name)
+
+    def refuse_roles(self, users: Mapping[str, str | None], role: str | None) -> None:
+        """Raises InvalidRequest."""
+        if self.uri is not None and (users or role):
+            raise InvalidRequest(
+                "--user and --role are for --to NAME alone: a URI has one user and his password"
+            )
+
+    def targets(
+        self, users: Mapping[str, str | None], databases: Mapping[str, str | None], role: str | None
+    ) -> Callable[[Connect], Targets]:
+        """For each session of a log, once it is known how to connect."""
+        declared: frozenset[str] = frozenset()
+        if self.name is not None and self.uri is None:
+            resource = self.place.ask_cluster("GetResource", name=self.name)["resource"]
+            declared = frozenset(each["name"] for each in resource["spec"]["roles"])
+
+        def made(connect: Connect) -> Targets:
+            return Targets(connect, users, databases, declared, role, self.only_reads)
+
+        return made
+
+    @contextlib.asynccontextmanager
+    async def reached(self) -> AsyncIterator[Reached]:
+        """For clients in this process."""
+        if self.uri is not None:
+            yield Reached(self._by_uri)
+        elif self.name is not None:
+            async with self.place.reached(self.name) as reached:
+                yield reached
+
+    @contextlib.asynccontextmanager
+    async def environment(self) -> AsyncIterator[Mapping[str, str]]:
+        """The same for programs: the first database, as its owner."""
+        async with self.reached() as reached:
+            parameters = dict(reached.connect(None, None))
+            if self.only_reads:
+                parameters["options"] = f"{parameters.get('options', '')} {READ_ONLY}".strip()
+            yield environment_of(parameters)
+
+    def _by_uri(self, _: str | None, database: str | None) -> dict[str, str]:
+        from psycopg import ProgrammingError
+        from psycopg.conninfo import conninfo_to_dict
+
+        try:
+            found = {name: str(value) for name, value in conninfo_to_dict(self.uri or "").items()}
+        except ProgrammingError:  # What it says may have the password in it.
+            raise InvalidRequest(HOW_URIS_ARE) from None
+        return found | ({} if database is None else {"dbname": database})

@@ -1,0 +1,42 @@
+"""pgbench scripts: how they are named, and what pgbench says of its transactions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from torpor_api.failures import InvalidRequest
+from torpor_cli.replay.script import Script, ScriptOutcome, Transactions, as_json, named, story
+
+
+def test_weights(tmp_path: Path) -> None:
+    assert named("a.sql") == Script(Path("a.sql"), 1)
+    assert named("a.sql@3") == Script(Path("a.sql"), 3)
+    there = tmp_path / "a@3"
+    there.write_text("select 1;")
+    assert named(str(there)) == Script(there, 1)
+    with pytest.raises(InvalidRequest, match="a weight is a number"):
+        named("a.sql@99999999")
+
+
+def test_what_pgbench_writes() -> None:
+    done = Transactions()
+    for line in ("0 1 2500 0 1 2\n", "1 1 serialization 0 1 2\n", "0 2 7500 1 1 2 3\n", "0 3 99"):
+        done.take(line)
+    assert (done.times.count, done.times.sum_ms, done.failed) == (2, 10.0, {"serialization": 1})
+
+
+def test_clients_that_were_ended() -> None:
+    done = Transactions()
+    said = 'pgbench: error: client 3 script 0 aborted in command 1 query 0: ERROR:  no "x"'
+    for line in ("pgbench (18)\n", f"{said}\n", "pgbench: error: Run was aborted\n"):
+        done.hear(line)
+    assert done.aborted == 1 and done.said[0] == said
+    done.times.add(5.0)
+    outcome = ScriptOutcome("shop", 2.0, 0.1, None, transactions=done, clients=4)
+    assert outcome.has_failed and not as_json(outcome)["ok"]
+    told = story(outcome, "slept well")
+    assert told.startswith("1 transactions of 4 clients in 2.0 s, 0.5 a second, on shop\n\n")
+    assert "1 clients were ended by an error:\npgbench: error: client 3" in told
+    assert told.endswith("\n\nslept well")
