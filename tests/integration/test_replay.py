@@ -16,7 +16,6 @@ from typing import Any
 import asyncpg
 import psycopg
 import pytest
-from psycopg import sql
 
 from support.logging_postgres import LoggingPostgres, logging_postgres
 from support.postgres_log import as_csv, failed, line, took
@@ -73,7 +72,7 @@ def written(tmp_path: Path, *lines: dict[str, str]) -> Path:
 
 
 def rows(connection: psycopg.Connection, query: str) -> list[Any]:
-    return connection.execute(sql.SQL(query)).fetchall()  # type: ignore[arg-type]
+    return connection.execute(query.encode()).fetchall()
 
 
 # --- a log of real clients -----------------------------------------------------------------
@@ -313,6 +312,10 @@ def test_a_script_that_fails(database: Database, tmp_path: Path) -> None:
     script.write_text("\\nonsense\n")
     refused = replay(database, script, "--to", database.name, "--seconds", 1)
     assert refused.returncode == 2 and "nonsense" in refused.stderr
+    wrong = database.uri().replace(database.password, "wrong")
+    script.write_text("select 1 + 1;\n")
+    unreached = replay(database, script, "--uri", wrong)
+    assert unreached.returncode == 1 and "wrong" not in unreached.stderr
 
 
 def test_ctrl_c_of_a_script(database: Database, tmp_path: Path) -> None:

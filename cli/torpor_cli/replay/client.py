@@ -16,6 +16,7 @@ from typing import Final, Self
 import psycopg
 from psycopg import generators, pq
 from psycopg.abc import PQGen
+from psycopg.conninfo import make_conninfo
 from psycopg.waiting import Wait
 
 from torpor_cli.replay.statement import Statement
@@ -63,9 +64,11 @@ class Client:
     @classmethod
     async def connect(cls, parameters: Mapping[str, str]) -> Self:
         """``parameters``: libpq's. Raises CanNotConnect."""
-        wait = {"connect_timeout": CONNECT_SECONDS_MAX} | dict(parameters)
+        bounded = {"connect_timeout": str(CONNECT_SECONDS_MAX)} | dict(parameters)
         try:
-            connection = await psycopg.AsyncConnection.connect(**wait, autocommit=True)
+            connection = await psycopg.AsyncConnection.connect(
+                make_conninfo("", **bounded), autocommit=True
+            )
         except psycopg.Error as error:
             code = error.sqlstate or CONNECTION_LOST
             raise CanNotConnect(code, str(error).strip().splitlines()[0]) from None

@@ -33,7 +33,7 @@ from torpor_cli.replay.watch import Watch
 FILES_BESIDE: Final = 64
 """Open files of this process that are no session's."""
 
-TRIED_MAX: Final = 10
+TRIED_MAX: Final = 100
 """Roles and databases that are tried ahead of the replay; a session tells of further ones."""
 
 SHOWN_EVERY_S: Final = 0.25

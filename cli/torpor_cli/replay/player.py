@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from torpor_api.failures import Failure
 from torpor_cli.replay.client import CanNotConnect, Client
 from torpor_cli.replay.figures import Figures
 from torpor_cli.replay.spool import Spool
@@ -132,7 +133,7 @@ class Player:
     async def _connected(self, session: Session) -> Client | None:
         try:
             return await Client.connect(self._reach(session))
-        except CanNotConnect as error:
+        except (CanNotConnect, Failure) as error:
             self._figures.not_connected[str(error)] += 1
             return None
 

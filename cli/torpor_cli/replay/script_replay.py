@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from torpor_api.failures import Failure, InvalidRequest
+from torpor_api.failures import Failure, InvalidRequest, Unavailable
 from torpor_cli.local.postgres_binaries import installed
 from torpor_cli.replay.display import Display
 from torpor_cli.replay.script import Script, ScriptOutcome, Transactions
@@ -67,7 +67,8 @@ def program() -> str:
 
 
 def replay(run: Run, reaching: Reaching, watch: Watch | None) -> ScriptOutcome:
-    """Until its time is over, or Ctrl-C. Raises InvalidRequest with what pgbench says is wrong."""
+    """Until its time is over, or Ctrl-C. Raises InvalidRequest with what pgbench says is wrong, and
+    Unavailable where it can't connect."""
     return asyncio.run(_replay(run, reaching, watch))
 
 
@@ -98,10 +99,16 @@ async def _replay(run: Run, reaching: Reaching, watch: Watch | None) -> ScriptOu
         await asyncio.gather(watching, return_exceptions=True)
         await asyncio.to_thread(watch.settle)
     if running.returncode == INVALID and not done.times.count:
-        raise InvalidRequest("\n".join(done.said) or "pgbench could not begin")
+        raise _could_not_begin(done.said)
     use = None if watch is None else watch.use
     stopped = is_stopped.is_set()
     return ScriptOutcome(run.target, took_s, run.price, use, stopped, done, run.clients)
+
+
+def _could_not_begin(said: Sequence[str]) -> Failure:
+    is_unreached = any("connection" in line for line in said)
+    kind = Unavailable if is_unreached else InvalidRequest
+    return kind("\n".join(said) or "pgbench could not begin")
 
 
 async def _while_running(

@@ -28,27 +28,26 @@ CLIENTS_MAX = 1000
 SECONDS_MAX = 3600
 """Of scripts: pgbench writes a line of its log for each transaction, 35 bytes."""
 
+SPEED_MIN, SPEED_MAX = 0.01, 1000.0
+
 FOR_LOGS = ("speed", "databases", "users", "role", "sessions_max", "unordered", "dry_run")
 FOR_SCRIPTS = ("clients", "seconds", "rate", "defines")
 """Options by what they are for: given with the other kind of file they are refused."""
 
 
-class Speed(click.ParamType):
-    """A number of times, or ``max``."""
-
-    name = "speed"
-    most = 1000.0
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if value is None or isinstance(value, float):
-            return value
-        try:
-            speed = None if value == "max" else float(value)
-        except ValueError:
-            speed = -1.0
-        if speed is not None and not 0.01 <= speed <= self.most:
-            self.fail(f"{value!r}: write a number from 0.01 to {self.most:g}, or max", param, ctx)
-        return speed
+def _speed(_: click.Context, __: click.Parameter, value: str) -> float | None:
+    """None: without pauses."""
+    if value == "max":
+        return None
+    try:
+        speed = float(value)
+    except ValueError:
+        speed = -1.0
+    if not SPEED_MIN <= speed <= SPEED_MAX:
+        raise click.BadParameter(
+            f"{value!r}: write a number from {SPEED_MIN:g} to {SPEED_MAX:g}, or max"
+        )
+    return speed
 
 
 @click.command("replay")
@@ -62,10 +61,11 @@ class Speed(click.ParamType):
 )
 @click.option(
     "--speed",
-    type=Speed(),
-    default=1.0,
+    default="1",
+    show_default=True,
+    callback=_speed,
     metavar="N",
-    help="So many times as fast, or max: without pauses.  [default: 1]",
+    help="So many times as fast, or max: without pauses.",
 )
 @click.option(
     "--only-reads", is_flag=True, help="Leave out what writes; Postgres refuses the rest."
@@ -144,6 +144,7 @@ class Speed(click.ParamType):
 @click.pass_context
 def command(
     ctx: click.Context,
+    /,
     files: tuple[str, ...],
     name: str | None,
     uri: str | None,

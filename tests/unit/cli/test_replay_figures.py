@@ -61,14 +61,17 @@ def test_no_times_have_no_percentiles() -> None:
 
 
 def test_errors_are_compared_with_the_logs() -> None:
-    found = Figures()
-    found.ran(statement(sqlstate="23505"), 1.0, "23505", 0.0)
-    assert not found.has_failed
-    found.ran(statement(sqlstate="57014"), 1.0, "", 0.0)
-    found.ran(statement(sqlstate="23505"), 1.0, "42P01", 0.0)
-    assert not found.has_failed and found.errors["42P01"].new == 0
-    found.ran(statement(line=7), 1.0, "42P01", 0.0)
-    assert found.has_failed and found.new_errors == 1 and found.new_at == ["log:7"]
+    found, has_failed = Figures(), list[bool]()
+    for one, sqlstate in (
+        (statement(sqlstate="23505"), "23505"),
+        (statement(sqlstate="57014"), ""),
+        (statement(sqlstate="23505"), "42P01"),
+        (statement(line=7), "42P01"),
+    ):
+        found.ran(one, 1.0, sqlstate, 0.0)
+        has_failed.append(found.has_failed)
+    assert has_failed == [False, False, False, True]
+    assert found.new_errors == 1 and found.new_at == ["log:7"]
     assert [(each.now, each.in_log) for each in found.errors.values()] == [(1, 2), (0, 1), (2, 0)]
 
 
@@ -114,14 +117,14 @@ def test_a_change_is_told() -> None:
 
 def test_a_wake_that_is_not_told_yet_is_waited_for() -> None:
     use = Use()
-    assert use.is_told
-    use.look(0, row("Suspended"))
-    assert use.is_told
-    use.look(1, row("Active") | {"epoch": 2})
-    use.went([went("suspend", "12:00", 20.0) | {"epoch": 2}])
-    assert not use.is_told
-    use.went([went("resume", "12:00", 70.0) | {"epoch": 2}])
-    assert use.is_told
+    told = [use.is_told]
+    for one in (row("Suspended"), row("Active") | {"epoch": 2}):
+        use.look(len(told), one)
+        told.append(use.is_told)
+    for kind in ("suspend", "resume"):
+        use.went([went(kind, "12:00", 20.0) | {"epoch": 2}])
+        told.append(use.is_told)
+    assert told == [True, True, False, False, True]
 
 
 def test_each_transition_counts_once() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import json
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from torpor_cli.main import torpor
 from torpor_cli.replay.log_files import Kind, LogFiles, sniffed
 from torpor_cli.replay.spool import Spool
 from torpor_cli.replay.statement import Session, Statement
-from torpor_cli.verbs import replay_verb
 
 ONE = as_csv([took(1, 1, "statement: select 1")])
 
@@ -99,7 +99,7 @@ def test_options_of_logs_are_refused_for_scripts(tmp_path: Path, log: Path) -> N
 
 
 def test_a_missing_driver_is_said(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replay_verb.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     refused = replay(log, "--dry-run").exception
     assert isinstance(refused, InvalidRequest) and refused.hint == "pip install 'torpor[replay]'"
 
