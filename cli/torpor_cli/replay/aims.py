@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from torpor_api.failures import InvalidRequest
 from torpor_cli.place import Place, Reached
-from torpor_cli.replay.targets import READ_ONLY, Connect, Targets
+from torpor_cli.replay.targets import READ_ONLY
 from torpor_cli.replay.watch import Watch
 from torpor_cli.uri import environment_of
 
@@ -63,19 +63,14 @@ class Aim:
                 "--user and --role are for --to NAME alone: a URI has one user and his password"
             )
 
-    def targets(
-        self, users: Mapping[str, str | None], databases: Mapping[str, str | None], role: str | None
-    ) -> Callable[[Connect], Targets]:
-        """For each session of a log, once it is known how to connect."""
-        declared: frozenset[str] = frozenset()
-        if self.name is not None and self.uri is None:
-            resource = self.place.ask_cluster("GetResource", name=self.name)["resource"]
-            declared = frozenset(each["name"] for each in resource["spec"]["roles"])
-
-        def made(connect: Connect) -> Targets:
-            return Targets(connect, users, databases, declared, role, self.only_reads)
-
-        return made
+    def declared_roles(self) -> frozenset[str]:
+        """None of what only a URI names. Raises NotFound where there is no such database."""
+        if self.name is None:
+            return frozenset()
+        resource = self.place.ask_cluster("GetResource", name=self.name)["resource"]
+        if self.uri is not None:
+            return frozenset()
+        return frozenset(each["name"] for each in resource["spec"]["roles"])
 
     @contextlib.asynccontextmanager
     async def reached(self) -> AsyncIterator[Reached]:

@@ -18,6 +18,9 @@ SLOWEST_KEPT: Final = 10
 PLACES_KEPT: Final = 20
 """Lines of the log whose statements failed, and had not: enough to look at."""
 
+REASONS_KEPT: Final = 50
+"""Why sessions could not connect; further ones are counted together."""
+
 LATE_MS: Final = 100.0
 """A statement that begins so much behind its time is late: the replay was not as the log."""
 
@@ -135,6 +138,11 @@ class Figures:
         """So much behind its time."""
         self.late.add(late_ms)
         self.is_late += late_ms >= LATE_MS
+
+    def could_not_connect(self, said: str) -> None:
+        """A session; ``said``: by the server, or of the network."""
+        is_known = said in self.not_connected or len(self.not_connected) < REASONS_KEPT
+        self.not_connected[said if is_known else "for other reasons"] += 1
 
     def waited_for_place(self, seconds: float) -> None:
         self.held_up += 1

@@ -27,7 +27,7 @@ from torpor_cli.replay.outcome import LogOutcome
 from torpor_cli.replay.player import Pace, Player
 from torpor_cli.replay.spool import Spool
 from torpor_cli.replay.statement import Contents, Statement
-from torpor_cli.replay.targets import Connect, Targets
+from torpor_cli.replay.targets import Routes, Targets
 from torpor_cli.replay.watch import Watch
 
 FILES_BESIDE: Final = 64
@@ -91,7 +91,7 @@ def replay(
     spool: Spool,
     contents: Contents,
     wish: Wish,
-    targets: Callable[[Connect], Targets],
+    routes: Routes,
     reaching: Reaching,
     watch: Watch | None,
 ) -> LogOutcome:
@@ -113,11 +113,11 @@ def replay(
     async def played() -> LogOutcome:
         nonlocal through
         async with reaching() as reached:
-            chosen, through = targets(reached.connect), reached.through
+            targets, through = Targets(reached.connect, routes), reached.through
             if watch is not None:
                 await asyncio.to_thread(watch.look)  # Before anything may wake it.
-            await _try(spool, chosen)
-            player = Player(spool, chosen.reach, pace, figures)
+            await _try(spool, targets)
+            player = Player(spool, targets.reach, pace, figures)
             display, began = Display(), time.monotonic()
 
             def show() -> None:
@@ -169,7 +169,7 @@ async def _try(spool: Spool, targets: Targets) -> None:
     """Connects once in each way: a wrong password is said before anything is replayed."""
     tried: set[tuple[str | None, str | None]] = set()
     for session in spool.sessions():
-        key = (targets.role_of(session.user), targets.databases.get(session.database))
+        key = targets.routes.of(session)
         if key in tried:
             continue
         tried.add(key)

@@ -134,7 +134,7 @@ class Player:
         try:
             return await Client.connect(self._reach(session))
         except (CanNotConnect, Failure) as error:
-            self._figures.not_connected[str(error)] += 1
+            self._figures.could_not_connect(str(error))
             return None
 
     async def _run(self, client: Client, statement: Statement) -> None:

@@ -7,7 +7,7 @@ as the owner: the log of another server has that server's users.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from torpor_api.failures import InvalidRequest
@@ -24,37 +24,43 @@ Connect = Callable[[str | None, str | None], Parameters]
 """libpq's parameters for a role and a database; None: the usual one."""
 
 
-@dataclass(slots=True)
-class Targets:
-    """For each session of the log the parameters of its client."""
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """What a person has said of that, and which roles there are."""
 
-    connect: Connect
     roles: Mapping[str, str | None]
     """By the log's user."""
     databases: Mapping[str, str | None]
     """By the log's database: those that are wanted; none: all."""
     declared: Collection[str] = ()
-    """Roles that there are."""
+    """Roles that the database has."""
     role: str | None = None
     """Of users for whom nothing else is said."""
     only_reads: bool = False
-    _known: dict[tuple[str | None, str | None], Parameters] = field(default_factory=dict)
+
+    def of(self, session: Session) -> tuple[str | None, str | None]:
+        """Role and database; None: the usual one."""
+        own = session.user if session.user in self.declared and self.role is None else self.role
+        return self.roles.get(session.user, own), self.databases.get(session.database)
+
+
+class Targets:
+    """For each session of the log the parameters of its client."""
+
+    def __init__(self, connect: Connect, routes: Routes) -> None:
+        self.routes = routes
+        self._connect = connect
+        self._known: dict[tuple[str | None, str | None], Parameters] = {}
 
     def reach(self, session: Session) -> Parameters:
-        role = self.role_of(session.user)
-        key = (role, self.databases.get(session.database))
-        if key not in self._known:
-            self._known[key] = self._guarded(dict(self.connect(*key)))
-        name = session.application or APPLICATION
-        return {**self._known[key], "application_name": name}
-
-    def role_of(self, user: str) -> str | None:
-        """None: the usual one."""
-        own = user if user in self.declared and self.role is None else self.role
-        return self.roles.get(user, own)
+        """Asked once for each route."""
+        route = self.routes.of(session)
+        if route not in self._known:
+            self._known[route] = self._guarded(dict(self._connect(*route)))
+        return {**self._known[route], "application_name": session.application or APPLICATION}
 
     def _guarded(self, parameters: dict[str, str]) -> dict[str, str]:
-        if self.only_reads:
+        if self.routes.only_reads:
             options = parameters.get("options", "")
             parameters["options"] = f"{options} {READ_ONLY}".strip()
         return parameters

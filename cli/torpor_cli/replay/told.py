@@ -175,7 +175,7 @@ def _hindrances(outcome: LogOutcome) -> list[str]:
         lines.append(
             f"{figures.is_late:,} statements began {LATE_MS:g} ms or more behind their time "
             f"(p99 {_ms(figures.late.percentile(0.99))}, at most {_ms(figures.late.most_ms)}): "
-            "those before them, or this machine, took longer"
+            "a wake, those before them, or this machine took longer"
         )
     if outcome.use is not None and (outcome.speed is None or outcome.speed > 1):
         lines.append(

@@ -197,11 +197,13 @@ def _logs(
     from torpor_cli.replay import log_replay, outcome, told
     from torpor_cli.replay.gathering import Gathering
     from torpor_cli.replay.spool import Spool
-    from torpor_cli.replay.targets import pairs, refuse_mixture
+    from torpor_cli.replay.targets import Routes, pairs, refuse_mixture
 
     databases = pairs("--database", given["databases"], may_be_one=True)
     users = pairs("--user", given["users"])
     aim.refuse_roles(users, given["role"])
+    # Ahead of the log, which may be long: a wrong name is said at once.
+    declared = frozenset() if given["dry_run"] else aim.declared_roles()
     with Spool() as spool:
         found = log_replay.read(
             inputs, spool, Gathering(databases.keys(), only_reads=aim.only_reads)
@@ -218,8 +220,8 @@ def _logs(
         log_replay.announce(found, len(inputs), wish)
         if not given["yes"]:
             log_replay.confirm(found, wish)
-        targets = aim.targets(users, databases, given["role"])
-        done = log_replay.replay(spool, found, wish, targets, aim.reached, aim.watch())
+        routes = Routes(users, databases, declared, given["role"], aim.only_reads)
+        done = log_replay.replay(spool, found, wish, routes, aim.reached, aim.watch())
     if output == "json":
         click.echo(json.dumps(outcome.log_as_json(done), indent=2))
     else:

@@ -92,6 +92,15 @@ def test_the_slowest_are_kept_and_no_more(monkeypatch: pytest.MonkeyPatch) -> No
     assert sorted(each.ms for each in found.slowest) == [7, 9, 9]
 
 
+def test_reasons_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "REASONS_KEPT", 2)
+    found = Figures()
+    for said in "abcacd":
+        found.could_not_connect(said)
+    assert found.not_connected == {"a": 2, "b": 1, "for other reasons": 3}
+    assert "2 times a session could not connect: a" in told.log_story(outcome(found), NOW)
+
+
 @pytest.mark.parametrize("what", ["lost", "not_run"])
 def test_what_was_cut_off_has_failed(what: str) -> None:
     found = Figures()

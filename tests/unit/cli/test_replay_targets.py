@@ -8,7 +8,7 @@ import pytest
 
 from torpor_api.failures import InvalidRequest
 from torpor_cli.replay.statement import Contents, Session
-from torpor_cli.replay.targets import READ_ONLY, Targets, pairs, refuse_mixture
+from torpor_cli.replay.targets import READ_ONLY, Routes, Targets, pairs, refuse_mixture
 from torpor_cli.uri import environment_of
 
 
@@ -22,7 +22,7 @@ def targets(asked: list[Any] | None = None, **wish: Any) -> Targets:
             asked.append((role, database))
         return {"user": role or "owner", "dbname": database or "first", "options": "endpoint=shop"}
 
-    return Targets(connect, **({"roles": {}, "databases": {}} | wish))
+    return Targets(connect, Routes(**({"roles": {}, "databases": {}} | wish)))
 
 
 @pytest.mark.parametrize(

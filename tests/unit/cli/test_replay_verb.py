@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import importlib.util
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from support.postgres_log import as_csv, as_json, failed, line, took
 from torpor_api.failures import InvalidRequest
 from torpor_cli.main import torpor
 from torpor_cli.replay.log_files import Kind, LogFiles, sniffed
-from torpor_cli.replay.spool import Spool
+from torpor_cli.replay.spool import CACHE_KIB, Spool
 from torpor_cli.replay.statement import Session, Statement
 
 ONE = as_csv([took(1, 1, "statement: select 1")])
@@ -169,10 +171,21 @@ def test_statements_come_back_as_they_were_by_session() -> None:
         assert [next(mine), next(yours), next(mine)] == [first, other, last]
 
 
-def test_what_is_on_disk_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_on_disk_has_no_name() -> None:
     """People's data: nothing is left of it, also after a kill -9."""
-    monkeypatch.setenv("SQLITE_TMPDIR", str(tmp_path))
-    text = "select " + "x" * 100_000
+    long = Statement(0, 1.0, "l", "select " + "x" * 100_000, True)
+    more_than_cached = 2 * CACHE_KIB * 1024 // len(long.text)
     with Spool() as spool:
-        spool.fill(Statement(0, 1.0, "l", text, True) for _ in range(600))
-        assert list(tmp_path.iterdir()) == []
+        before = open_files()
+        spool.fill(long for _ in range(more_than_cached))
+        (file,) = open_files() - before
+    assert file.endswith(" (deleted)")
+
+
+def open_files() -> set[str]:
+    """Of this process, as the kernel names them."""
+    found = set()
+    for each in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.add(os.readlink(each))
+    return {name for name in found if name.startswith("/") and not name.startswith("/proc")}
