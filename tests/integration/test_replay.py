@@ -234,6 +234,25 @@ def sessions(database: Database) -> list[str]:
     return [each["state"] for each in found]
 
 
+def test_a_connection_that_is_ended_is_told_and_another_one_goes_on(
+    database: Database, tmp_path: Path
+) -> None:
+    log = written(
+        tmp_path,
+        took(1, 1, "statement: select pg_sleep(600)"),
+        took(2, 1, "statement: select 2"),
+    )
+    with replaying(database, log, "--to", database.name) as running:
+        with psycopg.connect(database.uri(), autocommit=True) as client:
+            until(lambda: bool(rows(client, SLEEPING)), "the session sleeps in its statement")
+            client.execute(
+                SLEEPING.replace("select", "select pg_terminate_backend(pid)", 1).encode()
+            )
+        document = told(ended(running), status=1)
+    assert document["errors"] == {"57P01": {"now": 1, "inLog": 0, "new": 1}}
+    assert document["sessions"]["lost"] == 1 and document["statements"]["replayed"] == 2
+
+
 def test_only_reads(database: Database, tmp_path: Path) -> None:
     with psycopg.connect(database.uri(), autocommit=True) as client:
         client.execute("create table t (a int)")

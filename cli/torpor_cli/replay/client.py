@@ -146,16 +146,21 @@ def _outcome(pgconn: pq.abc.PGconn) -> PQGen[str]:
     """The first error's SQLSTATE, when everything has come."""
     yield from generators.send(pgconn)
     sqlstate = ""
-    while (result := (yield from generators.fetch(pgconn))) is not None:
-        match result.status:
-            case pq.ExecStatus.FATAL_ERROR:
-                code = result.error_field(pq.DiagnosticField.SQLSTATE)
-                sqlstate = sqlstate or (code.decode() if code else CONNECTION_LOST)
-            case pq.ExecStatus.COPY_OUT:
-                yield from _drained(pgconn)
-            case pq.ExecStatus.COPY_IN:
-                pgconn.put_copy_end(_NO_ROWS)
-                yield from generators.send(pgconn)
+    try:
+        while (result := (yield from generators.fetch(pgconn))) is not None:
+            match result.status:
+                case pq.ExecStatus.FATAL_ERROR:
+                    code = result.error_field(pq.DiagnosticField.SQLSTATE)
+                    sqlstate = sqlstate or (code.decode() if code else CONNECTION_LOST)
+                case pq.ExecStatus.COPY_OUT:
+                    yield from _drained(pgconn)
+                case pq.ExecStatus.COPY_IN:
+                    pgconn.put_copy_end(_NO_ROWS)
+                    yield from generators.send(pgconn)
+    except psycopg.OperationalError:
+        if not sqlstate:
+            raise
+        # The server has said why before it hung up.
     return sqlstate
 
 

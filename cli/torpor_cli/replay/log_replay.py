@@ -125,16 +125,16 @@ def replay(
                     now = outcome(time.monotonic() - began)
                     display.show(told.progress(now, player.at_s, contents.seconds))
 
-            is_whole = await _run(player, watch, show)
-            took_s = time.monotonic() - began
+            took_s, is_whole = await _run(player, watch, show)
             display.clear()
         return outcome(took_s, ended_early=not is_whole)
 
     return asyncio.run(played())
 
 
-async def _run(player: Player, watch: Watch | None, show: Callable[[], None]) -> bool:
-    """Whether it came to its end; else somebody has pressed Ctrl-C."""
+async def _run(player: Player, watch: Watch | None, show: Callable[[], None]) -> tuple[float, bool]:
+    """Its seconds, and whether it came to its end; else somebody has pressed Ctrl-C."""
+    began, is_whole = time.monotonic(), True
     playing = asyncio.create_task(player.play())
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, playing.cancel)
@@ -145,8 +145,9 @@ async def _run(player: Player, watch: Watch | None, show: Callable[[], None]) ->
     except asyncio.CancelledError:
         if not playing.cancelled():
             raise
-        return False
+        is_whole = False
     finally:
+        took_s = time.monotonic() - began
         # A second one ends everything, the summary included.
         loop.remove_signal_handler(signal.SIGINT)
         for task in beside:
@@ -156,7 +157,7 @@ async def _run(player: Player, watch: Watch | None, show: Callable[[], None]) ->
             await asyncio.to_thread(watch.settle)
     for defect in (each for each in ended if isinstance(each, Exception)):
         raise defect
-    return True
+    return took_s, is_whole
 
 
 async def _showing(show: Callable[[], None]) -> None:

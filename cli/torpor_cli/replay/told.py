@@ -23,7 +23,7 @@ def contents(found: Contents, files: int) -> list[str]:
     """What is in a log, ahead of its replay."""
     where = f"{files} files: " if files > 1 else ""
     lines = [
-        f"{where}{found.statements:,} statements of {found.sessions:,} sessions "
+        f"{where}{_many(found.statements, 'statement')} of {_many(found.sessions, 'session')} "
         f"over {format_duration(round(found.seconds))}"
     ]
     if found.writes:
@@ -46,7 +46,7 @@ def log_story(outcome: LogOutcome, now: datetime) -> str:
     early = ", ended early" if outcome.ended_early else ""
     head = (
         f"{figures.statements:,} of {outcome.expected:,} statements "
-        f"of {figures.sessions:,} sessions in {format_duration(round(outcome.took_s))}, "
+        f"of {_many(figures.sessions, 'session')} in {format_duration(round(outcome.took_s))}, "
         f"{_pace(outcome.speed)}, on {outcome.target}{early}"
     )
     parts = [
@@ -91,7 +91,7 @@ def progress(outcome: LogOutcome, at_s: float, whole_s: float) -> str:
     parts = [f"{figures.statements:,} of {outcome.expected:,} statements"]
     if outcome.speed is not None:
         parts.insert(0, f"{_span(min(at_s, whole_s))} of {_span(whole_s)}")
-    parts.append(f"{figures.open} sessions")
+    parts.append(_many(figures.open, "session"))
     parts += [f"{figures.new_errors:,} new errors"] if figures.new_errors else []
     parts += [f"{figures.is_late:,} late"] if figures.is_late else []
     if use is not None and use.phase:
@@ -113,7 +113,7 @@ def _latency(outcome: LogOutcome) -> str:
     ]
     lines = [table(["LATENCY", "NOW", "IN THE LOG", "RATIO"], rows, right=[1, 2, 3])]
     lines.append(
-        f"of {figures.now.count:,} statements; now with the way to the endpoint and back"
+        f"of {_many(figures.now.count, 'statement')}; now with the way to the endpoint and back"
         f"{f' through {outcome.through}' if outcome.through else ''}, in the log without it"
     )
     return "\n".join(lines)
@@ -154,26 +154,26 @@ def _hindrances(outcome: LogOutcome) -> list[str]:
     """What kept the replay from being the log."""
     figures, lines = outcome.figures, []
     for said, count in figures.not_connected.most_common(PLACES_SHOWN):
-        lines.append(f"{count:,} times a session could not connect: {printable(said)}")
+        lines.append(f"{_many(count, 'session')} could not connect: {printable(said)}")
     if figures.lost:
-        lines.append(f"{figures.lost:,} sessions lost their connection")
+        lines.append(f"{_many(figures.lost, 'session')} lost the connection")
     if figures.not_run:
-        lines.append(f"{figures.not_run:,} statements were not run: they had no connection")
+        lines.append(f"not run, for want of a connection: {_many(figures.not_run, 'statement')}")
     if figures.refused_writes:
-        lines.append(f"{figures.refused_writes:,} statements would have written: --only-reads")
+        lines.append(f"--only-reads kept {_many(figures.refused_writes, 'statement')} from writing")
     if figures.held_up:
         lines.append(
-            f"{figures.held_up:,} sessions waited until another one had ended, for up to "
+            f"{_many(figures.held_up, 'session')} waited until another one had ended, for up to "
             f"{_span(figures.held_up_most_s)}: more may be open with --sessions-max"
         )
     if figures.out_of_order:
         lines.append(
-            f"{figures.out_of_order:,} statements went ahead of one that had ended before them in "
-            "the log, and did not end now"
+            f"{_many(figures.out_of_order, 'statement')} did not wait any longer for others that had "
+            "ended before in the log"
         )
     if figures.is_late:
         lines.append(
-            f"{figures.is_late:,} statements began {LATE_MS:g} ms or more behind their time "
+            f"{_many(figures.is_late, 'statement')} began {LATE_MS:g} ms or more behind the time "
             f"(p99 {_ms(figures.late.percentile(0.99))}, at most {_ms(figures.late.most_ms)}): "
             "a wake, those before them, or this machine took longer"
         )
@@ -211,7 +211,12 @@ def _pace(speed: float | None) -> str:
 
 
 def _span(seconds: float) -> str:
-    return format_duration(round(seconds, 1)) if seconds < 10 else format_duration(round(seconds))
+    return f"{seconds:.1f}s" if seconds < 10 else format_duration(round(seconds))
+
+
+def _many(count: int, what: str) -> str:
+    """``1 session``, ``2 sessions``."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _ms(ms: float | None) -> str:

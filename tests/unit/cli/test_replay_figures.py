@@ -98,7 +98,7 @@ def test_reasons_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for said in "abcacd":
         found.could_not_connect(said)
     assert found.not_connected == {"a": 2, "b": 1, "for other reasons": 3}
-    assert "2 times a session could not connect: a" in told.log_story(outcome(found), NOW)
+    assert "2 sessions could not connect: a" in told.log_story(outcome(found), NOW)
 
 
 @pytest.mark.parametrize("what", ["lost", "not_run"])
@@ -169,8 +169,8 @@ def test_the_story_of_a_replay() -> None:
         "asleep 1h of 2h (50%), 1 resume",
         "1,800 CU-seconds, $0.05; always on with 0.5 CU 3,600, $0.1, 50% less",
         "its slowest wakes, of 1:",
-        "1 sessions waited until another one had ended, for up to 2s500ms",
-        "1 statements began 100 ms or more behind their time",
+        "1 session waited until another one had ended, for up to 2.5s",
+        "1 statement began 100 ms or more behind the time",
     ):
         assert words in story, story
     assert "secret" not in story and "hidden" not in story

@@ -121,7 +121,7 @@ def test_a_dry_run_says_what_is_in_rotated_logs(tmp_path: Path) -> None:
     files = sorted(tmp_path.iterdir(), reverse=True)
     result = replay(*files, "--dry-run")
     assert result.exit_code == 0, result.output
-    assert "3 files: 4 statements of 1 sessions over 1m29s\nit writes: 1 INSERT\n" in result.output
+    assert "3 files: 4 statements of 1 session over 1m29s\nit writes: 1 INSERT\n" in result.output
     document = json.loads(replay(*files, "--dry-run", "-o", "json").stdout)
     assert (document["statements"], document["writes"]) == (4, {"INSERT": 1})
 
