@@ -168,8 +168,8 @@ def _hindrances(outcome: LogOutcome) -> list[str]:
         )
     if figures.out_of_order:
         lines.append(
-            f"{_many(figures.out_of_order, 'statement')} did not wait any longer for others that had "
-            "ended before in the log"
+            f"{_many(figures.out_of_order, 'statement')} did not wait any longer for others that "
+            "had ended before in the log"
         )
     if figures.is_late:
         lines.append(
