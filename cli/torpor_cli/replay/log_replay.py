@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import resource
 import signal
 import sys
@@ -20,7 +21,6 @@ from torpor_cli.place import Reached
 from torpor_cli.replay import told
 from torpor_cli.replay.client import CanNotConnect, Client
 from torpor_cli.replay.display import Display
-from torpor_cli.replay.figures import Figures
 from torpor_cli.replay.gathering import Gathering
 from torpor_cli.replay.log_files import HOW_TO_LOG, Input, LogFiles
 from torpor_cli.replay.outcome import LogOutcome
@@ -97,39 +97,46 @@ def replay(
 ) -> LogOutcome:
     """Until the log's end, or Ctrl-C. Raises Unavailable where nobody can connect."""
     _raise_open_files(wish.sessions_max)
-    pace = Pace(
-        *(contents.begin_s, contents.end_s, wish.speed, wish.sessions_max),
+    return asyncio.run(_replayed(spool, contents, wish, routes, reaching, watch))
+
+
+async def _replayed(
+    spool: Spool,
+    contents: Contents,
+    wish: Wish,
+    routes: Routes,
+    reaching: Reaching,
+    watch: Watch | None,
+) -> LogOutcome:
+    async with reaching() as reached:
+        use = None if watch is None else watch.use
+        so_far = LogOutcome(
+            *(wish.target, 0.0, wish.price, use),
+            expected=contents.statements,
+            speed=wish.speed,
+            through=reached.through,
+        )
+        targets = Targets(reached.connect, routes)
+        if watch is not None:
+            await asyncio.to_thread(watch.look)  # Before anything may wake it.
+        await _try(spool, targets)
+        player = Player(spool, targets.reach, _pace(contents, wish), so_far.figures)
+        display = Display()
+
+        def show() -> None:
+            if display.is_due:
+                display.show(told.progress(so_far, player.at_s, contents.seconds))
+
+        took_s, is_whole = await _run(player, watch, show)
+        display.clear()
+    return dataclasses.replace(so_far, took_s=took_s, ended_early=not is_whole)
+
+
+def _pace(contents: Contents, wish: Wish) -> Pace:
+    return Pace(
+        *(contents.begin_s, wish.speed, wish.sessions_max),
         *(wish.only_reads, wish.is_ordered),
     )
-    figures, through = Figures(), ""
-
-    def outcome(took_s: float, *, ended_early: bool = False) -> LogOutcome:
-        use = None if watch is None else watch.use
-        return LogOutcome(
-            *(wish.target, took_s, wish.price, use, ended_early, figures),
-            *(contents.statements, wish.speed, through),
-        )
-
-    async def played() -> LogOutcome:
-        nonlocal through
-        async with reaching() as reached:
-            targets, through = Targets(reached.connect, routes), reached.through
-            if watch is not None:
-                await asyncio.to_thread(watch.look)  # Before anything may wake it.
-            await _try(spool, targets)
-            player = Player(spool, targets.reach, pace, figures)
-            display, began = Display(), time.monotonic()
-
-            def show() -> None:
-                if display.is_due:
-                    now = outcome(time.monotonic() - began)
-                    display.show(told.progress(now, player.at_s, contents.seconds))
-
-            took_s, is_whole = await _run(player, watch, show)
-            display.clear()
-        return outcome(took_s, ended_early=not is_whole)
-
-    return asyncio.run(played())
 
 
 async def _run(player: Player, watch: Watch | None, show: Callable[[], None]) -> tuple[float, bool]:

@@ -32,7 +32,6 @@ class Pace:
 
     begin_s: float
     """Of the log."""
-    end_s: float
     speed: float | None = 1.0
     """So many times as fast; None: each session as fast as it can."""
     sessions_max: int = 200
