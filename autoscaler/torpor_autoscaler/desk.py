@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from torpor_api import messages as m
 from torpor_api.chain import Chain
-from torpor_api.failures import Busy, Failure, Unavailable
+from torpor_api.failures import Busy, Failure, NotFound, Unavailable
 from torpor_api.messages.people import USES_MAX
 from torpor_autoscaler.executor import Entry, Executor
 from torpor_autoscaler.fleet import Fleet
@@ -213,14 +213,25 @@ class Desk:
         )
 
     async def sessions(self, asked: m.Sessions) -> m.SessionList:
-        self._fleet.entry(asked.name)
-        return sessions.merged(await self._lists(asked.name, asked.limit), asked.limit)
+        if asked.name:
+            self._fleet.entry(asked.name)
+        request = m.ListSessions(name=asked.name, number=asked.number, limit=asked.limit)
+        return sessions.merged(await self._lists(request), asked.limit)
+
+    async def end_session(self, asked: m.EndSession) -> None:
+        answers = await self._proxies.ask_each(asked, timeout_s=SESSIONS_S_MAX, only=asked.proxy)
+        answer = answers.get(asked.proxy)
+        if answer is None:
+            raise NotFound(f"there is no proxy {asked.proxy!r}, and no session of it")
+        if isinstance(answer, Failure):
+            raise answer
 
     async def why(self, name: str) -> m.WhyReply:
         database = self._fleet.entry(name).database
         run = database.run
         if run is not None:
-            for proxy, told in (await self._lists(name, PINNED_MAX)).items():
+            request = m.ListSessions(name=name, limit=PINNED_MAX)
+            for proxy, told in (await self._lists(request)).items():
                 if isinstance(told, m.SessionList):
                     self._world.proxies.looked_at(proxy, sessions.seen(name, run.epoch, told))
         now = self._executor.tick()
@@ -233,8 +244,7 @@ class Desk:
         made = decided.all_of(self._fleet.entry(name).database.decisions)
         return m.DecisionList(name=name, decisions=made)
 
-    async def _lists(self, name: str, limit: int) -> Mapping[str, m.SessionList | Failure]:
-        request = m.ListSessions(name=name, limit=limit)
+    async def _lists(self, request: m.ListSessions) -> Mapping[str, m.SessionList | Failure]:
         return await self._proxies.ask_each(request, timeout_s=SESSIONS_S_MAX)
 
     async def _answer(

@@ -88,6 +88,13 @@ class Fleet:
         names = self._names[begin : begin + limit]
         return [self._entries[name] for name in names], begin + limit < len(self._names)
 
+    def names(self, prefix: str, limit: int) -> tuple[tuple[str, ...], bool]:
+        """The first that begin with it, in order, and whether there are more."""
+        begin = bisect_left(self._names, prefix)
+        near = self._names[begin : begin + limit + 1]
+        found = tuple(name for name in near if name.startswith(prefix))
+        return found[:limit], len(found) > limit
+
     def databases(self) -> dict[str, Database]:
         return {name: entry.database for name, entry in self._entries.items()}
 

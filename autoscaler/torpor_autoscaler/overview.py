@@ -40,6 +40,10 @@ class Overview:
         found = tuple(self._row(entry.database) for entry in entries)
         return m.FleetPage(databases=found, has_more=has_more, at=timestamp(self._world.wall_s))
 
+    def names(self, asked: m.AskNames) -> m.Names:
+        found, has_more = self._fleet.names(asked.prefix, asked.limit)
+        return m.Names(names=found, has_more=has_more)
+
     def computes(self) -> m.Computes:
         return rows.of_computes(self._world, self._fleet.databases())
 

@@ -18,6 +18,7 @@ from torpor_api.messages import (
     AskFleet,
     AskLastUse,
     AskLetGo,
+    AskNames,
     AskTransitions,
     AskUses,
     Awake,
@@ -28,6 +29,7 @@ from torpor_api.messages import (
     ComputeSample,
     DecisionList,
     Endpoints,
+    EndSession,
     Event,
     FleetPage,
     ForgetProxy,
@@ -36,6 +38,7 @@ from torpor_api.messages import (
     LetGo,
     LoginFactsChanged,
     Message,
+    Names,
     OpenGate,
     PostgresBack,
     PostgresLost,
@@ -99,9 +102,10 @@ class Proxies(Protocol):
         failures, when all have answered or failed."""
 
     async def ask_each(
-        self, request: Request[ReplyT], *, timeout_s: float
+        self, request: Request[ReplyT], *, timeout_s: float, only: str = ""
     ) -> Mapping[str, ReplyT | Failure]:
-        """What each answers, or why it does not, by the proxy's name. Never raises."""
+        """What each answers, or why it does not, by the proxy's name; ``only``: one of that name
+        is asked, if it is there. Never raises."""
 
     def tell(self, event: Event) -> None:
         """To every one of them, in the order of the calls; lost where a connection is."""
@@ -203,6 +207,9 @@ class PeopleDesk(Protocol):
     async def sessions(self, asked: Sessions) -> SessionList:
         """Of all proxies that answer in time; the others are named."""
 
+    async def end_session(self, asked: EndSession) -> None:
+        """Raises NotFound where it has ended, or its proxy has."""
+
     async def why(self, name: str) -> WhyReply: ...
 
     def uses(self, asked: AskUses) -> Uses: ...
@@ -216,6 +223,8 @@ class FleetDesk(Protocol):
     """What a person asks of all databases together; nobody else is asked for the answer."""
 
     def fleet(self, asked: AskFleet) -> FleetPage: ...
+
+    def names(self, asked: AskNames) -> Names: ...
 
     def computes(self) -> Computes: ...
 

@@ -147,7 +147,10 @@ class Hearer:
         return self._endpoint(asked.name).last_use()
 
     def list_sessions(self, asked: m.ListSessions) -> m.SessionList:
-        return self._endpoint(asked.name).list_sessions(asked.limit)
+        return self._registry.list_sessions(asked)
+
+    def end_session(self, asked: m.EndSession) -> None:
+        self._registry.end_session(asked.name, asked.number)
 
     def _endpoint(self, name: str) -> Endpoint:
         endpoint = self._registry.endpoints.get(name)

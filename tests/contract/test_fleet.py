@@ -92,6 +92,8 @@ class Hearer:
     def list_sessions(self, asked: m.ListSessions) -> m.SessionList:
         return m.SessionList(sessions=(PINNED,), total=1)
 
+    def end_session(self, asked: m.EndSession) -> None: ...
+
     async def cancel(self, process_id: int, secret: bytes) -> bool:
         self.cancelled.append((process_id, secret))
         return secret == KEY

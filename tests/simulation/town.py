@@ -206,8 +206,11 @@ class _ProxiesPort:
                 raise answer
         return answers
 
-    async def ask_each(self, request: m.Request[Any], *, timeout_s: float) -> dict[str, Any]:
-        return await self._life.ask_proxies(request, timeout_s)
+    async def ask_each(
+        self, request: m.Request[Any], *, timeout_s: float, only: str = ""
+    ) -> dict[str, Any]:
+        answers = await self._life.ask_proxies(request, timeout_s)
+        return {name: told for name, told in answers.items() if only in ("", name)}
 
     def tell(self, event: m.Event) -> None:
         self._life.tell_proxies(event)

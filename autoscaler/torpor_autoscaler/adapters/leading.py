@@ -52,10 +52,10 @@ class ProxiesWhileLeading:
         return await self._proxies.ask_all(request, timeout_s=timeout_s)
 
     async def ask_each(
-        self, request: m.Request[ReplyT], *, timeout_s: float
+        self, request: m.Request[ReplyT], *, timeout_s: float, only: str = ""
     ) -> Mapping[str, ReplyT | Failure]:
         _refuse_unless(self._leads)
-        return await self._proxies.ask_each(request, timeout_s=timeout_s)
+        return await self._proxies.ask_each(request, timeout_s=timeout_s, only=only)
 
     def tell(self, event: m.Event) -> None:
         if self._leads():

@@ -31,8 +31,8 @@ _OF_PROXIES: _Messages = frozenset(
 _OF_PEOPLE: _Messages = frozenset(
     {
         *(m.Wake, m.Suspend, m.AwaitKnown, m.Switchover, m.Resize),
-        *(m.Sessions, m.Why, m.AskDecisions, m.AskUses),
-        *(m.AskFleet, m.AskComputes, m.AskTransitions),
+        *(m.Sessions, m.EndSession, m.Why, m.AskDecisions, m.AskUses),
+        *(m.AskFleet, m.AskNames, m.AskComputes, m.AskTransitions),
     }
 )
 
@@ -60,7 +60,8 @@ class Listener:
         self._proxies = proxies
         self._watches: set[asyncio.Task[None]] = set()
         admission = None if identity is None else Admission(identity, RIGHTS)
-        self._server = Server(self._of_proxies() | self._of_people(), admission)
+        answers = self._of_proxies() | self._of_people() | self._of_fleet()
+        self._server = Server(answers, admission)
 
     async def listen(self, address: Address) -> None:
         await self._server.listen(address)
@@ -128,6 +129,10 @@ class Listener:
         async def sessions(_: Peer, asked: m.Sessions) -> m.SessionList:
             return await people.sessions(asked)
 
+        async def end_session(_: Peer, asked: m.EndSession) -> m.Done:
+            await people.end_session(asked)
+            return m.Done()
+
         async def why(_: Peer, asked: m.Why) -> m.WhyReply:
             return await people.why(asked.name)
 
@@ -136,15 +141,6 @@ class Listener:
 
         async def decisions(_: Peer, asked: m.AskDecisions) -> m.DecisionList:
             return people.decisions(asked.name)
-
-        async def fleet(_: Peer, asked: m.AskFleet) -> m.FleetPage:
-            return self._overview.fleet(asked)
-
-        async def computes(_: Peer, asked: m.AskComputes) -> m.Computes:
-            return self._overview.computes()
-
-        async def transitions(_: Peer, asked: m.AskTransitions) -> m.TransitionList:
-            return self._overview.transitions(asked)
 
         async def let_go(_: Peer, asked: m.AskLetGo) -> m.LetGo:
             return people.let_go(asked)
@@ -155,13 +151,33 @@ class Listener:
             m.Switchover: switchover,
             m.Resize: resize,
             m.Sessions: sessions,
+            m.EndSession: end_session,
             m.Why: why,
             m.AskUses: uses,
             m.AskDecisions: decisions,
+            m.AskLetGo: let_go,
+        }
+
+    def _of_fleet(self) -> _Handlers:
+        overview = self._overview
+
+        async def fleet(_: Peer, asked: m.AskFleet) -> m.FleetPage:
+            return overview.fleet(asked)
+
+        async def names(_: Peer, asked: m.AskNames) -> m.Names:
+            return overview.names(asked)
+
+        async def computes(_: Peer, asked: m.AskComputes) -> m.Computes:
+            return overview.computes()
+
+        async def transitions(_: Peer, asked: m.AskTransitions) -> m.TransitionList:
+            return overview.transitions(asked)
+
+        return {
             m.AskFleet: fleet,
+            m.AskNames: names,
             m.AskComputes: computes,
             m.AskTransitions: transitions,
-            m.AskLetGo: let_go,
         }
 
     async def _register(self, peer: Peer, asked: m.RegisterProxy) -> m.Endpoints:

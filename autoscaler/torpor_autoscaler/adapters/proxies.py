@@ -44,9 +44,9 @@ class ChannelProxies:
         return {name: told for name, told in answers.items() if isinstance(told, m.Message)}
 
     async def ask_each(
-        self, request: m.Request[ReplyT], *, timeout_s: float
+        self, request: m.Request[ReplyT], *, timeout_s: float, only: str = ""
     ) -> dict[str, ReplyT | Failure]:
-        peers = dict(self._peers)
+        peers = {name: peer for name, peer in self._peers.items() if only in ("", name)}
         answers = [_answer(peer, request, timeout_s) for peer in peers.values()]
         return dict(zip(peers, await asyncio.gather(*answers), strict=True))
 

@@ -43,6 +43,7 @@ def of_database(
         last_wake_cause="" if last is None else last.cause,
         why=_why(database, now),
         is_ready=not is_unready and database.phase is not Phase.FAILED,
+        claim=database.status.storage.claim if database.status.storage is not None else "",
     )
 
 

@@ -52,6 +52,8 @@ class DatabaseRow(Message):
     """The first reason why it is awake, or why it can't be."""
     is_ready: bool = True
     """False where the next client would not be served."""
+    claim: str = ""
+    """The PersistentVolumeClaim that its data is on; empty on one machine."""
 
 
 class FleetPage(Message):
@@ -70,6 +72,25 @@ class AskFleet(Request[FleetPage]):
     after: str = ""
     names: tuple[str, ...] = ()
     """Only these; those that there are not are left out."""
+
+
+NAMES_MAX = 1000
+"""In one answer: more than anybody chooses from."""
+
+
+class Names(Message):
+    """In their order."""
+
+    names: tuple[str, ...]
+    has_more: bool = False
+
+
+class AskNames(Request[Names]):
+    """The databases whose names begin with ``prefix``: for whoever is typing one."""
+
+    reply: ClassVar = Names
+    prefix: str = ""
+    limit: Annotated[int, Field(ge=1, le=NAMES_MAX)] = 200
 
 
 class ComputeState(StrEnum):

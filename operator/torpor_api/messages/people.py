@@ -36,6 +36,9 @@ class Sessions(Request[SessionList]):
 
     reply: ClassVar = SessionList
     name: str
+    """Empty: of every database."""
+    number: int = 0
+    """Only those of that number, of which each proxy may have one; 0: all."""
     limit: Annotated[int, Field(ge=1, le=100_000)] = 1000
 
 

@@ -160,6 +160,8 @@ class SessionInfo(Message):
     """Of the backend that it is attached to; 0: none."""
     proxy: str = ""
     """Which proxy holds it; told by the autoscaler, for a proxy knows only its own."""
+    database: str = ""
+    """The endpoint name of its database; empty: the proxy is of a release that does not say."""
 
 
 class SessionList(Message):
@@ -171,8 +173,26 @@ class SessionList(Message):
 
 
 class ListSessions(Request[SessionList]):
-    """Every session of the database in this proxy, those that keep it awake first."""
+    """Every session of the database in this proxy, those that keep it awake first. NotFound."""
 
     reply: ClassVar = SessionList
     name: str
+    """Empty: of every database."""
+    number: int = 0
+    """Only the session of that number; 0: all."""
     limit: Annotated[int, Field(ge=1, le=100_000)] = 1000
+
+
+class EndSession(Request[Done]):
+    """Have a proxy end one session, whatever it is doing: its client hears 57P01, and nothing of
+    its transaction stays. NotFound where there is none of that number at that database.
+
+    Asked by a person of the autoscaler, and by it of that proxy. Numbers are never used twice in
+    the life of a proxy's process.
+    """
+
+    reply: ClassVar = Done
+    name: str
+    """The database's endpoint name."""
+    proxy: str
+    number: int

@@ -74,7 +74,10 @@ class Told(Protocol):
         """Of a database by sessions of this proxy."""
 
     def list_sessions(self, asked: m.ListSessions) -> m.SessionList:
-        """Every session of a database. Raises NotFound."""
+        """Every session of a database, or of all. Raises NotFound."""
+
+    def end_session(self, asked: m.EndSession) -> None:
+        """One of this proxy's. Raises NotFound."""
 
     async def cancel(self, process_id: int, secret: bytes) -> bool:
         """Cancel what the session of that key runs; whether there is one here."""
@@ -196,6 +199,10 @@ class ChannelFleet:
         async def list_sessions(_: Peer, asked: m.ListSessions) -> m.SessionList:
             return hearer.list_sessions(asked)
 
+        async def end_session(_: Peer, asked: m.EndSession) -> m.Done:
+            hearer.end_session(asked)
+            return m.Done()
+
         async def cancel(_: Peer, asked: m.CancelQuery) -> m.Cancelled:
             secret = bytes.fromhex(asked.secret)
             return m.Cancelled(is_known=await hearer.cancel(asked.process_id, secret))
@@ -209,6 +216,7 @@ class ChannelFleet:
         return {
             m.AskLastUse: last_use,
             m.ListSessions: list_sessions,
+            m.EndSession: end_session,
             m.CancelQuery: cancel,
             m.HaveHeard: have_heard,
         }

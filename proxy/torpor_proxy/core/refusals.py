@@ -180,6 +180,18 @@ class ShuttingDown(Refusal):
         )
 
 
+class Terminated(Refusal):
+    """A person has ended this session; in Postgres's own words, which drivers know."""
+
+    sqlstate = "57P01"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "terminating connection due to administrator command",
+            "Somebody has ended this session by `torpor delete`; connect again.",
+        )
+
+
 class EndpointRemoved(Refusal):
     sqlstate = "57P01"
 

@@ -18,7 +18,6 @@ from torpor_api.messages import (
     LastUse,
     ListeningStopped,
     OpenGate,
-    SessionList,
     SessionReport,
 )
 from torpor_api.phases import Phase
@@ -38,7 +37,7 @@ from torpor_proxy.executor.examining import Examining
 from torpor_proxy.executor.host import Chaos, Identity, State
 from torpor_proxy.executor.listener import Surroundings
 from torpor_proxy.executor.listeners import Listeners
-from torpor_proxy.executor.listing import list_of, report_of
+from torpor_proxy.executor.listing import report_of
 from torpor_proxy.executor.restarts import Restarts
 from torpor_proxy.executor.room import Room
 from torpor_proxy.executor.session import Session
@@ -216,10 +215,6 @@ class Endpoint:
         return self.traffic.sample(
             name, epoch, now, listens=self.listeners.has_members, reports=reports
         )
-
-    def list_sessions(self, limit: int) -> SessionList:
-        """For a person."""
-        return list_of(self.sessions, monotonic(), limit)
 
     def _reports(self) -> list[SessionReport]:
         now = monotonic()

@@ -53,6 +53,7 @@ def info_of(session: Session, now: float) -> SessionInfo:
         process_id=key[0] if key else 0,
         is_captured=session.is_captured,
         backend_process_id=backend.process_id if backend else 0,
+        database=session.identity.route.endpoint,
     )
 
 

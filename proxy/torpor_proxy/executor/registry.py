@@ -9,16 +9,31 @@ from collections.abc import Collection, Iterable, Mapping
 from itertools import count
 from time import monotonic
 
+from torpor_api.failures import NotFound
 from torpor_api.identity import SessionId, split_endpoint_name
-from torpor_api.messages import DatabaseUse, EndpointInfo, EndpointSample, Latencies
+from torpor_api.messages import (
+    DatabaseUse,
+    EndpointInfo,
+    EndpointSample,
+    Latencies,
+    ListSessions,
+    SessionList,
+)
 from torpor_proxy.core import born
 from torpor_proxy.core.interning import Interner
-from torpor_proxy.core.refusals import EndpointRemoved, Refusal, ShuttingDown, TooManySessions
+from torpor_proxy.core.refusals import (
+    EndpointRemoved,
+    Refusal,
+    ShuttingDown,
+    Terminated,
+    TooManySessions,
+)
 from torpor_proxy.core.routing import Route
 from torpor_proxy.core.stopwatch import Tally
 from torpor_proxy.core.tallies import Tallies
 from torpor_proxy.executor.endpoint import NO_CHAOS, Endpoint
 from torpor_proxy.executor.host import Chaos, Identity, State
+from torpor_proxy.executor.listing import list_of
 from torpor_proxy.executor.session import Session
 from torpor_proxy.ports import Computes, Fleet, Stream
 from torpor_proxy.settings import Settings
@@ -191,6 +206,29 @@ class Registry:
         if sent is not None:
             await asyncio.wait([sent])
         return session is not None
+
+    def list_sessions(self, asked: ListSessions) -> SessionList:
+        """For a person. Raises NotFound."""
+        sessions = self._sessions_of(asked.name) if asked.name else self._sessions()
+        if asked.number:
+            sessions = [each for each in sessions if each.identity.number == asked.number]
+        return list_of(sessions, monotonic(), asked.limit)
+
+    def end_session(self, name: str, number: int) -> None:
+        """Whatever it is doing. Raises NotFound."""
+        for session in self._sessions_of(name):
+            if session.identity.number == number:
+                # A backend that works hears of a client's end only when it next has to write.
+                session.cancel()
+                session.refuse(Terminated())
+                return
+        raise NotFound(f"there is no session {number} of {name} in this proxy any more")
+
+    def _sessions_of(self, name: str) -> list[Session]:
+        endpoint = self.endpoints.get(name)
+        if endpoint is None:
+            raise NotFound(f"no endpoint {name!r}")
+        return list(endpoint.sessions)
 
     def _new_key(self, session: Session, process_id: int) -> tuple[int, bytes]:
         is_long = session.identity.has_long_key

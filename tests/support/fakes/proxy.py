@@ -93,6 +93,8 @@ class FakeProxy:
                 return self._last_use(request)
             case m.ListSessions():
                 return self._list_sessions(request)
+            case m.EndSession():
+                return self._end_session(request)
             case m.OpenGate():
                 gate = self.gates.get(request.name)
                 if gate is not None and gate.info.epoch == request.epoch:
@@ -227,12 +229,22 @@ class FakeProxy:
         return self.gates[name]
 
     def _list_sessions(self, request: m.ListSessions) -> m.SessionList:
-        gate = self.gates.get(request.name)
-        if gate is None:
+        if request.name and request.name not in self.gates:
             raise NotFound(f"no endpoint {request.name!r}")
-        held = sorted(gate.sessions, key=lambda session: not session.pinned)
+        gates = [self.gates[request.name]] if request.name else self.gates.values()
+        every = [session for gate in gates for session in gate.sessions]
+        found = [each for each in every if request.number in (0, each.number)]
+        held = sorted(found, key=lambda session: not session.pinned)
         infos = tuple(map(session_info, held[: request.limit]))
         return m.SessionList(sessions=infos, total=len(held))
+
+    def _end_session(self, request: m.EndSession) -> m.Done:
+        gate = self.gates.get(request.name)
+        for session in gate.sessions if gate is not None else ():
+            if session.number == request.number:
+                self.disconnect(session)
+                return m.Done()
+        raise NotFound(f"there is no session {request.number} of {request.name} in this proxy")
 
     # --- its end ---------------------------------------------------------------------------
 

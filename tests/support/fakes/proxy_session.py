@@ -50,6 +50,7 @@ def session_info(session: FakeSession) -> m.SessionInfo:
         state=m.SessionStanding.PINNED if session.pinned else state,
         since_s=180.0,
         reason=session.pinned or ("a query is running" if session.is_busy else ""),
+        database=session.database,
     )
 
 

@@ -117,7 +117,7 @@ class Town:
     async def register(self, name: str = "proxy-1") -> FakeProxy:
         proxy = FakeProxy(name, asyncio.get_running_loop().time)
         asked = (m.CloseGate, m.OpenGate, m.StopListening, m.StartListening, m.AskLastUse)
-        gates = handlers_of(proxy.answer, *asked, m.HaveHeard, m.ListSessions)
+        gates = handlers_of(proxy.answer, *asked, m.HaveHeard, m.ListSessions, m.EndSession)
 
         async def hear(_: Peer, event: m.Event) -> None:
             proxy.hear(event)

@@ -28,7 +28,10 @@ class Heard:
         self.heard.append(request)
         return {}
 
-    ask_each = ask_all
+    async def ask_each(
+        self, request: m.Request[Any], *, timeout_s: float, only: str = ""
+    ) -> dict[str, Any]:
+        return await self.ask_all(request, timeout_s=timeout_s)
 
     def tell(self, event: m.Event) -> None:
         self.heard.append(event)

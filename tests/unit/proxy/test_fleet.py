@@ -71,6 +71,8 @@ class Hearer:
     def list_sessions(self, asked: m.ListSessions) -> m.SessionList:
         return m.SessionList()
 
+    def end_session(self, asked: m.EndSession) -> None: ...
+
     async def cancel(self, process_id: int, secret: bytes) -> bool:
         return False
 

@@ -8,7 +8,9 @@ from typing import Any, cast
 import pytest
 
 from support.fakes.session import FakeHost, attached, new_session
-from torpor_api.messages import EndpointInfo
+from torpor_api.failures import NotFound
+from torpor_api.identity import SessionId
+from torpor_api.messages import EndpointInfo, ListSessions
 from torpor_api.phases import Phase
 from torpor_proxy.core.born import KERNEL_PROCESS_ID_MAX
 from torpor_proxy.executor.host import State
@@ -125,3 +127,40 @@ async def test_the_first_that_are_used_may_be_told_by_name() -> None:
     nobody_asked = Registry(Settings(), cast("Any", None), cast("Any", None))
     served(nobody_asked, "shop", 0.5)
     assert nobody_asked.queried_by_database() == {}
+
+
+async def test_one_session_is_ended_by_a_person_and_no_other() -> None:
+    registry = Registry(Settings(), cast("Any", None), cast("Any", None))
+    registry.told(asleep("first", 7))
+    endpoint = registry.endpoints["shop"]
+    (kept, kept_client), (ended, ended_client) = (new_session(FakeHost()) for _ in range(2))
+    for number, session in enumerate((kept, ended), 1):
+        session.identity.number = SessionId(number)
+        endpoint.sessions.add(session)
+    registry.end_session("shop", 2)
+    assert ended.state is State.ENDED and not ended_client.is_open
+    assert b"C57P01\0" in ended_client.written
+    assert kept.state is not State.ENDED and kept_client.is_open and not kept_client.written
+    with pytest.raises(NotFound, match="no session 3 of shop"):
+        registry.end_session("shop", 3)
+    with pytest.raises(NotFound, match="no endpoint 'blog'"):
+        registry.end_session("blog", 1)
+
+
+async def test_sessions_are_listed_of_one_database_or_of_all_or_one_by_its_number() -> None:
+    registry = Registry(Settings(), cast("Any", None), cast("Any", None))
+    registry.told(asleep("first", 7))
+    registry.told(asleep("other", 1).model_copy(update={"name": "blog"}))
+    for number, name in enumerate(("shop", "blog", "blog"), 1):
+        session = new_session(FakeHost())[0]
+        session.identity.number = SessionId(number)
+        registry.endpoints[name].sessions.add(session)
+
+    def listed(name: str = "", number: int = 0) -> list[int]:
+        told = registry.list_sessions(ListSessions(name=name, number=number))
+        return [session.session for session in told.sessions]
+
+    assert (listed(), listed("blog"), listed("", 2)) == ([1, 2, 3], [2, 3], [2])
+    assert (listed("shop", 2), listed("blog", 2)) == ([], [2])
+    with pytest.raises(NotFound, match="ghost"):
+        listed("ghost")
