@@ -6,13 +6,19 @@ A verb's file is imported when the verb is used: `torpor list` doesn't load what
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from pathlib import Path
 
 import click
 
 from torpor_api.failures import Failure, InvalidRequest
-from torpor_cli.options import PLUGIN, cluster_options
+from torpor_cli.choosing import PLUGIN
+from torpor_cli.options import cluster_options
+
+COMPLETE_VARIABLE = "_TORPOR_COMPLETE"
+"""Set by the script of `torpor completion`; as :mod:`torpor_cli.shells`, whose import takes time.
+"""
 
 EXIT_FAILED = 1
 EXIT_INVALID = 2
@@ -21,6 +27,9 @@ EXIT_INVALID = 2
 VERBS = (
     "up",
     "apply",
+    "tree",
+    "top",
+    "get",
     "list",
     "status",
     "why",
@@ -32,12 +41,15 @@ VERBS = (
     "resume",
     "switchover",
     "resize",
+    "logs",
+    "shell",
     "psql",
     "uri",
     "delete",
     "record",
     "simulate",
     "replay",
+    "completion",
 )
 """Each is a command of its name in ``torpor_cli/verbs``, in the order of the help."""
 
@@ -62,12 +74,22 @@ class Verbs(click.Group):
 def torpor(context: str | None, kubeconfig: Path | None, namespace: str | None) -> None:
     """Serverless Postgres: databases sleep, sessions stay.
 
-    Verbs ask the `torpor up` of this machine, or a cluster where an option names one.
+    Verbs ask the `torpor up` of this machine, or a cluster where an option names one. Their exit
+    code is 0 where all went well, 1 where something failed, and 2 where it can't have been meant.
+
+    \b
+      torpor up -f db.yaml
+      torpor tree
+      torpor psql shop
     """
 
 
 def main(name: str = "torpor") -> None:
     """The console script."""
+    if COMPLETE_VARIABLE in os.environ:
+        from torpor_cli.shells import answer_shells
+
+        answer_shells()
     try:
         torpor(prog_name=name)
     except Failure as failure:
@@ -85,6 +107,13 @@ def main(name: str = "torpor") -> None:
 def kubectl_plugin() -> None:
     """The console script that kubectl runs as `kubectl torpor`: on the current context."""
     main(PLUGIN)
+
+
+def complete_kubectl_plugin() -> None:
+    """The console script ``kubectl_complete-torpor``, which kubectl runs for `kubectl torpor …`."""
+    from torpor_cli.shells import for_kubectl
+
+    click.echo(for_kubectl(torpor, PLUGIN, sys.argv[1:]))
 
 
 if __name__ == "__main__":

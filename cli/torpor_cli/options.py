@@ -10,13 +10,15 @@ from typing import Any
 
 import click
 
+from torpor_cli.choosing import CLUSTER_OPTIONS, place_of
+from torpor_cli.completion import complete_database, complete_node
 from torpor_cli.local.state_folder import StateFolder, default_root
 from torpor_cli.place import Place
+from torpor_cli.tree.fleet import database_of
+from torpor_cli.tree.meaning import meaning
+from torpor_cli.tree.node import Kind, Node, parse_node
 
 Verb = Callable[..., None]
-
-PLUGIN = "kubectl torpor"
-"""The name of the command as kubectl's plugin: then a cluster is meant, whatever the options."""
 
 
 def _as_folder(_: click.Context, __: click.Parameter, value: Path | None) -> StateFolder:
@@ -34,11 +36,17 @@ state_option = click.option(
     "~/.local/state/torpor]",
 )
 
-name_argument = click.argument("name")
+name_argument = click.argument("name", shell_complete=complete_database)
+"""A database: by its name, or by that of a node that belongs to it."""
+
+node_argument = click.argument("node", shell_complete=complete_node)
+"""``KIND/NAME``, or the name of a database."""
 
 json_option = click.option(
     "-o", "--output", type=click.Choice(["json"]), help="Print JSON instead of text."
 )
+
+yes_option = click.option("--yes", is_flag=True, help="Don't ask, on a terminal either.")
 
 file_option = click.option(
     "-f",
@@ -62,9 +70,6 @@ class Price(click.FloatRange):
         if not isfinite(price):
             self.fail(f"{value} is not in the range {self._describe_range()}", param, ctx)
         return price
-
-
-CLUSTER_OPTIONS = ("context", "kubeconfig", "namespace")
 
 
 def cluster_options(
@@ -98,7 +103,9 @@ def cluster_options(
 
 
 def on_place(verb: Verb) -> Verb:
-    """The verb gets its ``place``, and a ``name`` as that place understands it.
+    """The verb gets its ``place``, and ``name`` and ``node`` as that place understands them: a
+    ``name`` is that of a database, whichever of its nodes was named. A verb that has no meaning on
+    such a node is refused with the one that has.
 
     kubectl takes no options before the name of a plugin, so each verb has those of the cluster too.
     """
@@ -114,34 +121,23 @@ def _on_place(verb: Verb, spellings: tuple[str, ...]) -> Verb:
     @click.pass_context
     @functools.wraps(verb)
     def run(ctx: click.Context, /, folder: StateFolder, **given: Any) -> None:
-        place = _place(ctx, folder, {option: given.pop(option) for option in CLUSTER_OPTIONS})
+        place = place_of(ctx, folder, {option: given.pop(option) for option in CLUSTER_OPTIONS})
+        verb_name = str(ctx.command.name)
         if given.get("name") is not None:
-            given["name"] = place.named(given["name"])
+            node = meant(place, given["name"])
+            meaning(verb_name, node)
+            given["name"] = database_of(place, node)
+        if given.get("node") is not None:
+            given["node"] = meant(place, given["node"])
+            meaning(verb_name, given["node"])
         verb(place=place, **given)
 
     return state_option(cluster_options(run, spellings=spellings, hidden=True))
 
 
-def asked_of_cluster(ctx: click.Context) -> bool:
-    """Whether the command's own options name a cluster, or it is kubectl's plugin."""
-    root = ctx.find_root()
-    given = any(root.params.get(option) for option in CLUSTER_OPTIONS)
-    return given or root.info_name == PLUGIN
-
-
-def _place(ctx: click.Context, folder: StateFolder, given: dict[str, Any]) -> Place:
-    root = ctx.find_root()
-    chosen = {option: given[option] or root.params.get(option) for option in CLUSTER_OPTIONS}
-    if not (any(given.values()) or asked_of_cluster(ctx)):
-        from torpor_cli.local.machine import OnMachine
-
-        return OnMachine(folder)
-    if ctx.get_parameter_source("folder") is click.core.ParameterSource.COMMANDLINE:
-        raise click.UsageError("--state names a folder of this machine: not with a cluster")
-    try:
-        from torpor_cli.kubernetes.cluster import on_cluster
-    except ImportError as missing:
-        raise click.UsageError(
-            f"for a cluster there has to be {missing.name}: pip install 'torpor[cli,kube]'"
-        ) from None
-    return on_cluster(**chosen)
+def meant(place: Place, text: str) -> Node:
+    """The node that a person means by ``text``. Raises InvalidRequest."""
+    node = parse_node(text)
+    if node.kind in (Kind.DATABASE, Kind.VOLUME):
+        return Node(node.kind, place.named(node.name))
+    return node

@@ -13,6 +13,7 @@ from torpor_cli.uri import Connection
 
 if TYPE_CHECKING:  # It takes longer to import than most verbs do.
     from torpor_api.resource import ServerlessDatabase
+    from torpor_cli.inside import Inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,14 @@ class Place(Protocol):
 
     flag: str
     """How to name this place to another verb, with a space before it, or nothing."""
+
+    namespace: str | None
+    """Only databases of this one are shown; None: all that there are."""
+
+    @property
+    def inside(self) -> Inside:
+        """What lies behind the questions: volumes, logs, and the computes' own environments."""
+        ...
 
     def named(self, name: str) -> str:
         """The endpoint name of the database that a person means by ``name``."""
@@ -73,6 +82,6 @@ class Place(Protocol):
         """Postgres's own client, connected; its exit status when it ends."""
         ...
 
-    def told_of_kept_data(self, name: str) -> str:
-        """Of a database that was just deleted without its data: where that is, and what to do."""
+    def names(self, prefix: str, limit: int, *, timeout_s: float) -> Sequence[str]:
+        """Of the databases that are shown, those that begin so: for whoever is typing one."""
         ...

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import contextlib
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from support.fake_kube.server import FakeKube
 from support.ports import free_address
 from torpor_api import messages as m
 from torpor_api.failures import Failure
+from torpor_api.resource import ServerlessDatabase
 from torpor_channel.admission import Admission
 from torpor_channel.peer import Peer
 from torpor_channel.server import Server
@@ -31,9 +32,14 @@ SYSTEM = "torpor-system"
 
 ASKED = (
     *(m.Switchover, m.Resize, m.Wake, m.Suspend, m.AwaitKnown, m.AskUses),
-    *(m.Sessions, m.Why, m.AskDecisions),
-    *(m.AskFleet, m.AskComputes, m.AskTransitions),
+    *(m.Sessions, m.EndSession, m.Why, m.AskDecisions),
+    *(m.AskFleet, m.AskNames, m.AskComputes, m.AskTransitions),
 )
+
+ASKED_OF_CLUSTER = (m.ListResources, m.GetResource, m.DeleteResource)
+"""On one machine; on a cluster the API server has the resources."""
+
+SHOP = ServerlessDatabase.model_validate({"metadata": {"name": "shop"}})
 
 
 class Autoscaler:
@@ -42,15 +48,30 @@ class Autoscaler:
     def __init__(self, *options: str) -> None:
         self._options = options
         self.asked: list[m.Message] = []
+        self.answer_fleet: Callable[[m.AskFleet], m.FleetPage] | None = None
+        """Where the answer depends on the question."""
+        self.kube: FakeKube | None = None
         self.answers: dict[type[m.Message], m.Message | Failure] = {
             m.Suspend: m.Done(),
             m.AwaitKnown: m.Done(),
             m.Resize: m.Resized(cu=Decimal("0.5")),
             m.Sessions: m.SessionList(),
+            m.EndSession: m.Done(),
+            m.ListResources: m.Resources(resources=(SHOP,)),
+            m.GetResource: m.Stored(resource=SHOP),
+            m.DeleteResource: m.Done(),
         }
+
+    def declare(self, *names: str) -> None:
+        """On a cluster, where each name is looked up before the autoscaler is asked."""
+        if self.kube is not None:
+            for name in names:
+                add_database(self.kube, name)
 
     async def answer(self, _: Peer, asked: m.Message) -> m.Message:
         self.asked.append(asked)
+        if isinstance(asked, m.AskFleet) and self.answer_fleet is not None:
+            return self.answer_fleet(asked)
         answer = self.answers[type(asked)]
         if isinstance(answer, Failure):
             raise answer
@@ -63,22 +84,24 @@ class Autoscaler:
 
 @contextlib.asynccontextmanager
 async def on_machine(folder: Path) -> AsyncIterator[Autoscaler]:
-    """On the socket where a running `torpor up` has its own."""
+    """On the sockets where a running `torpor up` has its own."""
     fake = Autoscaler("--state", str(folder))
-    server = Server(dict.fromkeys(ASKED, fake.answer))
-    path = StateFolder(folder).autoscaler_socket
-    path.parent.mkdir(parents=True)
-    await server.listen(path)
-    try:
+    state = StateFolder(folder)
+    state.run.mkdir(parents=True)
+    async with contextlib.AsyncExitStack() as ending:
+        places = {state.autoscaler_socket: ASKED, state.cluster_socket: ASKED_OF_CLUSTER}
+        for path, asked in places.items():
+            server = Server(dict.fromkeys(asked, fake.answer))
+            await server.listen(path)
+            ending.push_async_callback(server.close)
         yield fake
-    finally:
-        await server.close()
 
 
 @contextlib.asynccontextmanager
 async def on_cluster(folder: Path, kube: FakeKube) -> AsyncIterator[Autoscaler]:
     """In a pod behind the API server, with the certificates of a release; and the database shop."""
     fake = Autoscaler("--kubeconfig", str(kubeconfig(folder, kube)))
+    fake.kube = kube
     authority, address = Authority(), free_address()
     add_namespaces(kube, SYSTEM)
     add_pod(kube, "autoscaler", "autoscaler-0")

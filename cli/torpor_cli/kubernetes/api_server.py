@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import queue
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import urlencode
 
 import urllib3
+import websocket
 from kubernetes import config
 from kubernetes.client import ApiClient, ApiException, Configuration
 from kubernetes.client.rest import RESTResponse
-from kubernetes.stream.ws_client import portforward_call
+from kubernetes.stream.ws_client import (
+    STDERR_CHANNEL,
+    STDOUT_CHANNEL,
+    WSClient,
+    get_websocket_url,
+    portforward_call,
+)
 
 from torpor_api.failures import InvalidRequest, Unavailable
 from torpor_api.identity import DEFAULT_NAMESPACE
@@ -27,6 +35,10 @@ from torpor_kube.port import Document
 
 MANAGER = "torpor-cli"
 """The field manager of what a person applies."""
+
+JSON = "application/json"
+METADATA_ONLY = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,{JSON}"
+"""A list of objects without spec and status; whole where a server does not know that."""
 
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
@@ -40,6 +52,9 @@ PAGE_ITEMS_MAX = 500
 
 HANDSHAKE_FORBIDDEN = "Handshake status 403"
 """In the words of the client library, which tells no status of a WebSocket that was refused."""
+
+LOG_BYTES_MAX = 16 << 20
+"""Of one answer with a pod's log, which is as much as is kept of one on one machine."""
 
 ResultT = TypeVar("ResultT")
 
@@ -94,13 +109,30 @@ class ApiServer:
     def listed(self, kind: Kind, namespace: str = "", *, labels: str = "") -> list[Document]:
         """Of all namespaces where none is named. In parts, each within the time of a request."""
         query = {"labelSelector": labels, "limit": str(PAGE_ITEMS_MAX)}
-        found: list[Document] = []
+        return list(self._pages(kind, namespace, query, JSON))
+
+    def first(
+        self, kind: Kind, namespace: str, holds: Callable[[Document], bool]
+    ) -> Document | None:
+        """One of which something holds, of as few pages as that takes."""
+        query = {"limit": str(PAGE_ITEMS_MAX)}
+        return next(filter(holds, self._pages(kind, namespace, query, JSON)), None)
+
+    def names(self, kind: Kind, namespace: str) -> Iterator[tuple[str, str]]:
+        """Namespace and name of each, without the rest."""
+        query = {"limit": str(PAGE_ITEMS_MAX)}
+        for found in self._pages(kind, namespace, query, METADATA_ONLY):
+            yield found["metadata"]["namespace"], found["metadata"]["name"]
+
+    def _pages(
+        self, kind: Kind, namespace: str, query: dict[str, str], accept: str
+    ) -> Iterator[Document]:
         while True:
-            page = self._ask("GET", kind.path(namespace), query)
-            found += page.get("items") or ()
+            page = self._ask("GET", kind.path(namespace), query, accept=accept)
+            yield from page.get("items") or ()
             query["continue"] = str((page.get("metadata") or {}).get("continue") or "")
             if not query["continue"]:
-                return found
+                return
 
     def apply(self, kind: Kind, document: Document) -> Document:
         """Server-side: fields of other managers stay; those of the document are this person's."""
@@ -145,30 +177,81 @@ class ApiServer:
             ) from None
         return socket.socket(fileno=forwarding.socket(port).detach())
 
+    def log(self, pod: str, namespace: str, container: str, since: dict[str, str]) -> list[str]:
+        """Lines, each behind its time and a space; ``since``: sinceSeconds or sinceTime."""
+        query = {"container": container, "timestamps": "true", "limitBytes": str(LOG_BYTES_MAX)}
+        content = self._content("GET", POD.path(namespace, pod, "log"), query | since)
+        return content.decode(errors="replace").splitlines()
+
+    def run(
+        self, pod: str, namespace: str, container: str, argv: Sequence[str]
+    ) -> tuple[int, bytes]:
+        """A command in a container: its exit status, and what it has printed. Raises Unavailable,
+        with what it complains of, where that is not there to be known."""
+        path = POD.path(namespace, pod, "exec")
+        query = [("container", container), ("stdout", "true"), ("stderr", "true")]
+        query += [("command", word) for word in argv]
+        url = get_websocket_url(f"{self._client.configuration.host}{path}", query)
+
+        def ran() -> tuple[int, bytes]:
+            headers = self._headers("GET")
+            channels = WSClient(self._client.configuration, url, headers, False, binary=True)
+            # The server has hung up then: there is nobody to take leave of, as close() would.
+            with contextlib.closing(channels.sock.sock):
+                channels.run_forever(timeout=REQUEST_SECONDS_MAX)
+                told = channels.read_channel(STDOUT_CHANNEL)
+                complaint = channels.read_channel(STDERR_CHANNEL).decode(errors="replace")
+                status = channels.returncode
+            if status is None:
+                raise Unavailable(f"{argv[0]} in pod {pod} does not end: {complaint}")
+            return status, told
+
+        try:
+            return _within(2 * REQUEST_SECONDS_MAX, ran)
+        except (websocket.WebSocketException, OSError, KeyError) as error:
+            failure = NotAllowed if HANDSHAKE_FORBIDDEN in str(error) else Unavailable
+            raise failure(
+                f"the API server runs nothing in pod {pod}: {error}",
+                hint=f"kubectl auth can-i create pods/exec --namespace {namespace}",
+            ) from None
+
     def _ask(
         self,
         method: str,
         path: str,
         query: dict[str, str] | None = None,
         body: Document | None = None,
-        content_type: str = "application/json",
+        content_type: str = JSON,
+        accept: str = JSON,
     ) -> Document:
+        content = self._content(method, path, query, body, content_type, accept)
+        found: Document = json.loads(content)
+        return found
+
+    def _content(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        body: Document | None = None,
+        content_type: str = JSON,
+        accept: str = JSON,
+    ) -> bytes:
         given = urlencode({key: value for key, value in (query or {}).items() if value})
         url = f"{self._client.configuration.host}{path}" + (f"?{given}" if given else "")
-        headers = self._headers(method) | {"Content-Type": content_type}
+        headers = self._headers(method) | {"Content-Type": content_type, "Accept": accept}
         try:
             response: RESTResponse = self._client.rest_client.request(
                 method, url, headers=headers, body=body, _request_timeout=REQUEST_SECONDS_MAX
             )
-            content = response.read()
+            content: bytes = response.read()
         except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
             raise Unavailable(f"the API server can't be asked {method} {path}: {error}") from None
         if not 200 <= response.status < 300:
             raise failure_of(response.status, content, f"{method} {path}")
-        found: Document = json.loads(content)
-        return found
+        return content
 
     def _headers(self, method: str) -> dict[str, Any]:
-        headers: dict[str, Any] = {"Accept": "application/json"}
+        headers: dict[str, Any] = {"Accept": JSON}
         self._client.update_params_for_auth(headers, [], ["BearerToken"], "", method, None)
         return headers

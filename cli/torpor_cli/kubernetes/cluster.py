@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import functools
+import itertools
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from torpor_api.identity import canonical_endpoint_name, endpoint_name, split_en
 from torpor_api.manifest import parse_resource
 from torpor_api.resource import DeletionPolicy, ServerlessDatabase, StorageStatus
 from torpor_cli.client import QUICK_SECONDS_MAX, SLOW_SECONDS_MAX, Json
+from torpor_cli.inside import Inside
 from torpor_cli.kubernetes import components
 from torpor_cli.kubernetes.api_server import ApiServer
 from torpor_cli.kubernetes.carrying import Dial, carried
@@ -43,16 +45,22 @@ def on_cluster(context: str | None, kubeconfig: Path | None, namespace: str | No
     """The cluster of a context, by default of the current one; ``namespace``: not the context's."""
     options = {"context": context, "kubeconfig": kubeconfig, "namespace": namespace}
     flag = "".join(f" --{name} {value}" for name, value in options.items() if value is not None)
-    return OnCluster(ApiServer(kubeconfig, context), namespace, flag)
+    of_kubectl = {name: value for name, value in options.items() if value and name != "namespace"}
+    kubectl = [f"--{name}={value}" for name, value in of_kubectl.items()]
+    return OnCluster(ApiServer(kubeconfig, context), namespace, flag, kubectl)
 
 
 class OnCluster:
     """The databases of the namespaces that the person may see."""
 
-    def __init__(self, api: ApiServer, namespace: str | None, flag: str) -> None:
+    def __init__(
+        self, api: ApiServer, namespace: str | None, flag: str, kubectl: Sequence[str] = ()
+    ) -> None:
+        """``kubectl``: its options for the same cluster."""
         self._api = api
-        self._namespace = namespace
+        self.namespace = namespace
         self.flag = flag
+        self._kubectl = kubectl
 
     def named(self, name: str) -> str:
         if canonical_endpoint_name(name) is None:
@@ -86,7 +94,7 @@ class OnCluster:
     def ask_autoscaler(
         self, request: str, *, timeout_s: float = SLOW_SECONDS_MAX, **body: Any
     ) -> Json:
-        if "name" not in body:
+        if not body.get("name"):
             return components.ask_autoscaler(self._api, self._system, request, body, timeout_s)
         storage = self._provided(body["name"], is_new=request == "AwaitKnown")
         if request == "AwaitKnown":
@@ -117,20 +125,27 @@ class OnCluster:
     def psql(self, name: str, arguments: Sequence[str]) -> int:
         return run_psql(self.connection(name), self._dial(name), arguments)
 
-    def told_of_kept_data(self, name: str) -> str:
-        return (
-            "its data is kept on the volume of its pool\n"
-            "apply it again to bring it back; to remove the data too, apply it again with "
-            "deletionPolicy: Delete and, once it is Ready, delete it"
-        )
+    def names(self, prefix: str, limit: int, *, timeout_s: float) -> Sequence[str]:
+        """Of the API server, which alone knows what this person may see."""
+        found = self._api.names(SERVERLESS_DATABASE, self.namespace or "")
+        own = self._own_namespace
+        # A name without its namespace is one of the person's own.
+        each = (name if namespace == own else f"{name}.{namespace}" for namespace, name in found)
+        return list(itertools.islice((name for name in each if name.startswith(prefix)), limit))
+
+    @property
+    def inside(self) -> Inside:
+        from torpor_cli.kubernetes.within import WithinCluster
+
+        return WithinCluster(self._api, self.namespace, lambda: self._system, self._kubectl)
 
     @functools.cached_property
     def _system(self) -> str:
         """Torpor's own namespace, as any database says that is provided for."""
-        for resource in self._list():
-            if storage := resource["status"].get("storage"):
-                return str(storage["namespace"])
-        raise Unavailable("no database of this namespace is provided for yet")
+        found = self._api.first(SERVERLESS_DATABASE, self.namespace or "", _is_provided)
+        if found is None:
+            raise Unavailable("no database of this namespace is provided for yet")
+        return str(found["status"]["storage"]["namespace"])
 
     def _dial(self, name: str) -> Dial:
         system = self._provided(name, is_new=False).namespace
@@ -138,11 +153,11 @@ class OnCluster:
 
     @property
     def _own_namespace(self) -> str:
-        return self._namespace or self._api.namespace
+        return self.namespace or self._api.namespace
 
     def _list(self) -> list[Json]:
         try:
-            documents = self._api.listed(SERVERLESS_DATABASE, self._namespace or "")
+            documents = self._api.listed(SERVERLESS_DATABASE, self.namespace or "")
         except Refused as refused:
             raise Refused(refused.message, hint="name a namespace: -n NAMESPACE") from None
         except NotFound as missing:
@@ -226,6 +241,10 @@ class OnCluster:
             return str(metadata(self._document(name))["uid"]) == uid
         except NotFound:
             return False
+
+
+def _is_provided(document: Document) -> bool:
+    return bool((document.get("status") or {}).get("storage"))
 
 
 def _read(document: Document) -> ServerlessDatabase:

@@ -16,14 +16,23 @@ from torpor_cli.uri import Connection, connection_to
 
 if TYPE_CHECKING:
     from torpor_api.resource import ServerlessDatabase
+    from torpor_cli.inside import Inside
 
 
 class OnMachine:
     """The databases of one state folder."""
 
+    namespace: str | None = None
+
     def __init__(self, folder: StateFolder) -> None:
         self._folder = folder
         self.flag = folder.flag
+
+    @property
+    def inside(self) -> Inside:
+        from torpor_cli.local.within import WithinMachine
+
+        return WithinMachine(self._folder)
 
     def named(self, name: str) -> str:
         """``shop.default`` is ``shop``; what is no name at all is for whoever is asked about it."""
@@ -62,9 +71,7 @@ class OnMachine:
         program = installed().program("psql")
         os.execve(program, [program, *arguments], {**os.environ, **environment})
 
-    def told_of_kept_data(self, name: str) -> str:
-        return (
-            f"its data is kept in {self._folder.databases / name}\n"
-            "apply it again to bring it back, or remove the data too: "
-            f"torpor delete {name} --data{self.flag}"
-        )
+    def names(self, prefix: str, limit: int, *, timeout_s: float) -> Sequence[str]:
+        told = self.ask_autoscaler("AskNames", timeout_s=timeout_s, prefix=prefix, limit=limit)
+        found: list[str] = told["names"]
+        return found

@@ -22,6 +22,10 @@ def command(name: str, output: str | None, place: Place) -> None:
     When it was woken and by whom, why it stayed awake and went to sleep, and what was chosen for
     it, each with the figure that decided. An autoscaler that has started anew begins with those
     that held then.
+
+    \b
+      torpor decisions shop
+      torpor decisions shop -o json
     """
     told = place.ask_autoscaler("AskDecisions", timeout_s=QUICK_SECONDS_MAX, name=name)
     if output == "json":

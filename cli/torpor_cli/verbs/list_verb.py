@@ -18,7 +18,13 @@ from torpor_cli.place import Place
 )
 @on_place
 def command(output: str | None, place: Place) -> None:
-    """Show all databases."""
+    """Show all databases: who sleeps, who is awake, and why.
+
+    \b
+      torpor list
+      torpor list -o json
+      torpor list --context production -n team
+    """
     resources = place.ask_cluster("ListResources")["resources"]
     if output == "json":
         items = [as_kubernetes_holds(resource) for resource in resources]

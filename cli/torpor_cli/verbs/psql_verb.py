@@ -15,5 +15,13 @@ from torpor_cli.place import Place
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 @on_place_with_arguments
 def command(name: str, args: tuple[str, ...], place: Place) -> None:
-    """Open psql on a database; ARGS are psql's, like -c 'SELECT 1'."""
+    """Open psql on a database, which it wakes; ARGS are psql's own.
+
+    Of a compute, a volume or a session it is their database. The exit code is psql's.
+
+    \b
+      torpor psql shop
+      torpor psql shop -c 'SELECT 1'
+      torpor psql session/17
+    """
     sys.exit(place.psql(name, args))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from torpor_api.failures import Unavailable
 from torpor_api.quantities import format_duration, parse_duration_s
 from torpor_cli.client import QUICK_SECONDS_MAX, Json
 from torpor_cli.files import RECORDED_SUFFIXES, refuse_unwritable
-from torpor_cli.options import on_place
+from torpor_cli.options import json_option, on_place
 from torpor_cli.place import Place
 
 if TYPE_CHECKING:
@@ -48,15 +49,29 @@ def _seconds(_: click.Context, __: click.Parameter, value: str) -> float:
     metavar="DURATION",
     help="Ctrl-C ends it sooner, and keeps what there is.",
 )
+@json_option
 @on_place
-def command(file: Path, seconds: float, place: Place) -> None:
-    """Record when each database is used into FILE (.jsonl or .jsonl.gz), without their names."""
+def command(file: Path, seconds: float, output: str | None, place: Place) -> None:
+    """Record when each database is used into FILE (.jsonl or .jsonl.gz), without their names.
+
+    \b
+      torpor record week.jsonl.gz --for 7d
+      torpor simulate --trace week.jsonl.gz
+    """
     refuse_unwritable(file, *RECORDED_SUFFIXES)
-    record(file, seconds, place)
+    databases, took_s, missed = record(file, seconds, place)
+    if output == "json":
+        told = {"file": str(file), "databases": databases, "seconds": took_s, "missed": missed}
+        click.echo(json.dumps(told, indent=2))
+    else:
+        click.echo(f"{databases} databases over {format_duration(round(took_s))} written to {file}")
+    if missed:
+        click.echo(f"{missed} looks, one a second, were not answered", err=True)
 
 
-def record(file: Path, seconds: float, place: Place) -> None:
-    """Raises Unavailable where the first look is not answered."""
+def record(file: Path, seconds: float, place: Place) -> tuple[int, float, int]:
+    """Gives how many databases over how many seconds, and how many looks were not answered. Raises
+    Unavailable where the first one is not."""
     from torpor_simulator import recorded
     from torpor_simulator.recorder import Recorder
 
@@ -69,9 +84,7 @@ def record(file: Path, seconds: float, place: Place) -> None:
         rest = (recorded.as_line(each) for each in recorder.end(names))
         lines = itertools.chain(spool, rest)
         recorded.write_lines(file, "recorded", max(took_s, recorded.SECONDS_MIN), lines)
-    click.echo(f"{len(names)} databases over {format_duration(round(took_s))} written to {file}")
-    if missed:
-        click.echo(f"{missed} looks, one a second, were not answered", err=True)
+    return len(names), took_s, missed
 
 
 def _watch(place: Place, recorder: Recorder, spool: IO[str], seconds: float) -> tuple[float, int]:

@@ -30,6 +30,10 @@ def command(name: str, cu: str, output: str | None, place: Place) -> None:
 
     A unit is 1 vCPU and 4 GiB of memory. The size must be within minCU and maxCU of its spec; it
     holds until the database next sleeps, or until another one is chosen. Nobody's session ends.
+
+    \b
+      torpor resize shop 2
+      torpor resize compute/4f1c22d09ab3 0.5
     """
     with progress(f"resizing {name} to {cu} CU"):
         resized = place.ask_autoscaler("Resize", name=name, cu=cu)

@@ -4,15 +4,32 @@ from __future__ import annotations
 
 import click
 
-from torpor_cli.options import name_argument, on_place
+from torpor_cli.acting import Outcome, confirm, databases_meant, on_each, show
+from torpor_cli.options import json_option, node_argument, on_place, yes_option
 from torpor_cli.place import Place
+from torpor_cli.tree.node import Kind, Node
 
 
 @click.command("resume")
-@name_argument
+@node_argument
+@yes_option
+@json_option
 @on_place
-def command(name: str, place: Place) -> None:
-    """Wake a database now."""
-    answer = place.ask_autoscaler("Wake", name=name, cause="torpor resume")
-    spent_ms = sum(step["ms"] for step in answer["steps"])
-    click.echo(f"{name} is awake" + (f" after {spent_ms:.0f} ms" if spent_ms else ""))
+def command(node: Node, yes: bool, output: str | None, place: Place) -> None:
+    """Wake a database now; of a pool each one that sleeps, one after the other.
+
+    \b
+      torpor resume shop
+      torpor resume pool/default --yes
+    """
+    names = databases_meant(place, "resume", node, lambda row: bool(row["phase"] == "Suspended"))
+    if node.kind is Kind.POOL:
+        confirm(f"Wake the {len(names)} databases of {node} that sleep?", yes)
+
+    def resume(name: str) -> Outcome:
+        answer = place.ask_autoscaler("Wake", name=name, cause="torpor resume")
+        spent_ms = sum(step["ms"] for step in answer["steps"])
+        took = f" after {spent_ms:.0f} ms" if spent_ms else ""
+        return Outcome(Node(Kind.DATABASE, name), "awake", f"{name} is awake{took}")
+
+    show(on_each(names, resume), output)

@@ -25,7 +25,12 @@ LISTED_MAX = 20_000
 )
 @on_place
 def command(name: str, output: str | None, place: Place) -> None:
-    """Show the sessions of a database, those first that keep it awake."""
+    """Show the sessions of a database, those first that keep it awake.
+
+    \b
+      torpor sessions shop
+      torpor sessions shop -o wide
+    """
     limit = LISTED_MAX if output == "json" else SHOWN_MAX
     told = place.ask_autoscaler("Sessions", timeout_s=QUICK_SECONDS_MAX, name=name, limit=limit)
     for proxy in told["missing"]:

@@ -53,7 +53,14 @@ PROCESSES_MAX = 64
     help="Only this policy, like neon, torpor-90s or torpor-5s+schedules (what comes by a clock "
     "is declared); may be given several times.  [default: all that are built in]",
 )
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Another one makes other databases of the same kinds.",
+)
 @click.option(
     "--processes",
     type=click.IntRange(1, PROCESSES_MAX),
@@ -101,7 +108,12 @@ def command(
     recording: Path | None,
     output: str | None,
 ) -> None:
-    """Compare policies of sleeping on a trace, in virtual time."""
+    """Compare policies of sleeping on a trace, in virtual time.
+
+    \b
+      torpor simulate --trace week.jsonl.gz
+      torpor simulate --trace fleet.toml --policy neon --policy torpor-90s -o json
+    """
     from torpor_simulator import plot, report
     from torpor_simulator.fleet import WAITING_PRICE, Order
 
@@ -114,7 +126,7 @@ def command(
     worth = WAITING_PRICE if waiting_price is None else waiting_price
     order = Order(source, policies, databases, seed, worth)
     if recording is not None:
-        _export(order, recording)
+        _export(order, recording, output)
         return
     outcome = _run(order, processes)
     dollars = CU_HOUR_PRICE if price is None else price
@@ -149,7 +161,7 @@ def _read(file: Path) -> Trace | Recording:
     return trace_file.parse(document, str(file))
 
 
-def _export(order: Order, file: Path) -> None:
+def _export(order: Order, file: Path, output: str | None) -> None:
     from torpor_simulator import recorded
     from torpor_simulator.fleet import Fleet
 
@@ -158,7 +170,10 @@ def _export(order: Order, file: Path) -> None:
     all = (recorded.as_recorded(name, life, duration_s) for name, life in lives)
     lines = (line for one in all for line in one.lines())
     recorded.write(file, order.source.name, duration_s, lines)
-    click.echo(f"{order.source.name}: {order.number:,} databases written to {file}")
+    if output == "json":
+        click.echo(json.dumps({"file": str(file), "databases": order.number}, indent=2))
+    else:
+        click.echo(f"{order.source.name}: {order.number:,} databases written to {file}")
 
 
 def _chosen(names: tuple[str, ...]) -> tuple[Policy, ...]:

@@ -17,7 +17,12 @@ from torpor_cli.place import Place
 @json_option
 @on_place
 def command(name: str, output: str | None, place: Place) -> None:
-    """Show one database."""
+    """Show everything about one database.
+
+    \b
+      torpor status shop
+      torpor status shop -o json
+    """
     resource = place.ask_cluster("GetResource", name=name)["resource"]
     if output == "json":
         click.echo(json.dumps(as_kubernetes_holds(resource), indent=2))

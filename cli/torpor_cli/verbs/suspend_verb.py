@@ -4,14 +4,33 @@ from __future__ import annotations
 
 import click
 
-from torpor_cli.options import name_argument, on_place
+from torpor_cli.acting import Outcome, confirm, databases_meant, on_each, show
+from torpor_cli.options import json_option, node_argument, on_place, yes_option
 from torpor_cli.place import Place
+from torpor_cli.tree.node import Kind, Node
 
 
 @click.command("suspend")
-@name_argument
+@node_argument
+@yes_option
+@json_option
 @on_place
-def command(name: str, place: Place) -> None:
-    """Put a database to sleep now."""
-    place.ask_autoscaler("Suspend", name=name)
-    click.echo(f"{name} is suspended")
+def command(node: Node, yes: bool, output: str | None, place: Place) -> None:
+    """Put a database to sleep now; of a pool each one that is awake.
+
+    Its sessions stay connected. A compute is put to sleep with the database that it serves.
+
+    \b
+      torpor suspend shop
+      torpor suspend compute/4f1c22d09ab3
+      torpor suspend pool/default --yes
+    """
+    names = databases_meant(place, "suspend", node, lambda row: bool(row["phase"] != "Suspended"))
+    if node.kind is Kind.POOL:
+        confirm(f"Suspend the {len(names)} databases of {node} that are awake?", yes)
+
+    def suspend(name: str) -> Outcome:
+        place.ask_autoscaler("Suspend", name=name)
+        return Outcome(Node(Kind.DATABASE, name), "suspended", f"{name} is suspended")
+
+    show(on_each(names, suspend), output)

@@ -50,6 +50,10 @@ def command(name: str, patience_s: float, output: str | None, place: Place) -> N
 
     The new compute has the spec as it is now. Where a session can't be parked in time, nothing is
     changed and it is named.
+
+    \b
+      torpor switchover shop
+      torpor switchover shop --patience 30s
     """
     with progress(f"moving {name} to a fresh compute"):
         timeout_s = patience_s + SLOW_SECONDS_MAX

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from torpor_api.prices import WAITING_PRICE, WAITING_PRICE_MAX
+from torpor_cli.choosing import asked_of_cluster
 from torpor_cli.local.state_folder import StateFolder
-from torpor_cli.options import Price, asked_of_cluster, file_option, state_option
+from torpor_cli.options import Price, file_option, json_option, state_option
+
+if TYPE_CHECKING:
+    from torpor_api.resource import ServerlessDatabase
+    from torpor_cli.local.sockets import Address
+    from torpor_cli.local.supervisor import Settings
 
 LISTEN_DEFAULT = "127.0.0.1:6432"
 """Only this machine; 6432 leaves Postgres's own port to a Postgres."""
@@ -81,6 +89,7 @@ WARM_MAX = 100
     metavar="N",
     help="With it: move the database to a fresh compute after every N parks.",
 )
+@json_option
 def command(
     files: tuple[Path, ...],
     folder: StateFolder,
@@ -92,16 +101,24 @@ def command(
     metrics_port: int | None,
     parks: bool,
     restart_every: int | None,
+    output: str | None,
 ) -> None:
-    """Run Torpor on this machine until Ctrl-C."""
+    """Run Torpor on this machine until Ctrl-C.
+
+    With -o json each step is an object in a line of its own, the one with "ready" as soon as
+    clients can connect.
+
+    \b
+      torpor up -f db.yaml
+      torpor up --listen 0.0.0.0:6432 --warm 4
+    """
     import asyncio
     import os
 
     from torpor_api.logs import from_environment
     from torpor_cli.files import read_manifests
     from torpor_cli.local.sockets import parse_address
-    from torpor_cli.local.supervisor import Settings, Supervisor
-    from torpor_cli.local.welcome import welcome
+    from torpor_cli.local.supervisor import Settings
 
     if asked_of_cluster(click.get_current_context()):
         raise click.UsageError("`torpor up` runs on this machine: on a cluster the chart installs")
@@ -122,11 +139,27 @@ def command(
         restart_every=restart_every or 0,
         log=from_environment(os.environ, "supervisor", is_terminal=False),
     )
-    flag = folder.flag
-    supervisor, urls = Supervisor(settings, click.echo), settings.metrics_urls
-    asyncio.run(
-        supervisor.run(
-            lambda address, resources: click.echo(welcome(address, resources, flag, urls))
-        )
-    )
-    click.echo(f"ended; the data stays in {folder.root}")
+    asyncio.run(_run(settings, output))
+
+
+async def _run(settings: Settings, output: str | None) -> None:
+    from torpor_cli.local.supervisor import Supervisor
+    from torpor_cli.local.welcome import welcome
+
+    folder, urls = settings.folder, settings.metrics_urls
+    say = _say_as_json if output == "json" else click.echo
+
+    def announce(address: Address, resources: tuple[ServerlessDatabase, ...]) -> None:
+        if output == "json":
+            names = [resource.name for resource in resources]
+            ready = {"ready": str(address), "databases": names, "metrics": urls}
+            click.echo(json.dumps(ready))
+        else:
+            click.echo(welcome(address, resources, folder.flag, urls))
+
+    await Supervisor(settings, say).run(announce)
+    say(f"ended; the data stays in {folder.root}")
+
+
+def _say_as_json(text: str) -> None:
+    click.echo(json.dumps({"said": text}))

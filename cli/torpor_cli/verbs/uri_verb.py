@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
-from torpor_cli.options import name_argument, on_place
+from torpor_cli.options import json_option, name_argument, on_place
 from torpor_cli.place import Place
 
 
@@ -12,7 +14,29 @@ from torpor_cli.place import Place
 @name_argument
 @click.option("--role", metavar="ROLE", help="As whom.  [default: the database's owner]")
 @click.option("--database", metavar="DATABASE", help="Which.  [default: the first declared]")
+@json_option
 @on_place
-def command(name: str, role: str | None, database: str | None, place: Place) -> None:
-    """Print the connection URI of a database, with the password."""
-    click.echo(place.connection(name, role, database).uri)
+def command(
+    name: str, role: str | None, database: str | None, output: str | None, place: Place
+) -> None:
+    """Print the connection URI of a database, with the password.
+
+    \b
+      torpor uri shop
+      psql "$(torpor uri shop --role reader)"
+      torpor uri shop -o json
+    """
+    connection = place.connection(name, role, database)
+    if output != "json":
+        click.echo(connection.uri)
+        return
+    told = {
+        "uri": connection.uri,
+        "endpoint": connection.endpoint,
+        "host": connection.address.host,
+        "port": connection.address.port,
+        "user": connection.role,
+        "password": connection.password,
+        "database": connection.database,
+    }
+    click.echo(json.dumps(told, indent=2))

@@ -16,6 +16,7 @@ from support.fake_kube import discovery
 from support.fake_kube.errors import ApiError, not_found
 from support.fake_kube.forwarding import Forwarding
 from support.fake_kube.objects import KINDS, Key, Objects
+from support.fake_kube.pods import Containers
 from support.fake_kube.selecting import is_selected
 from support.fake_kube.watches import Feed
 from torpor_kube.kinds import SERVERLESS_DATABASE, WARM_POOL, Kind
@@ -72,6 +73,7 @@ class FakeKube:
         self.objects = Objects()
         self.faults = Faults()
         self.forwarding = Forwarding()
+        self.containers = Containers()
         self.requests: list[str] = []
         """Method and path of every request that came."""
         self.managers: set[str] = set()
@@ -86,6 +88,7 @@ class FakeKube:
         app = web.Application(middlewares=[self._as_status], client_max_size=REQUEST_BYTES_MAX)
         discovery.add_routes(app)
         self.forwarding.add_routes(app)
+        self.containers.add_routes(app)
         app.router.add_route("*", "/api/{version}/{rest:.+}", self._answer)
         app.router.add_route("*", "/apis/{group}/{version}/{rest:.+}", self._answer)
         runner = web.AppRunner(app, shutdown_timeout=0.1)

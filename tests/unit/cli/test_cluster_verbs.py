@@ -25,8 +25,8 @@ from support.verb_places import (
 )
 from torpor_api import messages as m
 from torpor_api.failures import InvalidRequest, NotFound, Refused, Unavailable
+from torpor_cli.choosing import PLUGIN
 from torpor_cli.main import torpor
-from torpor_cli.options import PLUGIN
 from torpor_cli.place import NotAllowed
 from torpor_kube.kinds import SERVERLESS_DATABASE
 from torpor_kube.port import Document
