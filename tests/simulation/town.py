@@ -194,21 +194,14 @@ class _ProxiesPort:
     def __init__(self, life: Life) -> None:
         self._life = life
 
-    async def ask_all(
-        self,
-        request: m.CloseGate | m.OpenGate | m.StopListening | m.HaveHeard,
-        *,
-        timeout_s: float,
-    ) -> dict[str, Any]:
+    async def ask_all(self, request: m.Request[Any], *, timeout_s: float) -> dict[str, Any]:
         answers = await self._life.ask_proxies(request, timeout_s)
         for answer in answers.values():
             if isinstance(answer, BaseException):
                 raise answer
         return answers
 
-    async def ask_each(
-        self, request: m.Request[Any], *, timeout_s: float, only: str = ""
-    ) -> dict[str, Any]:
+    async def ask_each(self, request: m.Request[Any], *, timeout_s: float, only: str = "") -> Any:
         answers = await self._life.ask_proxies(request, timeout_s)
         return {name: told for name, told in answers.items() if only in ("", name)}
 

@@ -59,7 +59,12 @@ def command(file: Path, seconds: float, output: str | None, place: Place) -> Non
       torpor simulate --trace week.jsonl.gz
     """
     refuse_unwritable(file, *RECORDED_SUFFIXES)
-    databases, took_s, missed = record(file, seconds, place)
+    tell(file, record(file, seconds, place), output)
+
+
+def tell(file: Path, recorded: tuple[int, float, int], output: str | None) -> None:
+    """What was recorded there, as :func:`record` gives it."""
+    databases, took_s, missed = recorded
     if output == "json":
         told = {"file": str(file), "databases": databases, "seconds": took_s, "missed": missed}
         click.echo(json.dumps(told, indent=2))

@@ -63,7 +63,8 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def record(machine: Machine, file: Path, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
-    record_verb.record(file, 5.0, machine)  # type: ignore[arg-type]
+    recorded = record_verb.record(file, 5.0, machine)  # type: ignore[arg-type]
+    record_verb.tell(file, recorded, None)
     said = capsys.readouterr()
     return said.out, said.err
 
