@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from torpor_api.failures import Refused
 from torpor_cli.client import QUICK_SECONDS_MAX, SLOW_SECONDS_MAX, Json
-from torpor_cli.uri import Connection
 
 if TYPE_CHECKING:  # It takes longer to import than most verbs do.
     from torpor_api.resource import ServerlessDatabase
     from torpor_cli.inside import Inside
+    from torpor_cli.uri import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from torpor_cli import client
 from torpor_cli.client import QUICK_SECONDS_MAX, SLOW_SECONDS_MAX, Json
 from torpor_cli.local.state_folder import StateFolder
 from torpor_cli.place import Reached
-from torpor_cli.uri import Connection, connection_to
 
 if TYPE_CHECKING:
     from torpor_api.resource import ServerlessDatabase
     from torpor_cli.inside import Inside
+    from torpor_cli.uri import Connection
 
 
 class OnMachine:
@@ -54,6 +54,8 @@ class OnMachine:
     def connection(
         self, name: str, role: str | None = None, database: str | None = None
     ) -> Connection:
+        from torpor_cli.uri import connection_to
+
         return connection_to(self._folder, name, role, database)
 
     @contextlib.asynccontextmanager

@@ -16,11 +16,14 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torpor_api.failures import NotFound
-from torpor_api.resource import Role
 from torpor_api.scram import SALT_BYTES, verifier_of
 from torpor_volume.disk import flush_folder, full_disk_is_named
+
+if TYPE_CHECKING:  # It takes longer to import than all else that `torpor uri` does.
+    from torpor_api.resource import Role
 
 PASSWORD_BYTES = 24
 """Of randomness in a generated password; 32 characters that need no quoting in a URI."""

@@ -13,6 +13,7 @@ from torpor_cli.top.pressed import KEYS
 from torpor_cli.top.view import Page, Seen, Sort, View, in_order, index_of
 from torpor_cli.transition_text import transition_tree
 from torpor_cli.tree.tables import bytes_in_words
+from torpor_cli.tree.words import count
 
 STALE_SECONDS = 15.0
 """What is older is called so."""
@@ -84,8 +85,9 @@ def _sums(seen: Seen) -> str:
     units = sum(float(row["cu"]) for row in awake)
     sessions = sum(row["sessions"] for row in seen.rows)
     wakes = sum(row["wakes_last_hour"] for row in seen.rows)
-    rest = f"{units:g} CU awake, {sessions:,} sessions, {wakes:,} wakes in the last hour"
-    return f"{len(seen.rows):,} databases{': ' + phases if phases else ''}; {rest}"
+    rest = [f"{units:g} CU awake", count(sessions, "session"), count(wakes, "wake")]
+    databases = count(len(seen.rows), "database") + (f": {phases}" if phases else "")
+    return f"{databases}; {', '.join(rest)} in the last hour"
 
 
 def _pools(seen: Seen) -> str:
@@ -207,7 +209,7 @@ def _database(view: View, seen: Seen, now: datetime) -> list[Styled]:
         text = transition_tree(told["transition"], now)
         lines += [Styled(f"  {line}") for line in text.splitlines()]
     sessions = told["sessions"]["sessions"]
-    lines += [Styled(""), Styled(f"Its {told['sessions']['total']:,} sessions", "title")]
+    lines += [Styled(""), Styled(count(told["sessions"]["total"], "session"), "title")]
     if sessions:
         lines += [Styled(f"  {line}") for line in session_table(sessions).splitlines()]
     return lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -134,3 +135,18 @@ def test_bash_offers_what_was_asked_and_no_space_behind_a_kind(tmp_path: Path) -
     told = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=20)
     assert told.stdout.splitlines() == ["compopt -o nospace", "compute/", "shop"]
     assert (tmp_path / "torpor.asked").read_text() == "torpor\nwhy\nco|2|bash_complete\n"
+
+
+def test_what_a_shell_asks_loads_nothing_that_takes_long() -> None:
+    """Models and their library take longer than all else: a press of a key would be felt."""
+    quick = ("list", "get", "tree", "top", "why", "logs", "suspend", "resume", "sessions", "shell")
+    program = (
+        "import importlib, sys; import torpor_cli.main\n"
+        f"for verb in {quick}: importlib.import_module(f'torpor_cli.verbs.{{verb}}_verb')\n"
+        "import torpor_cli.local.machine\n"
+        "print([name for name in ('pydantic', 'asyncio', 'kubernetes') if name in sys.modules])"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert told.stdout == "[]\n", told.stderr

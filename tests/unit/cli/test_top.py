@@ -120,7 +120,7 @@ def test_a_database_that_is_looked_at_shows_its_last_transition() -> None:
     }
     told = replace(FLEET, opened=opened)
     text = "\n".join(lines(View(page=Page.DATABASE, selected="shop"), told, height=30))
-    for words in ("It is Active", "session 17 of app", "claim", "Its 1 sessions", "advisory lock"):
+    for words in ("It is Active", "session 17 of app", "claim", "1 session", "advisory lock"):
         assert words in text
     other = lines(View(page=Page.DATABASE, selected="blog"), told)
     assert other[3] == "asking …"
