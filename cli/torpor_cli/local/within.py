@@ -63,8 +63,14 @@ class WithinMachine:
                 return LogTail(self._folder.databases / name / "log" / "postgres.log")
             case OfAgent(compute):
                 return LogTail(logs / "agents.log", lambda line: is_about(line, "compute", compute))
-            case OfSession(_, number):
-                return LogTail(logs / "proxy.log", lambda line: is_about(line, "session", number))
+            case OfSession(proxy, number):
+                # One that was started again counts its sessions anew, under another name.
+                return LogTail(
+                    logs / "proxy.log",
+                    lambda line: (
+                        is_about(line, "session", number) and is_about(line, "proxy", proxy)
+                    ),
+                )
 
     def shell_in_compute(self, compute: Json, database: Json, argv: Sequence[str]) -> int:
         from torpor_cli.local.postgres_binaries import installed

@@ -41,8 +41,10 @@ Source = OfPostgres | OfAgent | OfSession
 
 
 def is_about(line: str, key: str, value: str | int) -> bool:
-    """Whether a component's line, which is JSON, says so of itself; without parsing each."""
-    if f'"{key}"' not in line:
+    """Whether a component's line says so of itself, in either form of :mod:`torpor_api.logs`."""
+    if not line.startswith("{"):
+        return f"{key}={value}" in line.split()
+    if f'"{key}"' not in line:  # Most are of others, and are not worth to be parsed.
         return False
     try:
         found = json.loads(line)

@@ -19,6 +19,9 @@ from torpor_cli.tree import fleet
 from torpor_cli.tree.node import Kind, Node
 from torpor_cli.tree.tables import Listed, as_facts, as_table, listed
 
+AGES = ("since_s",)
+"""Fields that are another second at each look."""
+
 
 def all_of(place: Place, kind: Kind) -> list[Listed]:
     """Every node of the kind that the place shows."""
@@ -70,6 +73,20 @@ def shown(kind: Kind, nodes: Sequence[Listed], output: str | None) -> str:
         resources = [each.told for each in nodes]
         return resource_table(resources, datetime.now(UTC), is_wide=output == "wide")
     return as_table(kind, nodes, is_wide=output == "wide")
+
+
+def lines_of(kind: Kind, nodes: Sequence[Listed], output: str | None) -> tuple[str, Sequence[str]]:
+    """The title of their table, where there is one, and the line of each."""
+    if not nodes:
+        return "", ()
+    lines = shown(kind, nodes, output).splitlines()
+    return ("", lines) if output == "name" else (lines[0], lines[1:])
+
+
+def state_of(node: Listed) -> str:
+    """By which two looks at a node are compared: ages grow, and change nothing."""
+    told = {key: value for key, value in node.told.items() if key not in AGES}
+    return json.dumps(told, sort_keys=True)
 
 
 def story(node: Listed) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +11,15 @@ import click
 from torpor_cli.completion import complete_kind_or_node
 from torpor_cli.options import meant, on_place
 from torpor_cli.place import Place
-from torpor_cli.tree.getting import all_of, documents, one_of, shown, story
+from torpor_cli.tree.getting import (
+    all_of,
+    documents,
+    lines_of,
+    one_of,
+    shown,
+    state_of,
+    story,
+)
 from torpor_cli.tree.node import KIND_WORDS, Kind, Node
 from torpor_cli.tree.tables import Listed
 
@@ -51,7 +60,8 @@ def command(what: tuple[str, ...], output: str | None, watch: bool, place: Place
     if watch:
         if output in ("json", "yaml"):
             raise click.UsageError(f"--watch prints lines: not with -o {output}")
-        _watch(place, asked, output)
+        with contextlib.suppress(KeyboardInterrupt):
+            _watch(place, asked, output)
         return
     found = list(_found(place, asked))
     if output in ("json", "yaml"):
@@ -104,19 +114,20 @@ def _none(kind: Kind, place: Place) -> str:
 
 
 def _watch(place: Place, asked: Sequence[Asked], output: str | None) -> None:
-    """Until Ctrl-C."""
-    before: set[str] = set()
+    """Until Ctrl-C, which is the way to end it."""
+    known: dict[Node, str] = {}
+    titled: set[Kind] = set()
     while True:
         began = time.monotonic()
-        now = [
-            line
-            for kind, nodes in _found(place, asked)
-            if nodes
-            for line in shown(kind, nodes, output).splitlines()
-        ]
-        for line in now:
-            if line not in before:
-                click.echo(line)
-        before = set(now)
+        for kind, nodes in _found(place, asked):
+            title, lines = lines_of(kind, nodes, output)
+            for node, line in zip(nodes, lines, strict=True):
+                state = state_of(node)
+                if known.get(node.node) != state:
+                    if title and kind not in titled:
+                        click.echo(title)
+                    titled.add(kind)
+                    click.echo(line)
+                known[node.node] = state
         took = time.monotonic() - began
         time.sleep(max(WATCH_EVERY_SECONDS, took * WATCH_REST))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterable
@@ -69,7 +70,14 @@ def command(
     _print(lines[max(0, len(lines) - most) :], output, is_prefixed)
     for failure in followed.unread.values():
         click.echo(failure.message, err=True)
-    while follow:
+    if follow:
+        with contextlib.suppress(KeyboardInterrupt):
+            _follow(followed, output, is_prefixed)
+
+
+def _follow(followed: Followed, output: str | None, is_prefixed: bool) -> None:
+    """Until Ctrl-C, which is the way to end it."""
+    while True:
         time.sleep(FOLLOW_EVERY_SECONDS)
         try:
             _print(followed.read(), output, is_prefixed)

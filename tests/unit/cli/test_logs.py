@@ -74,6 +74,9 @@ def test_a_components_lines_are_found_by_what_they_say_of_themselves() -> None:
     assert not is_about(line, "compute", "c11") and not is_about(line, "session", 7)
     assert not is_about('no json, though "compute" is in it', "compute", "c1")
     assert not is_about('["compute"]', "compute", "c1")
+    text = "16:20:07.123 INFO    proxy      session_refused proxy=proxy-7 session=17"
+    assert is_about(text, "session", 17) and is_about(text, "proxy", "proxy-7")
+    assert not is_about(text, "session", 1) and not is_about(text, "proxy", "proxy")
 
 
 # --- files of this machine ----------------------------------------------------------------------

@@ -241,6 +241,30 @@ async def test_as_json_and_yaml(autoscaler: Autoscaler) -> None:
     assert one["spec"]["idleTimeout"] == SHOP.as_json()["spec"]["idleTimeout"]  # type: ignore[index]
 
 
+async def test_a_watch_prints_again_what_has_changed_and_no_age(
+    autoscaler: Autoscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = [
+        (rows.session(17, since_s=1.0), rows.session(18, since_s=1.0)),
+        (rows.session(17, since_s=2.0), rows.session(18, since_s=2.0)),
+        (rows.session(17, since_s=3.0), rows.session(18, since_s=0.1, reason="is running a query")),
+    ]
+
+    def next_look(_: float) -> None:
+        if not looks:
+            raise KeyboardInterrupt
+        found = looks.pop(0)
+        autoscaler.answers[m.Sessions] = m.SessionList(sessions=found, total=len(found))
+
+    next_look(0.0)
+    monkeypatch.setattr("torpor_cli.verbs.get_verb.time.sleep", next_look)
+    told = await autoscaler.torpor("get", "sessions", "--watch")
+    assert told.exit_code == 0, told.output
+    lines = told.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["SESSION", "17", "18", "18"]
+    assert lines[-1].endswith("is running a query")
+
+
 async def test_nothing_of_a_kind_is_said_beside_the_output(autoscaler: Autoscaler) -> None:
     autoscaler.answers[m.Sessions] = m.SessionList()
     told = await autoscaler.torpor("get", "sessions")
