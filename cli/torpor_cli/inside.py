@@ -22,9 +22,10 @@ class LogReader(Protocol):
 class Inside(Protocol):
     """One machine or one cluster; every refusal is a Failure."""
 
-    def volumes(self) -> list[Json]:
-        """One each: ``name``, ``database`` (empty: it was deleted and its data is kept),
-        ``directory``, ``claim`` (on a cluster) and ``bytes`` (None: not known)."""
+    def volumes(self, name: str = "", *, measured: bool = False) -> list[Json]:
+        """All, or the one of that name, where it is there. One each: ``name``, ``database`` (empty:
+        it was deleted and its data is kept), ``directory``, ``claim`` (on a cluster) and ``bytes``:
+        that it takes of the disk, None where that is not known, or not to be ``measured``."""
         ...
 
     def told_of_kept_data(self, name: str) -> str:

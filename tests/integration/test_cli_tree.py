@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
+import termios
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,6 +18,7 @@ from click.testing import CliRunner, Result
 from support.up import WAIT_SECONDS_MAX, Database, Up, until
 from torpor_cli.client import ask_autoscaler
 from torpor_cli.main import torpor
+from torpor_cli.top.terminal import ENTER, LEAVE
 
 
 def asked(up: Up, *arguments: str) -> Result:
@@ -70,7 +74,9 @@ def test_one_is_suspended_and_resumed_by_its_nodes_and_no_other_is_touched(
     assert gone.exit_code == 0, gone.output
     woken = json.loads(asked(up, "resume", f"volume/{database.name}", "-o", "json").stdout)
     assert woken == {"results": [{"node": f"database/{database.name}", "outcome": "awake"}]}
-    assert database.status["phase"] == "Active" and other.epoch == epoch
+    # A wake is answered before it is written down.
+    until(lambda: bool(database.status["phase"] == "Active"), "it is awake")
+    assert other.epoch == epoch
     other.apply(idleTimeout="1s")
 
 
@@ -175,3 +181,60 @@ def test_names_are_found_by_their_beginning(database: Database) -> None:
     told = ask_autoscaler(database.up.folder, "AskNames", prefix=database.name)
     assert database.name in told["names"]
     assert all(name.startswith(database.name) for name in told["names"])
+
+
+class Screen:
+    """`torpor top` on a terminal of its own."""
+
+    def __init__(self, up: Up) -> None:
+        self._person, self._terminal = os.openpty()
+        termios.tcsetwinsize(self._terminal, (24, 160))
+        os.set_blocking(self._person, False)
+        self.before = termios.tcgetattr(self._terminal)
+        self.shown = b""
+        argv = [sys.executable, "-m", "torpor_cli.main", "top", "--state", str(up.folder.root)]
+        ends = {"stdin": self._terminal, "stdout": self._terminal}
+        self.process = subprocess.Popen(argv, env={**os.environ, "TERM": "xterm"}, **ends)
+
+    def press(self, keys: bytes) -> None:
+        os.write(self._person, keys)
+
+    def shows(self, words: str) -> bool:
+        with contextlib.suppress(BlockingIOError):
+            while read := os.read(self._person, 65536):
+                self.shown += read
+        return words.encode() in self.shown
+
+    @property
+    def is_given_back(self) -> bool:
+        return termios.tcgetattr(self._terminal) == self.before and self.shown.endswith(LEAVE)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait(WAIT_SECONDS_MAX)
+        for end in (self._person, self._terminal):
+            os.close(end)
+
+
+def test_top_fills_a_terminal_acts_when_it_is_told_to_and_gives_it_back(
+    database: Database,
+) -> None:
+    with contextlib.closing(Screen(database.up)) as screen:
+        until(lambda: screen.shows(database.name), "the fleet is shown")
+        assert ENTER in screen.shown
+        screen.press(b"/" + database.name.encode() + b"\r")
+        until(lambda: screen.shows(f"only /{database.name}"), "the filter is kept")
+        screen.press(b"s")
+        until(lambda: screen.shows(f"Suspend {database.name}?"), "it asks")
+        assert not database.is_asleep
+        screen.press(b"y")
+        until(lambda: screen.shows(f"{database.name} is suspended"), "it was done")
+        assert database.is_asleep
+        screen.press(b"\r")
+        until(lambda: screen.shows("Its last transition"), "the database is shown")
+        screen.press(b"q")
+        screen.press(b"\x1b")
+        screen.press(b"q")
+        assert screen.process.wait(WAIT_SECONDS_MAX) == 0
+        screen.shows("")
+        assert screen.is_given_back

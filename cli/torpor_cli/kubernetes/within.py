@@ -64,10 +64,12 @@ class WithinCluster:
         self._system = system
         self._kubectl = kubectl
 
-    def volumes(self) -> list[Json]:
-        """Those of databases that there are. What is kept of others only the operator knows."""
+    def volumes(self, name: str = "", *, measured: bool = False) -> list[Json]:
+        """Those of databases that there are. What is kept of others only the operator knows, and
+        how large one is nobody: it is a directory among others."""
         documents = self._api.listed(SERVERLESS_DATABASE, self._namespace or "")
-        return [_volume(each) for each in documents if _storage(each)]
+        volumes = [_volume(each) for each in documents if _storage(each)]
+        return [each for each in volumes if name in ("", each["name"])]
 
     def told_of_kept_data(self, name: str) -> str:
         return (

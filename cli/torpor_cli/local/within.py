@@ -29,7 +29,7 @@ class WithinMachine:
     def __init__(self, folder: StateFolder) -> None:
         self._folder = folder
 
-    def volumes(self) -> list[Json]:
+    def volumes(self, name: str = "", *, measured: bool = False) -> list[Json]:
         resources = client.ask_cluster(self._folder, "ListResources")["resources"]
         named = {name_of(resource) for resource in resources}
         try:
@@ -42,10 +42,10 @@ class WithinMachine:
                 "database": path.name if path.name in named else "",
                 "directory": str(path),
                 "claim": "",
-                "bytes": _bytes_of(path),
+                "bytes": _bytes_of(path) if measured else None,
             }
             for path in found
-            if PARTIAL not in path.name
+            if PARTIAL not in path.name and name in ("", path.name)
         ]
 
     def told_of_kept_data(self, name: str) -> str:

@@ -23,14 +23,14 @@ AGES = ("since_s",)
 """Fields that are another second at each look."""
 
 
-def all_of(place: Place, kind: Kind) -> list[Listed]:
-    """Every node of the kind that the place shows."""
+def all_of(place: Place, kind: Kind, *, is_wide: bool = False) -> list[Listed]:
+    """Every node of the kind that the place shows; ``is_wide``: with what takes longer to know."""
     match kind:
         case Kind.DATABASE:
             resources = place.ask_cluster("ListResources")["resources"]
             return [Listed(Node(kind, name_of(each)), each) for each in resources]
         case Kind.VOLUME:
-            return listed(kind, place.inside.volumes())
+            return listed(kind, place.inside.volumes(measured=is_wide))
         case Kind.SESSION:
             proxies = fleet.computes_of(place)["proxies"]
             return listed(kind, fleet.sessions_of(place)["sessions"], proxies)
@@ -59,9 +59,8 @@ def one_of(place: Place, node: Node) -> Listed:
 
 def volume_named(place: Place, name: str) -> Json:
     """Raises NotFound."""
-    for volume in place.inside.volumes():
-        if volume["name"] == name:
-            return volume
+    for volume in place.inside.volumes(name, measured=True):
+        return volume
     raise NotFound(f"no volume {name!r}", hint=f"torpor get volumes{place.flag}")
 
 

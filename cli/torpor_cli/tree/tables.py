@@ -123,7 +123,7 @@ _COLUMNS: dict[Kind, tuple[_Column, ...]] = {
     Kind.VOLUME: (
         _Column("VOLUME", _named),
         _Column("DATABASE", lambda n: n.told["database"] or "(deleted, its data is kept)"),
-        _Column("SIZE", lambda n: bytes_in_words(n.told["bytes"]), is_number=True),
+        _Column("SIZE", lambda n: bytes_in_words(n.told["bytes"]), is_number=True, is_wide=True),
         _field("CLAIM", "claim"),
         _field("DIRECTORY", "directory", is_wide=True),
     ),

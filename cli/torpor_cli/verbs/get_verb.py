@@ -63,7 +63,7 @@ def command(what: tuple[str, ...], output: str | None, watch: bool, place: Place
         with contextlib.suppress(KeyboardInterrupt):
             _watch(place, asked, output)
         return
-    found = list(_found(place, asked))
+    found = list(_found(place, asked, output))
     if output in ("json", "yaml"):
         is_list = len(asked) > 1 or isinstance(asked[0], Kind)
         nodes = [node for _, nodes in found for node in nodes]
@@ -86,12 +86,18 @@ def _asked(place: Place, what: Sequence[str]) -> list[Asked]:
     return asked
 
 
-def _found(place: Place, asked: Sequence[Asked]) -> Iterator[tuple[Kind, list[Listed]]]:
+def _found(
+    place: Place, asked: Sequence[Asked], output: str | None
+) -> Iterator[tuple[Kind, list[Listed]]]:
     """By kind, in the order in which they were asked for."""
+    is_wide = output == "wide"
     by_kind: dict[Kind, list[Listed]] = {}
     for each in asked:
         kind = each if isinstance(each, Kind) else each.kind
-        nodes = all_of(place, each) if isinstance(each, Kind) else [one_of(place, each)]
+        if isinstance(each, Kind):
+            nodes = all_of(place, each, is_wide=is_wide)
+        else:
+            nodes = [one_of(place, each)]
         by_kind.setdefault(kind, []).extend(nodes)
     yield from by_kind.items()
 
@@ -119,7 +125,7 @@ def _watch(place: Place, asked: Sequence[Asked], output: str | None) -> None:
     titled: set[Kind] = set()
     while True:
         began = time.monotonic()
-        for kind, nodes in _found(place, asked):
+        for kind, nodes in _found(place, asked, output):
             title, lines = lines_of(kind, nodes, output)
             for node, line in zip(nodes, lines, strict=True):
                 state = state_of(node)
