@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from torpor_api.failures import NotFound, Unavailable
+from torpor_api.identity import CONSOLE_NAME
 from torpor_cli.client import ask_cluster
 from torpor_cli.local.secrets import password_of
 from torpor_cli.local.sockets import Address, parse_address
@@ -20,6 +21,9 @@ _VARIABLES = {
     "connect_timeout": "CONNECT_TIMEOUT",
 }
 """Those whose names are not their parameters' without underscores."""
+
+CONSOLE_ROLE = "torpor"
+"""Its administrator; of ``torpor_api.console``, which takes longer to import than a verb may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +44,16 @@ class Connection:
         password = "" if self.password is None else ":" + quote(self.password, safe="")
         return (
             f"postgresql://{quote(self.role, safe='')}{password}@{self.address}"
-            f"/{quote(self.database, safe='')}?{self._routing}"
+            f"/{quote(self.database, safe='')}{self._routing}"
         )
 
     @property
     def _routing(self) -> str:
-        return "sslmode=require" if self.is_host_its_own else f"options=endpoint%3D{self.endpoint}"
+        if self.is_host_its_own:
+            return "?sslmode=require"
+        # The console's name says it already.
+        is_console = self.endpoint == CONSOLE_NAME
+        return "" if is_console else f"?options=endpoint%3D{self.endpoint}"
 
     def parameters(self) -> dict[str, str]:
         """As libpq calls them."""
@@ -74,15 +82,27 @@ def environment_of(parameters: Mapping[str, str]) -> dict[str, str]:
 def connection_to(
     folder: StateFolder, name: str, role: str | None = None, database: str | None = None
 ) -> Connection:
-    """The connection as ``role`` (else the first database's owner), with its password."""
-    resource = ask_cluster(folder, "GetResource", name=name)["resource"]
-    first = inner_database(resource, database)
-    role = role or first["owner"]
+    """The connection as ``role`` (else the first database's owner), with its password; to the
+    operator console, by its reserved name."""
+    if name == CONSOLE_NAME:
+        inner = console_database(database)
+        role = role or CONSOLE_ROLE
+    else:
+        resource = ask_cluster(folder, "GetResource", name=name)["resource"]
+        first = inner_database(resource, database)
+        inner, role = first["name"], role or first["owner"]
     listen = listen_address(folder)
     if not listen:
         raise Unavailable("`torpor up` is still starting", hint="try again in a moment")
     password = password_of(folder.secrets, name, role)
-    return Connection(name, parse_address(listen), role, first["name"], password)
+    return Connection(name, parse_address(listen), role, inner, password)
+
+
+def console_database(wanted: str | None) -> str:
+    """The one that the console has. Raises NotFound."""
+    if wanted in (None, CONSOLE_NAME):
+        return CONSOLE_NAME
+    raise NotFound(f"the operator console has no database {wanted!r}: leave it out")
 
 
 def inner_database(resource: dict[str, Any], wanted: str | None) -> dict[str, str]:

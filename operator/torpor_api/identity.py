@@ -31,6 +31,11 @@ NEVER_CLAIMED = Epoch(0)
 DEFAULT_NAMESPACE = "default"
 """What is left out of endpoint names."""
 
+CONSOLE_NAME = DatabaseName("torpor")
+"""No database's name, in no namespace: whoever connects to it gets the operator console."""
+
+NAME_RESERVED = f"{CONSOLE_NAME!r} is reserved for the operator console: choose another name"
+
 DATABASE_NAME_LENGTH_MAX = 63
 """One DNS label (RFC 1123), because the name is a part of a host name; a namespace's as well."""
 

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from torpor_api.brief import brief, in_one_line
 from torpor_api.failures import InvalidRequest
+from torpor_api.identity import CONSOLE_NAME, NAME_RESERVED
 from torpor_api.quantities import format_duration
 from torpor_api.resource import KIND, ServerlessDatabase
 
@@ -53,13 +54,17 @@ def parse_manifest(text: str, source: str) -> list[ServerlessDatabase]:
 def parse_resource(document: object, *, knows_all: bool = True) -> ServerlessDatabase:
     """One resource from plain data. Raises InvalidRequest with one line per fault.
 
-    ``knows_all``: a field that this release does not know is one; else it is passed over.
+    ``knows_all``: it is a person's; a field that this release does not know is a fault, and so is
+    the reserved name. What is stored already may have either.
     """
     try:
         extra: Literal["ignore"] | None = None if knows_all else "ignore"
-        return ServerlessDatabase.model_validate(document, extra=extra)
+        resource = ServerlessDatabase.model_validate(document, extra=extra)
     except ValidationError as error:
         raise InvalidRequest("\n".join(_fault_lines(document, error))) from None
+    if knows_all and resource.metadata.name == CONSOLE_NAME:
+        raise InvalidRequest(f"{CONSOLE_NAME}: metadata.name: {NAME_RESERVED}")
+    return resource
 
 
 def _fault_lines(document: object, error: ValidationError) -> Iterator[str]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 
 from torpor_api.failures import Failure
+from torpor_api.identity import CONSOLE_NAME
 from torpor_api.logs import log_to_stderr
 from torpor_channel.health import Health
 from torpor_channel.metrics import Metrics
@@ -29,6 +30,7 @@ from torpor_operator.adapters.freed_memory import give_back
 from torpor_operator.adapters.handlers import KopfThread, Login, kopf_login, registry_for
 from torpor_operator.adapters.metrics import OperatorMetrics
 from torpor_operator.authority import CertificateKeeper
+from torpor_operator.console import ConsoleKeeper
 from torpor_operator.core.cache import Cache
 from torpor_operator.core.certificates import LeafWanted
 from torpor_operator.core.database import House
@@ -93,6 +95,7 @@ class Operator:
         pools = Pools(
             kube, self.cache, executor, autoscaler, clock, pod_settings, self._all_databases
         )
+        self._console = ConsoleKeeper(kube, settings.namespace, self._console_host())
         self.leading = Leading(
             self.cache,
             settings,
@@ -100,6 +103,7 @@ class Operator:
                 Sort.DATABASE: databases.look,
                 Sort.POOL: pools.look,
                 Sort.CERTIFICATES: self._look_at_certificates,
+                Sort.CONSOLE: self._look_at_console,
             },
             self._all_pools,
             give_back,
@@ -116,6 +120,16 @@ class Operator:
             self.leading.report(database(key) for key in self.cache.databases)
         self.leading.has_certificates.set()
         return again_in_s
+
+    async def _look_at_console(self, key: Key) -> None:
+        if self._settings.has_console:
+            await self._console.look(key)
+
+    def _console_host(self) -> str:
+        """For clients outside as well, where there is a name for them."""
+        if self._settings.domains:
+            return f"{CONSOLE_NAME}.{self._settings.domains[0]}"
+        return f"{self._settings.proxy_service}.{self._settings.namespace}.svc"
 
     def _all_pools(self) -> AsyncGenerator[Document, None]:
         return self._all_of(WARM_POOL, self._settings.namespace)

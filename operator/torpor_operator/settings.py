@@ -44,6 +44,8 @@ class Settings:
     workers: int
     """Targets that are looked at together."""
     kubeconfig: Path | None
+    has_console: bool = True
+    """Whether proxies serve the operator console, which has roles of its own."""
 
     @property
     def tls_folder(self) -> Path:
@@ -72,6 +74,7 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
     parser.add_argument("--lease", default="torpor-operator", metavar="NAME")
     parser.add_argument("--identity", default=socket.gethostname(), metavar="NAME")
     parser.add_argument("--workers", type=_workers, default=8, metavar="N")
+    parser.add_argument("--no-console", action="store_true", help="make no roles for it")
     parser.add_argument("--kubeconfig", type=Path, metavar="FILE")
     found = parser.parse_args(arguments)
     return Settings(
@@ -92,6 +95,7 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
         identity=found.identity,
         workers=found.workers,
         kubeconfig=found.kubeconfig,
+        has_console=not found.no_console,
     )
 
 

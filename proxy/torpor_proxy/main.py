@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hmac
+import ipaddress
 import logging
 import os
 import resource
@@ -14,6 +15,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -26,10 +28,13 @@ from torpor_channel.health import answering
 from torpor_channel.tls import Identity, are_there, files_of
 from torpor_proxy.adapters.certificate import Certificate
 from torpor_proxy.adapters.compute import SocketComputes
+from torpor_proxy.adapters.console_roles import ConsoleRoles
 from torpor_proxy.adapters.fleet import ChannelFleet
 from torpor_proxy.adapters.listener import Listener
 from torpor_proxy.adapters.namespace_certificates import NamespaceCertificates
 from torpor_proxy.adapters.network_compute import NetworkComputes
+from torpor_proxy.console.answers import Here
+from torpor_proxy.console.sessions import ConsoleSessions, Entrance
 from torpor_proxy.executor.cancels import Cancels
 from torpor_proxy.executor.endpoint import Endpoint
 from torpor_proxy.executor.host import Chaos
@@ -44,6 +49,10 @@ log = logging.getLogger(__name__)
 
 FLEET_SECONDS_MAX = 30.0
 """For the autoscaler to be there when the proxy starts."""
+
+
+ANYWHERE = ("0.0.0.0/0", "::/0")
+"""Clients' addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,11 @@ class Options:
     health: TcpAddress | None = None
     namespaces: Path | None = None
     """The folder with a certificate for each namespace."""
+    console: Path | None = None
+    """The file with the operator console's roles; without one there is no console."""
+    console_allow: tuple[str, ...] = ANYWHERE
+    service: str = ""
+    """NAME.NAMESPACE of the proxy's own Service, whose host name is no endpoint's."""
 
 
 def parse_options(arguments: Sequence[str]) -> Options:
@@ -77,6 +91,9 @@ def parse_options(arguments: Sequence[str]) -> Options:
     parser.add_argument("--tls-key", type=Path, metavar="FILE")
     parser.add_argument("--tls-namespaces", type=Path, metavar="FOLDER", help="of NAMESPACE.pem")
     parser.add_argument("--domain", action="append", help="NAME[.NAMESPACE].DOMAIN is an endpoint")
+    parser.add_argument("--service", default="", metavar="NAME.NAMESPACE", help="the proxy's own")
+    parser.add_argument("--console", type=Path, metavar="FILE", help="roles of the console")
+    parser.add_argument("--console-allow", action="append", type=_cidr, metavar="CIDR")
     parser.add_argument("--health", type=parse_tcp, metavar="HOST:PORT", help="answers probes")
     parser.add_argument("--park-every-safe-point", action="store_true")
     parser.add_argument("--restart-every", type=int, default=0, metavar="PARKS")
@@ -108,7 +125,17 @@ def parse_options(arguments: Sequence[str]) -> Options:
         chaos,
         given.health,
         given.tls_namespaces,
+        given.console,
+        tuple(given.console_allow or ANYWHERE),
+        given.service.lower().strip("."),
     )
+
+
+def _cidr(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a CIDR ({error})") from None
 
 
 def _own_name() -> str:
@@ -119,12 +146,12 @@ def _own_name() -> str:
 class Hearer:
     """What the autoscaler says, to the registry that it concerns."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, cancel: Callable[[int, bytes], Awaitable[bool]]) -> None:
         self.told = registry.told
         self.listed = registry.listed
         self.removed = registry.removed
         self.keep_only = registry.keep_only
-        self.cancel = registry.cancel
+        self.cancel = cancel
         self._registry = registry
 
     async def close_gate(self, asked: m.CloseGate) -> m.GateClosed:
@@ -225,9 +252,24 @@ async def _serve(
         from torpor_proxy.adapters.metrics import ProxyMetrics
 
         ProxyMetrics(metrics, registry, lambda: len(registry.endpoints))
-    cancels = Cancels(registry.cancel, fleet)
-    door = Door(registry, fleet, cancels, encryption, options.domains, mock_secret(options.key))
-    fleet.start(Hearer(registry))
+    console = _console(options, settings, registry, fleet)
+
+    async def cancel(process_id: int, secret: bytes) -> bool:
+        if await registry.cancel(process_id, secret):
+            return True
+        return console is not None and console.cancel(process_id, secret)
+
+    door = Door(
+        registry,
+        fleet,
+        Cancels(cancel, fleet),
+        encryption,
+        options.domains,
+        mock_secret(options.key),
+        console,
+        options.service,
+    )
+    fleet.start(Hearer(registry, cancel))
     listener = Listener(settings, lambda stream, client: open_session(door, stream, client))
     watching = asyncio.create_task(_watch(registry, fleet, settings))
     try:
@@ -239,12 +281,24 @@ async def _serve(
         log.info("draining", extra={"timeout_s": settings.drain_timeout_s})
         await listener.close()
         await registry.drain()
+        if console is not None:
+            await console.close()
         watching.cancel()  # What it reported after the last word would be a stranger's.
         await fleet.leave(registry.last_uses())
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
         await fleet.close()
+
+
+def _console(
+    options: Options, settings: Settings, registry: Registry, fleet: ChannelFleet
+) -> ConsoleSessions | None:
+    if options.console is None:
+        return None
+    entrance = Entrance(ConsoleRoles(options.console).find, options.console_allow)
+    here = Here(fleet.name, version("torpor"), registry.samples)
+    return ConsoleSessions(settings, entrance, fleet, here)
 
 
 def _why_not_ready(listening: asyncio.Event, asked_to_end: asyncio.Event) -> str:

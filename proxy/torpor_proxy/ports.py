@@ -1,7 +1,7 @@
 """What the proxy needs from outside, as small protocols.
 
 ``Stream`` and ``Sink`` are the two ends of one connection's bytes; ``Fleet`` is the autoscaler and,
-for an awake database's roles, the agent.
+for an awake database's roles, the agent; ``Desk`` is the autoscaler as people ask it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,18 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from torpor_api.facts import RoleFacts
-from torpor_api.messages import Awake, ComputeAddress, EndpointSample, LastUse, ResumeSeen
+from torpor_api.messages import (
+    Awake,
+    ComputeAddress,
+    EndpointSample,
+    LastUse,
+    ReplyT,
+    Request,
+    ResumeSeen,
+)
+from torpor_api.scram import Verifier
+from torpor_proxy.core.refusals import Refusal
+from torpor_proxy.core.routing import Route
 
 
 class BackendLost(Exception):
@@ -133,6 +144,28 @@ class Computes(Protocol):
 
     async def cancel(self, address: ComputeAddress, process_id: int, secret: bytes) -> None:
         """Ask to cancel what that backend is doing; whether it did can't be known. Never raises."""
+
+
+class Desk(Protocol):
+    """Whoever answers what people ask of the fleet: the autoscaler."""
+
+    async def ask(self, request: Request[ReplyT], *, timeout_s: float) -> ReplyT:
+        """Raises the Failure that it names, or Unavailable: the outcome is unknown then."""
+
+
+class Console(Protocol):
+    """Serves those who connect to the reserved name in place of a database."""
+
+    def verifier_of(self, user: str, address: str) -> tuple[Verifier | None, str]:
+        """What to check the password against, or None and why, for the log."""
+
+    def judge(self, route: Route) -> Refusal | None:
+        """Why a client with the right password is refused all the same, or None."""
+
+    def enter(
+        self, route: Route, stream: Stream, address: str, has_long_key: bool, pending: bytes
+    ) -> None:
+        """A client has logged in. ``pending``: what it has sent behind its login."""
 
 
 class Fleet(Protocol):

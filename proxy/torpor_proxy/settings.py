@@ -27,6 +27,13 @@ class Settings:
     sessions_max: int = 20_000
     """Held sessions of this process; each takes 2 to 20 KiB and one file descriptor."""
 
+    console_sessions_max: int = 50
+    """Clients at the operator console, which count apart from those of databases: who looks after a
+    proxy that is full gets in. Each keeps a page of rows, 1 MiB, while it is answered."""
+
+    console_idle_timeout_s: float = 600.0
+    """Without a word of such a client, or while it does not read what it asked for."""
+
     wake_timeout_s: float = 60.0
     """How long a client waits for its database; recovery after a crash is the long case."""
 

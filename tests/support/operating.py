@@ -161,11 +161,12 @@ async def serving() -> AsyncIterator[FakeKube]:
 
 @contextlib.asynccontextmanager
 async def operating(
-    fake: FakeKube, run_dir: Path, watched: tuple[str, ...] = ()
+    fake: FakeKube, run_dir: Path, watched: tuple[str, ...] = (), *, has_console: bool = True
 ) -> AsyncIterator[World]:
     """One operator, from its start to its end; another may follow."""
     kube, others = ApiServer(at(fake.url)), Others()
-    operator = Operator(replace(settings(run_dir), watched=watched), kube, others, others)
+    chosen = replace(settings(run_dir), watched=watched, has_console=has_console)
+    operator = Operator(chosen, kube, others, others)
     leading = operator.leading
     feed = PoolFeed(leading)
     pools = Watch(kube, kinds.WARM_POOL, lambda one: one, feed, namespace=SYSTEM)

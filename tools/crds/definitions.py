@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from crds import descriptions
 from crds.schema import Schema, defaults_of, structural
-from torpor_api.identity import DATABASE_NAME_PATTERN
+from torpor_api.identity import CONSOLE_NAME, DATABASE_NAME_PATTERN, NAME_RESERVED
 from torpor_api.resource import API_VERSION, KIND, DatabaseSpec, DatabaseStatus, ServerlessDatabase
 from torpor_api.warm_pool import WARM_POOL_KIND, WarmPool, WarmPoolSpec, WarmPoolStatus
 
@@ -43,6 +43,9 @@ def serverless_databases() -> Schema:
         columns=columns,
         selectable=[".spec.pool", ".status.phase"],
     )
+
+
+_NAME_FREE = {"rule": f"self.metadata.name != '{CONSOLE_NAME}'", "message": NAME_RESERVED}
 
 
 def warm_pools() -> Schema:
@@ -94,7 +97,8 @@ def _whole(
                 if name_pattern == _SERVICE_NAME
                 else "the name must be a DNS label: lower-case letters, digits and hyphens, at "
                 "most 63 characters",
-            }
+            },
+            *([_NAME_FREE] if model is ServerlessDatabase else []),
         ],
     }
 

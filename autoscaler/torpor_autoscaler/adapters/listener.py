@@ -20,13 +20,22 @@ _Messages = frozenset[type[m.Message]]
 
 _Handlers = dict[type[m.Message], Callable[[Peer, Any], Awaitable[Any]]]
 
-_OF_PROXIES: _Messages = frozenset(
+_OF_CONSOLE: _Messages = frozenset(
     {
-        *(m.RegisterProxy, m.MoreEndpoints, m.Wake, m.ProxySample, m.ResumeSeen),
-        *(m.ForgetProxy, m.CancelQuery, m.AskLastUse, m.Switchover, m.HaveHeard),
+        *(m.Wake, m.Suspend, m.Switchover, m.Resize),
+        *(m.Sessions, m.Why, m.AskDecisions),
+        *(m.AskFleet, m.AskComputes, m.AskTransitions),
     }
 )
-"""A switchover is asked for by a proxy that tries everybody's sessions out (chaos mode)."""
+"""Asked by a proxy for whoever has logged in to its operator console, who is judged there. It adds
+little to what a proxy could misuse: every session and every wake of every database goes through it,
+so that it is trusted with them all."""
+
+_OF_PROXIES: _Messages = _OF_CONSOLE | {
+    *(m.RegisterProxy, m.MoreEndpoints, m.Wake, m.ProxySample, m.ResumeSeen),
+    *(m.ForgetProxy, m.CancelQuery, m.AskLastUse, m.Switchover, m.HaveHeard),
+}
+"""A switchover is also asked for by a proxy that tries everybody's sessions out (chaos mode)."""
 
 _OF_PEOPLE: _Messages = frozenset(
     {

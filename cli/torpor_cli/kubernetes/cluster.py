@@ -14,7 +14,12 @@ from typing import Any
 import click
 
 from torpor_api.failures import InvalidRequest, NotFound, Refused, Unavailable
-from torpor_api.identity import canonical_endpoint_name, endpoint_name, split_endpoint_name
+from torpor_api.identity import (
+    CONSOLE_NAME,
+    canonical_endpoint_name,
+    endpoint_name,
+    split_endpoint_name,
+)
 from torpor_api.manifest import parse_resource
 from torpor_api.resource import DeletionPolicy, ServerlessDatabase, StorageStatus
 from torpor_cli.client import QUICK_SECONDS_MAX, SLOW_SECONDS_MAX, Json
@@ -25,7 +30,7 @@ from torpor_cli.kubernetes.carrying import Dial, carried
 from torpor_cli.kubernetes.psql import run_psql
 from torpor_cli.local.sockets import Address
 from torpor_cli.place import Reached
-from torpor_cli.uri import Connection, inner_database
+from torpor_cli.uri import CONSOLE_ROLE, Connection, console_database, inner_database
 from torpor_kube.documents import metadata, name_of, namespace_of
 from torpor_kube.kinds import SECRET, SERVERLESS_DATABASE
 from torpor_kube.names import DATABASE_LABEL
@@ -36,6 +41,9 @@ LOOK_EVERY_SECONDS = 0.2
 
 PROVIDED_SECONDS_MAX = 30.0
 """For the operator to provide for a new resource: some tenths of a second on a healthy cluster."""
+
+CONSOLE_SECRETS = {CONSOLE_ROLE: "torpor-console", "viewer": "torpor-console-show"}
+"""By role; made by the operator in Torpor's own namespace."""
 
 NOT_INSTALLED = ("could not find the requested resource", "page not found")
 """The API server's words for a kind, and for a group, that it does not know."""
@@ -63,6 +71,8 @@ class OnCluster:
         self._kubectl = kubectl
 
     def named(self, name: str) -> str:
+        if name == CONSOLE_NAME:
+            return name
         if canonical_endpoint_name(name) is None:
             raise InvalidRequest(f"{name!r} is no database: write NAME or NAME.NAMESPACE")
         own, _, namespace = name.partition(".")
@@ -105,6 +115,8 @@ class OnCluster:
     def connection(
         self, name: str, role: str | None = None, database: str | None = None
     ) -> Connection:
+        if name == CONSOLE_NAME:
+            return self._console(role, console_database(database))
         resource = self._get(name).as_json()
         inner = inner_database(resource, database)
         secret = self._credentials(name, role or inner["owner"])
@@ -139,6 +151,16 @@ class OnCluster:
 
         return WithinCluster(self._api, self.namespace, lambda: self._system, self._kubectl)
 
+    def _console(self, role: str | None, database: str) -> Connection:
+        secret_name = CONSOLE_SECRETS.get(role or CONSOLE_ROLE)
+        if secret_name is None:
+            roles = ", ".join(CONSOLE_SECRETS)
+            raise NotFound(f"the operator console has no role {role!r}: it has {roles}")
+        secret = _decoded(self._api.get(SECRET, secret_name, self._system))
+        address = Address(secret["host"], int(secret["port"]))
+        user, password = secret["username"], secret["password"]
+        return Connection(CONSOLE_NAME, address, user, database, password, is_host_its_own=True)
+
     @functools.cached_property
     def _system(self) -> str:
         """Torpor's own namespace, as any database says that is provided for."""
@@ -148,7 +170,8 @@ class OnCluster:
         return str(found["status"]["storage"]["namespace"])
 
     def _dial(self, name: str) -> Dial:
-        system = self._provided(name, is_new=False).namespace
+        is_console = name == CONSOLE_NAME
+        system = self._system if is_console else self._provided(name, is_new=False).namespace
         return functools.partial(components.proxy_port, self._api, system)
 
     @property
@@ -206,10 +229,7 @@ class OnCluster:
         own, namespace = split_endpoint_name(name)
         known = []
         for secret in self._api.listed(SECRET, namespace, labels=f"{DATABASE_LABEL}={own}"):
-            found = {
-                key: base64.b64decode(value).decode()
-                for key, value in (secret.get("data") or {}).items()
-            }
+            found = _decoded(secret)
             if found.get("username") == role:
                 return found
             known += [found["username"]] if "username" in found else []
@@ -250,6 +270,11 @@ def _is_provided(document: Document) -> bool:
 def _read(document: Document) -> ServerlessDatabase:
     """A field of a newer release is passed over."""
     return parse_resource(document, knows_all=False)
+
+
+def _decoded(secret: Document) -> dict[str, str]:
+    data: dict[str, str] = secret.get("data") or {}
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
 
 def _endpoint(resource: Json, secret: dict[str, str]) -> Address:

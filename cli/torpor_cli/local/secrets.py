@@ -57,7 +57,7 @@ class Secrets:
         partial = self._partial(name)
         try:
             with full_disk_is_named(partial):
-                _write_private(partial, json.dumps(entries, indent=2) + "\n")
+                write_private(partial, json.dumps(entries, indent=2) + "\n")
                 flush_folder(self._directory)
             yield
         except BaseException:
@@ -116,7 +116,7 @@ def password_of(directory: Path, name: str, role: str) -> str:
         ) from None
 
 
-def _write_private(path: Path, text: str) -> None:
+def write_private(path: Path, text: str) -> None:
     """Readable by its owner only; on disk when this returns."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "w") as file:

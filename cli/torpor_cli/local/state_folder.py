@@ -91,6 +91,11 @@ class StateFolder:
     def autoscaler_socket(self) -> Path:
         return self.run / "autoscaler.sock"
 
+    @property
+    def console_roles(self) -> Path:
+        """Of the operator console; without passwords."""
+        return self.run / "console-roles.json"
+
     def agent_socket(self, compute: str) -> Path:
         return self.run / "agents" / f"{compute}.sock"
 

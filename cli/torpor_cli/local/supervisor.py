@@ -26,6 +26,7 @@ from torpor_cli.local import postgres_binaries, rules, state_folder, tls
 from torpor_cli.local.agents import Agents
 from torpor_cli.local.cluster import Cluster
 from torpor_cli.local.cluster_server import Watchers, cluster_handlers
+from torpor_cli.local.console import provide_roles
 from torpor_cli.local.keeper import Keeper
 from torpor_cli.local.limits import SWITCHED_OFF, Limits, Unlimited, limits_of
 from torpor_cli.local.log_files import keep_bounded, last_lines, open_log
@@ -203,10 +204,12 @@ class Supervisor:
             await storage.make_template(children, self._folder.logs / "initdb.log")
         store = Store(self._folder.catalog)
         ending.callback(store.close)
+        secrets = Secrets(self._folder.secrets)
+        provide_roles(secrets, self._folder.console_roles)
         cluster = Cluster(
             store,
             storage,
-            Secrets(self._folder.secrets),
+            secrets,
             postgres_version=binaries.major,
             state_folder=str(self._folder.root),
             tell=self._resource_watchers.tell,
@@ -275,6 +278,7 @@ class Supervisor:
             *("--tls-cert", str(certificates.certificate)),
             *("--tls-key", str(certificates.key)),
             *("--domain", DOMAIN),
+            *("--console", str(self._folder.console_roles)),
             *self._settings.health_options("proxy"),
             *self._settings.chaos_options,
         )

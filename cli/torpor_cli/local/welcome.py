@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from torpor_api.identity import CONSOLE_NAME
 from torpor_api.resource import ServerlessDatabase
 from torpor_cli.local.sockets import Address
 from torpor_cli.output import table
@@ -28,6 +29,7 @@ def welcome(
         lines += [f"for Prometheus:     {places}"]
     lines += [
         f"declare databases:  torpor apply -f FILE{state_flag}",
+        f"operator console:   torpor psql {CONSOLE_NAME}{state_flag}",
         "stop everything:    Ctrl-C",
     ]
     return "\n".join(lines)

@@ -17,11 +17,13 @@ from torpor_cli.place import Place
 def command(name: str, args: tuple[str, ...], place: Place) -> None:
     """Open psql on a database, which it wakes; ARGS are psql's own.
 
-    Of a compute, a volume or a session it is their database. The exit code is psql's.
+    Of a compute, a volume or a session it is their database; the name torpor is the operator
+    console. The exit code is psql's.
 
     \b
       torpor psql shop
       torpor psql shop -c 'SELECT 1'
       torpor psql session/17
+      torpor psql torpor -c 'SHOW DATABASES'
     """
     sys.exit(place.psql(name, args))

@@ -21,9 +21,12 @@ def command(
 ) -> None:
     """Print the connection URI of a database, with the password.
 
+    The name torpor is the operator console; --role viewer is one that may only look.
+
     \b
       torpor uri shop
       psql "$(torpor uri shop --role reader)"
+      psql "$(torpor uri torpor)" -c 'SHOW DATABASES'
       torpor uri shop -o json
     """
     connection = place.connection(name, role, database)

@@ -26,12 +26,13 @@ from torpor_kube.watching import Watch
 from torpor_operator.core.cache import Cache, ChildNews, see_child_of
 from torpor_operator.core.certificates import GIVEN_SECRET
 from torpor_operator.core.claims import SeenClaim, see_claim
+from torpor_operator.core.console import ROLE_SECRETS, ROLES_SECRET
 from torpor_operator.core.naming import CERTIFICATES_SELECTOR, CHILDREN_SELECTOR, Key
 from torpor_operator.core.retained import RETAINED, Retained, see_retained
 from torpor_operator.core.seen import SeenDatabase, see_database
 from torpor_operator.core.seen_pods import SeenPod, see_pod
 from torpor_operator.core.server_certificates import SERVER_SECRET
-from torpor_operator.core.targets import CERTIFICATES, Target
+from torpor_operator.core.targets import CERTIFICATES, CONSOLE, Target
 
 Report = Callable[[Iterable[Target]], None]
 
@@ -95,10 +96,14 @@ def _of_torpor(kube: Kube, cache: Cache, system: str, report: Report) -> list[Wa
         Watch(kube, POD, see_pod, _pods(cache, report), **pool),
         Watch(kube, VOLUME_CLAIM, _claim, _claims(cache, report), **pool),
         Watch(kube, CONFIG_MAP, see_retained, _kept(cache, report), **kept),
-        Watch(kube, SECRET, name_of, _certificates(report), **tls),
+        Watch(kube, SECRET, name_of, _anything(CERTIFICATES, report), **tls),
         *(
-            Watch(kube, SECRET, name_of, _certificates(report), namespace=system, name=name)
-            for name in (GIVEN_SECRET, SERVER_SECRET)  # Maybe of somebody else's making.
+            Watch(kube, SECRET, name_of, _anything(target, report), namespace=system, name=name)
+            for target, names_of_it in (
+                (CERTIFICATES, (GIVEN_SECRET, SERVER_SECRET)),  # Maybe of somebody else's making.
+                (CONSOLE, (*ROLE_SECRETS.values(), ROLES_SECRET)),
+            )
+            for name in names_of_it
         ),
     ]
 
@@ -165,8 +170,10 @@ def _kept(cache: Cache, report: Report) -> Feed[Kept]:
     return Feed(report, listed, changed, deleted)
 
 
-def _certificates(report: Report) -> Feed[str]:
+def _anything(target: Target, report: Report) -> Feed[str]:
+    """Whatever is told concerns this one."""
+
     def anything(_: object) -> set[Target]:
-        return {CERTIFICATES}
+        return {target}
 
     return Feed(report, anything, anything, anything)

@@ -64,26 +64,33 @@ def binding_secret(
         "type": SECRET_TYPE,
         "data": {
             key: base64.b64encode(value.encode()).decode()
-            for key, value in _entries(role, password, inner, address).items()
+            for key, value in _entries_of(role, password, inner, address).items()
         },
     }
 
 
-def _entries(role: str, password: str, inner: str, address: Address) -> dict[str, str]:
+def entries(role: str, password: str, inner: str, host: str) -> dict[str, str]:
+    """What a client needs that reaches the database by this name."""
     return {
         "type": "postgresql",
         "provider": "torpor",
-        "host": address.host,
+        "host": host,
         "port": str(PORT),
         "username": role,
         "user": role,
         PASSWORD: password,
         "database": inner,
         "dbname": inner,
-        "uri": _uri(address.host, role, password, inner),
+        "uri": _uri(host, role, password, inner),
+        "jdbc-uri": _jdbc_uri(host, role, password, inner),
+        "pgpass": _pgpass(host, role, password, inner),
+    }
+
+
+def _entries_of(role: str, password: str, inner: str, address: Address) -> dict[str, str]:
+    return {
+        **entries(role, password, inner, address.host),
         "fqdn-uri": _uri(address.fqdn, role, password, inner),
-        "jdbc-uri": _jdbc_uri(address.host, role, password, inner),
-        "pgpass": _pgpass(address.host, role, password, inner),
         **({"ca.crt": address.ca_certificate} if address.ca_certificate else {}),
     }
 

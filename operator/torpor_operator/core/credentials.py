@@ -69,7 +69,7 @@ def decide_credentials(
             child = known.get(secret)
             password = child.secret if child else ""
             if password or secret not in taken:
-                passwords[role.name] = password or _new_password(random_bytes)
+                passwords[role.name] = password or new_password(random_bytes)
         elif given.get(role.name):
             passwords[role.name] = given[role.name]
         else:
@@ -82,7 +82,7 @@ def decide_credentials(
         child = known.get(credentials_secret(resource.metadata.name, name))
         is_as_checked = are_checked and child is not None and child.secret == passwords.get(name)
         if name in passwords and not (is_as_checked and before.get(key)):
-            verifiers[key] = _verifier(passwords[name], before.get(key), random_bytes)
+            verifiers[key] = kept_verifier(passwords[name], before.get(key), random_bytes)
         elif before.get(key):
             verifiers[key] = before[key]
     is_known = known_verifiers is not None
@@ -90,11 +90,13 @@ def decide_credentials(
     return Credentials(passwords, verifiers, tuple(missing), is_changed)
 
 
-def _new_password(random_bytes: RandomBytes) -> str:
+def new_password(random_bytes: RandomBytes) -> str:
+    """That nobody guesses."""
     return base64.urlsafe_b64encode(random_bytes(PASSWORD_BYTES)).decode()
 
 
-def _verifier(password: str, known: str | None, random_bytes: RandomBytes) -> str:
+def kept_verifier(password: str, known: str | None, random_bytes: RandomBytes) -> str:
+    """The known one, where it is of this password; else one with a new salt."""
     if known is not None:
         parsed = parse_verifier(known)
         if parsed and verifier_of(password, parsed.salt, parsed.iterations) == parsed:

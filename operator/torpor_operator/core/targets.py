@@ -1,4 +1,4 @@
-"""What is looked at as a whole: a database, a pool, the certificates. Pure."""
+"""What is looked at as a whole: a database, a pool, the certificates, the console's roles. Pure."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ class Sort(StrEnum):
     DATABASE = "database"
     POOL = "pool"
     CERTIFICATES = "certificates"
+    CONSOLE = "console"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Target:
 
 
 CERTIFICATES = Target(Sort.CERTIFICATES, Key("", ""))
+CONSOLE = Target(Sort.CONSOLE, Key("", ""))
 
 
 def database(key: Key) -> Target:

@@ -271,6 +271,9 @@ class ChannelFleet:
         request = m.CancelQuery(process_id=process_id, secret=secret.hex())
         return (await self._linked.ask(request, timeout_s=timeout_s)).is_known
 
+    async def ask(self, request: m.Request[ReplyT], *, timeout_s: float) -> ReplyT:
+        return await self._linked.ask(request, timeout_s=timeout_s)
+
     async def last_use(self, name: str, *, timeout_s: float) -> m.LastUse:
         request = m.AskLastUse(name=name, proxy=self.name)
         return await self._linked.ask(request, timeout_s=timeout_s)

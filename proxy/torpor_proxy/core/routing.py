@@ -4,6 +4,9 @@ It is named, in this order, by the TLS server name (``NAME.DOMAIN``), by ``optio
 by the database's name (``NAME/dbname``) or by a suffix of the user's (``user@NAME``). Where several
 name one they must agree: an error is better than another database than the client means.
 
+The reserved endpoint ``torpor`` is the operator console. The database name ``torpor`` without any
+endpoint means it too; with one it is a database inside of that endpoint, which may have one.
+
 ``NAME`` is ``NAME.NAMESPACE`` wherever the namespace is not ``default``, and may be where it is.
 """
 
@@ -12,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from torpor_api.identity import canonical_endpoint_name, split_endpoint_name
+from torpor_api.identity import CONSOLE_NAME, canonical_endpoint_name, split_endpoint_name
 from torpor_proxy.core.refusals import (
     EndpointDisagrees,
     EndpointUnnamed,
@@ -39,15 +42,21 @@ class Route:
     """What is passed on to Postgres beside user and database."""
 
 
-def route(startup: Startup, server_name: str | None, domains: Collection[str]) -> Route | Refusal:
-    """The route, or why there is none."""
+def route(
+    startup: Startup, server_name: str | None, domains: Collection[str], service: str = ""
+) -> Route | Refusal:
+    """The route, or why there is none.
+
+    ``service``: NAME.NAMESPACE of the proxy's own Service, whose host name is no endpoint's.
+    """
     given = dict(startup.parameters)
     if given.get("replication", "").lower() not in _NO_REPLICATION:
         # A client that is served an ordinary session instead would take it for a broken one.
         return NotSupported("replication connections are not supported")
     user = given.get("user", "")
     named: dict[str, str] = {}
-    if (endpoint := _from_server_name(server_name, domains)) is not None:
+    endpoint = _from_server_name(server_name, domains)
+    if endpoint is not None and endpoint != service:
         named["the TLS server name"] = endpoint
     in_options, words = _from_options(given.get("options", ""))
     named.update(in_options)
@@ -60,6 +69,8 @@ def route(startup: Startup, server_name: str | None, domains: Collection[str]) -
     # Users may be called like mail addresses: a suffix counts only if it can be nothing else.
     if endpoint is not None and (not named or endpoint in named.values()):
         named["the user name"], user = endpoint, name
+    if not named and (database or user) == CONSOLE_NAME:
+        named["the database name"] = CONSOLE_NAME
     if not named:
         return EndpointUnnamed(domains)
     if len(set(named.values())) > 1:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from torpor_api.facts import RoleFacts
 from torpor_api.failures import Unavailable
+from torpor_api.identity import CONSOLE_NAME
+from torpor_api.scram import Verifier
 from torpor_proxy.core import login, scram, wire
 from torpor_proxy.core.refusals import EndpointRemoved, Refusal, Refused
 from torpor_proxy.core.routing import Route, route
@@ -22,7 +24,7 @@ from torpor_proxy.executor.greeting import Greeting
 from torpor_proxy.executor.inbox import HungUp
 from torpor_proxy.executor.password import knows_password
 from torpor_proxy.executor.registry import Registry
-from torpor_proxy.ports import Encryption, Fleet, Stream
+from torpor_proxy.ports import Console, Encryption, Fleet, Stream
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,9 @@ class Door:
     domains: tuple[str, ...]
     mock_secret: bytes
     """Makes the salts of roles that don't exist: always the same, as those of real roles are."""
+    console: Console | None = None
+    service: str = ""
+    """NAME.NAMESPACE of the proxy's own Service; empty where there is none."""
 
 
 def open_session(door: Door, stream: Stream, client: str) -> Coroutine[None, None, None]:
@@ -97,28 +102,44 @@ async def _open(door: Door, greeting: Greeting, client: str) -> None:
 
 
 async def _log_in(door: Door, greeting: Greeting, packet: Startup, newcomer: Newcomer) -> None:
-    settings = door.registry.settings
     greeting.stream.write(packet.negotiation)
-    wanted = route(packet, greeting.server_name, door.domains)
+    wanted = route(packet, greeting.server_name, door.domains, door.service)
     if isinstance(wanted, Refusal):
         raise Refused(wanted)
     newcomer.wanted = wanted
-    address = newcomer.client.rpartition(":")[0].strip("[]")
+    client = newcomer.client
+    address = client.rpartition(":")[0].strip("[]")
+    if door.console is not None and wanted.endpoint == CONSOLE_NAME:
+        verifier, reason = door.console.verifier_of(wanted.user, address)
+        last_word = await _proven(door, greeting, wanted, address, verifier, reason)
+        _refuse_nobody(greeting)
+        if (refusal := door.console.judge(wanted)) is not None:
+            raise Refused(refusal)
+        greeting.stream.write(last_word + wire.AUTHENTICATION_OK)
+        rest = greeting.inbox.take_all()
+        door.console.enter(wanted, greeting.stream, client, packet.has_long_keys, rest)
+    else:
+        endpoint, last_word = await _log_in_to_database(door, greeting, wanted, address)
+        greeting.stream.write(last_word + wire.AUTHENTICATION_OK)
+        rest = greeting.inbox.take_all()
+        door.registry.enter(endpoint, wanted, greeting.stream, client, packet.has_long_keys, rest)
+
+
+async def _log_in_to_database(
+    door: Door, greeting: Greeting, wanted: Route, address: str
+) -> tuple[Endpoint, bytes]:
+    """The endpoint, and the last word of the exchange. Raises Refused."""
     endpoint = await _known(door, wanted.endpoint)
     role, databases, verifier, reason = None, None, None, f"no endpoint {wanted.endpoint!r}"
     if endpoint is not None:
         # The client waits here for us, not we for it: this has a limit of its own.
+        settings = door.registry.settings
         facts = Facts(endpoint, door.fleet, wanted.user, settings.wake_timeout_s)
         if login.is_allowed(address, endpoint.info.allow):
             role, databases = await facts.of_role()
         verifier, reason = login.verifier_of(role, endpoint.info.allow, address, time.time())
-    mock = scram.mock_verifier(door.mock_secret, wanted.endpoint, wanted.user)
-    async with asyncio.timeout(settings.login_timeout_s):
-        last_word = await knows_password(
-            greeting.stream, greeting.inbox, verifier or mock, greeting.end_point
-        )
-    if last_word is None or role is None or endpoint is None or verifier is None:
-        raise Refused(login.failed(wanted, address, reason or "wrong password"))
+    last_word = await _proven(door, greeting, wanted, address, verifier, reason)
+    assert endpoint is not None and role is not None, "without them there is no verifier"
     _refuse_nobody(greeting)
     if role.needs_admission:
         # Whoever has its password may wake the database for that.
@@ -127,11 +148,30 @@ async def _log_in(door: Door, greeting: Greeting, packet: Startup, newcomer: New
         if role is None:
             raise Refused(login.failed(wanted, address, "the role is gone"))
     _admit(door, endpoint, wanted, role, databases)
-    greeting.stream.write(last_word + wire.AUTHENTICATION_OK)
     door.registry.tallies.admitted()
-    rest = greeting.inbox.take_all()
-    client, is_long = newcomer.client, packet.has_long_keys
-    door.registry.enter(endpoint, wanted, greeting.stream, client, is_long, rest)
+    return endpoint, last_word
+
+
+async def _proven(
+    door: Door,
+    greeting: Greeting,
+    wanted: Route,
+    address: str,
+    verifier: Verifier | None,
+    reason: str,
+) -> bytes:
+    """The last word of the exchange with a client that knows the password. Raises Refused.
+
+    ``reason``: why there is no verifier; such a client can't be right, and is not told so before.
+    """
+    mock = scram.mock_verifier(door.mock_secret, wanted.endpoint, wanted.user)
+    async with asyncio.timeout(door.registry.settings.login_timeout_s):
+        last_word = await knows_password(
+            greeting.stream, greeting.inbox, verifier or mock, greeting.end_point
+        )
+    if last_word is None or verifier is None:
+        raise Refused(login.failed(wanted, address, reason or "wrong password"))
+    return last_word
 
 
 async def _known(door: Door, name: str) -> Endpoint | None:

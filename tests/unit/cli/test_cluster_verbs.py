@@ -245,6 +245,20 @@ async def test_a_uri_has_the_password_of_the_secret_and_the_endpoints_own_host(
     )
 
 
+async def test_the_uri_of_the_console_is_in_torpors_own_namespace(
+    kube: FakeKube, cluster: Autoscaler
+) -> None:
+    secret = {"username": "torpor", "password": "s3 cret/", "port": "5432"}
+    host = {"host": "torpor-proxy.torpor-system.svc"}
+    add_secret(kube, "torpor-console", SYSTEM, secret | host)
+    provide(kube, "shop")
+    told = (await cluster.torpor("uri", "torpor")).stdout
+    at = "torpor-proxy.torpor-system.svc:5432/torpor?sslmode=require"
+    assert told == f"postgresql://torpor:s3%20cret%2F@{at}\n"
+    nobody = await cluster.torpor("uri", "torpor", "--role", "app")
+    assert isinstance(nobody.exception, NotFound) and "torpor, viewer" in str(nobody.exception)
+
+
 # --- who can't be reached -----------------------------------------------------------------------
 
 

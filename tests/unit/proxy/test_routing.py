@@ -160,3 +160,52 @@ def test_replication_is_refused_in_words(value: str) -> None:
 @pytest.mark.parametrize("value", ["false", "off", "0", "no"])
 def test_no_replication_is_an_ordinary_session(value: str) -> None:
     assert routed(options="endpoint=shop", replication=value) == APP
+
+
+CONSOLE = Route("torpor", "app", "torpor")
+
+SERVICE = "torpor-proxy.torpor-system"
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        routed(database="torpor"),
+        routed("torpor.db.example.org", database="torpor"),
+        routed(options="endpoint=torpor", database="torpor"),
+        routed(database="torpor/torpor"),
+        routed(user="app@torpor", database="torpor"),
+    ],
+)
+def test_the_reserved_name_is_the_console(found: object) -> None:
+    assert found == CONSOLE
+
+
+def test_a_user_of_its_name_needs_no_database_name() -> None:
+    startup = Startup(0, (("user", "torpor"),))
+    assert route(startup, None, DOMAINS) == Route("torpor", "torpor", "torpor")
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        routed("shop.db.example.org", database="torpor"),
+        routed(options="endpoint=shop", database="torpor"),
+        routed(database="shop/torpor"),
+        routed(user="app@shop", database="torpor"),
+    ],
+)
+def test_a_database_inside_of_an_endpoint_may_be_called_like_it(found: object) -> None:
+    assert found == Route("shop", "app", "torpor")
+
+
+def test_the_console_and_a_database_at_once_disagree() -> None:
+    assert isinstance(routed("shop.svc", options="endpoint=torpor"), EndpointDisagrees)
+
+
+def test_the_host_name_of_the_proxy_itself_is_no_endpoint() -> None:
+    startup = Startup(0, (("user", "app"), ("database", "torpor")))
+    assert route(startup, f"{SERVICE}.svc", DOMAINS, SERVICE) == CONSOLE
+    assert route(startup, f"{SERVICE}.svc", DOMAINS) == Route(SERVICE, "app", "torpor")
+    shop = Startup(0, (("user", "app"), ("database", "app"), ("options", "endpoint=shop")))
+    assert route(shop, f"{SERVICE}.svc", DOMAINS, SERVICE) == APP
