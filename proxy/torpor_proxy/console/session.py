@@ -148,7 +148,9 @@ class ConsoleSession:
         if kind in (b"Q", b"F"):
             await self._ready()
         else:
+            # Some drivers send a Flush, and a Sync only once they have heard of the error.
             self._skips = True
+            await self._client.flush()
 
     async def _ready(self) -> None:
         if self._status == IDLE:
