@@ -151,8 +151,11 @@ class Hearer:
         self.listed = registry.listed
         self.removed = registry.removed
         self.keep_only = registry.keep_only
-        self.cancel = cancel
+        self._cancel = cancel
         self._registry = registry
+
+    async def cancel(self, process_id: int, secret: bytes) -> bool:
+        return await self._cancel(process_id, secret)
 
     async def close_gate(self, asked: m.CloseGate) -> m.GateClosed:
         endpoint = self._endpoint(asked.name)

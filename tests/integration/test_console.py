@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import psycopg
@@ -113,11 +114,10 @@ def test_a_session_at_the_console_keeps_no_database_awake(
     assert console.execute(f"SHOW SESSIONS {database.name}").fetchall() == []
 
 
-def _one(console: psycopg.Connection, sql: str, *values: object) -> tuple[object, ...]:
-    row = console.execute(sql.encode(), values or None).fetchone()  # type: ignore[call-overload]
+def _one(console: psycopg.Connection, sql: str, *values: object) -> tuple[Any, ...]:
+    row = console.execute(sql.encode(), values or None).fetchone()
     assert row is not None
-    found: tuple[object, ...] = row
-    return found
+    return row
 
 
 # --- who may ------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ CHUNK_BYTES = 16 << 10
 class Client:
     """The sink of its stream."""
 
-    def __init__(self, stream: Stream, idle_s: float, lost: Callable[[], None]) -> None:
+    def __init__(self, stream: Stream, idle_s: float, lost: Callable[[], object]) -> None:
         """``idle_s``: for its next message, and for it to read when enough is waiting."""
         self._stream = stream
         self._idle_s = idle_s

@@ -309,9 +309,9 @@ class ConsoleSession:
         was_aborted = self._status == ABORTED
         if statement is Transaction.BEGIN:
             self._status = IN_TRANSACTION
-            return statement.value
+            return tag_of(statement)
         self._status = IDLE
-        return Transaction.ROLLBACK.value if was_aborted else statement.value
+        return tag_of(Transaction.ROLLBACK if was_aborted else statement)
 
     @property
     def _fields(self) -> dict[str, object]:

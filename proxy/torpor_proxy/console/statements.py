@@ -99,7 +99,7 @@ def tag_of(statement: Statement) -> str:
         case Forget(tag) | Ignored(tag):
             return tag
         case Transaction():
-            return statement.value
+            return str(statement.value)
 
 
 def parameters_of(statement: Statement) -> tuple[Type, ...]:

@@ -71,7 +71,7 @@ async def test_a_password_that_a_person_writes_counts(world: World) -> None:
     await world.until("it is made", lambda: data(world, ROLES_SECRET))
     written = {"password": base64.b64encode(b"a new one").decode()}
     key = (kinds.SECRET, SYSTEM, "torpor-console")
-    world.fake.objects.patch(key, {"data": written}, None)
+    world.fake.objects.patch(key, {"data": written}, "")
     await world.until("proxies know it", lambda: verifies(world, "torpor", "a new one"))
     uri = "postgresql://torpor:a%20new%20one@"
     await world.until("its URI has it", lambda: uri in data(world, "torpor-console")["uri"])
@@ -81,7 +81,7 @@ async def test_verifiers_that_are_spoilt_are_made_anew(world: World) -> None:
     await world.until("they are made", lambda: data(world, ROLES_SECRET))
     password = data(world, SECRETS["viewer"])["password"]
     spoilt = {ROLES_FILE: base64.b64encode(b"{").decode()}
-    world.fake.objects.patch((kinds.SECRET, SYSTEM, ROLES_SECRET), {"data": spoilt}, None)
+    world.fake.objects.patch((kinds.SECRET, SYSTEM, ROLES_SECRET), {"data": spoilt}, "")
 
     def is_mended() -> bool:
         text = data(world, ROLES_SECRET)[ROLES_FILE]

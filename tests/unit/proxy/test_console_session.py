@@ -322,7 +322,9 @@ async def test_an_error_skips_to_sync(world: World, guest: Guest) -> None:
     assert kinds(await guest.says("SUSPEND a")) == b"CZ"
 
 
-async def test_an_error_is_told_to_a_driver_that_waits_for_it_to_send_its_sync(guest: Guest) -> None:
+async def test_an_error_is_told_to_a_driver_that_waits_for_it_to_send_its_sync(
+    guest: Guest,
+) -> None:
     guest.stream.sends(wire.parse("", "NONSENSE") + wire.message(b"H"))
     assert error(await guest.hears(b"E"))["C"] == "42601"
     assert kinds(await guest.asks(wire.SYNC)) == b"Z"
