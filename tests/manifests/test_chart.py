@@ -23,8 +23,9 @@ from torpor_api.logs import from_environment as log_settings
 from torpor_autoscaler import settings as autoscaler_settings
 from torpor_kube.names import LEADER_LABEL
 from torpor_operator import settings as operator_settings
+from torpor_operator.core.console import ROLES_FILE
 from torpor_operator.core.server_certificates import NAMESPACES_SECRET, PARTS
-from torpor_proxy.main import parse_options
+from torpor_proxy.main import ANYWHERE, parse_options
 from torpor_proxy.settings import Settings, from_environment
 
 pytestmark = needs_helm
@@ -48,6 +49,7 @@ EVERYTHING: Json = {
         },
         "settings": {"wake_timeout_s": 30},
     },
+    "console": {"allow": ["10.0.0.0/8"]},
     "networkPolicy": {
         "clients": [{"namespaceSelector": {"matchLabels": {"team": "shop"}}}],
         "computeEgress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}],
@@ -261,8 +263,22 @@ def test_the_proxy_understands_its_arguments(values: Json) -> None:
     assert options.namespaces is not None
     folders = {options.tls, options.certificate.parent, options.namespaces}
     assert folders <= {*mounts_of(container)}
+    assert options.console is not None and options.console.parent in mounts_of(container)
+    assert options.console.name == ROLES_FILE
+    allowed = values.get("console", {}).get("allow", ANYWHERE)
+    assert options.console_allow == tuple(allowed)
+    assert options.service == f"torpor-proxy.{NAMESPACE}"
     assert options.domains[-2:] == ("svc", "svc.cluster.local")
     assert str(options.autoscaler) == f"torpor-autoscaler.{NAMESPACE}.svc:7434"
+
+
+def test_without_a_console_nobody_has_roles_for_it() -> None:
+    values: Json = {"console": {"enabled": False}}
+    proxy = container_of("proxy", values)
+    assert parse_options(proxy["args"]).console is None
+    assert not any("console" in str(folder) for folder in mounts_of(proxy))
+    assert "--no-console" in container_of("operator", values)["args"]
+    assert "--no-console" not in container_of("operator", {})["args"]
 
 
 def test_a_proxy_has_the_certificates_of_all_namespaces_mounted() -> None:

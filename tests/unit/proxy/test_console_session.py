@@ -1,146 +1,29 @@
-"""One client at the console, message by message: answers, rights, transactions, pace, the end."""
+"""One client at the console, message by message: answers, rights, transactions, portions."""
 
 from __future__ import annotations
 
-import asyncio
 import struct
-from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
-from decimal import Decimal
-from typing import Any
+from collections.abc import AsyncIterator
 
 import pytest
 
-from support.fakes.session import FakeStream
+from support.console import (
+    ROLES,
+    VERIFIER,
+    FakeDesk,
+    Guest,
+    World,
+    error,
+    kinds,
+    rows,
+    tags,
+    until,
+)
 from torpor_api import messages as m
-from torpor_api.console import ConsoleRight, ConsoleRole
-from torpor_api.failures import Busy, NotFound
-from torpor_api.phases import Phase
-from torpor_api.scram import verifier_of
-from torpor_proxy.console.answers import Here
-from torpor_proxy.console.client import MESSAGE_BYTES_MAX
+from torpor_api.failures import Busy
 from torpor_proxy.console.portals import PORTALS_MAX, STATEMENTS_MAX
-from torpor_proxy.console.sessions import ConsoleSessions, Entrance
 from torpor_proxy.core import wire
 from torpor_proxy.core.routing import Route
-from torpor_proxy.settings import Settings
-
-VERIFIER = str(verifier_of("secret", b"0123456789abcdef"))
-
-ROLES = {
-    name: ConsoleRole(name=name, right=right, verifier=VERIFIER)
-    for name, right in (("torpor", ConsoleRight.ADMIN), ("viewer", ConsoleRight.SHOW))
-}
-
-PAGE = 1000
-
-TURNS_MAX = 10_000
-
-
-class FakeDesk:
-    """So many databases, and what was asked about them."""
-
-    def __init__(self, databases: int = 3) -> None:
-        self.databases = databases
-        self.asked: list[m.Request[Any]] = []
-        self.holds = asyncio.Event()
-        self.holds.set()
-        self.failure: Exception | None = None
-
-    async def ask(self, request: m.Request[Any], *, timeout_s: float) -> Any:
-        self.asked.append(request)
-        await self.holds.wait()
-        if self.failure is not None:
-            raise self.failure
-        match request:
-            case m.AskFleet(after=after):
-                first = int(after[2:]) + 1 if after else 0
-                numbers = range(first, min(first + PAGE, self.databases))
-                has_more = first + PAGE < self.databases
-                found = tuple(_row(number) for number in numbers)
-                return m.FleetPage(databases=found, has_more=has_more, at="")
-            case m.Suspend():
-                return m.Done()
-            case m.Switchover():
-                return m.SwitchedOver(epoch=8, compute="c2", pause_ms=31.5)
-            case m.Resize(cu=cu):
-                return m.Resized(cu=cu)
-            case m.Why(name=name):
-                reasons = ("session 7 is busy", "it was resumed")
-                return m.WhyReply(name=name, phase=Phase.ACTIVE, reasons=reasons)
-        raise NotFound(f"no database {getattr(request, 'name', '')!r}")
-
-
-def _row(number: int) -> m.DatabaseRow:
-    return m.DatabaseRow(
-        name=f"db{number:05}", phase=Phase.SUSPENDED, cu=Decimal("0.25"), max_cu=Decimal(2), epoch=1
-    )
-
-
-class World:
-    """The console of one proxy, and clients of it."""
-
-    def __init__(self, desk: FakeDesk, **settings: Any) -> None:
-        self.desk = desk
-        self.roles = dict(ROLES)
-        entrance = Entrance(self.roles.get, ("127.0.0.0/8",))
-        here = Here("proxy-1", "1.2.3", list)
-        self.console = ConsoleSessions(replace(Settings(), **settings), entrance, desk, here)
-
-    def enters(self, user: str = "torpor", pending: bytes = b"") -> Guest:
-        stream = FakeStream()
-        route = Route("torpor", user, "torpor", (("application_name", "psql"),))
-        self.console.enter(route, stream, "127.0.0.1:5000", True, pending)
-        return Guest(stream)
-
-
-class Guest:
-    """What one client sends and hears."""
-
-    def __init__(self, stream: FakeStream) -> None:
-        self.stream = stream
-
-    async def hears(self, kind: bytes = b"Z") -> list[tuple[bytes, bytes]]:
-        """Up to a message of this kind."""
-        found: list[tuple[bytes, bytes]] = []
-        await until(lambda: any(each[0] == kind for each in self._more(found)))
-        return found
-
-    def _more(self, found: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        found += self.stream.taken()
-        return found
-
-    async def asks(self, *messages: bytes) -> list[tuple[bytes, bytes]]:
-        self.stream.sends(b"".join(messages))
-        return await self.hears()
-
-    async def says(self, sql: str) -> list[tuple[bytes, bytes]]:
-        return await self.asks(wire.query(sql))
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    for _ in range(TURNS_MAX):
-        if holds():
-            return
-        await asyncio.sleep(0)
-    raise AssertionError("it never comes")
-
-
-def kinds(messages: list[tuple[bytes, bytes]]) -> bytes:
-    return b"".join(kind for kind, _ in messages)
-
-
-def rows(messages: list[tuple[bytes, bytes]]) -> list[tuple[bytes | None, ...]]:
-    return [tuple(wire.row(body)) for kind, body in messages if kind == b"D"]
-
-
-def error(messages: list[tuple[bytes, bytes]]) -> dict[str, str]:
-    (body,) = [body for kind, body in messages if kind == b"E"]
-    return wire.report_fields(body)
-
-
-def tags(messages: list[tuple[bytes, bytes]]) -> list[bytes]:
-    return [body[:-1] for kind, body in messages if kind == b"C"]
 
 
 @pytest.fixture
@@ -356,114 +239,3 @@ async def test_statements_and_portals_are_bounded(guest: Guest) -> None:
     bound = [wire.bind("", portal=f"p{number}") for number in range(PORTALS_MAX + 1)]
     said = await guest.asks(wire.parse("", "SHOW HELP"), *bound, wire.SYNC)
     assert error(said)["C"] == "54000"
-
-
-# --- pace, cancel, end --------------------------------------------------------------------------
-
-
-async def test_ten_thousand_rows_go_at_the_pace_of_the_reader(world: World, guest: Guest) -> None:
-    world.desk.databases = 10_000
-    guest.stream.fills(True)
-    guest.stream.sends(wire.query("SHOW DATABASES"))
-    await settle()
-    assert len(world.desk.asked) == 1 and len(guest.stream.written) < 64 << 10
-    guest.stream.fills(False)
-    said = await guest.hears()
-    assert len(rows(said)) == 10_000 and len(world.desk.asked) == 10
-
-
-async def test_a_client_that_does_not_read_is_hung_up_on() -> None:
-    world = World(FakeDesk(10_000), console_idle_timeout_s=0.01)
-    guest = world.enters()
-    await guest.hears()
-    guest.stream.fills(True)
-    guest.stream.sends(wire.query("SHOW DATABASES"))
-    await gone(world)
-    assert not guest.stream.is_open
-
-
-async def test_a_silent_client_is_told_that_it_was_idle_for_too_long() -> None:
-    world = World(FakeDesk(), console_idle_timeout_s=0.01)
-    guest = world.enters()
-    await gone(world)
-    assert error(guest.stream.taken())["C"] == "57P05"
-
-
-async def test_a_cancel_request_ends_what_runs(world: World) -> None:
-    guest = world.enters()
-    key = wire.key_data((await guest.hears())[-2][1])
-    world.desk.holds.clear()
-    guest.stream.sends(wire.query("SUSPEND shop"))
-    await until(lambda: len(world.desk.asked) == 1)
-    assert not world.console.cancel(key[0], b"x" * 32)
-    assert world.console.cancel(*key)
-    assert error(await guest.hears())["C"] == "57014"
-    world.desk.holds.set()
-    assert world.console.cancel(*key), "an idle one is known too, and goes on"
-    assert kinds(await guest.says("SUSPEND shop")) == b"CZ"
-
-
-async def test_a_client_that_vanishes_leaves_nothing_running(world: World, guest: Guest) -> None:
-    world.desk.holds.clear()
-    guest.stream.sends(wire.query("SUSPEND shop"))
-    await until(lambda: len(world.desk.asked) == 1)
-    guest.stream.vanishes()
-    await gone(world)
-
-
-async def test_a_client_that_ends_its_side_is_still_answered(world: World, guest: Guest) -> None:
-    guest.stream.sends(wire.query("SHOW DATABASES"))
-    guest.stream.sink.ended()
-    assert len(rows(await guest.hears())) == 3
-    await gone(world)
-
-
-async def test_everybody_is_told_when_the_proxy_ends(world: World, guest: Guest) -> None:
-    world.desk.holds.clear()
-    guest.stream.sends(wire.query("SUSPEND shop"))
-    await until(lambda: len(world.desk.asked) == 1)
-    await world.console.close()
-    assert error(guest.stream.taken())["C"] == "57P01" and not guest.stream.is_open
-
-
-@pytest.mark.parametrize(
-    "garbage",
-    [
-        b"GET / HTTP/1.1\r\n\r\n",
-        b"Q\0\0\0\3",
-        b"Q" + struct.pack(">I", MESSAGE_BYTES_MAX + 5) + b"x" * 100,
-        b"\xff" * 20,
-    ],
-)
-async def test_garbage_ends_the_session(world: World, guest: Guest, garbage: bytes) -> None:
-    guest.stream.sends(garbage)
-    said = await guest.hears(b"E")
-    assert error(said)["C"] == "08P01" and error(said)["V"] == "FATAL"
-    await gone(world)
-
-
-async def test_what_is_sent_ahead_is_held_up(world: World, guest: Guest) -> None:
-    world.desk.holds.clear()
-    guest.stream.sends(wire.query("SUSPEND shop"))
-    await until(lambda: len(world.desk.asked) == 1)
-    guest.stream.sends(wire.SYNC * 20_000)
-    assert guest.stream.is_paused
-    world.desk.holds.set()
-    await until(lambda: not guest.stream.is_paused)
-
-
-async def test_what_came_behind_the_login_is_answered(world: World) -> None:
-    guest = world.enters(pending=wire.query("SHOW VERSION"))
-    said = await guest.hears(b"D")
-    assert rows(said) == [(b"Torpor 1.2.3",)]
-
-
-async def settle() -> None:
-    for _ in range(100):
-        await asyncio.sleep(0)
-
-
-async def gone(world: World) -> None:
-    async with asyncio.timeout(10):
-        while len(world.console):
-            await asyncio.sleep(0.001)
