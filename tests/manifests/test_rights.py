@@ -88,7 +88,7 @@ def test_the_role_for_people_is_small_and_nobodys() -> None:
         ("secrets", "get"),
     }
     named = [rule["resourceNames"] for rule in rules if rule["resources"] == ["secrets"]]
-    assert named == [["torpor-client-tls"]]
+    assert named == [["torpor-client-tls", "torpor-console", "torpor-console-show"]]
     bound = {one["roleRef"]["name"] for one in of_kind("RoleBinding", objects).values()}
     assert "torpor-people" not in bound
 

@@ -18,7 +18,8 @@ ANYTHING = "…"
 
 
 def kinds_of_report() -> dict[str, type[Report]]:
-    """Each class whose words reach a client."""
+    """Each class whose words reach a client of a database. What the operator console says of its own
+    statements stands in docs/console.md."""
     found: dict[str, type[Report]] = {}
     waiting: list[type[Report]] = [Report]
     while waiting:
@@ -26,7 +27,7 @@ def kinds_of_report() -> dict[str, type[Report]]:
         found[kind.__name__] = kind
         waiting += kind.__subclasses__()
     del found[Report.__name__], found[Refusal.__name__]
-    return found
+    return {name: kind for name, kind in found.items() if kind.__module__ == Report.__module__}
 
 
 @functools.cache

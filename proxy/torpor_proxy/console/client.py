@@ -110,14 +110,8 @@ class Client:
     @staticmethod
     def _head(head: bytes) -> tuple[bytes, int]:
         kind, length = head[:1], int.from_bytes(head[1:], "big") - 4
-        if not wire.is_message_head(head):
-            raise Refused(ProtocolViolation(f"invalid frontend message type {kind[0]}"))
-        if length > MESSAGE_BYTES_MAX:
-            raise Refused(
-                ProtocolViolation(
-                    f"a message of {length} bytes: the console takes at most {MESSAGE_BYTES_MAX}"
-                )
-            )
+        if fault := _fault_of(head, length):
+            raise Refused(ProtocolViolation(fault))
         return kind, length
 
     async def _take(self, size: int) -> bytes:
@@ -134,3 +128,12 @@ class Client:
     async def _wait(self) -> None:
         self._news.clear()
         await self._news.wait()
+
+
+def _fault_of(head: bytes, length: int) -> str:
+    """Why no message begins so, or none that is taken; nothing: one does."""
+    if not wire.is_message_head(head):
+        return f"invalid frontend message type {head[0]}"
+    if length > MESSAGE_BYTES_MAX:
+        return f"a message of {length} bytes: the console takes at most {MESSAGE_BYTES_MAX}"
+    return ""

@@ -1,14 +1,14 @@
 """What a client of the console is told when a statement fails: one class each, with its SQLSTATE.
 
-None of them ends the session, as no failed statement does in Postgres.
+None of them ends the session, as no failed statement does in Postgres. docs/console.md has a table
+of them.
 """
 
 from __future__ import annotations
 
 from torpor_api.console import ConsoleRight
 from torpor_api.failures import Failure
-from torpor_proxy.core import wire
-from torpor_proxy.core.refusals import Refusal
+from torpor_proxy.core.refusals import Refusal, Report
 from torpor_proxy.core.wire import Severity
 
 HELP = "SHOW HELP lists every command."
@@ -17,6 +17,13 @@ NO_SQL = (
     "This is Torpor's operator console: it has no tables and runs no SQL. " + HELP + " For SQL "
     "connect to a database."
 )
+
+
+class Remark(Report):
+    """Said beside the rows, which are there all the same."""
+
+    sqlstate = "00000"
+    severity = Severity.NOTICE
 
 
 class Fault(Refusal):
@@ -61,7 +68,7 @@ class NotOffered(Fault):
     sqlstate = "0A000"
 
 
-class NotAllowed(Fault):
+class RightMissing(Fault):
     sqlstate = "42501"
 
     def __init__(self, what: str, role: str, right: ConsoleRight) -> None:
@@ -147,7 +154,4 @@ class AnswerFailed(Fault):
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message, failure.hint)
-        self.state = failure.sqlstate
-
-    def as_report(self) -> bytes:
-        return wire.report(self.severity, self.state, self.message, hint=self.hint)
+        self.sqlstate = failure.sqlstate

@@ -18,8 +18,9 @@ from torpor_proxy.console.faults import (
     AnswerFailed,
     Canceled,
     InTransaction,
-    NotAllowed,
     NotOffered,
+    Remark,
+    RightMissing,
     TransactionAborted,
 )
 from torpor_proxy.console.parsing import parse
@@ -109,7 +110,8 @@ class ConsoleSession:
         except HungUp:
             client.close()
         except Refused as refused:
-            log.info("console_ended", extra=self._fields | {"reason": refused.refusal.reason})
+            fields = {"client": self._who.address, "user": self._who.role}
+            log.info("console_ended", extra={**fields, "reason": refused.refusal.reason})
             self._last_word(refused.refusal.as_report())
         except asyncio.CancelledError:
             self._last_word(ShuttingDown().as_report())
@@ -261,7 +263,7 @@ class ConsoleSession:
         columns = columns_of(statement)
         async for told in portal.told:
             if isinstance(told, Notice):
-                await self._client.say(wire.report(Severity.NOTICE, "00000", told.words))
+                await self._client.say(Remark(told.words).as_report())
                 continue
             await self._client.say(data_row(columns, portal.formats, told))
             said += 1
@@ -284,10 +286,16 @@ class ConsoleSession:
             raise Refused(NotPermitted(f'role "{self._who.role}" does not exist any more'))
         if isinstance(statement, Command) and statement.verb.right is ConsoleRight.ADMIN:
             if role.right is not ConsoleRight.ADMIN:
-                raise Refused(NotAllowed(statement.verb.words, role.name, role.right))
+                raise Refused(RightMissing(statement.verb.words, role.name, role.right))
             if self._status != IDLE:
                 raise Refused(InTransaction(statement.verb.words))
-            log.info("console_command", extra=self._fields | _told_of(statement))
+            fields = {
+                "client": self._who.address,
+                "user": self._who.role,
+                "command": statement.verb.words,
+                "database": statement.name,
+            }
+            log.info("console_command", extra=fields)
 
     async def _told(self, statement: Statement) -> Told:
         match statement:
@@ -312,12 +320,3 @@ class ConsoleSession:
             return tag_of(statement)
         self._status = IDLE
         return tag_of(Transaction.ROLLBACK if was_aborted else statement)
-
-    @property
-    def _fields(self) -> dict[str, object]:
-        return {"role": self._who.role, "client": self._who.address}
-
-
-def _told_of(command: Command) -> dict[str, object]:
-    fields: dict[str, object] = {"command": command.verb.words, "database": command.name}
-    return fields if command.size is None else fields | {"cu": str(command.size)}

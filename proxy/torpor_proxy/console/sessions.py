@@ -87,7 +87,7 @@ class ConsoleSessions:
         task = asyncio.get_running_loop().create_task(self._run(session, client, key))
         self._open[task] = _packed(*key), session
         task.add_done_callback(self._ended)
-        log.info("console_entered", extra={"role": route.user, "client": address})
+        log.info("console_entered", extra={"client": address, "user": route.user})
         if pending:
             client.received(pending)
 

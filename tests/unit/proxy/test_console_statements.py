@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from torpor_api.failures import Failure
 from torpor_proxy.console import extended, verbs
 from torpor_proxy.console.extended import Bind
+from torpor_proxy.console.faults import AnswerFailed, Fault
 from torpor_proxy.console.parsing import parse
 from torpor_proxy.console.statements import (
     Command,
@@ -229,3 +231,11 @@ def test_the_document_has_every_command() -> None:
     document = (Path(__file__).parents[3] / "docs" / "console.md").read_text()
     for verb in verbs.VERBS:
         assert f"| `{verb.spelling}` | `{verb.right}` | {verb.what} |" in document
+
+
+def test_the_document_has_every_sqlstate() -> None:
+    document = (Path(__file__).parents[3] / "docs" / "console.md").read_text()
+    kinds = [kind for kind in Fault.__subclasses__() if kind is not AnswerFailed]
+    told = {kind.sqlstate for kind in kinds} | {kind.sqlstate for kind in Failure.by_kind.values()}
+    rare = {"40001", "58030", "53100"}
+    assert sorted(state for state in told - rare if state not in document) == []
