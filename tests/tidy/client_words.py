@@ -18,7 +18,7 @@ ANYTHING = "…"
 
 
 def kinds_of_report() -> dict[str, type[Report]]:
-    """Each class whose words reach a client of a database. What the operator console says of its own
+    """Each class whose words reach a client of a database. What the operator console says of its
     statements stands in docs/console.md."""
     found: dict[str, type[Report]] = {}
     waiting: list[type[Report]] = [Report]
