@@ -115,6 +115,7 @@ async def _log_in(door: Door, greeting: Greeting, packet: Startup, newcomer: New
         _refuse_nobody(greeting)
         if (refusal := door.console.judge(wanted)) is not None:
             raise Refused(refusal)
+        door.registry.tallies.admitted()
         greeting.stream.write(last_word + wire.AUTHENTICATION_OK)
         rest = greeting.inbox.take_all()
         door.console.enter(wanted, greeting.stream, client, packet.has_long_keys, rest)
