@@ -14,7 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from rig.client import Client, ServerRefused, Target
@@ -94,11 +94,17 @@ class BarePostgres:
 
 @contextlib.contextmanager
 def copy_of(
-    data: Path, *, tcp: bool = False, password: str = "", parent: str = "/tmp"
+    data: Path,
+    *,
+    tcp: bool = False,
+    password: str = "",
+    parent: str = "/tmp",
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[BarePostgres]:
     """A bare Postgres on a copy of a sleeping database, in a new folder below ``parent``.
 
-    ``password``: that of the role, which is asked for over TCP where it is given.
+    ``password``: that of the role, which is asked for over TCP where it is given. ``settings``: in
+    place of the compute's.
     """
     user = user_of(data)
     folder = Path(tempfile.mkdtemp(prefix="postgres-bench-", dir=parent))
@@ -112,7 +118,10 @@ def copy_of(
         os.chown(folder / "socket", user, user)
     port = _free_port() if tcp else 5432
     target = Target("127.0.0.1" if tcp else str(folder / "socket"), port, "app", "app", password)
-    postgres = BarePostgres(folder, _argv(folder, port, tcp=tcp), target, user)
+    argv = _argv(folder, port, tcp=tcp)
+    for name, value in (settings or {}).items():
+        argv += ["-c", f"{name}={value}"]  # Of two the last one counts.
+    postgres = BarePostgres(folder, argv, target, user)
     try:
         yield postgres
     finally:
