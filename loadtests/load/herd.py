@@ -19,7 +19,7 @@ from typing import IO, Any, cast
 import asyncpg
 
 from load import fleet_file, questions
-from load.course import uses
+from load.course import length_s, uses
 from load.fleet_file import Target
 from load.samples import Sample
 from load.scenario import Seat
@@ -139,6 +139,7 @@ class Session:
                 error = f"{type(failed).__name__}: {failed}".splitlines()[0]
             busy_until = time.time() - begin_at
             tell.append(self._sample(since, busy_until - since, started, age_s, error))
+        await asyncio.sleep(max(0.0, begin_at + length_s(self.seat.course) - time.time()))
 
     async def _ask(self) -> tuple[float, float]:
         assert self._connection is not None

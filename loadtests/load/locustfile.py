@@ -76,6 +76,12 @@ class Run:
         """Where there are fewer databases than in the scenario, they are shared."""
         return self.targets[seat.database % len(self.targets)]
 
+    @property
+    def seconds(self) -> float:
+        """Of the load."""
+        assert self.scenario is not None
+        return self.scenario.seconds
+
     def now(self) -> float:
         """Seconds since the load began."""
         return time.time() - self.begin_at
@@ -84,7 +90,6 @@ class Run:
 run = Run()
 
 
-@events.init_command_line_parser.add_listener
 def _add_options(parser: Any, **_: Any) -> None:
     group = parser.add_argument_group("Torpor's load")
     group.add_argument("--scenario", choices=[*SCENARIOS], default="burst", help="what happens")
@@ -98,7 +103,6 @@ def _add_options(parser: Any, **_: Any) -> None:
     group.add_argument("--parts", type=int, default=1, help="how many workers share the clients")
 
 
-@events.init.add_listener
 def _prepare(environment: Environment, **_: Any) -> None:
     runner, options = environment.runner, environment.parsed_options
     assert runner is not None and options is not None
@@ -130,16 +134,15 @@ def _begins(environment: Environment, msg: Any, **_: Any) -> None:
     run.has_begun.set()
 
 
-@events.report_to_master.add_listener
 def _report(client_id: str, data: dict[str, Any], **_: Any) -> None:
     data[REPORTED], run.unsent = run.unsent, []
 
 
-@events.init.add_listener
 def _hear_workers(environment: Environment, **_: Any) -> None:
-    @environment.events.worker_report.add_listener
-    def _reported(client_id: str, data: dict[str, Any], **_: Any) -> None:
+    def reported(client_id: str, data: dict[str, Any], **_: Any) -> None:
         _write(environment, data.get(REPORTED, []))
+
+    environment.events.worker_report.add_listener(reported)
 
 
 def _write(environment: Environment, lines: list[str]) -> None:
@@ -147,6 +150,12 @@ def _write(environment: Environment, lines: list[str]) -> None:
     if options is not None and options.samples and lines:
         with Path(options.samples).open("a") as file:
             file.write("\n".join(lines) + "\n")
+
+
+events.init_command_line_parser.add_listener(_add_options)
+events.init.add_listener(_prepare)
+events.init.add_listener(_hear_workers)
+events.report_to_master.add_listener(_report)
 
 
 class Crowd(User):
@@ -171,19 +180,21 @@ class Crowd(User):
 
     @task
     def lives(self) -> None:
-        assert run.scenario is not None
         run.has_begun.wait()
         gevent.sleep(max(0.0, -run.now()))
         if isinstance(self.client, Listener):
-            self._listens(self.client, run.scenario.seconds + LINGER_SECONDS)
+            self._listens(self.client, run.seconds + LINGER_SECONDS)
         else:
             self._asks()
+            gevent.sleep(max(0.0, run.seconds - run.now()))  # What is held is held to the end.
         self.client.end()
         raise StopUser
 
     def _asks(self) -> None:
         busy_until = 0.0
         for due in uses(self.seat.course, self.random, shift_s=self.seat.shift_s):
+            if run.now() > run.seconds:
+                return  # Nobody waits for what is behind: it counts as not answered.
             gevent.sleep(max(0.0, due - run.now()))
             try:
                 sample = used(self.client, self.database, due, busy_until, run.now)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from load.judge import LET_IN
 
@@ -64,7 +64,7 @@ PROBES: tuple[Callable[[str], str], ...] = (
 
 def _refused(what: str, uri: str, **instead: str) -> str:
     try:
-        psycopg.connect(uri, connect_timeout=SECONDS_MAX, **instead).close()
+        psycopg.connect(make_conninfo(uri, **instead), connect_timeout=SECONDS_MAX).close()
     except psycopg.OperationalError:
         return what
     return LET_IN

@@ -39,7 +39,7 @@ def wakes(least: int) -> Objective:
 BURST = Scenario(
     name="burst",
     question="A silent fleet, then everyone at once: how long does each wait, and is it fair?",
-    databases=24,
+    databases=12,
     crowds=(
         Crowd(
             Part.HELD,
@@ -47,25 +47,25 @@ BURST = Scenario(
             (
                 Phase("everyone at once", 1.0, volley_s=0.1),
                 Phase("at work", 3.0, rate=1.0),
-                Phase("silence", 6.0),
+                Phase("silence", 8.0),
             ),
         ),
         Crowd(
             Part.FRESH,
             1,
-            (Phase("everyone at once", 1.0, volley_s=0.1), Phase("silence", 9.0)),
+            (Phase("everyone at once", 1.0, volley_s=0.1), Phase("silence", 11.0)),
         ),
     ),
-    seconds=50.0,
-    objectives=(NO_HELD_ERROR, NO_ERROR, wake_p99(60), awake_p99(8), FAIR, wakes(48), cost(0.95)),
-    warm=8,
+    seconds=48.0,
+    objectives=(NO_HELD_ERROR, NO_ERROR, wake_p99(60), awake_p99(8), FAIR, wakes(36), cost(0.95)),
+    warm=12,
 )
 
 SAWTOOTH = Scenario(
     name="sawtooth",
     question="Bursts just shorter and just longer apart than the idle timeout: is there a needless"
     " wake, or an error where a question meets a sleep that has begun?",
-    databases=12,
+    databases=6,
     crowds=(
         Crowd(
             Part.HELD,
@@ -84,7 +84,7 @@ SAWTOOTH = Scenario(
         Objective(Measure.NEEDLESS_WAKES, 0, why="the idle timeout is a promise"),
         wake_p99(60),
         FAIR,
-        wakes(12),
+        wakes(18),
     ),
     idle_timeout_s=IDLE_TIMEOUT_S,
     warm=6,
@@ -99,13 +99,13 @@ _DAY = (
 
 DIURNAL = Scenario(
     name="diurnal",
-    question="A day in a minute, in eight time zones: does the cost follow the sun?",
-    databases=16,
+    question="A day in a minute, in six time zones: does the cost follow the sun?",
+    databases=12,
     crowds=(Crowd(Part.HELD, 2, _DAY), Crowd(Part.FRESH, 1, _DAY)),
     seconds=60.0,
-    objectives=(NO_HELD_ERROR, NO_ERROR, wake_p99(40), awake_p99(8), cost(0.85), wakes(16)),
+    objectives=(NO_HELD_ERROR, NO_ERROR, wake_p99(40), awake_p99(8), cost(0.85), wakes(12)),
     longer_by="stretching",
-    zones=8,
+    zones=6,
 )
 
 _FRIDAY = (

@@ -22,7 +22,9 @@ TRANSITIONS_EVERY = 5
 """Seconds of this clock between two questions for what has happened; of each database no more than
 fifty transitions are kept."""
 
-TRANSITIONS_WITHIN_SECONDS = 4.0 * TRANSITIONS_EVERY
+TRANSITIONS_WITHIN_SECONDS = 120.0
+"""They are told by when they began, once they have ended: a wake may take a minute."""
+
 TRANSITIONS_MAX = 1000
 """In one answer."""
 
