@@ -11,8 +11,8 @@ from load.judge import Side, Verdict
 from load.picture import Point, Series, bars, plot
 from load.result import Result
 from load.samples import State
-from load.scenario import Measure
 from load.style import STYLE
+from load.table import amount, short
 from rig.figures import percentile
 from torpor_api.phases import Phase
 from torpor_api.transition import Transition
@@ -22,9 +22,6 @@ SLOWEST_SHOWN = 10
 STEPS_SHOWN = 14
 ERRORS_SHOWN = 20
 DATABASES_SHOWN = 40
-
-MS_MEASURES = frozenset({Measure.WAKE_P99, Measure.AWAKE_P99})
-"""Kept in seconds, shown in milliseconds."""
 
 
 def page(result: Result) -> str:
@@ -60,9 +57,9 @@ def _objectives(verdicts: Sequence[Verdict]) -> str:
         (
             "met" if each.is_met else "missed",
             each.objective.measure,
-            _amount(each, each.torpor),
-            _amount(each, each.always_on),
-            "?" if each.value is None else _short(each.value),
+            amount(each, each.torpor),
+            amount(each, each.always_on),
+            "?" if each.value is None else short(each.value),
             f"{'≥' if each.objective.is_least else '≤'} {each.objective.limit:g}"
             f"{'×' if each.objective.of == 'ratio' else ''}",
             each.objective.why,
@@ -116,7 +113,7 @@ def _latency(result: Result) -> str:
     )
     sides = (("Torpor", result.torpor), ("always on", result.always_on))
     rows = [
-        (name, state, f"{len(waits):,}", *(_short(ms) for ms in _percentiles_ms(waits)))
+        (name, state, f"{len(waits):,}", *(short(ms) for ms in _percentiles_ms(waits)))
         for name, side in sides
         for state in State
         if (waits := judge.waits_s(side, state))
@@ -285,17 +282,6 @@ def _p99_by_second(points: Iterable[Point]) -> list[Point]:
 
 def _percentiles_ms(waits: Sequence[float]) -> tuple[float, float, float]:
     return percentile(waits, 50) * 1000, percentile(waits, 99) * 1000, max(waits) * 1000
-
-
-def _amount(verdict: Verdict, value: float | None) -> str:
-    if value is None:
-        return "–"
-    is_time = verdict.objective.measure in MS_MEASURES
-    return f"{_short(value * 1000)} ms" if is_time else _short(value)
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _section(title: str, body: str) -> str:

@@ -8,8 +8,12 @@ from pathlib import Path
 
 from load.judge import Verdict
 from load.result import Json, Result
+from load.scenario import Measure
 from load.scenarios import SCENARIOS
 from torpor_cli.output import table
+
+MS_MEASURES = frozenset({Measure.WAKE_P99, Measure.AWAKE_P99})
+"""Kept in seconds, shown in milliseconds."""
 
 
 def of_verdicts(verdicts: Sequence[Verdict]) -> str:
@@ -18,9 +22,9 @@ def of_verdicts(verdicts: Sequence[Verdict]) -> str:
         [
             "met" if each.is_met else "MISSED",
             each.objective.measure,
-            _short(each.torpor),
-            _short(each.always_on),
-            _short(each.value),
+            amount(each, each.torpor),
+            amount(each, each.always_on),
+            short(each.value),
             f"{'≥' if each.objective.is_least else '≤'} {each.objective.limit:g}",
             each.objective.of,
         ]
@@ -94,10 +98,17 @@ def _cells(result: Json) -> list[str]:
 
 def _times(side: Json, state: str) -> str:
     found = side["states"].get(state)
-    return "–" if found is None else f"{_short(found['p50Ms'])} / {_short(found['p99Ms'])}"
+    return "–" if found is None else f"{short(found['p50Ms'])} / {short(found['p99Ms'])}"
 
 
-def _short(value: float | None) -> str:
+def amount(verdict: Verdict, value: float | None) -> str:
+    """With its unit, where it has one."""
+    if value is not None and verdict.objective.measure in MS_MEASURES:
+        return f"{short(value * 1000)} ms"
+    return short(value)
+
+
+def short(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
