@@ -42,12 +42,12 @@ observe: $(READY) ## Ask a real Prometheus every query of the dashboard and of t
 bench: $(READY) ## Measure: NAME=resume, park, multiplex, throughput, memory, working-set, warm-cache, fleet-replay, on a cluster resume-k8s, operator-scale, autoscale; JSON=FILE
 	@PYTHONPATH=loadtests $(BIN)/python loadtests/bench.py $(NAME) $(if $(JSON),--json "$(JSON)") $(ARGS)
 
-load: $(READY) ## Load with objectives and a report: NAME=burst, sawtooth, diurnal, black-friday, herd, scanner, mixed (FACTOR=2, MINUTES=5, WORKERS=2, URI=…)
+load: $(READY) ## Load with objectives and a report: NAME=burst, sawtooth, diurnal, black-friday, herd, scanner, mixed, all (FACTOR=2, MINUTES=5, WORKERS=2, URI=…)
 	@PYTHONPATH=loadtests $(BIN)/python -m load $(NAME) $(if $(FACTOR),--factor $(FACTOR)) \
 		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(filter-out file,$(origin WORKERS)),--workers $(WORKERS)) $(if $(URI),--uri "$(URI)") \
 		$(if $(ALWAYS_ON),--always-on "$(ALWAYS_ON)") $(if $(OUT),--out "$(OUT)") \
-		$(if $(JSON),--json "$(JSON)") $(ARGS)
+		$(if $(RECORD),--record) $(ARGS)
 
 mutants: $(READY) ## Mutate the autoscaler's decisions and say how many mutants its tests notice (ARGS="size.py")
 	@$(BIN)/python tools/mutants.py $(ARGS)

@@ -58,7 +58,6 @@ class Order:
     scenario: Scenario
     """In the size that was asked for."""
     factor: float
-    seconds: float | None
     out: Path
     """Where the samples go."""
     seed: int = 1

@@ -1,0 +1,104 @@
+"""The command line of `make load`, judged before anything is started."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from load.engine import WORKERS_MAX, Order
+from load.scenarios import SCENARIOS
+from rig.machine import ROOT
+from torpor_cli.local.machine import OnMachine
+from torpor_cli.local.state_folder import StateFolder
+from torpor_cli.place import Place
+
+ALL, TABLE = "all", "table"
+REPORTS = ROOT / "load-reports"
+
+WHAT = """\
+A crowd on databases that sleep, objectives, and a report as one HTML page. Ends with 0 where every
+objective is met, with 1 where one is missed or the load could not be made, and with 2 where what
+was asked for can't be."""
+
+EXAMPLES = """\
+examples:
+  make load NAME=burst                       on this machine, in two minutes
+  make load NAME=burst FACTOR=2 WORKERS=2    twice the databases, two processes of locust
+  make load NAME=diurnal MINUTES=10          a slower day
+  make load NAME=scanner URI='postgresql://…' ALWAYS_ON='postgresql://…'
+  make load NAME=all RECORD=1                each scenario, and its figures are kept
+  make load NAME=table                       what is kept, as a table in Markdown
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="make load",
+        description=f"{WHAT}\n\nscenarios:\n{_told()}",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = made.add_argument
+    names = [*SCENARIOS, ALL, TABLE]
+    add("name", choices=names, metavar="NAME", help="a scenario; or all; or table")
+    add("--factor", type=float, default=1.0, help="so many times the databases, or the clients")
+    add("--minutes", type=float, help="of each side, in place of the scenario's own")
+    add("--workers", type=int, default=0, metavar="N", help="locust's workers; 0: one process")
+    add("--seed", type=int, default=1, help="of all that is random")
+    add("--uri", action="append", default=[], help="a database that is there; several times")
+    add(
+        "--always-on", action="append", default=[], metavar="URI", help="a Postgres to compare with"
+    )
+    add("--state", type=Path, metavar="DIR", help="with --uri: whose databases these are")
+    add("--context", metavar="CONTEXT", help="with --uri: of this cluster, by its kubeconfig")
+    add("--namespace", metavar="NAMESPACE", help="with --context")
+    add(
+        "--out", type=Path, metavar="DIR", help="the reports go to DIR/NAME; else load-reports/NAME"
+    )
+    add("--record", action="store_true", help="keep the figures where `table` finds them")
+    add("-o", "--output", choices=["json"], help="print JSON instead of text, a line a scenario")
+    return made
+
+
+def orders(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> list[Order]:
+    """What was asked for, in turn. Exits with 2 where it can't be."""
+    if not 0 <= chosen.workers <= WORKERS_MAX:
+        parser.error(f"--workers {chosen.workers}: allowed is 0 to {WORKERS_MAX}")
+    if (chosen.state or chosen.context) and not chosen.uri:
+        parser.error("--state and --context say whose the databases of --uri are: give --uri too")
+    if chosen.state and chosen.context:
+        parser.error("--state names a folder of this machine, --context a cluster: give one")
+    names = list(SCENARIOS) if chosen.name == ALL else [chosen.name]
+    try:
+        return [_order(name, chosen) for name in names]
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def _order(name: str, chosen: argparse.Namespace) -> Order:
+    """Raises ValueError."""
+    seconds = None if chosen.minutes is None else chosen.minutes * 60
+    return Order(
+        scenario=SCENARIOS[name].sized(chosen.factor, seconds),
+        factor=chosen.factor,
+        out=((chosen.out or REPORTS) / name).resolve(),
+        seed=chosen.seed,
+        workers=chosen.workers,
+        uris=tuple(chosen.uri),
+        always_on=tuple(chosen.always_on),
+        place=_place(chosen),
+    )
+
+
+def _place(chosen: argparse.Namespace) -> Place | None:
+    if chosen.state:
+        return OnMachine(StateFolder(chosen.state.absolute()))
+    if chosen.context:
+        from torpor_cli.kubernetes.cluster import on_cluster
+
+        return on_cluster(context=chosen.context, kubeconfig=None, namespace=chosen.namespace)
+    return None
+
+
+def _told() -> str:
+    return "\n".join(f"  {name:13} {each.question}" for name, each in SCENARIOS.items())
