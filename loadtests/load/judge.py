@@ -148,6 +148,11 @@ def _wakes(side: Side) -> float:
     return wakes_seen(side) if side.wakes is None else sum(side.wakes.values())
 
 
+def _wakes_each(side: Side) -> float | None:
+    names = {sample.database for sample in side.samples}
+    return _wakes(side) / len(names) if names else None
+
+
 def _scanned_wakes(side: Side) -> float | None:
     if side.wakes is not None:
         return sum(count for name, count in side.wakes.items() if name in side.scanned)
@@ -199,6 +204,7 @@ MEASURES: dict[Measure, Callable[[Side], float | None]] = {
     Measure.PER_SECOND: _per_second,
     Measure.COST: _cost,
     Measure.WAKES: _wakes,
+    Measure.WAKES_EACH: _wakes_each,
     Measure.SCANNED_WAKES: _scanned_wakes,
     Measure.NEEDLESS_WAKES: _needless_wakes,
     Measure.REFUSED: _let_in,

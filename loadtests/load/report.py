@@ -87,6 +87,7 @@ def _reached(result: Result) -> str:
             f"{machine['cores']} cores of {machine['processor']}, {machine['memoryGiB']} GiB, "
             f"Postgres {machine['postgres']}, {machine['commit']}, {machine['at']}",
         ),
+        ("load average of the machine before", str(machine["load1m"])),
     ]
     return _section("What was reached", _table((), rows))
 

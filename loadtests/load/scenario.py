@@ -55,6 +55,7 @@ class Measure(StrEnum):
     PER_SECOND = "answers a second, of all that were asked at once"
     COST = "CU-seconds"
     WAKES = "wakes"
+    WAKES_EACH = "wakes of each database, on average"
     SCANNED_WAKES = "wakes of scanned databases"
     NEEDLESS_WAKES = "wakes in gaps shorter than the idle timeout"
     REFUSED = "strangers that were let in"

@@ -65,6 +65,7 @@ COLUMNS = (
     "errors",
     "objectives",
     "what was short",
+    "load average before",
 )
 
 
@@ -93,6 +94,7 @@ def _cells(result: Json) -> list[str]:
         str(torpor["errors"]),
         f"{met} of {len(result['objectives'])} met",
         reached["limit"],
+        str(result["machine"]["load1m"]),
     ]
 
 

@@ -104,6 +104,11 @@ def test_at_least_is_not_at_most() -> None:
     assert not judge.verdict(Objective(Measure.WAKES, 2), given, given).is_met
 
 
+def test_wakes_are_counted_for_each_database_and_those_without_one_count_too() -> None:
+    assert value(Measure.WAKES_EACH, woken(1, 0.1), sample(2, 0.1, database="b")) == 0.5
+    assert value(Measure.WAKES_EACH) is None
+
+
 def test_a_wake_right_after_a_use_is_needless() -> None:
     used = sample(1.0, 0.5)
     assert value(Measure.NEEDLESS_WAKES, used, woken(3.0, 0.1)) == 1

@@ -48,6 +48,7 @@ def result(*, error: str = "") -> Result:
         judge.side("always on", theirs, BURST, cu_seconds=100.0),
         watched,
         {
+            "load1m": 0.5,
             "cores": 2,
             "processor": "any",
             "memoryGiB": 4,
