@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -26,9 +27,12 @@ def main() -> None:
     if chosen.name == options.TABLE:
         print(table.as_markdown(table.recorded(RECORDED)))
         return
+    orders = options.orders(parser, chosen)
+    # Ends as Ctrl-C does: what was started is stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     found = [
         _carried_out(order, is_json=bool(chosen.output), is_recorded=chosen.record)
-        for order in options.orders(parser, chosen)
+        for order in orders
     ]
     sys.exit(0 if all(found) else 1)
 
