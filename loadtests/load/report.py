@@ -15,8 +15,8 @@ from load.style import STYLE
 from load.table import amount, short
 from rig.figures import percentile
 from torpor_api.phases import Phase
+from torpor_api.prices import CU_HOUR_PRICE
 from torpor_api.transition import Transition
-from torpor_simulator.report import CU_HOUR_PRICE
 
 SLOWEST_SHOWN = 10
 STEPS_SHOWN = 14

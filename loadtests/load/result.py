@@ -13,8 +13,8 @@ from load.samples import State
 from load.scenario import Scenario
 from load.watcher import EVERY_SECONDS, Row
 from rig.figures import percentile
+from torpor_api.prices import CU_HOUR_PRICE
 from torpor_api.transition import Transition, TransitionKind
-from torpor_simulator.report import CU_HOUR_PRICE
 
 Json = dict[str, Any]
 
