@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from torpor_api import messages as m
+from torpor_api.failures import Refused
 from torpor_api.messages.fleet import FLEET_PAGE_MAX
 from torpor_api.transition import Transition
 from torpor_autoscaler.executor import Executor
@@ -27,8 +28,11 @@ class Overview:
         self._transitions = Transitions(world.wall_s)
         self.hearers: list[Callable[[Transition], None]] = []
         """Told of each transition that has come to its end, once it is kept."""
+        self.changed: Callable[[str], None] = lambda _: None
+        """Told of each database whose row may be another one now, or that is gone."""
+        self.link: Callable[[], m.DashboardLink] = _no_dashboard
         executor.went = self._went
-        fleet.gone = self._transitions.gone
+        fleet.gone = self._gone
 
     def fleet(self, asked: m.AskFleet) -> m.FleetPage:
         self._executor.tick()
@@ -36,7 +40,7 @@ class Overview:
             named = (self._fleet.find(name) for name in asked.names[:FLEET_PAGE_MAX])
             entries, has_more = [entry for entry in named if entry is not None], False
         else:
-            entries, has_more = self._fleet.page(asked.after, FLEET_PAGE_MAX)
+            entries, has_more = self._fleet.page(asked.after, asked.limit)
         found = tuple(self._row(entry.database) for entry in entries)
         return m.FleetPage(databases=found, has_more=has_more, at=timestamp(self._world.wall_s))
 
@@ -55,11 +59,24 @@ class Overview:
         found = self._transitions.find(asked, self._world.wall_s)
         return m.TransitionList(transitions=found, since=timestamp(self._transitions.since_s))
 
+    def dashboard(self) -> m.DashboardLink:
+        """Raises Refused where none is served."""
+        return self.link()
+
     def _went(self, told: Transition) -> None:
         self._transitions.add(told)
         for hear in self.hearers:
             hear(told)
+        self.changed(told.database)
+
+    def _gone(self, name: str) -> None:
+        self._transitions.gone(name)
+        self.changed(name)
 
     def _row(self, database: Database) -> m.DatabaseRow:
         wakes = self._transitions.wakes(database.name, self._world.wall_s)
         return rows.of_database(database, self._world.now, wakes.count, wakes.slowest_ms)
+
+
+def _no_dashboard() -> m.DashboardLink:
+    raise Refused("no dashboard is served here", "the autoscaler serves one with --dashboard")

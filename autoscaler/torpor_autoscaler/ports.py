@@ -27,6 +27,7 @@ from torpor_api.messages import (
     CloseGate,
     Computes,
     ComputeSample,
+    DashboardLink,
     DecisionList,
     Endpoints,
     EndSession,
@@ -230,3 +231,6 @@ class FleetDesk(Protocol):
 
     def transitions(self, asked: AskTransitions) -> TransitionList:
         """Raises NotFound."""
+
+    def dashboard(self) -> DashboardLink:
+        """A fresh link. Raises Refused where no dashboard is served."""

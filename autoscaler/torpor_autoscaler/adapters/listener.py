@@ -41,7 +41,7 @@ _OF_PEOPLE: _Messages = frozenset(
     {
         *(m.Wake, m.Suspend, m.AwaitKnown, m.Switchover, m.Resize),
         *(m.Sessions, m.EndSession, m.Why, m.AskDecisions, m.AskUses),
-        *(m.AskFleet, m.AskNames, m.AskComputes, m.AskTransitions),
+        *(m.AskFleet, m.AskNames, m.AskComputes, m.AskTransitions, m.AskDashboard),
     }
 )
 
@@ -182,11 +182,15 @@ class Listener:
         async def transitions(_: Peer, asked: m.AskTransitions) -> m.TransitionList:
             return overview.transitions(asked)
 
+        async def dashboard(_: Peer, asked: m.AskDashboard) -> m.DashboardLink:
+            return overview.dashboard()
+
         return {
             m.AskFleet: fleet,
             m.AskNames: names,
             m.AskComputes: computes,
             m.AskTransitions: transitions,
+            m.AskDashboard: dashboard,
         }
 
     async def _register(self, peer: Peer, asked: m.RegisterProxy) -> m.Endpoints:

@@ -15,6 +15,8 @@ from torpor_api.transition import Transition, TransitionKind
 FLEET_PAGE_MAX = 1000
 """Rows in one answer: about 400 KiB."""
 
+FleetLimit = Annotated[int, Field(ge=1, le=FLEET_PAGE_MAX)]
+
 TRANSITIONS_MAX = 1000
 """In one answer."""
 
@@ -70,6 +72,8 @@ class AskFleet(Request[FleetPage]):
 
     reply: ClassVar = FleetPage
     after: str = ""
+    limit: FleetLimit = FLEET_PAGE_MAX
+    """Rows of the page; what else the one who answers has to do waits for so many."""
     names: tuple[str, ...] = ()
     """Only these; those that there are not are left out."""
 
@@ -160,3 +164,23 @@ class AskTransitions(Request[TransitionList]):
     limit: Annotated[int, Field(ge=1, le=TRANSITIONS_MAX)] = 20
     within_s: Annotated[float, Field(gt=0)] | None = None
     """Only those that began so lately."""
+
+
+class DashboardLink(Message):
+    """Where the dashboard is served, and what lets a browser in."""
+
+    host: str
+    """Where it listens: an address of the machine or of the autoscaler's pod."""
+    port: int
+    hosts: tuple[str, ...] = ()
+    """Names under which it is reached through TLS that somebody else ends."""
+    link: Annotated[str, Field(repr=False)]
+    """Lets one browser in, once: the fragment of the page's address."""
+    valid_s: float
+    """For so long."""
+
+
+class AskDashboard(Request[DashboardLink]):
+    """A fresh link to the dashboard. Refused where none is served."""
+
+    reply: ClassVar = DashboardLink
