@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from torpor_api.failures import Failure
+from torpor_api import messages as m
+from torpor_api.failures import Failure, Refused
 from torpor_api.logs import log_to_stderr
 from torpor_autoscaler import settings as settings_of
 from torpor_autoscaler.adapters.agents import ChannelAgents
@@ -31,7 +32,7 @@ from torpor_autoscaler.looks import Looks
 from torpor_autoscaler.overview import Overview
 from torpor_autoscaler.pool_word import PoolWord
 from torpor_autoscaler.ports import Agents, Clock, Cluster, Proxies, TellPeople
-from torpor_autoscaler.settings import OnKubernetes, Settings
+from torpor_autoscaler.settings import OfDashboard, OnKubernetes, Settings
 from torpor_autoscaler.wall_clock import WallClock
 from torpor_channel.health import answering
 from torpor_channel.tls import Identity, are_there, files_of
@@ -97,6 +98,7 @@ class Autoscaler:
     def _stepped(self, entry: Entry) -> None:
         self.fleet.stepped(entry)
         self._word.stepped()
+        self.overview.changed(entry.database.name)
 
     def begin(self) -> None:
         """The cluster is there: say how many agents shall wait, and look into what is awake."""
@@ -143,6 +145,8 @@ async def serving(
         )
         await listener.listen(settings.listen)
         ending.push_async_callback(listener.close)
+        if settings.dashboard is not None:
+            await ending.enter_async_context(_dashboard(settings.dashboard, autoscaler))
         yield autoscaler
 
 
@@ -162,6 +166,30 @@ async def _reached(
             yield local, None
         finally:
             await local.close()
+
+
+@contextlib.asynccontextmanager
+async def _dashboard(wanted: OfDashboard, autoscaler: Autoscaler) -> AsyncIterator[None]:
+    """Whatever hinders it hinders no database."""
+    async with contextlib.AsyncExitStack() as ending:
+        try:
+            # Here, because it brings 20 MB of a web server that nobody else needs.
+            from torpor_autoscaler.dashboard.serving import serving as serving_dashboard
+
+            served = serving_dashboard(wanted, autoscaler.desk, autoscaler.overview)
+            await ending.enter_async_context(served)
+        except (ImportError, OSError) as hindrance:
+            reason = str(hindrance)
+            log.warning("dashboard_not_served", extra={"reason": reason})
+            autoscaler.overview.link = _refusing(f"the dashboard can't be served: {reason}")
+        yield
+
+
+def _refusing(words: str) -> Callable[[], m.DashboardLink]:
+    def link() -> m.DashboardLink:
+        raise Refused(words)
+
+    return link
 
 
 async def run(settings: Settings, told: asyncio.Event) -> int:

@@ -46,6 +46,18 @@ class OnKubernetes:
 
 
 @dataclass(frozen=True, slots=True)
+class OfDashboard:
+    """Where the dashboard is served, and to whom."""
+
+    listen: TcpAddress
+    key: Path | None = None
+    """A file that others can't read: by it a browser that was let in is known again, also by the
+    next autoscaler. None: until this process ends."""
+    hosts: tuple[str, ...] = ()
+    """Names under which it is reached, beside addresses and ``localhost``; through TLS."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     cluster: Path | OnKubernetes
     """Where the cluster listens, or how Kubernetes is asked."""
@@ -65,6 +77,7 @@ class Settings:
     """Where a kubelet's probes are answered."""
     tls: Path | None = None
     """The folder with its certificate, where it and agents are on a network."""
+    dashboard: OfDashboard | None = None
 
 
 def from_arguments(arguments: Sequence[str]) -> Settings:
@@ -90,6 +103,9 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
     )
     parser.add_argument("--waiting-price", type=_price, default=WAITING_PRICE, metavar="CU_S")
     parser.add_argument("--health", type=_tcp, default=None, metavar="HOST:PORT")
+    parser.add_argument("--dashboard", type=_tcp, default=None, metavar="HOST:PORT")
+    parser.add_argument("--dashboard-key", type=Path, default=None, metavar="FILE")
+    parser.add_argument("--dashboard-host", action="append", default=[], metavar="NAME")
     found = parser.parse_args(arguments)
     if isinstance(found.listen, TcpAddress) and found.tls is None:
         parser.error(f"--listen {found.listen} is on a network: give --tls FOLDER as well")
@@ -106,7 +122,14 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
         waiting_price=found.waiting_price,
         health=found.health,
         tls=found.tls,
+        dashboard=_dashboard(found),
     )
+
+
+def _dashboard(found: argparse.Namespace) -> OfDashboard | None:
+    if found.dashboard is None:
+        return None
+    return OfDashboard(found.dashboard, found.dashboard_key, tuple(found.dashboard_host))
 
 
 def _cluster(found: argparse.Namespace) -> Path | OnKubernetes:

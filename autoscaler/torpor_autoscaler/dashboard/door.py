@@ -1,0 +1,125 @@
+"""Who may come in: links that let a browser in once, and cookies by which it is known afterwards.
+
+On one machine others may reach the port too, and any page in a person's browser may send requests
+to it. So an address alone opens nothing, a cookie goes with requests of our own page only, and a
+name that is not ours is not answered (DNS rebinding).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import secrets
+from collections import deque
+from collections.abc import Callable, Collection
+from urllib.parse import urlsplit
+
+LINK_S_MAX = 3600.0
+"""From `torpor up` to the browser; what stands in a terminal for longer opens nothing."""
+
+LINKS_MAX = 100
+"""Unused ones at a time; the oldest go first."""
+
+LINK_BYTES = 24
+"""Of randomness: nobody guesses 192 bits."""
+
+COOKIE_S_MAX = 30 * 86_400.0
+"""A month, then the browser needs another link."""
+
+WRONG_MAX = 10
+WRONG_WITHIN_S = 60.0
+"""So many wrong links within that time are looked at; more are somebody's who tries."""
+
+
+class Door:
+    """``wall_s``: seconds since 1970."""
+
+    def __init__(self, key: bytes, hosts: Collection[str], wall_s: Callable[[], float]) -> None:
+        """``key``: whoever has it can make cookies; ``hosts``: names that are ours."""
+        self._key = hashlib.sha256(b"torpor dashboard\0" + key).digest()
+        self._hosts = frozenset(host.lower() for host in hosts)
+        self._wall_s = wall_s
+        self._links: dict[str, float] = {}
+        """Until when each is good."""
+        self._wrong: deque[float] = deque(maxlen=WRONG_MAX)
+
+    def link(self) -> str:
+        """A fresh one, good once and for :data:`LINK_S_MAX`."""
+        self._drop_old()
+        while len(self._links) >= LINKS_MAX:
+            del self._links[next(iter(self._links))]
+        link = secrets.token_urlsafe(LINK_BYTES)
+        self._links[link] = self._wall_s() + LINK_S_MAX
+        return link
+
+    @property
+    def is_besieged(self) -> bool:
+        """Whether too many wrong links came lately: then none is looked at."""
+        since_s = self._wall_s() - WRONG_WITHIN_S
+        return len(self._wrong) == WRONG_MAX and self._wrong[0] > since_s
+
+    def enter(self, link: str) -> str | None:
+        """The cookie of whoever brings a good link, which is used up; None for any other."""
+        self._drop_old()
+        given = link.encode()
+        # All are compared, and in full: the time tells nothing of any of them.
+        found = [one for one in self._links if hmac.compare_digest(one.encode(), given)]
+        if not found:
+            self._wrong.append(self._wall_s())
+            return None
+        del self._links[found[0]]
+        return self._cookie(int(self._wall_s()))
+
+    def knows(self, cookie: str) -> bool:
+        """Whether it is one of ours, and not too old."""
+        began, _, _ = cookie.partition(".")
+        if not began.isascii() or not began.isdigit() or len(began) > 12:
+            return False
+        is_ours = hmac.compare_digest(self._cookie(int(began)).encode(), cookie.encode())
+        return is_ours and 0 <= self._wall_s() - int(began) <= COOKIE_S_MAX
+
+    def is_for_us(self, host: str) -> bool:
+        """Whether a request's Host is an address, this machine, or a name of ours."""
+        name = _name_of(host)
+        if name is None:
+            return False
+        return name == "localhost" or name in self._hosts or _is_address(name)
+
+    def is_behind_tls(self, host: str) -> bool:
+        """The names that were given are reached through TLS; addresses may not be."""
+        return _name_of(host) in self._hosts
+
+    def _cookie(self, began_s: int) -> str:
+        mark = hmac.new(self._key, str(began_s).encode(), hashlib.sha256).hexdigest()
+        return f"{began_s}.{mark}"
+
+    def _drop_old(self) -> None:
+        now_s = self._wall_s()
+        self._links = {link: until_s for link, until_s in self._links.items() if until_s > now_s}
+
+
+def is_same_origin(origin: str, host: str) -> bool:
+    """Whether a page that came from ``host`` has sent it: only ours can have."""
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower() != ""
+
+
+def _name_of(host: str) -> str | None:
+    """Without its port; None for what is no Host."""
+    try:
+        name = urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
+    return name.rstrip(".") if name else None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

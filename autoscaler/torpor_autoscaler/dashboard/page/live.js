@@ -1,0 +1,53 @@
+// The fleet as it goes: the whole once, then what changes, and the whole again where it has to be.
+
+import * as api from "./api.js";
+
+const AGAIN_MS_MIN = 1000;
+const AGAIN_MS_MAX = 15_000;
+
+/** Begins at once. `on`: begun(whole), changed(changes), state(word), locked(). */
+export class Live {
+  #on;
+  #stream = null;
+  #again_ms = AGAIN_MS_MIN;
+  #timer = 0;
+
+  constructor(on) {
+    this.#on = on;
+  }
+
+  async start() {
+    clearTimeout(this.#timer);
+    this.#stream?.close();
+    try {
+      const whole = await api.fleet();
+      this.#on.begun(whole);
+      this.#listen(whole.mark);
+    } catch (refusal) {
+      if (refusal.status === 401) this.#on.locked(refusal);
+      else this.#later();
+    }
+  }
+
+  #listen(mark) {
+    const stream = new EventSource(`/api/events?since=${encodeURIComponent(mark)}`);
+    this.#stream = stream;
+    stream.onopen = () => {
+      this.#again_ms = AGAIN_MS_MIN;
+      this.#on.state("live");
+    };
+    stream.onmessage = (event) => this.#on.changed(JSON.parse(event.data));
+    stream.addEventListener("reset", () => this.start());
+    stream.onerror = () => {
+      // The browser comes again by itself, unless it was refused.
+      if (stream.readyState === EventSource.CLOSED) this.#later();
+      else this.#on.state("waiting");
+    };
+  }
+
+  #later() {
+    this.#on.state("waiting");
+    this.#timer = setTimeout(() => this.start(), this.#again_ms);
+    this.#again_ms = Math.min(2 * this.#again_ms, AGAIN_MS_MAX);
+  }
+}
