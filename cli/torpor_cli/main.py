@@ -37,6 +37,7 @@ VERBS = (
     "sessions",
     "critical-chain",
     "plot",
+    "dashboard",
     "suspend",
     "resume",
     "switchover",

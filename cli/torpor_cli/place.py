@@ -85,3 +85,9 @@ class Place(Protocol):
     def names(self, prefix: str, limit: int, *, timeout_s: float) -> Sequence[str]:
         """Of the databases that are shown, those that begin so: for whoever is typing one."""
         ...
+
+    def dashboard(self, port: int | None, announce: Callable[[str, float], None]) -> None:
+        """Announces where the dashboard opens, and for how many seconds that link is good. Returns
+        once it can be reached without us: on a cluster it may take us, on ``port`` of this machine,
+        until Ctrl-C."""
+        ...

@@ -33,7 +33,7 @@ SYSTEM = "torpor-system"
 ASKED = (
     *(m.Switchover, m.Resize, m.Wake, m.Suspend, m.AwaitKnown, m.AskUses),
     *(m.Sessions, m.EndSession, m.Why, m.AskDecisions),
-    *(m.AskFleet, m.AskNames, m.AskComputes, m.AskTransitions),
+    *(m.AskFleet, m.AskNames, m.AskComputes, m.AskTransitions, m.AskDashboard),
 )
 
 ASKED_OF_CLUSTER = (m.ListResources, m.GetResource, m.DeleteResource)

@@ -20,7 +20,7 @@ from torpor_api.failures import Failure
 BUFFER_BYTES = 256 * 1024
 
 Dial = Callable[[], socket.socket]
-"""A fresh connection to a proxy's port."""
+"""A fresh connection to a pod's port; blocks."""
 
 
 @contextlib.asynccontextmanager
@@ -29,7 +29,7 @@ async def carried(port: int, dial: Dial) -> AsyncIterator[str]:
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await _carry(dial, reader, writer)
+            await carry_one(dial, reader, writer)
         except (Failure, OSError) as error:
             # The client itself only hears that the connection has ended.
             sys.stderr.write(f"torpor: {error}\n")
@@ -44,7 +44,10 @@ async def carried(port: int, dial: Dial) -> AsyncIterator[str]:
             yield folder
 
 
-async def _carry(dial: Dial, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def carry_one(
+    dial: Dial, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """One connection, until either side ends. Raises Failure where the pod is not reached."""
     raw = await asyncio.to_thread(dial)
     from_proxy, to_proxy = await asyncio.open_connection(sock=raw, limit=BUFFER_BYTES)
     with contextlib.suppress(OSError):

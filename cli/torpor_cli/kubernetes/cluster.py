@@ -7,7 +7,7 @@ import contextlib
 import functools
 import itertools
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,9 @@ from torpor_cli.inside import Inside
 from torpor_cli.kubernetes import components
 from torpor_cli.kubernetes.api_server import ApiServer
 from torpor_cli.kubernetes.carrying import Dial, carried
+from torpor_cli.kubernetes.forward import forward
 from torpor_cli.kubernetes.psql import run_psql
+from torpor_cli.local.dashboard import address
 from torpor_cli.local.sockets import Address
 from torpor_cli.place import Reached
 from torpor_cli.uri import CONSOLE_ROLE, Connection, console_database, inner_database
@@ -136,6 +138,19 @@ class OnCluster:
 
     def psql(self, name: str, arguments: Sequence[str]) -> int:
         return run_psql(self.connection(name), self._dial(name), arguments)
+
+    def dashboard(self, port: int | None, announce: Callable[[str, float], None]) -> None:
+        told = components.ask_autoscaler(
+            self._api, self._system, "AskDashboard", {}, QUICK_SECONDS_MAX
+        )
+        link, valid_s = told["link"], told["valid_s"]
+        if told["hosts"] and port is None:
+            announce(f"https://{told['hosts'][0]}/#enter={link}", valid_s)
+            return
+        dial = functools.partial(
+            components.dashboard_port, self._api, self._system, int(told["port"])
+        )
+        forward(dial, port, lambda own: announce(address(own.host, own.port, link), valid_s))
 
     def names(self, prefix: str, limit: int, *, timeout_s: float) -> Sequence[str]:
         """Of the API server, which alone knows what this person may see."""

@@ -55,6 +55,12 @@ def proxy_port(api: ApiServer, system: str) -> socket.socket:
     return _forwarded(api, system, "proxy", POSTGRES_PORT)
 
 
+def dashboard_port(api: ApiServer, system: str, port: int) -> socket.socket:
+    """A connection to where the autoscaler that leads serves the dashboard: to its own loopback,
+    which nobody else on the cluster's network reaches."""
+    return _forwarded(api, system, "autoscaler", port, leads=True)
+
+
 def _forwarded(
     api: ApiServer, system: str, component: str, port: int, *, leads: bool = False
 ) -> socket.socket:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from torpor_api.failures import InvalidRequest
 from torpor_api.identity import canonical_endpoint_name
 from torpor_cli import client
 from torpor_cli.client import QUICK_SECONDS_MAX, SLOW_SECONDS_MAX, Json
+from torpor_cli.local.dashboard import address
 from torpor_cli.local.state_folder import StateFolder
 from torpor_cli.place import Reached
 
@@ -77,3 +79,10 @@ class OnMachine:
         told = self.ask_autoscaler("AskNames", timeout_s=timeout_s, prefix=prefix, limit=limit)
         found: list[str] = told["names"]
         return found
+
+    def dashboard(self, port: int | None, announce: Callable[[str, float], None]) -> None:
+        if port is not None:
+            hint = "`torpor up --dashboard HOST:PORT` chooses one"
+            raise InvalidRequest("--port is for a cluster: here the dashboard has its port", hint)
+        told = self.ask_autoscaler("AskDashboard", timeout_s=QUICK_SECONDS_MAX)
+        announce(address(told["host"], told["port"], told["link"]), told["valid_s"])

@@ -27,11 +27,11 @@ class Address:
         return Address({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host), self.port)
 
 
-def parse_address(text: str) -> Address:
-    """``HOST:PORT``, an IPv6 host in brackets. Raises InvalidRequest."""
+def parse_address(text: str, option: str = "--listen") -> Address:
+    """``HOST:PORT``, an IPv6 host in brackets. Raises InvalidRequest, naming the option."""
     host, colon, port = text.rpartition(":")
     if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise InvalidRequest(f"--listen {text!r} is not an address: write one like 127.0.0.1:6432")
+        raise InvalidRequest(f"{option} {text!r} is not an address: write one like 127.0.0.1:6432")
     return Address(host.removeprefix("[").removesuffix("]"), int(port))
 
 

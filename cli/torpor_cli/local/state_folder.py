@@ -5,6 +5,7 @@ Only standard library: every verb of the command imports this to find the runnin
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -22,6 +23,8 @@ SOCKET_PATH_BYTES_MAX = 107
 
 COMPUTE_ID_CHARACTERS = 12
 """What the longest socket path has to leave room for."""
+
+KEY_BYTES = 32
 
 _LONGEST_SOCKET = f"computes/{'x' * COMPUTE_ID_CHARACTERS}/.s.PGSQL.5432"
 
@@ -72,6 +75,11 @@ class StateFolder:
     @property
     def logs(self) -> Path:
         return self.root / "logs"
+
+    @property
+    def dashboard_key(self) -> Path:
+        """By which browsers that were let in are known again."""
+        return self.root / "dashboard-key"
 
     @property
     def cgroups(self) -> Path:
@@ -129,6 +137,14 @@ def prepare(folder: StateFolder) -> None:
         ) from None
     if os.geteuid() == 0:
         _refuse_unreachable(folder.root)
+
+
+def prepare_dashboard_key(folder: StateFolder) -> None:
+    """Made once; whoever removes it sends every browser back to the door."""
+    with contextlib.suppress(FileExistsError):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with open(os.open(folder.dashboard_key, flags, 0o600), "w") as file:
+            file.write(os.urandom(KEY_BYTES).hex() + "\n")
 
 
 def prepare_run(folder: StateFolder) -> None:

@@ -16,13 +16,13 @@ from pathlib import Path
 
 from torpor_api.failures import Failure, Refused, StartFailed
 from torpor_api.logs import USUAL, LogSettings, log_to
-from torpor_api.messages import AgentChanged, AwaitKnown
+from torpor_api.messages import AgentChanged, AskDashboard, AwaitKnown
 from torpor_api.prices import WAITING_PRICE
 from torpor_api.resource import ServerlessDatabase
 from torpor_channel.client import dialled
 from torpor_channel.server import Server
 from torpor_cli.files import document_of
-from torpor_cli.local import postgres_binaries, rules, state_folder, tls
+from torpor_cli.local import dashboard, postgres_binaries, rules, state_folder, tls
 from torpor_cli.local.agents import Agents
 from torpor_cli.local.cluster import Cluster
 from torpor_cli.local.cluster_server import Watchers, cluster_handlers
@@ -38,6 +38,7 @@ from torpor_cli.local.sockets import Address, free_address, is_listening
 from torpor_cli.local.state_folder import StateFolder
 from torpor_cli.local.storage import Storage
 from torpor_cli.local.store import Store
+from torpor_cli.local.welcome import Ready
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,8 @@ class Settings:
     """Then also a switchover of the database after so many parks; 0: none."""
     log: LogSettings = USUAL
     """Of its own; those that it starts read the same variables."""
+    dashboard: Address | None = None
+    """Where the dashboard is served; None: nowhere."""
 
     @property
     def warm_options(self) -> tuple[str, ...]:
@@ -129,12 +132,11 @@ class Supervisor:
         self._folder = settings.folder
         self._say = say
         self._keepers: list[Keeper] = []
+        self._dashboard: Address | None = None
         self._resource_watchers = Watchers()
         self._agent_watchers = Watchers()
 
-    async def run(
-        self, announce: Callable[[Address, tuple[ServerlessDatabase, ...]], None]
-    ) -> None:
+    async def run(self, announce: Callable[[Ready], None]) -> None:
         """Until SIGINT, SIGTERM or SIGHUP (not under nohup); ``announce`` is called once ready."""
         for resource in self._settings.resources:
             rules.refuse_other_versions(resource, postgres_binaries.installed().major)
@@ -145,6 +147,7 @@ class Supervisor:
             address = self._settings.metrics_address(component)
             if address is not None:
                 await self._free_address(address, "choose another with --metrics PORT")
+        self._dashboard = dashboard.free(self._settings.dashboard)
         async with contextlib.AsyncExitStack() as ending:
             ending.push_async_callback(_end, asyncio.create_task(keep_bounded(self._folder.logs)))
             starting = asyncio.create_task(self._start(listen, ending))
@@ -152,8 +155,20 @@ class Supervisor:
             if not starting.cancelled():
                 resources = starting.result()
                 state_folder.note_in_lock(lock, str(listen.for_clients))
-                announce(listen.for_clients, resources)
+                announce(Ready(listen.for_clients, resources, await self._link()))
                 await asked_to_end.wait()
+
+    async def _link(self) -> str:
+        """Where the dashboard opens; empty where there is none."""
+        if self._dashboard is None:
+            return ""
+        try:
+            async with dialled(self._folder.autoscaler_socket) as autoscaler:
+                told = await autoscaler.ask(AskDashboard(), timeout_s=KNOWN_SECONDS_MAX)
+        except Failure as failure:
+            self._say(f"no dashboard: {failure.message}")
+            return ""
+        return dashboard.address(told.host, told.port, told.link)
 
     def _listen_to_signals(self) -> asyncio.Event:
         asked = asyncio.Event()
@@ -265,6 +280,7 @@ class Supervisor:
             *("--waiting-price", f"{self._settings.waiting_price:g}"),
             *("--advertise", str(listen.for_clients)),
             *self._settings.health_options("autoscaler"),
+            *dashboard.options(self._dashboard, self._folder),
         )
         ending.push_async_callback(autoscaler.stop, grace_s=AUTOSCALER_STOP_SECONDS_MAX)
         if self._settings.parks_every_safe_point:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from torpor_api.identity import CONSOLE_NAME
 from torpor_api.resource import ServerlessDatabase
@@ -11,18 +12,28 @@ from torpor_cli.output import table
 from torpor_cli.uri import Connection
 
 
-def welcome(
-    address: Address,
-    resources: Sequence[ServerlessDatabase],
-    state_flag: str,
-    metrics: Mapping[str, str],
-) -> str:
-    """Passwords stay out of it: terminals are shared and recorded. ``metrics``: where, by
-    component."""
-    lines = [f"\nready at {address}\n"]
-    if resources:
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What there is once everything is."""
+
+    listen: Address
+    """For clients."""
+    resources: tuple[ServerlessDatabase, ...]
+    dashboard: str
+    """A link that opens it once; empty: there is none."""
+
+
+def welcome(ready: Ready, state_flag: str, metrics: Mapping[str, str]) -> str:
+    """Passwords stay out of it: terminals are shared and recorded. The link to the dashboard opens
+    one browser, once. ``metrics``: where, by component."""
+    lines = [f"\nready at {ready.listen}\n"]
+    if ready.resources:
         header = ["  NAME", "PHASE", "URI (without its password)"]
-        lines += [table(header, [_row(address, resource) for resource in resources]), ""]
+        rows = [_row(ready.listen, resource) for resource in ready.resources]
+        lines += [table(header, rows), ""]
+    if ready.dashboard:
+        lines += [f"dashboard:          {ready.dashboard}"]
+    if ready.resources:
         lines += [f"with its password:  torpor uri NAME{state_flag}"]
     if metrics:
         places = ", ".join(f"{component} {url}" for component, url in metrics.items())

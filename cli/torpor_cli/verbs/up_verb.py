@@ -14,9 +14,9 @@ from torpor_cli.local.state_folder import StateFolder
 from torpor_cli.options import Price, file_option, json_option, state_option
 
 if TYPE_CHECKING:
-    from torpor_api.resource import ServerlessDatabase
     from torpor_cli.local.sockets import Address
     from torpor_cli.local.supervisor import Settings
+    from torpor_cli.local.welcome import Ready
 
 LISTEN_DEFAULT = "127.0.0.1:6432"
 """Only this machine; 6432 leaves Postgres's own port to a Postgres."""
@@ -64,6 +64,12 @@ WARM_MAX = 100
     help="What a second of a client's waiting is worth, where `idleTimeout` is `auto`.",
 )
 @click.option(
+    "--dashboard",
+    metavar="HOST:PORT",
+    help="Where the dashboard is served.  [default: 127.0.0.1:5480, or a free port]",
+)
+@click.option("--no-dashboard", is_flag=True, help="Serve none.")
+@click.option(
     "--no-limits",
     is_flag=True,
     help="Let each database use the whole machine; else no more CPU and memory than its size, "
@@ -97,6 +103,8 @@ def command(
     warm: int,
     warm_max: int | None,
     waiting_price: float,
+    dashboard: str | None,
+    no_dashboard: bool,
     no_limits: bool,
     metrics_port: int | None,
     parks: bool,
@@ -124,6 +132,8 @@ def command(
         raise click.UsageError("`torpor up` runs on this machine: on a cluster the chart installs")
     if restart_every and not parks:
         raise click.UsageError("--restart-every N counts parks: add --park-every-safe-point")
+    if dashboard and no_dashboard:
+        raise click.UsageError("--dashboard and --no-dashboard exclude each other")
     if warm_max is not None and warm_max < warm:
         raise click.UsageError(f"--warm-max {warm_max} is less than --warm {warm}: give more")
     settings = Settings(
@@ -138,6 +148,7 @@ def command(
         parks_every_safe_point=parks,
         restart_every=restart_every or 0,
         log=from_environment(os.environ, "supervisor", is_terminal=False),
+        dashboard=None if no_dashboard else _dashboard(dashboard),
     )
     asyncio.run(_run(settings, output))
 
@@ -149,13 +160,13 @@ async def _run(settings: Settings, output: str | None) -> None:
     folder, urls = settings.folder, settings.metrics_urls
     say = _say_as_json if output == "json" else click.echo
 
-    def announce(address: Address, resources: tuple[ServerlessDatabase, ...]) -> None:
-        if output == "json":
-            names = [resource.name for resource in resources]
-            ready = {"ready": str(address), "databases": names, "metrics": urls}
-            click.echo(json.dumps(ready))
-        else:
-            click.echo(welcome(address, resources, folder.flag, urls))
+    def announce(ready: Ready) -> None:
+        if output != "json":
+            click.echo(welcome(ready, folder.flag, urls))
+            return
+        names = [resource.name for resource in ready.resources]
+        told = {"ready": str(ready.listen), "databases": names, "metrics": urls}
+        click.echo(json.dumps(told | {"dashboard": ready.dashboard}))
 
     await Supervisor(settings, say).run(announce)
     say(f"ended; the data stays in {folder.root}")
@@ -163,3 +174,10 @@ async def _run(settings: Settings, output: str | None) -> None:
 
 def _say_as_json(text: str) -> None:
     click.echo(json.dumps({"said": text}))
+
+
+def _dashboard(chosen: str | None) -> Address:
+    from torpor_cli.local.dashboard import USUAL
+    from torpor_cli.local.sockets import parse_address
+
+    return USUAL if chosen is None else parse_address(chosen, "--dashboard")
