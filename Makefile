@@ -10,7 +10,8 @@ WORKERS ?= 3
 # Hundreds of processes are started by the tests: each would compile all of Torpor anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check suites fuzz observe bench load mutants economics soak manifests helm images e2e format clean
+.PHONY: help demo test check suites fuzz observe browser screenshots bench load mutants economics soak
+.PHONY: manifests helm images e2e format clean
 .PHONY: check-format check-lint check-types check-layers check-tidy
 .DEFAULT_GOAL := help
 
@@ -73,6 +74,14 @@ images: $(READY) ## Build the container images (TAG=0.1.0; LOAD=1 brings them to
 e2e: $(READY) ## Every promise (or ARGS=tests/e2e/test_….py) on a real cluster: KUBECONFIG's, or one it starts
 	@$(BIN)/python tools/helm.py >/dev/null || echo 'e2e: goes on without helm' >&2
 	@PYTHONPATH=tests:tools $(BIN)/python -m e2e $(ARGS)
+
+browser: $(READY) ## Test the dashboard in a real Chromium, as large as a phone's window and a desk's
+	@tools/chromium.sh
+	@PYTHONPATH=tests $(BIN)/pytest --override-ini norecursedirs=.git tests/browser $(ARGS)
+
+screenshots: $(READY) ## Take the pictures of docs/dashboard.md anew
+	@tools/chromium.sh
+	@PYTHONPATH=tests $(BIN)/python -m browser.screenshots
 
 format: $(READY) ## Put the code in its shape and mend what can be mended
 	@$(BIN)/ruff check --quiet --fix $(SOURCES) || true

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from bisect import bisect_right
 from collections.abc import Callable
 from decimal import Decimal
 from random import Random
@@ -78,8 +79,10 @@ class MadeUpFleet:
         if asked.names:
             found, has_more = [self.rows[n] for n in asked.names if n in self.rows], False
         else:
-            behind = [row for name, row in sorted(self.rows.items()) if name > asked.after]
-            found, has_more = behind[: asked.limit], len(behind) > asked.limit
+            names = sorted(self.rows)
+            begin = bisect_right(names, asked.after)
+            found = [self.rows[name] for name in names[begin : begin + asked.limit]]
+            has_more = begin + asked.limit < len(names)
         self.looked_at += len(found)
         return m.FleetPage(databases=tuple(found), has_more=has_more, at=timestamp(self.now_s))
 
@@ -102,7 +105,8 @@ class MadeUpFleet:
         await asyncio.sleep(self._step_s)
         row = self.rows[asked.name]
         self.update(asked.name, phase=Phase.ACTIVE, wakes_last_hour=row.wakes_last_hour + 1)
-        return m.Awake.model_construct()
+        told = m.EndpointInfo(name=row.name, phase=Phase.ACTIVE, epoch=row.epoch)
+        return m.Awake(endpoint=told)
 
     async def suspend(self, name: str) -> None:
         self.asked.append(f"suspend {name}")

@@ -238,7 +238,8 @@ async def test_what_changes_is_told(browser: Browser, fleet: MadeUpFleet) -> Non
     async with browser.events(await mark_of(browser)) as events:
         fleet.update("search", phase=Phase.FAILED)
         fleet.remove("wiki")
-        tiles, gone = {}, []
+        tiles: dict[str, str] = {}
+        gone: list[str] = []
         while not ("search" in tiles and gone):
             _, changes = await told(events)
             tiles |= {tile[0]: tile[1] for tile in changes["tiles"]}

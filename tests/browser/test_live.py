@@ -1,0 +1,111 @@
+"""The page follows what happens, and finds its way back."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from browser.served import Served, served
+from support.made_up_fleet import MadeUpFleet
+from support.ports import free_address
+from torpor_api.phases import Phase
+from torpor_autoscaler.settings import OfDashboard
+
+
+def test_tiles_follow_by_themselves(opened: Page, dashboard: Served) -> None:
+    fleet = dashboard.fleet
+    tile = opened.locator('.tile[data-name="checkout"]')
+    dashboard.do(lambda: fleet.update("checkout", phase=Phase.FAILED, wakes_last_hour=35))
+    expect(tile).to_have_attribute("data-phase", "Failed")
+    expect(tile).to_have_attribute("aria-label", re.compile("checkout, failed, .*35 wakes"))
+    dashboard.do(lambda: fleet.remove("checkout"))
+    expect(tile).to_have_count(0)
+    expect(opened.locator("#spotlight")).not_to_contain_text("checkout")
+
+
+def test_an_open_sheet_follows_too(opened: Page, dashboard: Served) -> None:
+    fleet = dashboard.fleet
+    opened.locator('.tile[data-name="analytics"]').click()
+    sheet = opened.get_by_role("dialog", name="analytics")
+    sheet.locator(".sessions").wait_for()
+    dashboard.do(lambda: fleet.update("analytics", sessions=7))
+    expect(sheet.locator(".sessions li")).to_have_count(7)
+    dashboard.do(lambda: fleet.remove("analytics"))
+    expect(sheet).to_be_hidden()
+
+
+def test_whoever_came_first_comes_first(opened: Page, dashboard: Served) -> None:
+    fleet = dashboard.fleet
+    first = opened.locator(".tile").first
+    expect(first).to_have_attribute("data-name", "checkout")
+    dashboard.do(lambda: fleet.update("wiki", wakes_last_hour=90))
+    expect(first).to_have_attribute("data-name", "wiki")
+    expect(opened.locator("#spotlight")).to_contain_text("wiki")
+
+
+def test_no_tile_changes_its_place_under_a_finger(opened: Page, dashboard: Served) -> None:
+    fleet, first = dashboard.fleet, opened.locator(".tile").first
+    dashboard.do(lambda: fleet.update("wiki", wakes_last_hour=90))
+    expect(opened.locator("#spotlight")).to_contain_text("wiki")
+    for _ in range(8):
+        opened.mouse.move(100, 400)
+        opened.mouse.move(101, 400)
+        opened.wait_for_timeout(500)
+        assert first.get_attribute("data-name") == "checkout"
+
+
+def test_the_summary_is_of_all(opened: Page, dashboard: Served) -> None:
+    rows = list(dashboard.fleet.rows.values())
+    asleep = sum(row.phase is Phase.SUSPENDED for row in rows)
+    wakes = sum(row.wakes_last_hour for row in rows)
+    expect(opened.locator("[data-figure=asleep] dd")).to_have_text(str(asleep))
+    expect(opened.locator("[data-figure=wakes] dd")).to_have_text(str(wakes))
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["known", "forgotten"])
+def test_it_comes_again_when_torpor_does(page: Page, is_known: bool, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("one")
+    wanted = OfDashboard(free_address(), key)
+    fleet = MadeUpFleet(30)
+    with served(fleet, wanted) as first:
+        page.goto(first.link())
+        page.locator("#live[data-state=live]").wait_for()
+    page.locator("#live[data-state=waiting]").wait_for()
+    if not is_known:
+        key.write_text("another")
+    fleet.rows["checkout"] = fleet.rows["checkout"].model_copy(update={"wakes_last_hour": 77})
+    with served(fleet, wanted):
+        if is_known:
+            page.locator("#live[data-state=live]").wait_for()
+            expect(page.locator("#spotlight")).to_contain_text("77 wakes")
+        else:
+            expect(page.locator("#locked")).to_be_visible()
+
+
+def test_a_stranger_is_told_how_to_come_in(page: Page, dashboard: Served) -> None:
+    page.goto(dashboard.url)
+    expect(page.locator("#locked")).to_contain_text("torpor dashboard")
+    page.get_by_label("Or paste the link").fill(f"{dashboard.url}#enter=wrong")
+    page.get_by_role("button", name="Open").click()
+    expect(page.locator("#locked [role=alert]")).to_contain_text("used up or too old")
+    page.get_by_label("Or paste the link").fill(dashboard.link())
+    page.get_by_role("button", name="Open").click()
+    page.locator("#live[data-state=live]").wait_for()
+    expect(page.locator("#locked")).to_be_hidden()
+
+
+def test_the_link_leaves_the_address_and_opens_nobody_else(page: Page, dashboard: Served) -> None:
+    link = dashboard.link()
+    page.goto(link)
+    page.locator("#live[data-state=live]").wait_for()
+    assert page.url == dashboard.url
+    page.goto(dashboard.url)
+    page.locator("#live[data-state=live]").wait_for()
+    page.context.clear_cookies()
+    page.goto("about:blank")
+    page.goto(link)
+    expect(page.locator("#locked [role=alert]")).to_contain_text("used up or too old")
