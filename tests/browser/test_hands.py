@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import CDPSession, Locator, Page, expect
 
@@ -125,6 +127,7 @@ def test_the_way_back_closes_the_sheet(opened: Page) -> None:
     expect(opened.get_by_role("dialog", name="analytics")).to_be_visible()
     opened.get_by_role("button", name="Close").click()
     expect(opened.get_by_role("dialog")).to_be_hidden()
+    expect(opened).to_have_url(re.compile(r"/$"))
 
 
 def test_all_of_it_by_keys(opened: Page, dashboard: Served) -> None:

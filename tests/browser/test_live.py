@@ -12,7 +12,10 @@ from browser.served import Served, served
 from support.made_up_fleet import MadeUpFleet
 from support.ports import free_address
 from torpor_api.phases import Phase
+from torpor_autoscaler.dashboard.live import BEAT_S
 from torpor_autoscaler.settings import OfDashboard
+
+BEAT_MS = 1000 * BEAT_S
 
 
 def test_tiles_follow_by_themselves(opened: Page, dashboard: Served) -> None:
@@ -24,6 +27,27 @@ def test_tiles_follow_by_themselves(opened: Page, dashboard: Served) -> None:
     dashboard.do(lambda: fleet.remove("checkout"))
     expect(tile).to_have_count(0)
     expect(opened.locator("#spotlight")).not_to_contain_text("checkout")
+
+
+def test_a_page_that_nobody_sees_asks_for_nothing(opened: Page, dashboard: Served) -> None:
+    fleet, tile = dashboard.fleet, opened.locator('.tile[data-name="checkout"]')
+    _seen(opened, False)
+    dashboard.do(lambda: fleet.update("checkout", phase=Phase.FAILED))
+    opened.wait_for_timeout(3 * BEAT_MS)
+    expect(tile).to_have_attribute("data-phase", "Active")
+    _seen(opened, True)
+    expect(tile).to_have_attribute("data-phase", "Failed")
+
+
+def _seen(page: Page, is_seen: bool) -> None:
+    """As if its tab had come to the front, or gone behind another."""
+    page.evaluate(
+        """is_seen => {
+          Object.defineProperty(document, "hidden", { value: !is_seen, configurable: true });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        is_seen,
+    )
 
 
 def test_an_open_sheet_follows_too(opened: Page, dashboard: Served) -> None:

@@ -214,7 +214,7 @@ function toggle(name) {
 }
 
 function open(name) {
-  history.pushState(null, "", `#/${encodeURIComponent(name)}`);
+  history.pushState({ isSheet: true }, "", `#/${encodeURIComponent(name)}`);
   follow();
 }
 
@@ -228,7 +228,10 @@ function follow() {
 }
 
 function closed() {
-  if (location.hash.startsWith("#/")) history.pushState(null, "", location.pathname);
+  if (location.hash.startsWith("#/")) {
+    if (history.state?.isSheet) history.back();
+    else history.replaceState(null, "", location.pathname);
+  }
   toast.rehome();
 }
 
@@ -286,6 +289,7 @@ for (const type of ["pointerdown", "pointermove", "keydown", "scroll"])
   addEventListener(type, () => (touched_ms = performance.now()), { passive: true });
 addEventListener("keydown", key);
 addEventListener("popstate", follow);
+document.addEventListener("visibilitychange", () => (document.hidden ? live.pause() : live.resume()));
 search.addEventListener("input", show);
 search.addEventListener("keydown", (event) => {
   if (event.key === "ArrowDown" || event.key === "Enter") {

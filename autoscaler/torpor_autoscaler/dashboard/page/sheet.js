@@ -70,6 +70,10 @@ export class Sheet {
   async #ask() {
     clearTimeout(this.#timer);
     const name = this.#name;
+    if (document.hidden) {
+      this.#timer = setTimeout(() => this.#ask(), AGAIN_MS);
+      return;
+    }
     this.#asked_ms = performance.now();
     try {
       const story = await api.story(name);
