@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import CDPSession, Locator, Page, expect
@@ -92,12 +93,26 @@ def test_a_tap_opens_and_does_nothing_else(opened: Page, finger: Finger, dashboa
 
 
 def test_a_finger_that_moves_holds_nothing(opened: Page, finger: Finger, dashboard: Served) -> None:
+    # The page's time stands still until the finger has moved, however slow the machine is.
+    opened.clock.install()
+    opened.clock.pause_at(datetime.now(UTC) + timedelta(hours=1))
     finger.down(tile(opened, "checkout"))
     for _ in range(5):
         finger.move(-8)
-    opened.wait_for_timeout(2 * HELD_MS)
+    opened.clock.run_for(2 * HELD_MS)
     finger.up()
     assert dashboard.fleet.asked == []
+
+
+def test_a_finger_that_rests_holds(opened: Page, finger: Finger, dashboard: Served) -> None:
+    opened.clock.install()
+    opened.clock.pause_at(datetime.now(UTC) + timedelta(hours=1))
+    finger.down(tile(opened, "checkout"))
+    opened.clock.run_for(HELD_MS - 1)
+    assert dashboard.fleet.asked == []
+    opened.clock.run_for(1)
+    expect(opened.locator("#toast")).to_be_visible()
+    finger.up()
 
 
 def test_one_that_may_not_sleep_says_why(opened: Page, finger: Finger) -> None:
