@@ -19,7 +19,11 @@ AT_ONCE_MAX = 32
 def forward(dial: Dial, port: int | None, announce: Callable[[Address], None]) -> None:
     """Returns at Ctrl-C. Raises Refused where ``port`` can't be had; None: a free one."""
     wanted = None if port is None else Address(dashboard.USUAL.host, port)
-    listen = dashboard.free(dashboard.USUAL) if wanted is None else free_address(wanted, "choose another with --port")
+    listen = (
+        dashboard.free(dashboard.USUAL)
+        if wanted is None
+        else free_address(wanted, "choose another with --port")
+    )
     assert listen is not None, "an address was wanted"
     # That is how it is meant to end: without a trace of the stack.
     with contextlib.suppress(KeyboardInterrupt):
