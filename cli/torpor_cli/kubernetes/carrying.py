@@ -44,9 +44,7 @@ async def carried(port: int, dial: Dial) -> AsyncIterator[str]:
             yield folder
 
 
-async def carry_one(
-    dial: Dial, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> None:
+async def carry_one(dial: Dial, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """One connection, until either side ends. Raises Failure where the pod is not reached."""
     raw = await asyncio.to_thread(dial)
     from_proxy, to_proxy = await asyncio.open_connection(sock=raw, limit=BUFFER_BYTES)
