@@ -10,10 +10,12 @@ from click.testing import CliRunner
 from torpor_cli.local.sockets import Address
 from torpor_cli.local.state_folder import StateFolder
 from torpor_cli.local.supervisor import TOLD, Settings
-from torpor_cli.local.welcome import welcome
+from torpor_cli.local.welcome import Ready, welcome
 from torpor_cli.main import torpor
 
 LISTEN = Address("127.0.0.1", 6432)
+
+READY = Ready(LISTEN, (), "")
 
 
 def settings(port: int | None) -> Settings:
@@ -32,9 +34,9 @@ def test_nobody_listens_where_nobody_asked_for_it() -> None:
 
 
 def test_the_first_words_say_where() -> None:
-    told = welcome(LISTEN, (), "", settings(9600).metrics_urls)
+    told = welcome(READY, "", settings(9600).metrics_urls)
     assert "proxy http://127.0.0.1:9600/metrics, autoscaler http://127.0.0.1:9601/metrics" in told
-    assert "Prometheus" not in welcome(LISTEN, (), "", settings(None).metrics_urls)
+    assert "Prometheus" not in welcome(READY, "", settings(None).metrics_urls)
 
 
 @pytest.mark.parametrize("port", ["0", "65535", "high"])
