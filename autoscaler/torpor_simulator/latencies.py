@@ -63,12 +63,12 @@ def measured(points: tuple[tuple[float, float], ...], mean_s: float) -> Latency:
 
 
 TORPOR_WARM: Final = measured(
-    ((0.0, 0.157), (0.5, 0.219), (0.9, 0.312), (0.99, 0.555), (1.0, 0.556)), 0.244
+    ((0.0, 0.117), (0.5, 0.181), (0.9, 0.231), (0.99, 0.310), (1.0, 0.311)), 0.185
 )
 """Of a held session where a compute waits warm: `loadtests/results/resume-k8s.json`."""
 
-TORPOR_COLD: Final = measured(((0.0, 1.0), (0.5, 1.629), (0.9, 2.542), (1.0, 3.059)), 1.619)
-"""Where none does. Its fastest, 0.14 s, had found one after all: 1 s stands in its place."""
+TORPOR_COLD: Final = measured(((0.0, 1.764), (0.5, 3.017), (0.9, 3.199), (1.0, 3.384)), 2.917)
+"""Where none does: a pod is made, and its Python is started."""
 
 
 def percentile(q: float, queries: float, waits: tuple[tuple[float, Latency], ...]) -> float:

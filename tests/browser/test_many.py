@@ -19,7 +19,8 @@ def fleet() -> MadeUpFleet:
 
 
 def drawn(page: Page) -> int:
-    return page.locator(".tile").count()
+    found: int = page.locator(".tile").count()
+    return found
 
 
 def test_all_are_there_and_few_are_drawn(opened: Page) -> None:

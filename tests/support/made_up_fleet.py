@@ -86,6 +86,10 @@ class MadeUpFleet:
         self.looked_at += len(found)
         return m.FleetPage(databases=tuple(found), has_more=has_more, at=timestamp(self.now_s))
 
+    def names(self, asked: m.AskNames) -> m.Names:
+        found = [name for name in sorted(self.rows) if name.startswith(asked.prefix)]
+        return m.Names(names=tuple(found[: asked.limit]))
+
     def computes(self) -> m.Computes:
         return m.Computes(pools=(), computes=())
 
