@@ -45,7 +45,8 @@ def test_it_starts_declares_shows_and_ends_with_nothing_left(new: Up, root: Path
     new.start("-f", str(root / "shop.yaml"))
     new.ready()
     assert "s3 cret" not in new.output and "?options=endpoint%3Dshop" in new.output
-    assert len(new.processes("torpor_compute")) == 2
+    # What an agent is about to start is called like itself for a moment.
+    until(lambda: len(new.processes("torpor_compute")) == 2, "two agents wait")
     assert new.run("list").stdout.splitlines()[1].split()[:2] == ["shop", "Suspended"]
     assert ":s3%20cret%2F@127.0.0.1:" in new.run("uri", "shop").stdout
     shown = json.loads(new.run("status", "shop", "-o", "json").stdout)
