@@ -141,6 +141,8 @@ def _pace(contents: Contents, wish: Wish) -> Pace:
 
 async def _run(player: Player, watch: Watch | None, show: Callable[[], None]) -> tuple[float, bool]:
     """Its seconds, and whether it came to its end; else somebody has pressed Ctrl-C."""
+    if watch is not None:  # As it was before: a wake would not be told from what was there.
+        await asyncio.to_thread(watch.look)
     began, is_whole = time.monotonic(), True
     playing = asyncio.create_task(player.play())
     loop = asyncio.get_running_loop()

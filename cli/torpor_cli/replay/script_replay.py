@@ -73,6 +73,8 @@ def replay(run: Run, reaching: Reaching, watch: Watch | None) -> ScriptOutcome:
 
 
 async def _replay(run: Run, reaching: Reaching, watch: Watch | None) -> ScriptOutcome:
+    if watch is not None:  # As it was before: a wake would not be told from what was there.
+        await asyncio.to_thread(watch.look)
     done, began, is_stopped = Transactions(), time.monotonic(), asyncio.Event()
     watching = None if watch is None else asyncio.create_task(watch.run())
     with tempfile.TemporaryDirectory(prefix="torpor-replay-") as folder:
