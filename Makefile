@@ -77,7 +77,7 @@ e2e: $(READY) ## Every promise (or ARGS=tests/e2e/test_….py) on a real cluster
 
 browser: $(READY) ## Test the dashboard in a real Chromium, as large as a phone's window and a desk's
 	@tools/chromium.sh
-	@PYTHONPATH=tests $(BIN)/pytest --override-ini norecursedirs=.git tests/browser $(ARGS)
+	@PYTHONPATH=tests $(BIN)/pytest --override-ini 'norecursedirs=.*' tests/browser $(ARGS)
 
 screenshots: $(READY) ## Take the pictures of docs/dashboard.md anew
 	@tools/chromium.sh

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -76,7 +75,7 @@ def _dashboard() -> Iterator[str]:
         assert process.stdout is not None
         yield process.stdout.readline().strip()
     finally:
-        process.send_signal(signal.SIGINT)
-        assert process.wait(WAIT_SECONDS_MAX) == 0
+        process.terminate()  # Ctrl-C is heard by nobody whose shell has put it into the background.
+        process.wait(WAIT_SECONDS_MAX)
         if process.stdout is not None:
             process.stdout.close()
