@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -346,3 +347,14 @@ def test_ctrl_c_of_a_script(database: Database, tmp_path: Path) -> None:
         document = told(ended(running))
     assert document["endedEarly"]
     until(lambda: not sessions(database), "pgbench has left")
+
+
+def test_a_pgbench_that_is_ended_by_somebody_else(database: Database, tmp_path: Path) -> None:
+    script = tmp_path / "long.sql"
+    script.write_text("select pg_sleep(0.01);\n")
+    with replaying(database, script, "--to", database.name, "--seconds", 600) as running:
+        until(lambda: bool(sessions(database)), "pgbench is there")
+        children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text()
+        os.kill(int(children), signal.SIGKILL)
+        document = told(ended(running), status=1)
+    assert not document["ok"] and "exit status -9" in document["errors"][0]

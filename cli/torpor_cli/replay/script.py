@@ -50,6 +50,8 @@ class Transactions:
     """Clients that an error has ended."""
     said: list[str] = field(default_factory=list)
     """The first of pgbench's errors."""
+    status: int = 0
+    """pgbench's exit status where nobody has stopped it: negative is the signal that has."""
 
     def take(self, line: str) -> None:
         """One of pgbench's log: client, transaction, microseconds or what failed, script, …"""
@@ -67,6 +69,12 @@ class Transactions:
         if "error:" in line and len(self.said) < ERRORS_SHOWN:
             self.said.append(printable(line.strip()))
 
+    def ended(self, status: int) -> None:
+        """pgbench is gone, with that exit status."""
+        self.status = status
+        if status and not self.said:
+            self.said.append(f"pgbench has ended with exit status {status}, and did not say why")
+
 
 @dataclass(frozen=True, slots=True)
 class ScriptOutcome(Outcome):
@@ -77,7 +85,7 @@ class ScriptOutcome(Outcome):
 
     @property
     def has_failed(self) -> bool:
-        return bool(self.transactions.aborted)
+        return bool(self.transactions.aborted or self.transactions.status)
 
 
 def as_json(outcome: ScriptOutcome) -> Json:
@@ -112,4 +120,6 @@ def story(outcome: ScriptOutcome, use_story: str) -> str:
     parts.append("\n".join(f"{count:,} {what}" for what, count in sorted(done.failed.items())))
     if done.aborted:
         parts.append("\n".join([f"{done.aborted} clients were ended by an error:", *done.said]))
+    elif done.status:
+        parts.append("\n".join(done.said))
     return "\n\n".join(part for part in (*parts, use_story) if part)

@@ -104,6 +104,8 @@ async def _replay(run: Run, reaching: Reaching, watch: Watch | None) -> ScriptOu
         raise _could_not_begin(done.said)
     use = None if watch is None else watch.use
     stopped = is_stopped.is_set()
+    if not stopped:
+        done.ended(running.returncode or 0)
     return ScriptOutcome(run.target, took_s, run.price, use, stopped, done, run.clients)
 
 
@@ -130,6 +132,8 @@ async def _while_running(
                 display.show(f"{passed_s:.0f} s, {done.times.count:,} transactions")
     finally:
         stopping.cancel()
+        if hearing.done():
+            await _wait_for(running)  # It is about to be gone, of itself.
         await _ended(running)
         await hearing
         log.read(done)
@@ -148,10 +152,16 @@ async def _ended(running: asyncio.subprocess.Process) -> None:
     for sign in (signal.SIGINT, signal.SIGKILL):
         if running.returncode is not None:
             return
+        # Not by its own send_signal: that looks first whether the process has ended, and what it
+        # finds the event loop is not told: 255 would be its exit status.
         with contextlib.suppress(ProcessLookupError):
-            running.send_signal(sign)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(running.wait(), END_SECONDS_MAX)
+            os.kill(running.pid, sign)
+        await _wait_for(running)
+
+
+async def _wait_for(running: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(running.wait(), END_SECONDS_MAX)
 
 
 class _Tail:

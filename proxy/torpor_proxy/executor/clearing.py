@@ -30,16 +30,19 @@ class Clearing:
     def __init__(
         self,
         attached: Collection[Session],
+        returning: Callable[[], list[Session]],
         examining: Examining,
         reports: Callable[[], list[SessionReport]],
         start: Callable[[Coroutine[None, None, None]], asyncio.Task[None]],
         watch: Callable[[], None],
     ) -> None:
-        """``reports``: who needs the compute. ``start``: a task of the endpoint's. ``watch``:
+        """``returning``: who has come through the gate and is being put back; soon it is attached.
+        ``reports``: who needs the compute. ``start``: a task of the endpoint's. ``watch``:
         whether safe points are waited for may have changed."""
         self.is_patient = False
         """Sessions are parked as they reach their safe points."""
         self._attached = attached
+        self._returning = returning
         self._reports = reports
         self._examining = examining
         self._start = start
@@ -71,7 +74,7 @@ class Clearing:
         self._watch()
         again_at: dict[Session, float] = {}
         try:
-            while there := list(self._attached):
+            while there := [*self._attached, *self._returning()]:
                 pinned = [s for s in there if s.is_pinned and not s.known.pins.is_passing]
                 is_over = monotonic() > deadline
                 if insists and (is_over or len(pinned) == len(there)):
@@ -79,7 +82,7 @@ class Clearing:
                 if is_over or (pinned and not insists):
                     raise Busy(reasons_of(pinned or there))
                 self._moved.clear()
-                for session in there:
+                for session in list(self._attached):
                     if session not in pinned and monotonic() >= again_at.get(session, 0.0):
                         if session.is_pinned:  # For now: to be asked is a move of it as well.
                             again_at[session] = monotonic() + CLEAR_AGAIN_SECONDS

@@ -37,7 +37,7 @@ from torpor_proxy.executor.examining import Examining
 from torpor_proxy.executor.host import Chaos, Identity, State
 from torpor_proxy.executor.listener import Surroundings
 from torpor_proxy.executor.listeners import Listeners
-from torpor_proxy.executor.listing import report_of
+from torpor_proxy.executor.listing import reasons_of, report_of
 from torpor_proxy.executor.restarts import Restarts
 from torpor_proxy.executor.room import Room
 from torpor_proxy.executor.session import Session
@@ -116,7 +116,12 @@ class Endpoint:
         self._restarts = Restarts(info.name, chaos.restart_every, fleet)
         self._examining = Examining(self.attached, self._usage, self.listeners, self._start)
         self._clearing = Clearing(
-            self.attached, self._examining, self._reports, self._start, self._watch
+            self.attached,
+            self._returning,
+            self._examining,
+            self._reports,
+            self._start,
+            self._watch,
         )
         self.tallies = Tallies() if tallies is None else tallies
         self.traffic = Traffic(self.sessions, self.attached, lambda: self._is_open, self.tallies)
@@ -163,15 +168,17 @@ class Endpoint:
             # Cancelled where whoever closes it is gone: he never hears that it is closed.
             self._open(asked.epoch)
             raise
-        parked, left = len(self.sessions), len(self.attached)
+        parked, left = len(self.sessions), len(self.attached) + len(self._returning())
         took = Step(name=f"park {parked}", where="proxy", ms=(monotonic() - begun_s) * 1000.0)
         return GateClosed(parked=parked, left=left, steps=(took,))
 
     async def stop_listening(self, epoch: int) -> ListeningStopped:
         """See StopListening."""
         is_closed = self.gate.standing(monotonic()) is Standing.CLOSED
-        if epoch != self.gate.epoch or not is_closed or self.attached:
+        if epoch != self.gate.epoch or not is_closed:
             raise Busy(f"{self.info.name}: its gate is open again")
+        if there := [*self.attached, *self._returning()]:
+            raise Busy(reasons_of(there))
         return ListeningStopped(listens=await self.listeners.rest())
 
     async def start_listening(self, info: EndpointInfo, hold_s: float) -> None:
@@ -225,6 +232,10 @@ class Endpoint:
     def is_examined(self) -> bool:
         """Whether nothing is left to find out before the database may sleep."""
         return not any(session.needs_capture or session.is_busy for session in self.attached)
+
+    def _returning(self) -> list[Session]:
+        """They have come through the gate and have a backend, on which they are being put back."""
+        return [session for session in self.traffic.waiting if session.backend is not None]
 
     def capture_idle(self, now: float) -> None:
         """Begin to examine the sessions that have been idle for a while; nobody waits for it.
