@@ -80,9 +80,10 @@ class Limits:
     move_backoff_s_min: float = 0.5
     move_backoff_s_max: float = 5.0
     """Between these tries, each of which costs a checkpoint."""
-    move_last_s: float = 3.0
-    """Before a compute that leaves ends whoever is left: for the last try's gates, and its order to
-    stop. The stop itself has the agent's own time."""
+    move_last_s: float = 5.0
+    """Before a compute that leaves ends whoever is left: for the last try's gates (up to
+    ``move_patience_s``), and its order to stop, on a machine that is busy with moving everybody
+    else as well. The stop itself has the agent's own time."""
     resize_again_s: float = 30.0
     """Between two questions for a size that a compute does not have. Its kubelet tries again by
     itself; somebody else may have changed the pod."""
