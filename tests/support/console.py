@@ -37,6 +37,8 @@ class FakeDesk:
 
     def __init__(self, databases: int = 3) -> None:
         self.databases = databases
+        self.sessions = 0
+        """Of each."""
         self.asked: list[m.Request[Any]] = []
         self.holds = asyncio.Event()
         self.holds.set()
@@ -54,6 +56,9 @@ class FakeDesk:
                 has_more = first + PAGE < self.databases
                 found = tuple(_row(number) for number in numbers)
                 return m.FleetPage(databases=found, has_more=has_more, at="")
+            case m.Sessions() if self.sessions:
+                found = tuple(_session(number) for number in range(self.sessions))
+                return m.SessionList(sessions=found, total=self.sessions)
             case m.Suspend():
                 return m.Done()
             case m.Switchover():
@@ -69,6 +74,18 @@ class FakeDesk:
 def _row(number: int) -> m.DatabaseRow:
     return m.DatabaseRow(
         name=f"db{number:05}", phase=Phase.SUSPENDED, cu=Decimal("0.25"), max_cu=Decimal(2), epoch=1
+    )
+
+
+def _session(number: int) -> m.SessionInfo:
+    return m.SessionInfo(
+        session=number,
+        user="app",
+        dbname="app",
+        application="worker",
+        client=f"10.0.0.1:{number}",
+        state=m.SessionStanding.PARKED,
+        since_s=1.5,
     )
 
 

@@ -6,8 +6,9 @@ the client reads.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeAlias
@@ -111,30 +112,21 @@ class Answers:
 
     async def _sessions(self, command: Command, _: str) -> Told:
         if command.name is not None:
-            for told in await self._sessions_of(str(command.name), SESSIONS_OF_ONE_MAX):
+            name = str(command.name)
+            for told in _sessions_told(name, await self._ask_sessions(name, SESSIONS_OF_ONE_MAX)):
                 yield told
             return
         async with aclosing(self._fleet()) as fleet:
             async for database in fleet:
                 if database.sessions:
-                    for told in await self._sessions_of_each(database.name):
-                        yield told
+                    with suppress(NotFound):  # Deleted since its page was made.
+                        found = await self._ask_sessions(database.name, SESSIONS_OF_EACH_MAX)
+                        for told in _sessions_told(database.name, found):
+                            yield told
 
-    async def _sessions_of_each(self, name: str) -> list[Row | Notice]:
-        try:
-            return await self._sessions_of(name, SESSIONS_OF_EACH_MAX)
-        except NotFound:
-            return []  # Deleted since its page was made.
-
-    async def _sessions_of(self, name: str, limit: int) -> list[Row | Notice]:
+    async def _ask_sessions(self, name: str, limit: int) -> m.SessionList:
         asked = m.Sessions(name=name, limit=limit)
-        found = await self._desk.ask(asked, timeout_s=QUICK_SECONDS_MAX)
-        told: list[Row | Notice] = [rows.of_session(name, one) for one in found.sessions]
-        if found.missing:
-            told.append(Notice(f"{name}: {', '.join(found.missing)} did not tell their sessions"))
-        if len(found.sessions) < found.total:
-            told.append(Notice(f"{name}: {len(found.sessions)} of {found.total} sessions"))
-        return told
+        return await self._desk.ask(asked, timeout_s=QUICK_SECONDS_MAX)
 
     async def _wakes(self, command: Command, _: str) -> Told:
         name = str(command.name or "")
@@ -201,8 +193,11 @@ class Answers:
     async def _resume(self, command: Command, asker: str) -> Told:
         name = str(command.name)
         asked = m.Wake(name=name, cause=f"RESUME of {asker}")
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         awake = await self._desk.ask(asked, timeout_s=SLOW_SECONDS_MAX)
-        yield (name, awake.endpoint.epoch, round(sum(step.ms for step in awake.steps), 3))
+        # Its steps are of the wake that there was last, which may be of yesterday.
+        yield (name, awake.endpoint.epoch, round((loop.time() - begun) * 1000.0, 3))
 
     async def _switchover(self, command: Command, _: str) -> Told:
         name = str(command.name)
@@ -215,6 +210,15 @@ class Answers:
         asked = m.Resize(name=name, cu=command.size)
         resized = await self._desk.ask(asked, timeout_s=SLOW_SECONDS_MAX)
         yield (name, resized.cu, resized.pause_ms, ", ".join(resized.needs_restart))
+
+
+def _sessions_told(name: str, found: m.SessionList) -> Iterator[Row | Notice]:
+    for one in found.sessions:
+        yield rows.of_session(name, one)
+    if found.missing:
+        yield Notice(f"{name}: {', '.join(found.missing)} did not tell their sessions")
+    if len(found.sessions) < found.total:
+        yield Notice(f"{name}: {len(found.sessions)} of {found.total} sessions")
 
 
 _Answer: TypeAlias = Callable[[Command, str], Told]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import TypeAlias
 
 from torpor_proxy.console.faults import EncodingFault, MessageFault, NotOffered, ValueFault
@@ -22,11 +21,12 @@ _UNSPECIFIED = 0
 _TEXTS = (_UNSPECIFIED, 25, 1043, 19, 18, 705)
 """OIDs of parameters whose binary form is the text itself."""
 
+_FLOAT4 = 700
 _NUMBERS = {
     21: ">h",
     23: ">i",
     20: ">q",
-    700: ">f",
+    _FLOAT4: ">f",
     701: ">d",
 }
 
@@ -230,4 +230,6 @@ def _number(value: bytes, oid: int, format: int) -> str:
     layout = _NUMBERS[oid]
     if len(value) != struct.calcsize(layout):
         raise Refused(MessageFault(f"incorrect binary data format of a value of type {oid}"))
-    return f"{Decimal(struct.unpack(layout, value)[0]).normalize():f}"
+    (number,) = struct.unpack(layout, value)
+    # In as few digits as mean this value and no other, as a person would have written it.
+    return f"{number:.7g}" if oid == _FLOAT4 else repr(number)

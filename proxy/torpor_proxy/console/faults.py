@@ -51,6 +51,16 @@ class NameFault(Fault):
         )
 
 
+class ParameterUnknown(Fault):
+    sqlstate = "42P02"
+
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            f"there is no parameter ${number}",
+            "Only a prepared statement has parameters, $1 and $2 at most.",
+        )
+
+
 class ValueFault(Fault):
     sqlstate = "22023"
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from torpor_proxy.console.faults import SyntaxFault
+from torpor_proxy.console.faults import SyntaxFault, TooMuch
 from torpor_proxy.core.refusals import Refused
 
 
@@ -52,13 +52,17 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+PARTS_MAX = 2000
+"""Words, signs, spaces and comments of one query: some hundred commands. They are read in one go,
+and every client of the proxy waits for so long."""
+
 _COMMENT = re.compile(r"/\*|\*/")
 
 
 def statements(text: str) -> list[list[Token]]:
     """The statements between semicolons; those with nothing in them are left out.
 
-    Raises Refused for a quote or comment that does not end.
+    Raises Refused for a quote or comment that does not end, and for too many words.
     """
     found: list[list[Token]] = [[]]
     for token in _tokens(text):
@@ -70,8 +74,11 @@ def statements(text: str) -> list[list[Token]]:
 
 
 def _tokens(text: str) -> Iterator[Token]:
-    position = 0
+    position = parts = 0
     while position < len(text):
+        parts += 1
+        if parts > PARTS_MAX:
+            raise Refused(TooMuch(f"a query of more than {PARTS_MAX // 2} words"))
         if text.startswith("/*", position):
             position = _end_of_comment(text, position)
             continue

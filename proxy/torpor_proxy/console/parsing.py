@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import pairwise
 
 from torpor_api.identity import CONSOLE_NAME, canonical_endpoint_name
 from torpor_proxy.console import verbs
@@ -13,6 +14,7 @@ from torpor_proxy.console.faults import (
     NO_SQL,
     EncodingFault,
     NameFault,
+    ParameterUnknown,
     SyntaxFault,
     ValueFault,
 )
@@ -27,6 +29,7 @@ from torpor_proxy.console.statements import (
     Setting,
     Statement,
     Transaction,
+    parameters_of,
 )
 from torpor_proxy.console.values import Column, Type
 from torpor_proxy.console.verbs import Takes, Verb
@@ -34,6 +37,8 @@ from torpor_proxy.core.refusals import Refused
 
 PARAMETER_NUMBER_MAX = 8
 """No command takes more than two."""
+
+_SIZES = "Write one like 2 or 0.25."
 
 _SIZE = re.compile(r"[0-9]{0,6}(\.[0-9]{1,6})?")
 
@@ -59,6 +64,9 @@ _TRANSACTIONS = {
 
 _IGNORED = {"RESET": "RESET", "UNLISTEN": "UNLISTEN", "CLOSE": "CLOSE CURSOR"}
 
+_DISCARDED = tuple(f"DISCARD {each}" for each in ("PLANS", "SEQUENCES", "TEMP", "TEMPORARY"))
+"""There are none of these; with ``DISCARD ALL`` prepared statements are forgotten."""
+
 _UTF8 = ("utf8", "unicode", "default")
 
 
@@ -69,6 +77,15 @@ def parse(sql: bytes) -> tuple[Statement, ...]:
     except UnicodeDecodeError:
         raise Refused(EncodingFault()) from None
     return tuple(_statement(tokens) for tokens in statements(text))
+
+
+def parse_simple(sql: bytes) -> tuple[Statement, ...]:
+    """As :func:`parse`, of a query that comes alone: nothing can stand in a parameter's place."""
+    found = parse(sql)
+    for statement in found:
+        if parameters := parameters_of(statement):
+            raise Refused(ParameterUnknown(len(parameters)))
+    return found
 
 
 def name_of(text: str) -> str:
@@ -82,9 +99,7 @@ def name_of(text: str) -> str:
 def size_of(text: str) -> Decimal:
     """Compute units; whether the database may have them is the autoscaler's to say."""
     if not text or not _SIZE.fullmatch(text):
-        raise Refused(
-            SyntaxFault(f'"{text}" is no number of compute units', "Write one like 2 or 0.25.")
-        )
+        raise Refused(SyntaxFault(f'"{text}" is no number of compute units', _SIZES))
     return Decimal(text)
 
 
@@ -149,13 +164,17 @@ def _folded(token: Token) -> str:
 def _size(tokens: Sequence[Token]) -> Decimal | Parameter:
     if len(tokens) == 1 and tokens[0].kind is Kind.PARAMETER:
         return _parameter(tokens[0])
+    is_sign = [token.kind is Kind.SYMBOL for token in tokens]
+    if (False, False) in pairwise(is_sign):
+        # `1 0` is not ten.
+        raise Refused(SyntaxFault(f'syntax error at or near "{tokens[-1].text}"', _SIZES))
     return size_of("".join(token.text for token in tokens))
 
 
 def _parameter(token: Token) -> Parameter:
     number = int(token.text)
     if not 1 <= number <= PARAMETER_NUMBER_MAX:
-        raise Refused(SyntaxFault(f"there is no parameter ${number}"))
+        raise Refused(ParameterUnknown(number))
     return Parameter(number)
 
 
@@ -182,14 +201,17 @@ def _setting(tokens: Sequence[Token]) -> Setting:
 
 
 def _of_drivers(word: str, tokens: Sequence[Token]) -> Statement:
-    is_of_savepoint = any(token.is_word("TO") for token in tokens)
-    if word in _TRANSACTIONS and not is_of_savepoint:
+    # Of a savepoint or of a prepared transaction: there are none.
+    is_another_s = any(token.is_word("TO") or token.is_word("PREPARED") for token in tokens)
+    if word in _TRANSACTIONS and not is_another_s:
         return _TRANSACTIONS[word]
     match word:
         case "SET":
             return _set(tokens)
-        case "DISCARD" if len(tokens) == 2:
-            return Forget(_words(tokens))
+        case "DISCARD" if _words(tokens) == "DISCARD ALL":
+            return Forget("DISCARD ALL")
+        case "DISCARD" if _words(tokens) in _DISCARDED:
+            return Ignored(_words(tokens))
         case "DEALLOCATE" if 2 <= len(tokens) <= 3:
             return _deallocate(tokens)
         case "RESET" | "UNLISTEN" | "CLOSE" if len(tokens) == 2:

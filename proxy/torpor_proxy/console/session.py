@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from torpor_api.console import ConsoleRight, ConsoleRole
 from torpor_api.failures import Failure
@@ -23,7 +23,7 @@ from torpor_proxy.console.faults import (
     RightMissing,
     TransactionAborted,
 )
-from torpor_proxy.console.parsing import parse
+from torpor_proxy.console.parsing import parse, parse_simple
 from torpor_proxy.console.portals import Notice, Portal, Portals, Prepared, Told
 from torpor_proxy.console.statements import (
     Command,
@@ -163,7 +163,7 @@ class ConsoleSession:
     # --- the simple protocol ----------------------------------------------------------------
 
     async def _query(self, body: bytes) -> None:
-        statements = parse(extended.read_query(body))
+        statements = parse_simple(extended.read_query(body))
         if not statements:
             await self._client.say(EMPTY)
         for statement in statements:
@@ -224,6 +224,8 @@ class ConsoleSession:
             return
         if portal.told is None:
             portal.told = self._begin(portal.statement)
+        else:
+            self._admit(portal.statement)
         await self._interruptible(self._carry_on(portal, message.rows_max))
 
     async def _close(self, body: bytes) -> None:
@@ -275,6 +277,10 @@ class ConsoleSession:
     def _begin(self, statement: Statement) -> Told:
         """Its answer, of which nothing has happened yet. Raises Refused."""
         self._admit(statement)
+        if _changes_something(statement):
+            if self._status != IDLE:
+                raise Refused(InTransaction(statement.verb.words))
+            self._log(statement, is_refused=False)
         return self._told(statement)
 
     def _admit(self, statement: Statement) -> None:
@@ -284,18 +290,9 @@ class ConsoleSession:
         role = self._role(self._who.role)
         if role is None:
             raise Refused(NotPermitted(f'role "{self._who.role}" does not exist any more'))
-        if isinstance(statement, Command) and statement.verb.right is ConsoleRight.ADMIN:
-            if role.right is not ConsoleRight.ADMIN:
-                raise Refused(RightMissing(statement.verb.words, role.name, role.right))
-            if self._status != IDLE:
-                raise Refused(InTransaction(statement.verb.words))
-            fields = {
-                "client": self._who.address,
-                "user": self._who.role,
-                "command": statement.verb.words,
-                "database": statement.name,
-            }
-            log.info("console_command", extra=fields)
+        if _changes_something(statement) and role.right is not ConsoleRight.ADMIN:
+            self._log(statement, is_refused=True)
+            raise Refused(RightMissing(statement.verb.words, role.name, role.right))
 
     async def _told(self, statement: Statement) -> Told:
         match statement:
@@ -320,3 +317,19 @@ class ConsoleSession:
             return tag_of(statement)
         self._status = IDLE
         return tag_of(Transaction.ROLLBACK if was_aborted else statement)
+
+    def _log(self, command: Command, *, is_refused: bool) -> None:
+        fields = {
+            "client": self._who.address,
+            "user": self._who.role,
+            "command": command.verb.words,
+            "database": command.name,
+        }
+        if is_refused:
+            log.info("console_command_refused", extra=fields)
+        else:
+            log.info("console_command", extra=fields)
+
+
+def _changes_something(statement: Statement) -> TypeGuard[Command]:
+    return isinstance(statement, Command) and statement.verb.right is ConsoleRight.ADMIN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import logging
 import secrets
 from collections.abc import Callable, Sequence
@@ -96,7 +97,9 @@ class ConsoleSessions:
     def cancel(self, process_id: int, secret: bytes) -> bool:
         """What the session of this key runs; whether there is one here."""
         packed = _packed(process_id, secret)
-        found = [session for key, session in self._open.values() if key == packed]
+        found = [
+            session for key, session in self._open.values() if hmac.compare_digest(key, packed)
+        ]
         for session in found:
             session.cancel()
         return bool(found)

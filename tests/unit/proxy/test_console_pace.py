@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from collections.abc import AsyncIterator
 
@@ -18,7 +19,7 @@ from support.console import (
     settle,
     until,
 )
-from torpor_proxy.console.client import MESSAGE_BYTES_MAX
+from torpor_proxy.console.client import CHUNK_BYTES, MESSAGE_BYTES_MAX
 from torpor_proxy.core import wire
 
 
@@ -49,6 +50,20 @@ async def test_ten_thousand_rows_go_at_the_pace_of_the_reader(world: World, gues
     guest.stream.fills(False)
     said = await guest.hears()
     assert len(rows(said)) == 10_000 and len(world.desk.asked) == 10
+
+
+async def test_others_have_their_turns_while_ten_thousand_rows_are_written(
+    world: World, guest: Guest
+) -> None:
+    """However fast it reads: every client of the proxy shares the one loop."""
+    world.desk.sessions = 10_000
+    guest.stream.sends(wire.query("SHOW SESSIONS shop"))
+    turns = 0
+    while not guest.stream.written.endswith(wire.ready_for_query()):
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns > len(guest.stream.written) // (CHUNK_BYTES + 1024) > 20
+    assert len(rows(await guest.hears())) == 10_000
 
 
 async def test_a_client_that_does_not_read_is_hung_up_on() -> None:

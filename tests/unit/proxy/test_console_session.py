@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 from collections.abc import AsyncIterator
 
@@ -99,6 +100,13 @@ async def test_nothing_happens_where_one_of_several_is_wrong(world: World, guest
     assert world.desk.asked == []
 
 
+async def test_a_parameter_without_its_value_is_asked_of_nobody(world: World, guest: Guest) -> None:
+    for sql in ("SUSPEND $1", "RESIZE $1 TO $2", "SHOW WHY $1"):
+        said = await guest.says(sql)
+        assert kinds(said) == b"EZ" and error(said)["C"] == "42P02"
+    assert world.desk.asked == []
+
+
 async def test_the_empty_query(guest: Guest) -> None:
     assert kinds(await guest.says("")) == b"IZ"
     assert kinds(await guest.says(" ; ")) == b"IZ"
@@ -133,6 +141,17 @@ async def test_a_role_that_may_look_changes_nothing(world: World) -> None:
     )
     assert error(parsed)["C"] == "42501"
     assert [type(asked) for asked in world.desk.asked] == [m.AskFleet]
+
+
+async def test_whoever_tries_without_the_right_is_in_the_log(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    viewer = world.enters("viewer")
+    await viewer.hears()
+    await viewer.says("SUSPEND shop")
+    (told,) = [each for each in caplog.records if each.message == "console_command_refused"]
+    assert vars(told)["user"] == "viewer" and vars(told)["database"] == "shop"
 
 
 async def test_a_right_that_is_taken_away_is_gone_at_once(world: World, guest: Guest) -> None:
@@ -191,6 +210,25 @@ async def test_rows_by_portions(world: World, guest: Guest) -> None:
     assert len(world.desk.asked) == 1
     await guest.says("COMMIT")
     assert error(await guest.asks(two, wire.SYNC))["C"] == "34000"
+
+
+async def test_a_portal_of_an_aborted_transaction_goes_on_no_more(guest: Guest) -> None:
+    one = wire.message(b"E", b"p\0" + struct.pack(">I", 1))
+    await guest.says("BEGIN")
+    opened = [wire.parse("", "SHOW DATABASES"), wire.bind("", portal="p"), one, wire.SYNC]
+    assert kinds(await guest.asks(*opened)) == b"12DsZ"
+    await guest.says("NONSENSE")
+    assert error(await guest.asks(one, wire.SYNC))["C"] == "25P02"
+
+
+async def test_a_portal_ends_with_its_role(world: World, guest: Guest) -> None:
+    one = wire.message(b"E", b"p\0" + struct.pack(">I", 1))
+    await guest.says("BEGIN")
+    opened = [wire.parse("", "SHOW DATABASES"), wire.bind("", portal="p"), one, wire.SYNC]
+    assert kinds(await guest.asks(*opened)) == b"12DsZ"
+    del world.roles["torpor"]
+    guest.stream.sends(one + wire.SYNC)
+    assert error(await guest.hears(b"E"))["C"] == "28000"
 
 
 async def test_an_error_skips_to_sync(world: World, guest: Guest) -> None:

@@ -15,7 +15,8 @@ from torpor_api.failures import Failure
 from torpor_proxy.console import extended, verbs
 from torpor_proxy.console.extended import Bind
 from torpor_proxy.console.faults import AnswerFailed, Fault
-from torpor_proxy.console.parsing import parse
+from torpor_proxy.console.lexer import PARTS_MAX
+from torpor_proxy.console.parsing import parse, parse_simple
 from torpor_proxy.console.statements import (
     Command,
     Constant,
@@ -91,6 +92,7 @@ def test_every_verb_is_read_as_it_is_spelled_in_the_help() -> None:
         ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", Ignored("SET")),
         ("RESET ALL", Ignored("RESET")),
         ("DISCARD ALL", Forget("DISCARD ALL")),
+        ("DISCARD PLANS", Ignored("DISCARD PLANS")),
         ("DEALLOCATE ALL", Forget("DEALLOCATE ALL")),
         ("DEALLOCATE _pg3_1", Forget("DEALLOCATE", "_pg3_1")),
         ("SHOW server_version", Setting("server_version")),
@@ -136,13 +138,17 @@ def test_several_are_read_before_any_is_carried_out() -> None:
         ("RESIZE shop TO", "42601", "no number", "like 2 or 0.25"),
         ("RESIZE shop TO -1", "42601", "no number", "like 2 or 0.25"),
         ("RESIZE shop TO 1e9", "42601", "no number", "like 2 or 0.25"),
+        ("RESIZE shop TO 1 0", "42601", 'near "0"', "like 2 or 0.25"),
+        ("RESIZE shop TO 1 '0'", "42601", 'near "0"', "like 2 or 0.25"),
         ('SUSPEND "My Shop"', "42602", '"My Shop" is no name', "NAME.NAMESPACE"),
         ('SUSPEND ""', "42602", '"" is no name', "NAME.NAMESPACE"),
         ('SUSPEND "shop', "42601", "unterminated quoted identifier", "SHOW HELP"),
         ("SHOW WHY 'shop", "42601", "unterminated string", "SHOW HELP"),
         ("/* SHOW", "42601", "unterminated comment", "SHOW HELP"),
-        ("SHOW WHY $9", "42601", "there is no parameter $9", "SHOW HELP"),
+        ("SHOW WHY $9", "42P02", "there is no parameter $9", "prepared statement"),
         ("ROLLBACK TO SAVEPOINT a", "42601", 'near "ROLLBACK"', "SHOW HELP"),
+        ("COMMIT PREPARED 'a'", "42601", 'near "COMMIT"', "SHOW HELP"),
+        ("DISCARD everything", "42601", 'near "DISCARD"', "SHOW HELP"),
         ("SET client_encoding TO latin1", "22023", "client_encoding", "UTF8 only"),
     ],
 )
@@ -151,6 +157,13 @@ def test_refused(sql: str, sqlstate: str, message: str, hint: str) -> None:
     assert refusal.sqlstate == sqlstate
     assert message in refusal.message and hint in refusal.hint
     assert refusal.severity == "ERROR"
+
+
+@pytest.mark.parametrize("piece", ["SUSPEND a;", "(", "a ", "/**/", "--\n", "'a' "])
+def test_no_more_of_a_query_is_read_than_a_person_writes(piece: str) -> None:
+    """However many pieces its 64 KiB have: whoever reads them keeps everybody waiting."""
+    refusal = refusal_of(piece * (PARTS_MAX + 1))
+    assert refusal.sqlstate == "54000" and "more than 1000 words" in refusal.message
 
 
 def test_bytes_that_are_no_text_are_refused() -> None:
@@ -188,6 +201,37 @@ def test_parameters_stand_for_names_and_sizes() -> None:
     two = struct.pack(">h", 2)
     sized = bound("RESIZE $1 TO $2", b"shop", two, oids=(25, 21), formats=(1, 1))
     assert sized.size == 2
+
+
+@pytest.mark.parametrize("sql", ["SUSPEND $1", "RESIZE a TO $1", "SHOW VERSION; SHOW WHY $1"])
+def test_a_query_that_comes_alone_has_no_parameters(sql: str) -> None:
+    with pytest.raises(Refused) as raised:
+        parse_simple(sql.encode())
+    assert raised.value.refusal.sqlstate == "42P02"
+
+
+@pytest.mark.parametrize(
+    ("layout", "oid", "value", "size"),
+    [
+        (">d", 701, 0.3, "0.3"),
+        (">d", 701, 0.55, "0.55"),
+        (">f", 700, 0.3, "0.3"),
+        (">f", 700, 1000.25, "1000.25"),
+        (">q", 20, 3, "3"),
+    ],
+)
+def test_a_size_in_binary_is_what_was_meant(layout: str, oid: int, value: float, size: str) -> None:
+    given = struct.pack(layout, value)
+    sized = bound("RESIZE $1 TO $2", b"shop", given, oids=(25, oid), formats=(0, 1))
+    assert sized.size == Decimal(size)
+
+
+@pytest.mark.parametrize("value", [1e300, -0.5, float("nan"), float("inf"), 1e-9])
+def test_a_size_in_binary_that_is_none_is_told_as_it_was_written(value: float) -> None:
+    with pytest.raises(Refused) as raised:
+        bound("RESIZE a TO $1", struct.pack(">d", value), oids=(701,), formats=(1,))
+    refusal = raised.value.refusal
+    assert refusal.message == f'"{value!r}" is no number of compute units'
 
 
 @pytest.mark.parametrize(
