@@ -140,11 +140,20 @@ def prepare(folder: StateFolder) -> None:
 
 
 def prepare_dashboard_key(folder: StateFolder) -> None:
-    """Made once; whoever removes it sends every browser back to the door."""
-    with contextlib.suppress(FileExistsError):
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        with open(os.open(folder.dashboard_key, flags, 0o600), "w") as file:
-            file.write(os.urandom(KEY_BYTES).hex() + "\n")
+    """Made once; whoever removes it sends every browser back to the door.
+
+    Another one takes the place of one whose writing came to no end: nothing is secret in that.
+    """
+    path = folder.dashboard_key
+    with contextlib.suppress(FileNotFoundError):
+        if path.stat().st_size > KEY_BYTES:
+            return
+    new = path.with_name(f"{path.name}.new")
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(os.urandom(KEY_BYTES).hex() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
 
 
 def prepare_run(folder: StateFolder) -> None:

@@ -122,6 +122,16 @@ def test_its_key_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
     assert folder.dashboard_key.read_text() == key
 
 
+def test_a_key_that_was_not_written_to_its_end_is_made_anew(tmp_path: Path) -> None:
+    """By an empty one anybody could make cookies."""
+    folder = StateFolder(tmp_path)
+    folder.dashboard_key.touch()
+    options(USUAL, folder)
+    assert len(folder.dashboard_key.read_text().strip()) == 64
+    assert stat.S_IMODE(folder.dashboard_key.stat().st_mode) == 0o600
+    assert [each.name for each in tmp_path.iterdir()] == [folder.dashboard_key.name]
+
+
 def test_who_listens_everywhere_is_reached_here() -> None:
     assert address("0.0.0.0", 5480, "x") == "http://127.0.0.1:5480/#enter=x"
     assert address("::", 5480, "x") == "http://[::1]:5480/#enter=x"
