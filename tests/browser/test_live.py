@@ -92,7 +92,7 @@ def test_the_summary_is_of_all(opened: Page, dashboard: Served) -> None:
 @pytest.mark.parametrize("is_known", [True, False], ids=["known", "forgotten"])
 def test_it_comes_again_when_torpor_does(page: Page, is_known: bool, tmp_path: Path) -> None:
     key = tmp_path / "key"
-    key.write_text("one")
+    key.write_text("one" * 11)
     wanted = OfDashboard(free_address(), key)
     fleet = MadeUpFleet(30)
     with served(fleet, wanted) as first:
@@ -100,7 +100,7 @@ def test_it_comes_again_when_torpor_does(page: Page, is_known: bool, tmp_path: P
         page.locator("#live[data-state=live]").wait_for()
     page.locator("#live[data-state=waiting]").wait_for()
     if not is_known:
-        key.write_text("another")
+        key.write_text("another" * 5)
     fleet.rows["checkout"] = fleet.rows["checkout"].model_copy(update={"wakes_last_hour": 77})
     with served(fleet, wanted):
         if is_known:

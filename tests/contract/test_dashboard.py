@@ -17,6 +17,7 @@ from support.ports import free_address
 from torpor_api import messages as m
 from torpor_api.failures import Refused
 from torpor_autoscaler.dashboard import live
+from torpor_autoscaler.dashboard.web import TICKET
 from torpor_autoscaler.settings import OfDashboard
 
 WAIT_SECONDS_MAX = 20.0
@@ -44,25 +45,32 @@ class Viewer:
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session
         self.url = url
+        self._ticket = ""
 
     async def enter(self, link: str) -> None:
-        assert await self.post("/api/enter", {"link": link}) == 204
+        url, headers = f"{self.url}/api/enter", {"Origin": self.url}
+        async with self._session.post(url, json={"link": link}, headers=headers) as answer:
+            self._ticket = (await answer.json())["ticket"]
 
     async def get(self, path: str) -> Any:
-        async with self._session.get(self.url + path) as answer:
+        headers = {TICKET: self._ticket}
+        async with self._session.get(self.url + path, headers=headers) as answer:
             assert answer.status == 200
             return await answer.json()
 
+    def events(self, mark: str) -> str:
+        """Their address."""
+        return f"{self.url}/api/events?since={mark}&ticket={self._ticket}"
+
     async def post(self, path: str, body: Any = None) -> int:
-        headers = {"Origin": self.url}
+        headers = {"Origin": self.url, TICKET: self._ticket}
         async with self._session.post(self.url + path, json=body or {}, headers=headers) as answer:
             return answer.status
 
     async def until(self, mark: str, name: str, phase: str | None) -> None:
         """By what the stream tells from the mark on; None: it is gone."""
         timeout = aiohttp.ClientTimeout(total=WAIT_SECONDS_MAX)
-        url = f"{self.url}/api/events?since={mark}"
-        async with self._session.get(url, timeout=timeout) as events:
+        async with self._session.get(self.events(mark), timeout=timeout) as events:
             async for line in events.content:
                 if line.startswith(b"data: "):
                     told = json.loads(line[6:])
@@ -116,7 +124,7 @@ async def test_the_autoscaler_ends_while_a_page_is_open(
     await town.start_autoscaler(dashboard=OfDashboard(free_address()))
     viewer = await opened(town, session)
     mark = (await viewer.get("/api/fleet"))["mark"]
-    async with session.get(f"{viewer.url}/api/events?since={mark}") as events:
+    async with session.get(viewer.events(mark)) as events:
         await town.stop_autoscaler()
         assert await events.content.read() is not None
     await town.start_autoscaler()

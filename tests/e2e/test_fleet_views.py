@@ -51,19 +51,22 @@ def test_the_dashboard_lets_a_browser_in_through_the_api_server(database: Databa
             urllib.request.HTTPCookieProcessor(CookieJar()), urllib.request.ProxyHandler({})
         )
         assert b"<html" in browser.open(f"{place}/", timeout=WAIT_SECONDS_MAX).read()
-        _post(browser, f"{place}/api/enter", {"link": once})
+        ticket = json.loads(_post(browser, f"{place}/api/enter", {"link": once}))["ticket"]
+        browser.addheaders = [("Torpor-Ticket", ticket)]
         story = json.load(browser.open(f"{place}/api/databases/{name}", timeout=WAIT_SECONDS_MAX))
         assert name in json.dumps(story)
         _post(browser, f"{place}/api/databases/{name}/resume", {})
         until(lambda: database.phase == "Active", "it is awake")
 
 
-def _post(browser: urllib.request.OpenerDirector, url: str, body: Json) -> None:
+def _post(browser: urllib.request.OpenerDirector, url: str, body: Json) -> bytes:
     parts = urlsplit(url)
     headers = {"Content-Type": "application/json", "Origin": f"{parts.scheme}://{parts.netloc}"}
     request = urllib.request.Request(url, json.dumps(body).encode(), headers, method="POST")
     with browser.open(request, timeout=WAIT_SECONDS_MAX) as answer:
         assert answer.status < 300
+        told: bytes = answer.read()
+        return told
 
 
 @contextmanager

@@ -57,8 +57,8 @@ class FakeDesk:
                 found = tuple(_row(number) for number in numbers)
                 return m.FleetPage(databases=found, has_more=has_more, at="")
             case m.Sessions() if self.sessions:
-                found = tuple(_session(number) for number in range(self.sessions))
-                return m.SessionList(sessions=found, total=self.sessions)
+                there = tuple(_session(number) for number in range(self.sessions))
+                return m.SessionList(sessions=there, total=self.sessions)
             case m.Suspend():
                 return m.Done()
             case m.Switchover():

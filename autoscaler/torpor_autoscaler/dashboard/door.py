@@ -3,6 +3,11 @@
 On one machine others may reach the port too, and any page in a person's browser may send requests
 to it. So an address alone opens nothing, a cookie goes with requests of our own page only, and a
 name that is not ours is not answered (DNS rebinding).
+
+A browser gives a cookie of an address to every port there, so whoever serves a page on another one
+is shown it. Hence the ticket: the page keeps it in its storage, which no other port sees, and says
+it with each request. A script in the page could read the ticket and not the cookie; either alone
+opens nothing.
 """
 
 from __future__ import annotations
@@ -11,8 +16,8 @@ import hashlib
 import hmac
 import ipaddress
 import secrets
-from collections import deque
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 LINK_S_MAX = 3600.0
@@ -22,14 +27,19 @@ LINKS_MAX = 100
 """Unused ones at a time; the oldest go first."""
 
 LINK_BYTES = 24
-"""Of randomness: nobody guesses 192 bits."""
+"""Of randomness. Nobody guesses 192 bits, so wrong ones are not counted: whoever counts them lets
+strangers keep the right one out."""
 
 COOKIE_S_MAX = 30 * 86_400.0
 """A month, then the browser needs another link."""
 
-WRONG_MAX = 10
-WRONG_WITHIN_S = 60.0
-"""So many wrong links within that time are looked at; more are somebody's who tries."""
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """By both together a browser is known again."""
+
+    cookie: str
+    ticket: str
 
 
 class Door:
@@ -42,7 +52,6 @@ class Door:
         self._wall_s = wall_s
         self._links: dict[str, float] = {}
         """Until when each is good."""
-        self._wrong: deque[float] = deque(maxlen=WRONG_MAX)
 
     def link(self) -> str:
         """A fresh one, good once and for :data:`LINK_S_MAX`."""
@@ -53,31 +62,27 @@ class Door:
         self._links[link] = self._wall_s() + LINK_S_MAX
         return link
 
-    @property
-    def is_besieged(self) -> bool:
-        """Whether too many wrong links came lately: then none is looked at."""
-        since_s = self._wall_s() - WRONG_WITHIN_S
-        return len(self._wrong) == WRONG_MAX and self._wrong[0] > since_s
-
-    def enter(self, link: str) -> str | None:
-        """The cookie of whoever brings a good link, which is used up; None for any other."""
+    def enter(self, link: str) -> Admission | None:
+        """Of whoever brings a good link, which is used up; None for any other."""
         self._drop_old()
-        given = link.encode()
+        given = link.encode(errors="replace")
         # All are compared, and in full: the time tells nothing of any of them.
         found = [one for one in self._links if hmac.compare_digest(one.encode(), given)]
         if not found:
-            self._wrong.append(self._wall_s())
             return None
         del self._links[found[0]]
-        return self._cookie(int(self._wall_s()))
+        began_s = int(self._wall_s())
+        return Admission(self._cookie(began_s), self._ticket(began_s))
 
-    def knows(self, cookie: str) -> bool:
-        """Whether it is one of ours, and not too old."""
+    def knows(self, cookie: str, ticket: str) -> bool:
+        """Whether both are ours, of one browser, and not too old."""
         began, _, _ = cookie.partition(".")
         if not began.isascii() or not began.isdigit() or len(began) > 12:
             return False
-        is_ours = hmac.compare_digest(self._cookie(int(began)).encode(), cookie.encode())
-        return is_ours and 0 <= self._wall_s() - int(began) <= COOKIE_S_MAX
+        began_s = int(began)
+        is_cookie = _is_same(self._cookie(began_s), cookie)
+        is_ticket = _is_same(self._ticket(began_s), ticket)
+        return is_cookie and is_ticket and 0 <= self._wall_s() - began_s <= COOKIE_S_MAX
 
     def is_for_us(self, host: str) -> bool:
         """Whether a request's Host is an address, this machine, or a name of ours."""
@@ -91,21 +96,32 @@ class Door:
         return _name_of(host) in self._hosts
 
     def _cookie(self, began_s: int) -> str:
-        mark = hmac.new(self._key, str(began_s).encode(), hashlib.sha256).hexdigest()
-        return f"{began_s}.{mark}"
+        return f"{began_s}.{self._mark('cookie', began_s)}"
+
+    def _ticket(self, began_s: int) -> str:
+        return self._mark("ticket", began_s)
+
+    def _mark(self, purpose: str, began_s: int) -> str:
+        return hmac.new(self._key, f"{purpose} {began_s}".encode(), hashlib.sha256).hexdigest()
 
     def _drop_old(self) -> None:
         now_s = self._wall_s()
         self._links = {link: until_s for link, until_s in self._links.items() if until_s > now_s}
 
 
-def is_same_origin(origin: str, host: str) -> bool:
+def is_same_origin(origin: str, host: str, *, is_behind_tls: bool) -> bool:
     """Whether a page that came from ``host`` has sent it: only ours can have."""
     try:
         parts = urlsplit(origin)
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower() != ""
+    # Whoever is in between of somebody's network can write what comes without TLS.
+    schemes = ("https",) if is_behind_tls else ("http", "https")
+    return parts.scheme in schemes and parts.netloc.lower() == host.lower() != ""
+
+
+def _is_same(own: str, given: str) -> bool:
+    return hmac.compare_digest(own.encode(), given.encode(errors="replace"))
 
 
 def _name_of(host: str) -> str | None:

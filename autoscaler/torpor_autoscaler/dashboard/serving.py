@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from torpor_api import messages as m
+from torpor_autoscaler.dashboard.connections import Connections
 from torpor_autoscaler.dashboard.desk import DatabaseDesk, WatchedFleet
 from torpor_autoscaler.dashboard.door import LINK_S_MAX, Door
 from torpor_autoscaler.dashboard.files import page_files
@@ -21,8 +22,8 @@ from torpor_autoscaler.settings import OfDashboard
 
 log = logging.getLogger(__name__)
 
-CONNECTIONS_MAX = 128
-"""Four of each viewer. One more is hung up on: a file is open for each, and agents need theirs."""
+KEY_BYTES_MIN = 32
+"""Of what cookies are made with: one that was not written to its end is known to everybody."""
 
 END_S_MAX = 2.0
 """For answers under way when the autoscaler ends."""
@@ -34,13 +35,10 @@ async def serving(
 ) -> AsyncIterator[None]:
     """From now on ``fleet`` gives out links. Raises OSError where it can't listen, or the key
     can't be read."""
-    key = secrets.token_bytes() if wanted.key is None else wanted.key.read_bytes()
-    door, live = Door(key, wanted.hosts, time.time), Live(fleet, time.monotonic)
+    door, live = Door(_key(wanted), wanted.hosts, time.time), Live(fleet, time.monotonic)
     pages = Pages(desk, fleet, live, door, page_files())
     # A browser that hangs up withdraws its wish, as a person's `torpor suspend` does.
-    runner = web.AppRunner(
-        pages.app, access_log=None, handler_cancellation=True, shutdown_timeout=END_S_MAX
-    )
+    runner = web.AppRunner(pages.app, handler_cancellation=True, shutdown_timeout=END_S_MAX)
     await runner.setup()
     try:
         server = await _listening(runner, wanted)
@@ -57,21 +55,20 @@ async def serving(
         await live.close()
 
 
+def _key(wanted: OfDashboard) -> bytes:
+    if wanted.key is None:
+        return secrets.token_bytes()
+    key = wanted.key.read_bytes()
+    if len(key) < KEY_BYTES_MIN:
+        raise OSError(f"{wanted.key} has {len(key)} bytes, at least {KEY_BYTES_MIN} are needed")
+    return key
+
+
 async def _listening(runner: web.AppRunner, wanted: OfDashboard) -> asyncio.Server:
     server = runner.server
     assert server is not None, "it was set up"
-
-    def accept() -> asyncio.BaseProtocol:
-        return server() if len(server.connections) < CONNECTIONS_MAX else _HangUp()
-
     loop, listen = asyncio.get_running_loop(), wanted.listen
-    return await loop.create_server(accept, listen.host, listen.port)
-
-
-class _HangUp(asyncio.Protocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.abort()
+    return await loop.create_server(Connections(server).accept, listen.host, listen.port)
 
 
 def _link(wanted: OfDashboard, door: Door) -> m.DashboardLink:

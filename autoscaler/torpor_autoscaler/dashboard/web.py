@@ -1,7 +1,7 @@
 """What the dashboard answers over HTTP.
 
 ``/`` and the page's files are for everybody who reaches the port; everything under ``/api`` but the
-door itself needs the cookie, and what changes anything has to come from our own page.
+door itself needs cookie and ticket, and what changes anything has to come from our own page.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from aiohttp import web
 
 from torpor_api import messages as m
+from torpor_api.brief import brief
 from torpor_api.failures import (
     Busy,
     Conflict,
@@ -24,8 +25,10 @@ from torpor_api.failures import (
     Refused,
     Unavailable,
 )
+from torpor_api.identity import is_endpoint_name
 from torpor_autoscaler.dashboard import story
 from torpor_autoscaler.dashboard.board import Changes, Mark
+from torpor_autoscaler.dashboard.connections import Connection
 from torpor_autoscaler.dashboard.desk import DatabaseDesk
 from torpor_autoscaler.dashboard.door import COOKIE_S_MAX, Door, is_same_origin
 from torpor_autoscaler.dashboard.files import SECURITY_HEADERS, File
@@ -36,6 +39,9 @@ log = logging.getLogger(__name__)
 
 BODY_BYTES_MAX = 4096
 """Of a request; a link has some thirty."""
+
+BODY_S_MAX = 10.0
+"""For it to come."""
 
 AT_ONCE_MAX = 16
 """Questions about single databases, sleeps and wakes that are under way: they ask proxies, and
@@ -52,6 +58,9 @@ UNREAD_S_MAX = 15.0
 
 RETRY_MS = 2000
 """For which a page waits before it comes again."""
+
+TICKET = "Torpor-Ticket"
+"""The header that has it; a stream, which can have none, has it in its address."""
 
 CAUSE = "somebody at the dashboard"
 
@@ -91,9 +100,9 @@ class Pages:
             [
                 web.post("/api/enter", self._enter),
                 web.post("/api/leave", self._leave),
-                web.get("/api/fleet", self._whole),
-                web.get("/api/events", self._events),
-                web.get("/api/databases/{name}", self._story),
+                web.get("/api/fleet", self._whole, allow_head=False),
+                web.get("/api/events", self._events, allow_head=False),
+                web.get("/api/databases/{name}", self._story, allow_head=False),
                 web.post("/api/databases/{name}/suspend", self._suspend),
                 web.post("/api/databases/{name}/resume", self._resume),
                 web.get("/{path:.*}", self._file),
@@ -118,6 +127,13 @@ class Pages:
             return _failed(failure)
         except web.HTTPException as error:
             return _said(error.status, error.reason)
+        except ConnectionError:
+            raise
+        except Exception:
+            log.exception("dashboard_defect")
+            if request.writer.output_size:
+                raise ConnectionError("another answer has begun") from None
+            return _said(500, "Torpor has failed here: its log says why")
 
     def _refusal(self, request: web.Request) -> web.Response | None:
         host = request.headers.get("Host", "")
@@ -125,25 +141,31 @@ class Pages:
             return _said(421, FOREIGN)
         if not request.path.startswith("/api/"):
             return None
-        if request.method == "POST":
-            is_json = request.content_type == "application/json"
-            if not is_json or not is_same_origin(request.headers.get("Origin", ""), host):
-                return _said(403, NOT_OURS)
+        if request.method == "POST" and not self._is_from_our_page(request, host):
+            return _said(403, NOT_OURS)
         if request.path == "/api/enter":
             return None
         cookie = request.cookies.get(_cookie_name(host), "")
-        return None if self._door.knows(cookie) else _said(401, LOCKED)
+        ticket = request.headers.get(TICKET) or request.query.get("ticket", "")
+        if not self._door.knows(cookie, ticket):
+            return _said(401, LOCKED)
+        if isinstance(request.protocol, Connection):
+            request.protocol.has_shown_a_cookie()
+        return None
+
+    def _is_from_our_page(self, request: web.Request, host: str) -> bool:
+        origin, is_behind_tls = request.headers.get("Origin", ""), self._door.is_behind_tls(host)
+        is_json = request.content_type == "application/json"
+        return is_json and is_same_origin(origin, host, is_behind_tls=is_behind_tls)
 
     async def _enter(self, request: web.Request) -> web.Response:
-        if self._door.is_besieged:
-            return _said(429, "too many wrong links: try again in a minute")
-        cookie = self._door.enter(await _link_of(request))
-        if cookie is None:
+        admission = self._door.enter(await _link_of(request))
+        if admission is None:
             return _said(401, "this link is used up or too old: `torpor dashboard` prints another")
-        response, host = web.Response(status=204), request.headers["Host"]
+        response, host = _json(json.dumps({"ticket": admission.ticket})), request.headers["Host"]
         response.set_cookie(
             _cookie_name(host),
-            cookie,
+            admission.cookie,
             max_age=int(COOKIE_S_MAX),
             httponly=True,
             samesite="Strict",
@@ -197,17 +219,17 @@ class Pages:
 
     async def _story(self, request: web.Request) -> web.Response:
         with self._one_more():
-            told = await story.of_database(request.match_info["name"], self._desk, self._fleet)
+            told = await story.of_database(_name_of(request), self._desk, self._fleet)
         return _json(told.model_dump_json())
 
     async def _suspend(self, request: web.Request) -> web.Response:
         with self._one_more():
-            await self._desk.suspend(request.match_info["name"])
+            await self._desk.suspend(_name_of(request))
         return web.Response(status=204)
 
     async def _resume(self, request: web.Request) -> web.Response:
         with self._one_more():
-            await self._desk.wake(m.Wake(name=request.match_info["name"], cause=CAUSE))
+            await self._desk.wake(m.Wake(name=_name_of(request), cause=CAUSE))
         return web.Response(status=204)
 
     @contextlib.contextmanager
@@ -250,18 +272,29 @@ async def _send(response: web.StreamResponse, request: web.Request, text: str) -
 
 async def _link_of(request: web.Request) -> str:
     try:
-        link = (await request.json())["link"]
-    except (ValueError, KeyError, TypeError):
+        async with asyncio.timeout(BODY_S_MAX):
+            body = await request.read()
+        link = json.loads(body)["link"]
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
+    except (ValueError, KeyError, TypeError, RecursionError):
         link = None
     if not isinstance(link, str):
         raise InvalidRequest('write {"link": "…"}')
     return link
 
 
+def _name_of(request: web.Request) -> str:
+    name = request.match_info["name"]
+    if not is_endpoint_name(name):
+        raise NotFound(f"no database {brief(name)}")
+    return name
+
+
 def _cookie_name(host: str) -> str:
     """With its port: browsers give a cookie of an address to all ports of it."""
     port = host.rpartition(":")[2]
-    return f"torpor-dashboard-{port if port.isdigit() else 'tls'}"
+    return f"torpor-dashboard-{port if port.isascii() and port.isdigit() else 'tls'}"
 
 
 def _event(changes: Changes) -> str:

@@ -46,7 +46,7 @@ export class Live {
 
   #listen(mark) {
     this.pause();
-    const stream = new EventSource(`/api/events?since=${encodeURIComponent(mark)}`);
+    const stream = api.events(mark);
     this.#stream = stream;
     stream.onopen = () => {
       this.#again_ms = AGAIN_MS_MIN;

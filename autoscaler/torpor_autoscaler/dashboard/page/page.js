@@ -220,11 +220,20 @@ function open(name) {
 
 /** The address says which sheet is open: so the phone's way back closes it. */
 function follow() {
-  const name = location.hash.startsWith("#/") ? decodeURIComponent(location.hash.slice(2)) : "";
+  const name = named(location.hash);
   if (name === sheet.name) return;
   const row = fleet.get(name);
   if (row) sheet.open(row);
   else sheet.close();
+}
+
+function named(hash) {
+  try {
+    return hash.startsWith("#/") ? decodeURIComponent(hash.slice(2)) : "";
+  } catch {
+    // A link that was cut off in the middle of a letter names nobody.
+    return "";
+  }
 }
 
 function closed() {
