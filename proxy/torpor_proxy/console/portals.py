@@ -19,8 +19,9 @@ from torpor_proxy.core.refusals import Refused
 STATEMENTS_MAX = 200
 """Prepared by one client; there are not half as many commands."""
 
-PORTALS_MAX = 20
-"""Open at a time; each may keep a page of rows."""
+PORTALS_MAX = 5
+"""Open at a time; each may keep a page of rows, or ten thousand sessions, for as long as its client
+asks for no more of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from torpor_api.console import ConsoleRole
+from torpor_api.console import ConsoleRight, ConsoleRole
 from torpor_api.identity import CONSOLE_NAME
 from torpor_api.scram import Verifier, parse_verifier
 from torpor_proxy.console import greeting
@@ -28,6 +28,11 @@ log = logging.getLogger(__name__)
 SECRET_BYTES_SHORT = 4
 SECRET_BYTES_LONG = 32
 """Of a cancel key, for clients of protocol 3.0 and of 3.2."""
+
+
+ADMIN_SESSIONS_KEPT = 3
+"""Of the places at the console, for roles that may change something: a pool of somebody's charts
+that takes all it gets keeps nobody from SUSPEND. As many as Postgres keeps for superusers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +73,16 @@ class ConsoleSessions:
     def judge(self, route: Route) -> Refusal | None:
         if route.database != CONSOLE_NAME:
             return DatabaseUnknown(route.database, [CONSOLE_NAME])
-        limit = self._settings.console_sessions_max
-        if len(self._open) >= limit:
-            return TooManySessions(
-                f"{len(self._open)} clients are at the console, and it takes no more",
-                f"Close some, or raise TORPOR_PROXY_CONSOLE_SESSIONS_MAX, which is {limit}.",
-            )
-        return None
+        limit, role = self._settings.console_sessions_max, self._entrance.role(route.user)
+        is_admin = role is not None and role.right is ConsoleRight.ADMIN
+        places = limit if is_admin else max(1, limit - ADMIN_SESSIONS_KEPT)
+        if len(self._open) < places:
+            return None
+        return TooManySessions(
+            f"{len(self._open)} clients are at the console, and it takes no more",
+            f"Close some, or raise TORPOR_PROXY_CONSOLE_SESSIONS_MAX, which is {limit}; "
+            f"{ADMIN_SESSIONS_KEPT} of them are for roles with the right {ConsoleRight.ADMIN}.",
+        )
 
     def enter(
         self, route: Route, stream: Stream, address: str, has_long_key: bool, pending: bytes

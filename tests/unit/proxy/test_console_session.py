@@ -23,6 +23,7 @@ from support.console import (
 from torpor_api import messages as m
 from torpor_api.failures import Busy
 from torpor_proxy.console.portals import PORTALS_MAX, STATEMENTS_MAX
+from torpor_proxy.console.sessions import ADMIN_SESSIONS_KEPT
 from torpor_proxy.core import wire
 from torpor_proxy.core.routing import Route
 
@@ -76,6 +77,21 @@ async def test_they_are_bounded_in_number() -> None:
     assert full is not None and full.sqlstate == "53300"
     guest.stream.sends(wire.TERMINATE)
     await until(lambda: world.console.judge(route) is None)
+
+
+async def test_those_who_only_look_leave_a_place_to_those_who_may_act() -> None:
+    world = World(FakeDesk(), console_sessions_max=ADMIN_SESSIONS_KEPT + 2)
+    looking, acting = (Route("torpor", role, "torpor") for role in ("viewer", "torpor"))
+    for _ in range(2):
+        assert world.console.judge(looking) is None
+        await world.enters("viewer").hears()
+    full = world.console.judge(looking)
+    assert full is not None and "with the right admin" in full.hint
+    for _ in range(ADMIN_SESSIONS_KEPT):
+        assert world.console.judge(acting) is None
+        await world.enters().hears()
+    assert world.console.judge(acting) is not None
+    await world.console.close()
 
 
 # --- simple queries -------------------------------------------------------------------------
