@@ -104,7 +104,7 @@ class ApiServer:
         self._client = ApiClient(configuration)
 
     def get(self, kind: Kind, name: str, namespace: str) -> Document:
-        return self._ask("GET", kind.path(namespace, name))
+        return _document(self._answer("GET", kind.path(namespace, name)))
 
     def listed(self, kind: Kind, namespace: str = "", *, labels: str = "") -> list[Document]:
         """Of all namespaces where none is named. In parts, each within the time of a request."""
@@ -128,7 +128,7 @@ class ApiServer:
         self, kind: Kind, namespace: str, query: dict[str, str], accept: str
     ) -> Iterator[Document]:
         while True:
-            page = self._ask("GET", kind.path(namespace), query, accept=accept)
+            page = _document(self._answer("GET", kind.path(namespace), query, accept=accept))
             yield from page.get("items") or ()
             query["continue"] = str((page.get("metadata") or {}).get("continue") or "")
             if not query["continue"]:
@@ -140,16 +140,16 @@ class ApiServer:
         typed = {**document, "apiVersion": kind.api_version, "kind": kind.kind}
         path = kind.path(metadata["namespace"], metadata["name"])
         query = {"fieldManager": MANAGER, "force": "true"}
-        return self._ask("PATCH", path, query, typed, APPLY)
+        return _document(self._answer("PATCH", path, query, typed, APPLY))
 
     def merge(self, kind: Kind, name: str, namespace: str, patch: Document) -> Document:
         query = {"fieldManager": MANAGER}
-        return self._ask("PATCH", kind.path(namespace, name), query, patch, MERGE)
+        return _document(self._answer("PATCH", kind.path(namespace, name), query, patch, MERGE))
 
     def delete(self, kind: Kind, name: str, namespace: str, *, uid: str) -> None:
         """That very object, and none that has taken its name since."""
         conditions = {"preconditions": {"uid": uid}}
-        self._ask("DELETE", kind.path(namespace, name), body=conditions)
+        self._answer("DELETE", kind.path(namespace, name), body=conditions)
 
     def forwarded(self, pod: str, namespace: str, port: int) -> socket.socket:
         """A connection to a port of a pod, through the API server and the pod's kubelet."""
@@ -180,7 +180,7 @@ class ApiServer:
     def log(self, pod: str, namespace: str, container: str, since: dict[str, str]) -> list[str]:
         """Lines, each behind its time and a space; ``since``: sinceSeconds or sinceTime."""
         query = {"container": container, "timestamps": "true", "limitBytes": str(LOG_BYTES_MAX)}
-        content = self._content("GET", POD.path(namespace, pod, "log"), query | since)
+        content = self._answer("GET", POD.path(namespace, pod, "log"), query | since)
         return content.decode(errors="replace").splitlines()
 
     def run(
@@ -215,20 +215,7 @@ class ApiServer:
                 hint=f"kubectl auth can-i create pods/exec --namespace {namespace}",
             ) from None
 
-    def _ask(
-        self,
-        method: str,
-        path: str,
-        query: dict[str, str] | None = None,
-        body: Document | None = None,
-        content_type: str = JSON,
-        accept: str = JSON,
-    ) -> Document:
-        content = self._content(method, path, query, body, content_type, accept)
-        found: Document = json.loads(content)
-        return found
-
-    def _content(
+    def _answer(
         self,
         method: str,
         path: str,
@@ -255,3 +242,8 @@ class ApiServer:
         headers: dict[str, Any] = {"Accept": JSON}
         self._client.update_params_for_auth(headers, [], ["BearerToken"], "", method, None)
         return headers
+
+
+def _document(answer: bytes) -> Document:
+    found: Document = json.loads(answer)
+    return found
