@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 
@@ -32,26 +32,38 @@ class Answer:
     note: str = ""
 
 
-class Client:
-    """One of them. ``use`` raises what the driver raises."""
+class Client(Protocol):
+    """One of them."""
+
+    seat: Seat
+
+    def begin(self) -> None:
+        """Before the load begins: whatever is held from then on."""
+        ...
+
+    def use(self) -> Answer:
+        """One question. Raises what the driver raises, and StateLost."""
+        ...
+
+    def end(self) -> None:
+        """Let go of everything."""
+        ...
+
+
+class Visitor:
+    """Holds nothing from one question to the next."""
 
     def __init__(self, seat: Seat, uri: str, random: Random) -> None:
         self.seat = seat
         self.uri = uri
         self.random = random
 
-    def begin(self) -> None:
-        """Before the load begins: whatever is held from then on."""
+    def begin(self) -> None: ...
 
-    def use(self) -> Answer:
-        """One question."""
-        raise NotImplementedError
-
-    def end(self) -> None:
-        """Let go of everything."""
+    def end(self) -> None: ...
 
 
-class Fresh(Client):
+class Fresh(Visitor):
     """A session for each question, as functions and scripts have."""
 
     def use(self) -> Answer:
@@ -62,11 +74,15 @@ class Fresh(Client):
         return Answer(row[1], row[2])
 
 
-class Held(Client):
+class Held:
     """One session, whose state is looked at with each answer. After an error it has a new one, so
     that the load stays what it is."""
 
-    connection: psycopg.Connection[Any] | None = None
+    def __init__(self, seat: Seat, uri: str, random: Random) -> None:
+        self.seat = seat
+        self.uri = uri
+        self.random = random
+        self.connection: psycopg.Connection[Any] | None = None
 
     @property
     def state(self) -> str:
@@ -140,7 +156,7 @@ class Listener(Held):
             tell(Answer(note=heard.heard_note(each.payload)))
 
 
-class Scanner(Client):
+class Scanner(Visitor):
     """Knocks in one way after the other."""
 
     def use(self) -> Answer:

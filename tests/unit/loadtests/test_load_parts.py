@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from load.course import Phase
-from load.parts import PARTS, Answer, Client, Held, used
+from load.parts import PARTS, Answer, Held, Visitor, used
 from load.samples import Sample
 from load.scenario import Part, Seat
 
@@ -28,7 +28,7 @@ class Clock:
         return self.now
 
 
-class Slow(Client):
+class Slow(Visitor):
     """Each question takes half a second."""
 
     clock: Clock
