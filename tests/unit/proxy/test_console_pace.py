@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -21,22 +20,6 @@ from support.console import (
 )
 from torpor_proxy.console.client import CHUNK_BYTES, MESSAGE_BYTES_MAX
 from torpor_proxy.core import wire
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    made = World(FakeDesk())
-    yield made
-    made.desk.holds.set()
-    await made.console.close()
-
-
-@pytest.fixture
-async def guest(world: World) -> Guest:
-    made = world.enters()
-    await made.hears()
-    return made
-
 
 # --- pace, cancel, end --------------------------------------------------------------------------
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import AsyncIterator
-
-import pytest
 
 from support.console import (
     ROLES,
@@ -26,22 +23,6 @@ from torpor_proxy.console.portals import PORTALS_MAX, STATEMENTS_MAX
 from torpor_proxy.console.sessions import ADMIN_SESSIONS_KEPT
 from torpor_proxy.core import wire
 from torpor_proxy.core.routing import Route
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    made = World(FakeDesk())
-    yield made
-    made.desk.holds.set()
-    await made.console.close()
-
-
-@pytest.fixture
-async def guest(world: World) -> Guest:
-    made = world.enters()
-    await made.hears()
-    return made
-
 
 # --- the login ------------------------------------------------------------------------------
 
