@@ -178,6 +178,11 @@ def _local(timestamp: str) -> str:
     return datetime.fromisoformat(timestamp).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def count(number: int, thing: str) -> str:
+    """``1 session``, ``2 sessions``."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def age(seconds: float) -> str:
     """In the largest unit, rounded down."""
     seconds = max(0, int(seconds))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from torpor_api.failures import InvalidRequest
-from torpor_cli.output import printable, table
+from torpor_cli.output import count, printable, table
 from torpor_cli.replay.figures import Times
 from torpor_cli.replay.outcome import QUANTILES, Json, Outcome, quantiles, use_as_json
 
@@ -111,15 +111,16 @@ def story(outcome: ScriptOutcome, use_story: str) -> str:
     """For people."""
     done, early = outcome.transactions, ", ended early" if outcome.ended_early else ""
     head = (
-        f"{done.times.count:,} transactions of {outcome.clients} clients in "
+        f"{count(done.times.count, 'transaction')} of {count(outcome.clients, 'client')} in "
         f"{outcome.took_s:.1f} s, {done.times.count / max(outcome.took_s, 0.001):,.1f} a second, "
         f"on {outcome.target}{early}"
     )
     rows = [[name, f"{done.times.percentile(at) or 0:.3g} ms"] for name, at in QUANTILES.items()]
     parts = [head, table(["LATENCY", "NOW"], rows, right=[1]) if done.times.count else ""]
-    parts.append("\n".join(f"{count:,} {what}" for what, count in sorted(done.failed.items())))
+    parts.append("\n".join(f"{times:,} {what}" for what, times in sorted(done.failed.items())))
     if done.aborted:
-        parts.append("\n".join([f"{done.aborted} clients were ended by an error:", *done.said]))
+        ended = "client was" if done.aborted == 1 else "clients were"
+        parts.append("\n".join([f"{done.aborted} {ended} ended by an error:", *done.said]))
     elif done.status:
         parts.append("\n".join(done.said))
     return "\n\n".join(part for part in (*parts, use_story) if part)

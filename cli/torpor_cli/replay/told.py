@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from torpor_api.quantities import format_duration
-from torpor_cli.output import printable, table
+from torpor_cli.output import count, printable, table
 from torpor_cli.replay.figures import LATE_MS, Figures, Times
 from torpor_cli.replay.outcome import QUANTILES, LogOutcome, Outcome
 from torpor_cli.replay.statement import Contents
@@ -23,14 +23,14 @@ def contents(found: Contents, files: int) -> list[str]:
     """What is in a log, ahead of its replay."""
     where = f"{files} files: " if files > 1 else ""
     lines = [
-        f"{where}{_many(found.statements, 'statement')} of {_many(found.sessions, 'session')} "
+        f"{where}{count(found.statements, 'statement')} of {count(found.sessions, 'session')} "
         f"over {format_duration(round(found.seconds))}"
     ]
     if found.writes:
         lines.append(f"it writes: {_counted(found.writes)}")
     else:
         lines.append("it writes nothing, as far as its words tell")
-    lines += [f"left out: {count:,} × {why}" for why, count in found.left_out.most_common()]
+    lines += [f"left out: {times:,} × {why}" for why, times in found.left_out.most_common()]
     lines += [f"left out: the last line of {file}, which is not whole" for file in found.cut_off]
     if not found.has_ends:
         lines.append(
@@ -46,7 +46,7 @@ def log_story(outcome: LogOutcome, now: datetime) -> str:
     early = ", ended early" if outcome.ended_early else ""
     head = (
         f"{figures.statements:,} of {outcome.expected:,} statements "
-        f"of {_many(figures.sessions, 'session')} in {format_duration(round(outcome.took_s))}, "
+        f"of {count(figures.sessions, 'session')} in {format_duration(round(outcome.took_s))}, "
         f"{_pace(outcome.speed)}, on {outcome.target}{early}"
     )
     parts = [
@@ -91,7 +91,7 @@ def progress(outcome: LogOutcome, at_s: float, whole_s: float) -> str:
     parts = [f"{figures.statements:,} of {outcome.expected:,} statements"]
     if outcome.speed is not None:
         parts.insert(0, f"{_span(min(at_s, whole_s))} of {_span(whole_s)}")
-    parts.append(_many(figures.open, "session"))
+    parts.append(count(figures.open, "session"))
     parts += [f"{figures.new_errors:,} new errors"] if figures.new_errors else []
     parts += [f"{figures.is_late:,} late"] if figures.is_late else []
     if use is not None and use.phase:
@@ -113,7 +113,7 @@ def _latency(outcome: LogOutcome) -> str:
     ]
     lines = [table(["LATENCY", "NOW", "IN THE LOG", "RATIO"], rows, right=[1, 2, 3])]
     lines.append(
-        f"of {_many(figures.now.count, 'statement')}; now with the way to the endpoint and back"
+        f"of {count(figures.now.count, 'statement')}; now with the way to the endpoint and back"
         f"{f' through {outcome.through}' if outcome.through else ''}, in the log without it"
     )
     return "\n".join(lines)
@@ -153,27 +153,27 @@ def _errors(figures: Figures) -> str:
 def _hindrances(outcome: LogOutcome) -> list[str]:
     """What kept the replay from being the log."""
     figures, lines = outcome.figures, []
-    for said, count in figures.not_connected.most_common(PLACES_SHOWN):
-        lines.append(f"{_many(count, 'session')} could not connect: {printable(said)}")
+    for said, times in figures.not_connected.most_common(PLACES_SHOWN):
+        lines.append(f"{count(times, 'session')} could not connect: {printable(said)}")
     if figures.lost:
-        lines.append(f"{_many(figures.lost, 'session')} lost the connection")
+        lines.append(f"{count(figures.lost, 'session')} lost the connection")
     if figures.not_run:
-        lines.append(f"not run, for want of a connection: {_many(figures.not_run, 'statement')}")
+        lines.append(f"not run, for want of a connection: {count(figures.not_run, 'statement')}")
     if figures.refused_writes:
-        lines.append(f"--only-reads kept {_many(figures.refused_writes, 'statement')} from writing")
+        lines.append(f"--only-reads kept {count(figures.refused_writes, 'statement')} from writing")
     if figures.held_up:
         lines.append(
-            f"{_many(figures.held_up, 'session')} waited until another one had ended, for up to "
+            f"{count(figures.held_up, 'session')} waited until another one had ended, for up to "
             f"{_span(figures.held_up_most_s)}: more may be open with --sessions-max"
         )
     if figures.out_of_order:
         lines.append(
-            f"{_many(figures.out_of_order, 'statement')} did not wait any longer for others that "
+            f"{count(figures.out_of_order, 'statement')} did not wait any longer for others that "
             "had ended before in the log"
         )
     if figures.is_late:
         lines.append(
-            f"{_many(figures.is_late, 'statement')} began {LATE_MS:g} ms or more behind the time "
+            f"{count(figures.is_late, 'statement')} began {LATE_MS:g} ms or more behind the time "
             f"(p99 {_ms(figures.late.percentile(0.99))}, at most {_ms(figures.late.most_ms)}): "
             "a wake, those before them, or this machine took longer"
         )
@@ -190,10 +190,14 @@ def _cost(outcome: Outcome, use: Use) -> str:
     always = always_s / 3600 * outcome.price
     less = f", {1 - use.cu_s / always_s:.0%} less" if always_s else ""
     return (
-        f"{use.cu_s:,.0f} CU-seconds, {_dollars(outcome.dollars)}; "
-        f"always on with {use.cu_most:g} CU {always_s:,.0f}, {_dollars(always)}{less} "
+        f"{_cu_seconds(use.cu_s)} CU-seconds, {_dollars(outcome.dollars)}; "
+        f"always on with {use.cu_most:g} CU {_cu_seconds(always_s)}, {_dollars(always)}{less} "
         f"(at ${outcome.price:g} a CU-hour)"
     )
+
+
+def _cu_seconds(amount: float) -> str:
+    return f"{amount:,.0f}" if amount >= 10 else f"{amount:.2g}"
 
 
 def _dollars(amount: float) -> str:
@@ -212,11 +216,6 @@ def _pace(speed: float | None) -> str:
 
 def _span(seconds: float) -> str:
     return f"{seconds:.1f}s" if seconds < 10 else format_duration(round(seconds))
-
-
-def _many(count: int, what: str) -> str:
-    """``1 session``, ``2 sessions``."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _ms(ms: float | None) -> str:

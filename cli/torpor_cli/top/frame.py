@@ -8,12 +8,11 @@ from datetime import datetime
 from unicodedata import east_asian_width
 
 from torpor_cli.client import Json
-from torpor_cli.output import ago, printable, session_table
+from torpor_cli.output import ago, count, printable, session_table
 from torpor_cli.top.pressed import KEYS
 from torpor_cli.top.view import Page, Seen, Sort, View, in_order, index_of
 from torpor_cli.transition_text import transition_tree
 from torpor_cli.tree.tables import bytes_in_words
-from torpor_cli.tree.words import count
 
 STALE_SECONDS = 15.0
 """What is older is called so."""

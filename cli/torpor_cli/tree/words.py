@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from torpor_cli.client import Json
-from torpor_cli.output import age, printable, shortened
+from torpor_cli.output import age, count, printable, shortened
 
 WORDS_CHARACTERS_MAX = 100
 """Of a reason in a tree; `torpor why` has it whole."""
@@ -52,10 +52,6 @@ def of_session(session: Json) -> str:
     if session["application"]:
         parts.append(printable(session["application"]))
     return ", ".join(parts) + (f": {reason(session['reason'])}" if session["reason"] else "")
-
-
-def count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def reason(text: str) -> str:

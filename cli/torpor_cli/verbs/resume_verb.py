@@ -6,6 +6,7 @@ import click
 
 from torpor_cli.acting import Outcome, confirm, databases_meant, on_each, show
 from torpor_cli.options import json_option, node_argument, on_place, yes_option
+from torpor_cli.output import count
 from torpor_cli.place import Place
 from torpor_cli.tree.node import Kind, Node
 
@@ -24,7 +25,7 @@ def command(node: Node, yes: bool, output: str | None, place: Place) -> None:
     """
     names = databases_meant(place, "resume", node, lambda row: bool(row["phase"] == "Suspended"))
     if node.kind is Kind.POOL:
-        confirm(f"Wake the {len(names)} databases of {node} that sleep?", yes)
+        confirm(f"Wake what sleeps of {node} ({count(len(names), 'database')})?", yes)
 
     def resume(name: str) -> Outcome:
         answer = place.ask_autoscaler("Wake", name=name, cause="torpor resume")

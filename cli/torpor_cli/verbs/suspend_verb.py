@@ -6,6 +6,7 @@ import click
 
 from torpor_cli.acting import Outcome, confirm, databases_meant, on_each, show
 from torpor_cli.options import json_option, node_argument, on_place, yes_option
+from torpor_cli.output import count
 from torpor_cli.place import Place
 from torpor_cli.tree.node import Kind, Node
 
@@ -27,7 +28,7 @@ def command(node: Node, yes: bool, output: str | None, place: Place) -> None:
     """
     names = databases_meant(place, "suspend", node, lambda row: bool(row["phase"] != "Suspended"))
     if node.kind is Kind.POOL:
-        confirm(f"Suspend the {len(names)} databases of {node} that are awake?", yes)
+        confirm(f"Suspend what is awake of {node} ({count(len(names), 'database')})?", yes)
 
     def suspend(name: str) -> Outcome:
         place.ask_autoscaler("Suspend", name=name)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from torpor_api.failures import InvalidRequest
+from torpor_cli.replay import script_replay
 from torpor_cli.replay.script import Script, ScriptOutcome, Transactions, as_json, named, story
 
 
@@ -37,6 +40,25 @@ def test_clients_that_were_ended() -> None:
     outcome = ScriptOutcome("shop", 2.0, 0.1, None, transactions=done, clients=4)
     assert outcome.has_failed and not as_json(outcome)["ok"]
     told = story(outcome, "slept well")
-    assert told.startswith("1 transactions of 4 clients in 2.0 s, 0.5 a second, on shop\n\n")
-    assert "1 clients were ended by an error:\npgbench: error: client 3" in told
+    assert told.startswith("1 transaction of 4 clients in 2.0 s, 0.5 a second, on shop\n\n")
+    assert "1 client was ended by an error:\npgbench: error: client 3" in told
     assert told.endswith("\n\nslept well")
+
+
+def test_what_pgbench_can_not_begin_with_is_told_though_it_takes_its_time_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its exit status is read, and not overtaken by a signal to a process that ends by itself."""
+    slow = tmp_path / "pgbench"
+    lines = "#!/bin/sh", "echo 'pgbench: error: nonsense' >&2", "exec 2>&-", "sleep 0.2", "exit 1"
+    slow.write_text("\n".join(lines))
+    slow.chmod(0o700)
+    monkeypatch.setattr(script_replay, "program", lambda: str(slow))
+    run = script_replay.Run([Script(tmp_path / "a.sql")], 1, 1, None, [], "shop", 0.1)
+
+    @contextlib.asynccontextmanager
+    async def reaching() -> AsyncIterator[dict[str, str]]:
+        yield {}
+
+    with pytest.raises(InvalidRequest, match="pgbench: error: nonsense"):
+        script_replay.replay(run, reaching, None)
