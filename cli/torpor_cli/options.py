@@ -59,17 +59,14 @@ file_option = click.option(
 )
 
 
-class Price(click.FloatRange):
-    """A number from 0 on, up to ``most``; neither NaN nor infinity is one."""
-
-    def __init__(self, most: float | None = None) -> None:
-        super().__init__(0, most)
+class FiniteRange(click.FloatRange):
+    """Of numbers; neither NaN, which click lets pass any range, nor infinity is one."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        price = super().convert(value, param, ctx)
-        if not isfinite(price):
+        number = super().convert(value, param, ctx)
+        if not isfinite(number):
             self.fail(f"{value} is not in the range {self._describe_range()}", param, ctx)
-        return price
+        return number
 
 
 def cluster_options(

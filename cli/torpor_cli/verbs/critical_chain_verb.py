@@ -10,6 +10,7 @@ import click
 
 from torpor_api.failures import NotFound
 from torpor_cli.client import QUICK_SECONDS_MAX
+from torpor_cli.completion import complete_database
 from torpor_cli.options import json_option, on_place
 from torpor_cli.place import Place
 from torpor_cli.transition_text import transition_table, transition_tree
@@ -22,7 +23,7 @@ SLOWEST_MAX = 1000
 
 
 @click.command("critical-chain")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_database)
 @click.option(
     "--last",
     type=click.IntRange(1, LAST_MAX),

@@ -12,7 +12,8 @@ import click
 
 from torpor_api.failures import InvalidRequest
 from torpor_api.prices import CU_HOUR_PRICE
-from torpor_cli.options import Price, json_option, on_place
+from torpor_cli.completion import complete_database
+from torpor_cli.options import FiniteRange, json_option, on_place
 from torpor_cli.place import Place
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ SESSIONS_MAX = 10_000
 CLIENTS_MAX = 1000
 SECONDS_MAX = 3600
 """Of scripts: pgbench writes a line of its log for each transaction, 35 bytes."""
+
+RATE_MIN, RATE_MAX = 0.001, 1e6
+"""Transactions a second: one in a quarter of an hour, and more than a Postgres gives."""
 
 SPEED_MIN, SPEED_MAX = 0.01, 1000.0
 
@@ -52,7 +56,13 @@ def _speed(_: click.Context, __: click.Parameter, value: str) -> float | None:
 
 @click.command("replay")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("--to", "name", metavar="NAME", help="The database; its sleep and cost are told too.")
+@click.option(
+    "--to",
+    "name",
+    metavar="NAME",
+    shell_complete=complete_database,
+    help="The database; its sleep and cost are told too.",
+)
 @click.option(
     "--uri",
     metavar="URI",
@@ -119,7 +129,7 @@ def _speed(_: click.Context, __: click.Parameter, value: str) -> float | None:
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(0.001, 1e6),
+    type=FiniteRange(RATE_MIN, RATE_MAX),
     metavar="TPS",
     help="Of a script: so many transactions a second, over all clients.  [default: no pauses]",
 )
@@ -133,7 +143,7 @@ def _speed(_: click.Context, __: click.Parameter, value: str) -> float | None:
 )
 @click.option(
     "--price",
-    type=Price(),
+    type=FiniteRange(0),
     default=CU_HOUR_PRICE,
     show_default=True,
     metavar="DOLLARS",

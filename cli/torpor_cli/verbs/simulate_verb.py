@@ -14,7 +14,7 @@ from torpor_api.failures import InvalidRequest
 from torpor_api.prices import CU_HOUR_PRICE, WAITING_PRICE_MAX
 from torpor_api.quantities import format_duration
 from torpor_cli.files import RECORDED_SUFFIXES, refuse_unwritable
-from torpor_cli.options import Price, json_option
+from torpor_cli.options import FiniteRange, json_option
 from torpor_cli.output import table
 
 if TYPE_CHECKING:
@@ -71,13 +71,13 @@ PROCESSES_MAX = 64
 )
 @click.option(
     "--waiting-price",
-    type=Price(WAITING_PRICE_MAX),
+    type=FiniteRange(0, WAITING_PRICE_MAX),
     metavar="CU-SECONDS",
     help="What a second of a client's waiting is worth to torpor-auto.  [default: 60]",
 )
 @click.option(
     "--price",
-    type=Price(),
+    type=FiniteRange(0),
     metavar="DOLLARS",
     help="Of a CU-hour, for every policy.  [default: 0.106]",
 )

@@ -11,7 +11,7 @@ import click
 from torpor_api.prices import WAITING_PRICE, WAITING_PRICE_MAX
 from torpor_cli.choosing import asked_of_cluster
 from torpor_cli.local.state_folder import StateFolder
-from torpor_cli.options import Price, file_option, json_option, state_option
+from torpor_cli.options import FiniteRange, file_option, json_option, state_option
 
 if TYPE_CHECKING:
     from torpor_cli.local.sockets import Address
@@ -57,7 +57,7 @@ WARM_MAX = 100
 )
 @click.option(
     "--waiting-price",
-    type=Price(WAITING_PRICE_MAX),
+    type=FiniteRange(0, WAITING_PRICE_MAX),
     default=WAITING_PRICE,
     show_default=True,
     metavar="CU_SECONDS",

@@ -49,6 +49,8 @@ async def test_names_of_databases(machine: Autoscaler, tmp_path: Path) -> None:
     assert await typed("status", *state, "sh") == ["blog", "shop"]  # As the autoscaler found them.
     (asked,) = machine.asked
     assert asked == m.AskNames(prefix="sh", limit=200)
+    assert await typed("critical-chain", *state, "sh") == ["blog", "shop"]
+    assert await typed("replay", "log.csv", *state, "--to", "sh") == ["blog", "shop"]
 
 
 async def test_nodes_of_each_kind(machine: Autoscaler, tmp_path: Path) -> None:

@@ -79,6 +79,7 @@ def test_a_gzip_file_that_is_not_whole(tmp_path: Path, log: Path) -> None:
         (("--to", "shop", "--clients", 3), "--clients is for a pgbench script: this is a log"),
         (("--to", "shop", "--speed", "fast"), "'fast': write a number from 0.01 to 1000, or max"),
         (("--to", "shop", "--speed", "nan"), "'nan': write a number"),
+        (("--to", "shop", "--rate", "nan"), "nan is not in the range 0.001<=x<=1000000"),
         (("--uri", "localhost:5432"), "--uri can't be read"),
         (("--uri", "postgresql://u:se/cret@[::1/x"), "--uri can't be read"),
         (("--uri", "postgresql://h/d", "--user", "a=b"), "a URI has one user"),
