@@ -24,6 +24,9 @@ EXIT_FAILED = 1
 EXIT_INVALID = 2
 """Also click's for wrong usage."""
 
+SENTENCE_CHARACTERS_MAX = 200
+"""Of a verb in the list of all: no first sentence is as long."""
+
 VERBS = (
     "up",
     "apply",
@@ -67,6 +70,17 @@ class Verbs(click.Group):
         module = importlib.import_module(f"torpor_cli.verbs.{cmd_name.replace('-', '_')}_verb")
         command: click.Command = module.command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Each with its whole first sentence: half of one tells nobody what a verb does."""
+        commands = ((name, self.get_command(ctx, name)) for name in VERBS)
+        rows = [
+            (name, command.get_short_help_str(SENTENCE_CHARACTERS_MAX))
+            for name, command in commands
+            if command is not None
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})

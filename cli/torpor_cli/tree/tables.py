@@ -44,16 +44,20 @@ def as_table(kind: Kind, nodes: Sequence[Listed], *, is_wide: bool = False) -> s
     columns = _COLUMNS[kind]
     shown = [column for column in columns if is_wide or not column.is_wide]
     right = [index for index, column in enumerate(shown) if column.is_number]
-    rows = [[printable(column.cell(each)) for column in shown] for each in nodes]
+    rows = [[column.in_a_row(each) for column in shown] for each in nodes]
     return table([column.title for column in shown], rows, right=right)
 
 
 def as_facts(kind: Kind, node: Listed) -> str:
     """Everything about one, a line each; what is not known is left out."""
-    facts = [(column.title.capitalize(), column.cell(node)) for column in _COLUMNS[kind]]
+    facts = [(_in_words(column.title), column.cell(node)) for column in _COLUMNS[kind]]
     told = [(title, printable(text)) for title, text in facts if text not in ("", "-")]
     width = max(len(title) for title, _ in told) + 1
     return "\n".join(f"{title + ':':<{width}}  {text}" for title, text in told)
+
+
+def _in_words(title: str) -> str:
+    return title if title == "CU" else title.capitalize()
 
 
 def bytes_in_words(number: int | None) -> str:
@@ -75,6 +79,12 @@ class _Column:
     is_number: bool = False
     is_wide: bool = False
     """Only where more columns are wanted."""
+    characters_max: int | None = None
+    """In a table; None: all."""
+
+    def in_a_row(self, node: Listed) -> str:
+        text = printable(self.cell(node))
+        return text if self.characters_max is None else shortened(text, self.characters_max)
 
 
 def _field(title: str, key: str, *, is_number: bool = False, is_wide: bool = False) -> _Column:
@@ -86,7 +96,7 @@ def _field(title: str, key: str, *, is_number: bool = False, is_wide: bool = Fal
 
 
 def _reason(key: str) -> _Column:
-    return _Column("REASON", lambda node: shortened(node.told[key], REASON_CHARACTERS_MAX))
+    return _Column("REASON", lambda node: str(node.told[key]), characters_max=REASON_CHARACTERS_MAX)
 
 
 def _cu(node: Listed) -> str:

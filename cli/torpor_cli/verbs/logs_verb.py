@@ -70,6 +70,8 @@ def command(
     _print(lines[max(0, len(lines) - most) :], output, is_prefixed)
     for failure in followed.unread.values():
         click.echo(failure.message, err=True)
+    if not (lines or followed.unread or follow):
+        click.echo(f"nothing is said of {node} in what is kept of the log", err=True)
     if follow:
         with contextlib.suppress(KeyboardInterrupt):
             _follow(followed, output, is_prefixed)

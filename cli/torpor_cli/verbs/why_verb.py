@@ -45,7 +45,7 @@ def _asked(place: Place, node: Node) -> tuple[Json, list[str]]:
             if not row["database"]:
                 return {"compute": row}, [line, f"  it waits in pool/{row['pool'] or 'default'}"]
             told = _of_database(place, row["database"])
-            return {"compute": row, **told}, [line, f"  for {reason_list(told)}"]
+            return {"compute": row, **told}, [f"{line}, and serves:", reason_list(told)]
         case Kind.POOL:
             row = pool_named(place, node.name)
             why = row["why"] or "nothing was decided about its size yet"

@@ -178,8 +178,8 @@ async def test_each_kind_says_why_it_is_as_it_is(autoscaler: Autoscaler) -> None
 
     assert await why("shop") == ["shop is Active", "  a lock"]
     assert await why("compute/c1") == [
-        "compute/c1 is claimed, 1 CU, epoch 3",
-        "  for shop is Active",
+        "compute/c1 is claimed, 1 CU, epoch 3, and serves:",
+        "shop is Active",
         "  a lock",
     ]
     assert (await why("compute/c2"))[1] == "  it waits in pool/default"

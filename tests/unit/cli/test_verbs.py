@@ -48,6 +48,11 @@ def test_its_help_has_an_example_that_can_be_typed(verb: str) -> None:
             assert not unknown, f"torpor {verb}{example}"
 
 
+def test_the_list_of_verbs_has_whole_sentences() -> None:
+    shown = CliRunner().invoke(torpor, ["--help"]).stdout
+    assert "..." not in shown.partition("Commands:")[2]
+
+
 @per_verb
 def test_each_of_its_options_says_what_it_is_for(verb: str) -> None:
     options = [each for each in command_of(verb).params if isinstance(each, click.Option)]
