@@ -21,6 +21,9 @@ TICKS = 5
 
 BAR_HEIGHT, BAR_GAP, BAR_LABEL, BAR_VALUE = 16, 6, 330, 90
 
+LEGEND_CHARACTER = 7.4
+"""As wide as one is on average where the page makes words largest, on a phone."""
+
 Point = tuple[float, float]
 
 
@@ -84,8 +87,8 @@ def plot(
     for each in shown:
         lines.append(f'<rect class="{each.colour}" x="{x:.0f}" y="12" width="10" height="10"/>')
         lines.append(_text(x + 14, 21, each.name))
-        x += 30 + 6.3 * len(each.name)
-    return "\n".join([*lines, "</svg>"])
+        x += 30 + LEGEND_CHARACTER * len(each.name)
+    return "\n".join([*lines, "</svg></div>"])
 
 
 def bars(title: str, rows: Sequence[tuple[str, float, str]], colour: str) -> str:
@@ -102,7 +105,7 @@ def bars(title: str, rows: Sequence[tuple[str, float, str]], colour: str) -> str
             f'height="{BAR_HEIGHT}"/>',
             _text(BAR_LABEL + length + 6, top + 12, words),
         ]
-    return "\n".join([*lines, "</svg>"])
+    return "\n".join([*lines, "</svg></div>"])
 
 
 def _drawn(series: Series, scale: Axis, seconds: float) -> list[str]:
@@ -145,7 +148,9 @@ def _round_step(least: float) -> float:
 
 
 def _opening(width: float, height: float, label: str) -> str:
+    """Its words would be too small to be read on a phone: there it is wider, and moves."""
     return (
+        '<div class="wide" tabindex="0">'
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
         f'role="img" aria-label="{escape(label)}">'
     )

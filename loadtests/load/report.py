@@ -60,15 +60,15 @@ def _objectives(verdicts: Sequence[Verdict]) -> str:
             amount(each, each.torpor),
             amount(each, each.always_on),
             "?" if each.value is None else short(each.value),
-            f"{'≥' if each.objective.is_least else '≤'} {each.objective.limit:g}"
+            f"{'≥' if each.objective.is_least else '≤'}\N{NO-BREAK SPACE}{each.objective.limit:g}"
             f"{'×' if each.objective.of == 'ratio' else ''}",
             each.objective.why,
         )
         for each in verdicts
     ]
-    columns = ("", "objective", "Torpor", "always on", "value", "limit", "because")
+    columns = ("met?", "objective", "Torpor", "always on", "value", "limit", "because")
     note = "A limit with × is for the ratio to the same load on the always-on Postgres in this run."
-    return _section("Objectives", f"<p>{note}</p>" + _table(columns, rows))
+    return _section("Objectives", f"<p>{note}</p>" + _table(columns, rows, ends_in_prose=True))
 
 
 def _reached(result: Result) -> str:
@@ -119,7 +119,7 @@ def _latency(result: Result) -> str:
         for state in State
         if (waits := judge.waits_s(side, state))
     ]
-    columns = ("", "state when it was asked", "questions", "p50 ms", "p99 ms", "most ms")
+    columns = ("side", "state when it was asked", "questions", "p50 ms", "p99 ms", "most ms")
     return _section("Latency over time, by state of the database", drawn + _table(columns, rows))
 
 
@@ -215,7 +215,8 @@ def _chains(wakes: Sequence[Transition]) -> str:
     words = (
         f"<p>{len(wakes)} wakes, {mean:.0f} ms on average. Of the critical chain, on average:</p>"
     )
-    table = _table(("database", "at (UTC)", "ms", "critical chain, ms"), rows)
+    columns = ("database", "at (UTC)", "ms", "critical chain, ms")
+    table = _table(columns, rows, ends_in_prose=True)
     return _section(
         "Wakes and their chains",
         f"{words}{bars('Mean critical chain', steps, 'asleep')}<h3>The slowest</h3>{table}",
@@ -289,7 +290,10 @@ def _section(title: str, body: str) -> str:
     return f"<section><h2>{escape(title)}</h2>\n{body}\n</section>\n"
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, ends_in_prose: bool = False
+) -> str:
+    """``ends_in_prose``: on a phone the last cell of a row is below the others, as wide as all."""
     head = "".join(f'<th scope="col">{escape(each)}</th>' for each in columns)
     lines = [f"<tr>{head}</tr>"] if columns else []
     for row in rows:
@@ -300,4 +304,5 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
             for cell in row
         )
         lines.append(f"<tr>{cells}</tr>")
-    return f'<div class="wide"><table>{"".join(lines)}</table></div>'
+    prose = f' class="prose" style="--columns: {len(columns) - 1}"' if ends_in_prose else ""
+    return f'<div class="wide" tabindex="0"><table{prose}>{"".join(lines)}</table></div>'

@@ -28,6 +28,14 @@ svg { width: 100%; height: auto; font: 11px system-ui, sans-serif; }
 svg text { fill: var(--muted); } .grid { stroke: var(--grid); fill: none; }
 path.line { fill: none; stroke-width: 1.8; } path.area { opacity: 0.85; stroke: none; }
 path.dots { fill: none; stroke-width: 4; stroke-linecap: round; }
+@media (max-width: 640px) {
+  svg { min-width: 700px; font-size: 13px; }
+  table.prose { display: grid; grid-template-columns: repeat(var(--columns), auto); }
+  .prose tbody, .prose tr { display: contents; } .prose th:last-child { display: none; }
+  .prose td, .prose th { padding-right: 6px; font-size: 13px; hyphens: auto; }
+  .prose td { border: 0; }
+  .prose td:last-child { grid-column: 1 / -1; color: var(--muted); padding-bottom: 8px;
+    border-bottom: 1px solid var(--grid); } }
 """
 
 STYLE = _PAGE + "".join(
