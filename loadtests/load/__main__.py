@@ -16,7 +16,7 @@ from load.result import Result, as_json
 from rig import report as figures
 from rig.machine import ROOT
 from rig.progress import Progress
-from torpor_api.failures import Failure
+from torpor_api.failures import Failure, InvalidRequest
 
 RECORDED = ROOT / "loadtests" / "results" / "load"
 
@@ -30,18 +30,23 @@ def main() -> None:
     orders = options.orders(parser, chosen)
     # Ends as Ctrl-C does: what was started is stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    found = [
-        _carried_out(order, is_json=bool(chosen.output), is_recorded=chosen.record)
-        for order in orders
-    ]
+    try:
+        found = [
+            _carried_out(order, is_json=bool(chosen.output), is_recorded=chosen.record)
+            for order in orders
+        ]
+    except InvalidRequest as invalid:
+        parser.error(str(invalid))
     sys.exit(0 if all(found) else 1)
 
 
 def _carried_out(order: Order, *, is_json: bool, is_recorded: bool) -> bool:
-    """Whether its objectives are met."""
+    """Whether its objectives are met. Raises InvalidRequest."""
     name = order.scenario.name
     try:
         found = engine.run(order, Progress(name))
+    except InvalidRequest:
+        raise
     except (RuntimeError, OSError, psycopg.Error, Failure) as error:
         print(f"load: {name}: {error}", file=sys.stderr)
         return False

@@ -5,15 +5,21 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
 from load.engine import WORKERS_MAX, Order
 from load.scenarios import SCENARIOS
 from rig.machine import ROOT
+from torpor_api.failures import Failure
 from torpor_cli.local.machine import OnMachine
 from torpor_cli.local.state_folder import StateFolder
 from torpor_cli.place import Place
 
 ALL, TABLE = "all", "table"
 REPORTS = ROOT / "load-reports"
+
+URI_SHAPE = "write one like postgresql://user:password@host:6432/dbname?options=endpoint%3DNAME"
 
 WHAT = """\
 A crowd on databases that sleep, objectives, and a report as one HTML page. Ends with 0 where every
@@ -68,14 +74,31 @@ def orders(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> list[
         parser.error("--state and --context say whose the databases of --uri are: give --uri too")
     if chosen.state and chosen.context:
         parser.error("--state names a folder of this machine, --context a cluster: give one")
+    if chosen.namespace and not chosen.context:
+        parser.error("--namespace is one of a cluster: give --context too")
+    for option, uris in (("--uri", chosen.uri), ("--always-on", chosen.always_on)):
+        for number, uri in enumerate(uris, start=1):
+            if not _is_uri(uri):
+                # A URI may have a password, so it is not shown.
+                parser.error(f"{option} {number} of {len(uris)} can't be read: {URI_SHAPE}")
     names = list(SCENARIOS) if chosen.name == ALL else [chosen.name]
     try:
-        return [_order(name, chosen) for name in names]
-    except ValueError as error:
+        place = _place(chosen)
+        return [_order(name, chosen, place) for name in names]
+    except (ValueError, Failure) as error:
         parser.error(str(error))
 
 
-def _order(name: str, chosen: argparse.Namespace) -> Order:
+def _is_uri(text: str) -> bool:
+    """Or libpq's own `host=… dbname=…`."""
+    try:
+        conninfo_to_dict(text)
+    except psycopg.Error:
+        return False
+    return bool(text.strip())
+
+
+def _order(name: str, chosen: argparse.Namespace, place: Place | None) -> Order:
     """Raises ValueError."""
     seconds = None if chosen.minutes is None else chosen.minutes * 60
     return Order(
@@ -86,11 +109,12 @@ def _order(name: str, chosen: argparse.Namespace) -> Order:
         workers=chosen.workers,
         uris=tuple(chosen.uri),
         always_on=tuple(chosen.always_on),
-        place=_place(chosen),
+        place=place,
     )
 
 
 def _place(chosen: argparse.Namespace) -> Place | None:
+    """Raises the Failures of a kubeconfig."""
     if chosen.state:
         return OnMachine(StateFolder(chosen.state.absolute()))
     if chosen.context:

@@ -14,6 +14,9 @@ DATABASES_MAX = 500
 CLIENTS_MAX = 20_000
 """What one proxy holds."""
 
+FACTOR_MAX = CLIENTS_MAX
+"""With it one client of a database is as many as there may be."""
+
 SECONDS_MIN, SECONDS_MAX = 10.0, 86_400.0
 """Of each side."""
 
@@ -130,8 +133,8 @@ class Scenario:
         if not SECONDS_MIN <= chosen <= SECONDS_MAX:
             allowed = f"{SECONDS_MIN / 60:.2g} to {SECONDS_MAX / 60:g}"
             raise ValueError(f"{chosen / 60:g} minutes: allowed is {allowed} of each side")
-        if not factor > 0:
-            raise ValueError(f"a factor of {factor:g}: allowed is more than 0")
+        if not 0 < factor <= FACTOR_MAX:
+            raise ValueError(f"a factor of {factor:g}: allowed is more than 0, up to {FACTOR_MAX}")
         lengthen = repeated if self.longer_by == "repeating" else stretched
         more = factor if self.grows == "clients" else 1.0
         crowds = tuple(

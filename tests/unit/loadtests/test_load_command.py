@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -11,6 +12,8 @@ from load import __main__ as command
 from load import fleet_file, sides
 from load.fleet_file import Target
 from load.machine_use import MachineUse
+from torpor_api.failures import InvalidRequest
+from torpor_cli.place import Place
 
 URI = "postgresql://app:secret@db.example:6432/app?options=endpoint%3Dshop"
 
@@ -21,10 +24,17 @@ URI = "postgresql://app:secret@db.example:6432/app?options=endpoint%3Dshop"
         (["nothing"], "invalid choice: 'nothing'"),
         (["burst", "--factor", "0"], "a factor of 0"),
         (["burst", "--factor", "1000"], "allowed are 500"),
+        (["burst", "--factor", "inf"], "a factor of inf: allowed is more than 0, up to 20000"),
+        (["burst", "--factor", "nan"], "a factor of nan"),
         (["burst", "--minutes", "0.01"], "minutes: allowed is"),
         (["burst", "--workers", "99"], "--workers 99: allowed is 0 to 32"),
         (["burst", "--state", "x"], "give --uri too"),
         (["burst", "--uri", URI, "--state", "x", "--context", "y"], "give one"),
+        (["burst", "--namespace", "team"], "give --context too"),
+        (["burst", "--uri", URI, "--uri", "nothing"], "--uri 2 of 2 can't be read: write one like"),
+        (["burst", "--uri", ""], "--uri 1 of 1 can't be read"),
+        (["burst", "--always-on", "nothing"], "--always-on 1 of 1 can't be read"),
+        (["burst", "--uri", URI, "--context", "nowhere"], "no way to a cluster"),
     ],
 )
 def test_what_can_not_be_is_refused_with_two(
@@ -33,6 +43,7 @@ def test_what_can_not_be_is_refused_with_two(
     arguments: list[str],
     said: str,
 ) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/nowhere")
     monkeypatch.setattr(sys, "argv", ["load", *arguments])
     with pytest.raises(SystemExit) as ended:
         command.main()
@@ -69,6 +80,20 @@ def test_what_is_no_fleet_is_named(tmp_path: Path, content: str) -> None:
 def test_a_uri_says_which_database_it_is_or_has_a_number() -> None:
     assert sides.name_of(URI, 3) == "shop"
     assert sides.name_of("postgresql://app@db.example/app", 3) == "load-003"
+
+
+class OnlyShop:
+    """A place with one database."""
+
+    def ask_autoscaler(self, request: str, **asked: Any) -> Any:
+        return {"databases": [{"name": "shop"}], "has_more": False}
+
+
+def test_a_database_that_nobody_can_be_asked_about_is_named_before_it_gets_any_load() -> None:
+    place = cast(Place, OnlyShop())
+    assert [target.name for target in sides.given([URI], place).targets] == ["shop"]
+    with pytest.raises(InvalidRequest, match=r"--uri 2 of 2 is of the database 'load-001'"):
+        sides.given([URI, "postgresql://app@db.example/app"], place)
 
 
 def test_shares_of_the_machine_are_shares() -> None:
