@@ -42,6 +42,11 @@ def _histogram(name: str, labels: str, slow_s: str, fast_s: str) -> list[Series]
     ]
 
 
+ONE_MACHINE = Story(
+    [*_there("proxy", "autoscaler"), ("torpor_warm_pool_wanted", "2x60")], "7m", "50m", times=0
+)
+"""All is well there, without an operator."""
+
 FIRES = {
     "TorporComponentMissing": Story(_there("proxy", "autoscaler"), "4m", "7m"),
     "TorporNoLeader": Story(

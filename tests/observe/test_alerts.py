@@ -12,7 +12,7 @@ import yaml
 from observe.conftest import RULES
 from observe.promql import selectors, without_threshold
 from observe.server import Server, program
-from observe.stories import FIRES
+from observe.stories import FIRES, ONE_MACHINE, Story
 from support.up import until
 
 ALERTS: dict[str, str] = {
@@ -78,8 +78,14 @@ def test_there_is_a_story_of_each() -> None:
 
 @pytest.mark.parametrize("name", sorted(FIRES))
 def test_it_fires_when_it_should_and_not_before(name: str, tmp_path: Path) -> None:
-    story = FIRES[name]
+    play(name, FIRES[name], tmp_path)
 
+
+def test_one_machine_has_no_operator_that_could_be_missing(tmp_path: Path) -> None:
+    play("TorporComponentMissing", ONE_MACHINE, tmp_path)
+
+
+def play(name: str, story: Story, tmp_path: Path) -> None:
     def count(at: str, times: int) -> dict[str, Any]:
         expression = f'count(ALERTS{{alertname="{name}",alertstate="firing"}}) or vector(0)'
         samples = [{"labels": "{}", "value": times}]
