@@ -12,6 +12,7 @@ import pytest
 from tidy import markdown
 from tidy.tree import ROOT, files, files_named, shown
 from torpor_api.phases import as_mermaid
+from torpor_autoscaler.adapters.metrics import OTHER, STEPS
 from torpor_cli.main import VERBS, torpor
 
 DOCUMENTS = files_named(".md")
@@ -74,6 +75,11 @@ def _options(verb: str) -> frozenset[str]:
 @per_document
 def test_targets_can_be_made(document: Path) -> None:
     assert sorted(set(markdown.make_targets(document.read_text())) - TARGETS) == []
+
+
+def test_every_step_of_a_wake_is_explained() -> None:
+    explained = (ROOT / "docs/cli.md").read_text()
+    assert [step for step in STEPS if step != OTHER and f"`{step}`" not in explained] == []
 
 
 def test_the_phases_are_drawn_as_they_are() -> None:
