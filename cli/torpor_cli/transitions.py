@@ -6,11 +6,10 @@ from typing import Any
 
 import click
 
+from torpor_api.failures import NotFound
 from torpor_api.quantities import parse_duration_s
 from torpor_cli.client import QUICK_SECONDS_MAX, Json
 from torpor_cli.place import Place
-
-NOTHING_KNOWN = "nothing is known yet of how any transition went of"
 
 KINDS = ("resume", "suspend", "switchover", "failover")
 
@@ -34,6 +33,18 @@ def of_one(place: Place, asks: dict[str, Any]) -> list[Json]:
     resource = place.ask_cluster("GetResource", name=asks["database"])["resource"]
     chain = resource["status"].get("lastResume")
     return [] if chain is None else [_recorded(asks["database"], resource["status"], chain)]
+
+
+def none_known(asks: dict[str, Any]) -> NotFound:
+    """Of what was asked for, in its words."""
+    kinds, when = (
+        " or ".join(asks["kinds"]),
+        "" if asks["within_s"] is None else " within that time",
+    )
+    return NotFound(
+        f"no {kinds or 'transition'} of {asks['database']} is known{when}",
+        hint="they are kept as long as the autoscaler runs",
+    )
 
 
 def _recorded(database: str, status: Json, chain: Json) -> Json:

@@ -8,13 +8,12 @@ from typing import Any
 
 import click
 
-from torpor_api.failures import NotFound
 from torpor_cli.client import QUICK_SECONDS_MAX
 from torpor_cli.completion import complete_database
 from torpor_cli.options import json_option, on_place
 from torpor_cli.place import Place
 from torpor_cli.transition_text import transition_table, transition_tree
-from torpor_cli.transitions import KINDS, NOTHING_KNOWN, asked, of_one
+from torpor_cli.transitions import KINDS, asked, none_known, of_one
 
 LAST_MAX = 50
 """As many as the autoscaler keeps of one database."""
@@ -76,13 +75,13 @@ def command(
     asks |= {"order": "slowest" if slowest else "latest", "within_s": within_s}
     if limit is None:
         found = of_one(place, asks)
-        if output != "json" and not found:
-            raise NotFound(f"{NOTHING_KNOWN} {name}")
+        if not found:
+            raise none_known(asks)
     else:
         answer = place.ask_autoscaler("AskTransitions", timeout_s=QUICK_SECONDS_MAX, **asks)
         found = answer["transitions"]
     if output == "json":
-        click.echo(json.dumps(found if limit else next(iter(found), None), indent=2))
+        click.echo(json.dumps(found if limit else found[0], indent=2))
     elif limit is None:
         click.echo(transition_tree(found[0], datetime.now(UTC)))
     else:

@@ -8,11 +8,10 @@ from typing import Any
 
 import click
 
-from torpor_api.failures import NotFound
 from torpor_cli.options import json_option, name_argument, on_place
 from torpor_cli.place import Place
 from torpor_cli.transition_svg import transition_svg
-from torpor_cli.transitions import KINDS, NOTHING_KNOWN, of_one
+from torpor_cli.transitions import KINDS, none_known, of_one
 
 
 @click.command("plot")
@@ -44,9 +43,10 @@ def command(
       torpor plot shop --kind switchover --file move.svg
     """
     asks: dict[str, Any] = {"database": name, "kinds": kinds, "limit": 1}
-    found = of_one(place, asks | {"order": "latest", "within_s": None})
+    asks |= {"order": "latest", "within_s": None}
+    found = of_one(place, asks)
     if not found:
-        raise NotFound(f"{NOTHING_KNOWN} {name}")
+        raise none_known(asks)
     drawn = json.dumps(found[0], indent=2) + "\n" if output == "json" else transition_svg(found[0])
     with click.open_file(str(file), "w", encoding="utf-8") as target:
         target.write(drawn)

@@ -12,6 +12,7 @@ import pytest
 from support.verb_places import SHOP, Autoscaler, on_machine
 from torpor_api import messages as m
 from torpor_api.chain import Step
+from torpor_api.failures import NotFound
 from torpor_api.resource import LastResume
 
 AT = "2027-01-01T12:00:00Z"
@@ -55,8 +56,18 @@ async def test_a_record_is_no_answer_to_any_other_question(
     autoscaler: Autoscaler, more: tuple[str, str]
 ) -> None:
     done = await autoscaler.torpor("critical-chain", "shop", *more)
-    assert done.exit_code == 1 or done.exception is not None
+    assert isinstance(done.exception, NotFound)
     assert "start of postgres" not in done.output
+
+
+@pytest.mark.parametrize("verb", ["critical-chain", "plot"])
+@pytest.mark.parametrize("output", [(), ("-o", "json")])
+async def test_none_is_a_failure_in_words_and_in_json(
+    autoscaler: Autoscaler, verb: str, output: tuple[str, ...]
+) -> None:
+    done = await autoscaler.torpor(verb, "shop", "--kind", "suspend", "--kind", "failover", *output)
+    assert isinstance(done.exception, NotFound) and not done.stdout
+    assert done.exception.message == "no suspend or failover of shop is known"
 
 
 async def test_the_slowest_are_asked_of_the_whole_fleet(autoscaler: Autoscaler) -> None:
