@@ -79,7 +79,7 @@ class Result:
             if state is State.ASLEEP
         ]
         return {
-            "databases": self.scenario.databases,
+            "databases": len({sample.database for sample in self.torpor.samples}),
             "clients": self.scenario.clients,
             "sessions": max((row.sessions for row in rows), default=0),
             "questions": len(judge.waits_s(self.torpor)),

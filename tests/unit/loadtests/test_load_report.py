@@ -40,7 +40,7 @@ def test_figures_are_json_and_go_into_the_table() -> None:
     document = json.loads(json.dumps(as_json(result())))
     assert document["torpor"]["states"]["asleep"]["n"] == 2
     line = table.as_markdown([document]).splitlines()[-1]
-    assert line.startswith("| burst | 12 | 10 | 3 | 1 |") and "9%" in line
+    assert line.startswith("| burst | 2 | 10 | 3 | 1 |") and "9%" in line
     assert "errors in held sessions" in table.of_verdicts(result().verdicts)
 
 
