@@ -130,9 +130,6 @@ async def _while_running(
             if display.is_due:
                 passed_s = time.monotonic() - began
                 display.show(f"{passed_s:.0f} s, {done.times.count:,} transactions")
-        if hearing.done():  # It is ending by itself: only so its exit status is its own.
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(running.wait(), END_SECONDS_MAX)
     finally:
         stopping.cancel()
         if hearing.done():
