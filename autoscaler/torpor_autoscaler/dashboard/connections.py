@@ -18,8 +18,9 @@ log = logging.getLogger(__name__)
 CONNECTIONS_MAX = 128
 """Four of each viewer: a file is open for each, and agents need theirs."""
 
-IDLE_S_MAX = 30.0
-"""Without a request, or until a whole one has come; a page that looks asks more often."""
+IDLE_S_MAX = 620.0
+"""Without a request, or until a whole one has come. Longer than routers keep a connection that they
+may use again, ten minutes at most: else one of them sends a request into an end, and answers 502."""
 
 
 class Connections:

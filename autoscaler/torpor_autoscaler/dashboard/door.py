@@ -127,10 +127,12 @@ def _is_same(own: str, given: str) -> bool:
 def _name_of(host: str) -> str | None:
     """Without its port; None for what is no Host."""
     try:
-        name = urlsplit(f"//{host}").hostname
+        parts = urlsplit(f"//{host}")
     except ValueError:
         return None
-    return name.rstrip(".") if name else None
+    if parts.netloc != host or "@" in host or not parts.hostname:
+        return None
+    return parts.hostname.rstrip(".")
 
 
 def _is_address(name: str) -> bool:

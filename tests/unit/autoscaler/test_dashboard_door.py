@@ -129,6 +129,9 @@ def test_a_cookie_of_tomorrow_is_not_known(wall: Wall) -> None:
         ("", False),
         ("[::1", False),
         (":5480", False),
+        ("evil.example.org@localhost", False),
+        ("localhost/evil.example.org", False),
+        ("localhost#evil.example.org", False),
     ],
 )
 def test_only_names_that_are_ours_are_answered(wall: Wall, host: str, is_ours: bool) -> None:
