@@ -19,8 +19,8 @@ CONNECTIONS_MAX = 128
 """Four of each viewer: a file is open for each, and agents need theirs."""
 
 IDLE_S_MAX = 620.0
-"""Without a request, or until a whole one has come. Longer than routers keep a connection that they
-may use again, ten minutes at most: else one of them sends a request into an end, and answers 502."""
+"""Without a request, or until a whole one has come. Longer than routers keep a connection for use
+again, which is ten minutes at most: else one sends a request into its end, and answers 502."""
 
 
 class Connections:

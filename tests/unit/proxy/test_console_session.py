@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import struct
 
+import pytest
+
 from support.console import (
     ROLES,
     VERIFIER,
