@@ -10,7 +10,7 @@ from torpor_api.identity import endpoint_name
 
 Json = dict[str, Any]
 
-BAR_CHARACTERS = 32
+BAR_CHARACTERS, BAR_CHARACTERS_MIN = 32, 8
 REASON_CHARACTERS_MAX = 60
 """In a table; `torpor why` shows reasons whole."""
 
@@ -246,8 +246,8 @@ def _block(title: str, lines: Sequence[str]) -> list[str]:
     return [f"{title}:", *(f"  {line}" for line in lines)] if lines else []
 
 
-def bar(before_ms: float, ms: float, total_ms: float) -> str:
-    """As long as its share of the whole, and beginning where it began."""
-    begin = min(round(before_ms / total_ms * BAR_CHARACTERS), BAR_CHARACTERS - 1)
-    length = max(1, round(ms / total_ms * BAR_CHARACTERS))
-    return " " * begin + "█" * min(length, BAR_CHARACTERS - begin)
+def bar(before_ms: float, ms: float, total_ms: float, characters: int = BAR_CHARACTERS) -> str:
+    """As long as its share of the whole, which has ``characters``, and beginning where it began."""
+    begin = min(round(before_ms / total_ms * characters), characters - 1)
+    length = max(1, round(ms / total_ms * characters))
+    return " " * begin + "█" * min(length, characters - begin)

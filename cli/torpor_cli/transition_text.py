@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from torpor_cli.output import Json, ago, bar, printable, shortened, table
+from torpor_cli.output import (
+    BAR_CHARACTERS,
+    BAR_CHARACTERS_MIN,
+    Json,
+    ago,
+    bar,
+    printable,
+    shortened,
+    table,
+)
 
 SLACK_MS_MIN = 0.01
 """As :data:`torpor_api.transition.SLACK_MS_MIN`: less is the clock's."""
@@ -14,13 +23,12 @@ CAUSE_CHARACTERS_MAX = 60
 """In a table; the tree of one transition has it whole."""
 
 
-def transition_tree(transition: Json, now: datetime) -> str:
-    """Its spans as a tree, each with when it began, its time, its slack and a bar."""
-    if not transition["spans"]:
+def transition_tree(transition: Json, now: datetime, columns: int | None = None) -> str:
+    """Its spans as a tree, each with when it began, its time, its slack and a bar; ``columns``: of
+    the terminal, by which bars are shorter."""
+    spans = transition["spans"]
+    if not spans:
         return f"{_head(transition, now)}\n\nnothing is known of its steps"
-    whole_ms = max(
-        transition["total_ms"], *(span["begin_ms"] + span["ms"] for span in transition["spans"])
-    )
     rows = [
         [
             f"{branch}{printable(span['name'])}",
@@ -28,13 +36,24 @@ def transition_tree(transition: Json, now: datetime) -> str:
             f"{span['begin_ms']:.1f}",
             f"{span['ms']:.1f}",
             "-" if is_critical(span) else f"{span['slack_ms']:.1f}",
-            bar(span["begin_ms"], span["ms"], max(whole_ms, 0.001)),
         ]
-        for branch, span in _branches(transition["spans"])
+        for branch, span in _branches(spans)
     ]
-    rows.append(["total", "", "", f"{transition['total_ms']:.1f}", "", ""])
-    header = ["STEP", "WHERE", "AT", "MS", "SLACK", ""]
-    return f"{_head(transition, now)}\n\n{table(header, rows, right=[2, 3, 4])}"
+    rows.append(["total", "", "", f"{transition['total_ms']:.1f}", ""])
+    lines = table(["STEP", "WHERE", "AT", "MS", "SLACK"], rows, right=[2, 3, 4]).splitlines()
+    left = len(lines[0]) + 2
+    characters = BAR_CHARACTERS if columns is None else min(BAR_CHARACTERS, columns - left)
+    bars = ["", *_bars(transition, max(characters, BAR_CHARACTERS_MIN)), ""]
+    drawn = (f"{line:<{left}}{each}".rstrip() for line, each in zip(lines, bars, strict=True))
+    return "\n".join([_head(transition, now), "", *drawn])
+
+
+def _bars(transition: Json, characters: int) -> Iterator[str]:
+    spans = transition["spans"]
+    ends = (span["begin_ms"] + span["ms"] for span in spans)
+    whole_ms = max(transition["total_ms"], 0.001, *ends)
+    for span in spans:
+        yield bar(span["begin_ms"], span["ms"], whole_ms, characters)
 
 
 def transition_table(transitions: Sequence[Json], now: datetime) -> str:

@@ -24,6 +24,9 @@ NAME_CHARACTERS_MIN, NAME_CHARACTERS_MAX = 12, 40
 WHY_CHARACTERS_MIN = 24
 """Columns give way before names and reasons do."""
 
+INDENT = "  "
+"""Of what is told of one database."""
+
 HEADER_LINES = 3
 """The sums, the pools, and the titles of the columns."""
 
@@ -52,7 +55,7 @@ def frame(view: View, seen: Seen, width: int, height: int, now: datetime) -> lis
             body = _fleet(view, rows, width, screenful(height), now)
         case Page.DATABASE:
             head.append(Styled(view.selected, "title"))
-            body = _scrolled(_database(view, seen, now), view.first, screenful(height))
+            body = _scrolled(_database(view, seen, width, now), view.first, screenful(height))
         case Page.HELP:
             head.append(Styled("Keys", "title"))
             lines = [Styled(f"  {keys:<12}{words}") for keys, words in KEYS]
@@ -193,24 +196,24 @@ def _style(row: Json) -> str:
     return styles.get(row["phase"], "busy")
 
 
-def _database(view: View, seen: Seen, now: datetime) -> list[Styled]:
+def _database(view: View, seen: Seen, width: int, now: datetime) -> list[Styled]:
     told = seen.opened
     if told.get("name") != view.selected:
         return [Styled("asking …", "dim")]
     if told.get("failure"):
         return [Styled(told["failure"], "bad")]
-    lines = [Styled(f"  {reason}") for reason in told["why"]["reasons"]]
+    lines = [Styled(f"{INDENT}{reason}") for reason in told["why"]["reasons"]]
     lines.insert(0, Styled(f"It is {told['why']['phase']}", "title"))
-    lines += [Styled(""), Styled("Its last transition", "title")]
-    if told["transition"] is None:
-        lines.append(Styled("  nothing is known of it yet", "dim"))
+    lines += [Styled(""), Styled("Its last wake", "title")]
+    if told["wake"] is None:
+        lines.append(Styled(f"{INDENT}nothing is known of it yet", "dim"))
     else:
-        text = transition_tree(told["transition"], now)
-        lines += [Styled(f"  {line}") for line in text.splitlines()]
+        text = transition_tree(told["wake"], now, width - len(INDENT))
+        lines += [Styled(f"{INDENT}{line}") for line in text.splitlines()]
     sessions = told["sessions"]["sessions"]
     lines += [Styled(""), Styled(count(told["sessions"]["total"], "session"), "title")]
     if sessions:
-        lines += [Styled(f"  {line}") for line in session_table(sessions).splitlines()]
+        lines += [Styled(f"{INDENT}{line}") for line in session_table(sessions).splitlines()]
     return lines
 
 

@@ -26,6 +26,9 @@ EVERY_SECONDS = 1.0
 WHOLE_REST = 9.0
 """The whole fleet is asked for again after so many times as long as it took to be told."""
 
+WAKES = ("resume", "failover")
+"""What a person means who asks why the last wake took its time."""
+
 ACTIONS_MAX = 100
 """That wait to be carried out, one after the other; a person does not type more."""
 
@@ -92,7 +95,7 @@ class Watcher:
             elif self._on_screen:
                 rows = fleet.rows_named(self._place, list(self._on_screen))
                 self._rows |= {row["name"]: row for row in rows}
-            opened = _all_about(self._place, self._opened) if self._opened else {}
+            opened = all_about(self._place, self._opened) if self._opened else {}
             rows = list(self._rows.values())
             self._seen = replace(self._seen, rows=rows, opened=opened, failure="")
         except Failure as failure:
@@ -129,17 +132,17 @@ def _carried_out(place: Place, action: Action) -> str:
         return f"{action.verb} {action.name}: {failure.message}"
 
 
-def _all_about(place: Place, name: str) -> Json:
+def all_about(place: Place, name: str) -> Json:
     """Of one that was deleted meanwhile, that it was."""
 
     def asked(request: str, **body: object) -> Json:
         return place.ask_autoscaler(request, timeout_s=QUICK_SECONDS_MAX, **body)
 
     try:
-        transitions = asked("AskTransitions", database=name, limit=1)["transitions"]
+        wakes = asked("AskTransitions", database=name, kinds=WAKES, limit=1)["transitions"]
         return {
             "name": name,
-            "transition": next(iter(transitions), None),
+            "wake": next(iter(wakes), None),
             "sessions": asked("Sessions", name=name, limit=SESSIONS_SHOWN_MAX),
             "why": asked("Why", name=name),
         }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -83,6 +85,7 @@ def command(
     if output == "json":
         click.echo(json.dumps(found if limit else found[0], indent=2))
     elif limit is None:
-        click.echo(transition_tree(found[0], datetime.now(UTC)))
+        columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        click.echo(transition_tree(found[0], datetime.now(UTC), columns))
     else:
         click.echo(transition_table(found, datetime.now(UTC)))

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from support import fleet_rows as rows
 from torpor_api.phases import Phase
+from torpor_cli.place import Place
 from torpor_cli.top import frame as drawing
 from torpor_cli.top.keys import keys
 from torpor_cli.top.live import on_screen
 from torpor_cli.top.pressed import Quit, pressed
 from torpor_cli.top.view import Action, Page, Seen, Sort, View, in_order
+from torpor_cli.top.watcher import all_about
 
 NOW = datetime(2027, 1, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -97,8 +99,8 @@ def test_of_ten_thousand_those_around_the_selected_one_are_drawn() -> None:
     assert len(asked) <= 2 * 24 and "db-04990" in asked and "db-05009" in asked
 
 
-def test_a_database_that_is_looked_at_shows_its_last_transition() -> None:
-    transition = {
+def test_a_database_that_is_looked_at_shows_its_last_wake() -> None:
+    wake = {
         "database": "shop",
         "kind": "resume",
         "at": "2027-01-01T11:58:00Z",
@@ -114,16 +116,37 @@ def test_a_database_that_is_looked_at_shows_its_last_transition() -> None:
     }
     opened = {
         "name": "shop",
-        "transition": transition,
+        "wake": wake,
         "sessions": {"sessions": [rows.PINNED.model_dump(mode="json")], "total": 1},
         "why": {"phase": "Active", "reasons": ["session 17 holds a lock"]},
     }
     told = replace(FLEET, opened=opened)
     text = "\n".join(lines(View(page=Page.DATABASE, selected="shop"), told, height=30))
-    for words in ("It is Active", "session 17 of app", "claim", "1 session", "advisory lock"):
+    for words in (
+        "It is Active",
+        "Its last wake",
+        "session 17 of app",
+        "claim",
+        "1 session",
+        "advisory lock",
+    ):
         assert words in text
     other = lines(View(page=Page.DATABASE, selected="blog"), told)
     assert other[3] == "asking …"
+
+
+def test_of_a_database_that_sleeps_it_is_the_last_wake_that_is_asked_for() -> None:
+    """Its last transition is that into this sleep, and tells nobody why its wake took so long."""
+    asked = dict[str, dict[str, Any]]()
+
+    class Told:
+        def ask_autoscaler(self, request: str, *, timeout_s: float, **body: Any) -> Any:
+            asked[request] = body
+            return {"transitions": [{"kind": "resume"}]}
+
+    assert all_about(cast(Place, Told()), "shop")["wake"] == {"kind": "resume"}
+    wanted = {"database": "shop", "kinds": ("resume", "failover"), "limit": 1}
+    assert asked["AskTransitions"] == wanted
 
 
 def test_why_nothing_newer_is_known_stands_below() -> None:

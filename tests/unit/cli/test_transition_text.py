@@ -67,6 +67,15 @@ def test_only_what_could_have_taken_longer_has_a_slack() -> None:
     assert [line.split()[-2] for line in lines] == ["-", "-", "3.0", "-", "-", "-", "-"]
 
 
+@pytest.mark.parametrize(("columns", "drawn"), [(200, 16), (80, 12), (10, 4)])
+def test_bars_are_shorter_where_the_terminal_is_narrow(columns: int, drawn: int) -> None:
+    """The step takes half of the whole; eight characters are left to it in any case."""
+    lines = transition_tree(resume(), NOW, columns).splitlines()
+    start = next(line for line in lines if "start of postgres" in line)
+    assert start.count("█") == drawn
+    assert columns == 10 or max(map(len, lines)) <= columns
+
+
 def test_a_bar_begins_where_its_step_began() -> None:
     lines = transition_tree(resume(), NOW).splitlines()
     start = next(line for line in lines if "start of postgres" in line)
