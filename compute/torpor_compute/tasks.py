@@ -8,7 +8,7 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from torpor_api.failures import Failure
+from torpor_api.failures import Busy, Failure
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,9 @@ class Tasks:
         self._running.discard(task)
         if task.cancelled() or (error := task.exception()) is None:
             return
-        if isinstance(error, Failure):
+        if isinstance(error, Busy):  # A stop that was called off: nothing has changed.
+            log.info("task_failed", extra={"reason": error.message})
+        elif isinstance(error, Failure):
             log.warning("task_failed", extra={"reason": error.message})
         else:
             log.error("task_defect", exc_info=error)
