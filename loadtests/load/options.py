@@ -101,8 +101,15 @@ def _is_uri(text: str) -> bool:
 def _order(name: str, chosen: argparse.Namespace, place: Place | None) -> Order:
     """Raises ValueError."""
     seconds = None if chosen.minutes is None else chosen.minutes * 60
+    scenario = SCENARIOS[name].sized(chosen.factor, seconds)
+    if scenario.driver == "asyncpg" and chosen.workers and chosen.name != ALL:
+        raise ValueError(f"--workers {chosen.workers}: they are locust's, and {name} has none")
+    if scenario.driver == "locust" and chosen.workers > scenario.clients:
+        raise ValueError(
+            f"--workers {chosen.workers}: {name} has {scenario.clients} clients in this size"
+        )
     return Order(
-        scenario=SCENARIOS[name].sized(chosen.factor, seconds),
+        scenario=scenario,
         factor=chosen.factor,
         out=((chosen.out or REPORTS) / name).resolve(),
         seed=chosen.seed,

@@ -28,6 +28,8 @@ URI = "postgresql://app:secret@db.example:6432/app?options=endpoint%3Dshop"
         (["burst", "--factor", "nan"], "a factor of nan"),
         (["burst", "--minutes", "0.01"], "minutes: allowed is"),
         (["burst", "--workers", "99"], "--workers 99: allowed is 0 to 32"),
+        (["herd", "--workers", "2"], "--workers 2: they are locust's, and herd has none"),
+        (["scanner", "--factor", "0.1", "--workers", "9"], "--workers 9: scanner has "),
         (["burst", "--state", "x"], "give --uri too"),
         (["burst", "--uri", URI, "--state", "x", "--context", "y"], "give one"),
         (["burst", "--namespace", "team"], "give --context too"),
