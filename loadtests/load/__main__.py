@@ -37,6 +37,9 @@ def main() -> None:
         ]
     except InvalidRequest as invalid:
         parser.error(str(invalid))
+    except KeyboardInterrupt:  # What was started has been stopped on the way here.
+        print("load: ended by Ctrl-C, without a report", file=sys.stderr)
+        sys.exit(1)
     sys.exit(0 if all(found) else 1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Any, cast
@@ -9,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from load import __main__ as command
-from load import fleet_file, sides
+from load import engine, fleet_file, sides
 from load.fleet_file import Target
 from load.machine_use import MachineUse
 from torpor_api.failures import InvalidRequest
@@ -51,6 +52,21 @@ def test_what_can_not_be_is_refused_with_two(
         command.main()
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_ctrl_c_is_told_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(engine, "run", interrupted)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", ["load", "burst", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "load: ended by Ctrl-C, without a report\n"
 
 
 def test_help_has_examples(
