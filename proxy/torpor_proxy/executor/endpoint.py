@@ -98,17 +98,7 @@ class Endpoint:
         self._fleet = fleet
         self._usage = Usage(self.attached)
         self.told_as = ToldAs(told_ids)
-        self.listeners = Listeners(
-            Surroundings(
-                info.name,
-                self._way.connect,
-                self._way.leads_to,
-                self._usage.at,
-                self._others_used_at,
-                self.told_as,
-                self._start,
-            )
-        )
+        self.listeners = Listeners(self._surroundings())
         self._way.before_anybody = self.listeners.ready
         self._way.told(info)
         self._forget = forget
@@ -129,6 +119,17 @@ class Endpoint:
         self._memory = Memory()
         self._catalogs: dict[str, Catalogs] = {}
         """By database; there are as many as sessions can log in to."""
+
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(
+            self.info.name,
+            self._way.connect,
+            self._way.leads_to,
+            self._usage.at,
+            self._others_used_at,
+            self.told_as,
+            self._start,
+        )
 
     @property
     def gate(self) -> Gate:
