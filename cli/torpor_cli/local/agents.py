@@ -8,7 +8,6 @@ import logging
 import os
 import secrets
 import shutil
-import sys
 from collections.abc import Callable, Collection, Coroutine
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 from torpor_api.failures import NotFenced, NotFound
 from torpor_api.messages import AgentInfo
 from torpor_cli.local.limits import Limits
+from torpor_cli.local.nursery import Nursery
 from torpor_cli.local.pool import AgentFacts, plan_pool, refill_delay_s
 from torpor_cli.local.postgres_binaries import PostgresBinaries
 from torpor_cli.local.processes import Child, Children
@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 
 READY_SECONDS_MAX = 90.0
 """An agent that doesn't listen by then is ended and another one started. It takes half a second on
-an idle machine; on one that is starved, a start that is given up is one more that has to be made.
-"""
+an idle machine if it is not forked; on one that is starved, a start that is given up is one more
+that has to be made."""
 
 STOP_SECONDS_MAX = 10.0
 """What an agent has for its own end after SIGTERM; a clean stop of Postgres takes 10 ms."""
@@ -62,6 +62,7 @@ class Agents:
     def __init__(
         self,
         children: Children,
+        nursery: Nursery,
         folder: StateFolder,
         binaries: PostgresBinaries,
         limits: Limits,
@@ -70,6 +71,7 @@ class Agents:
         tell: Callable[[AgentInfo], None],
     ) -> None:
         self._children = children
+        self._nursery = nursery
         self._folder = folder
         self._binaries = binaries
         self._limits = limits
@@ -138,6 +140,9 @@ class Agents:
         for compute in plan.end:
             self._agents[compute].is_ending = True
             self._run(self._children.end(self._agents[compute].child, grace_s=STOP_SECONDS_MAX))
+        if plan.start and not self._nursery.is_prepared():
+            self._reconcile_in(_POLL_SECONDS)
+            return
         for _ in range(plan.start):
             self._start()
 
@@ -203,8 +208,7 @@ class Agents:
         compute = secrets.token_hex(COMPUTE_ID_CHARACTERS // 2)
         socket = self._folder.agent_socket(compute)
         begun = self._limits.begin(compute)
-        argv = [
-            *(sys.executable, "-m", "torpor_compute"),
+        options = [
             *("--compute", compute),
             *("--listen", str(socket)),
             *("--run-dir", str(self._folder.compute_directory(compute))),
@@ -213,7 +217,7 @@ class Agents:
             *("--proxy-user", self._proxy_user),
             *begun.options,
         ]
-        child = self._children.spawn(f"agent {compute}", argv, log=self._folder.logs / "agents.log")
+        child = self._nursery.start_agent(f"agent {compute}", options)
         info = AgentInfo(
             compute=compute,
             address=str(socket),

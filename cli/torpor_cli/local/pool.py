@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 REFILL_DELAY_S: Final = 2.0
-"""After a claim. Starting an agent takes a core for half a second, just when the database that was
-woken needs it: its clients wait, the pool does not."""
+"""After a claim. To start an agent takes a core from the database that was woken just then, for
+some hundredths of a second, or half of one without a nursery: its clients wait, the pool does not.
+"""
 
 LAST_REFILL_DELAY_S: Final = 0.2
 """Where nobody is warm any more: the next database that wakes would wait for it."""

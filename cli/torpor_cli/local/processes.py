@@ -1,8 +1,8 @@
 """Child processes: none outlives this one, and none is forgotten.
 
-The supervisor is a child subreaper and reaps every child itself. A child that it did not start is
-what is left of a dead agent's Postgres: an orphan, which is killed. Every child it starts is killed
-by the kernel when the supervisor dies, however it dies.
+The supervisor is a child subreaper and reaps every child itself. A child that it neither started
+nor adopted is what is left of a dead agent's Postgres: an orphan, which is killed. Every child it
+starts is killed by the kernel when the supervisor dies, however it dies.
 
 Nothing else in this process may start or wait for children, or two would reap one process.
 """
@@ -38,11 +38,11 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Child:
-    """A process that this one started."""
+    """A process that this one started, or had started and adopted: then there is no ``process``."""
 
-    def __init__(self, name: str, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, name: str, pid: int, process: subprocess.Popen[bytes] | None = None) -> None:
         self.name = name
-        self.pid = process.pid
+        self.pid = pid
         self._process = process
         self._exit: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
@@ -62,7 +62,8 @@ class Child:
             os.kill(self.pid, number)
 
     def reaped(self, status: int) -> None:
-        self._process.returncode = status
+        if self._process is not None:
+            self._process.returncode = status
         self._exit.set_result(status)
 
 
@@ -76,14 +77,20 @@ class Children:
         asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._reap)
 
     def spawn(
-        self, name: str, argv: Sequence[str], *, log: Path, user: pwd.struct_passwd | None = None
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        log: Path,
+        stdin: int = subprocess.DEVNULL,
+        user: pwd.struct_passwd | None = None,
     ) -> Child:
         """Start a process in a session of its own, so that Ctrl-C reaches the supervisor only."""
         with open_log(log) as output:
             process = subprocess.Popen(
                 argv,
                 cwd="/",
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
@@ -92,7 +99,14 @@ class Children:
                 extra_groups=None if user is None else [],
                 preexec_fn=functools.partial(_die_with, os.getpid()),
             )
-        child = Child(name, process)
+        return self._knowing(Child(name, process.pid, process))
+
+    def adopt(self, name: str, pid: int) -> Child:
+        """A child of this process that another one has started for it. Nothing may be awaited
+        between that and this, or it may count as an orphan meanwhile."""
+        return self._knowing(Child(name, pid))
+
+    def _knowing(self, child: Child) -> Child:
         self._running[child.pid] = child
         return child
 

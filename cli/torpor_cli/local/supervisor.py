@@ -30,6 +30,7 @@ from torpor_cli.local.console import provide_roles
 from torpor_cli.local.keeper import Keeper
 from torpor_cli.local.limits import SWITCHED_OFF, Limits, Unlimited, limits_of
 from torpor_cli.local.log_files import keep_bounded, last_lines, open_log
+from torpor_cli.local.nursery import Nursery
 from torpor_cli.local.postgres_binaries import PostgresBinaries
 from torpor_cli.local.processes import Children
 from torpor_cli.local.secrets import Secrets
@@ -229,7 +230,9 @@ class Supervisor:
             state_folder=str(self._folder.root),
             tell=self._resource_watchers.tell,
         )
-        agents = self._agents_of(cluster, children, binaries, limits)
+        nursery = Nursery(children, self._folder.logs / "agents.log")
+        ending.push_async_callback(nursery.close)
+        agents = self._agents_of(cluster, children, nursery, binaries, limits)
         await self._serve(cluster, agents, ending)
         self._say(f"starting the proxy, the autoscaler and {self._settings.warm} warm agents")
         ending.push_async_callback(self._stop_agents, cluster, agents)
@@ -244,10 +247,16 @@ class Supervisor:
         return cluster.list()
 
     def _agents_of(
-        self, cluster: Cluster, children: Children, binaries: PostgresBinaries, limits: Limits
+        self,
+        cluster: Cluster,
+        children: Children,
+        nursery: Nursery,
+        binaries: PostgresBinaries,
+        limits: Limits,
     ) -> Agents:
         agents = Agents(
             children,
+            nursery,
             self._folder,
             binaries,
             limits,

@@ -17,6 +17,7 @@ import pytest
 from torpor_api.messages import AgentInfo, AgentSize
 from torpor_cli.local.agents import Agents
 from torpor_cli.local.limits import Begun
+from torpor_cli.local.nursery import Nursery
 from torpor_cli.local.postgres_binaries import PostgresBinaries
 from torpor_cli.local.processes import Child, Children
 from torpor_cli.local.state_folder import StateFolder
@@ -53,20 +54,28 @@ class FakeChild:
 class FakeChildren:
     """Nothing is left of those that have ended."""
 
-    def __init__(self) -> None:
-        self.started: list[FakeChild] = []
-
-    def spawn(self, name: str, argv: Sequence[str], *, log: Path) -> Child:
-        child = FakeChild(len(self.started), Path(argv[argv.index("--listen") + 1]))
-        self.started.append(child)
-        return cast(Child, child)
-
     async def end(self, child: Child, *, grace_s: float) -> None:
         if child.is_running:
             cast(FakeChild, child).end()
 
     async def kill_orphans(self) -> bool:
         return True
+
+
+class FakeNursery:
+    """Is prepared when the test says so."""
+
+    def __init__(self) -> None:
+        self.has_warmed_up = True
+        self.started: list[FakeChild] = []
+
+    def is_prepared(self) -> bool:
+        return self.has_warmed_up
+
+    def start_agent(self, name: str, options: Sequence[str]) -> Child:
+        child = FakeChild(len(self.started), Path(options[options.index("--listen") + 1]))
+        self.started.append(child)
+        return cast(Child, child)
 
 
 @dataclass
@@ -107,12 +116,13 @@ class FakeLimits:
 
 class Machine:
     def __init__(self, root: Path, limits: FakeLimits) -> None:
-        self.limits, self.children = limits, FakeChildren()
+        self.limits, self.nursery = limits, FakeNursery()
         self.told: asyncio.Queue[AgentInfo] = asyncio.Queue()
         folder = StateFolder(root)
         folder.agent_socket("c").parent.mkdir(parents=True)
         self.agents = Agents(
-            cast(Children, self.children),
+            cast(Children, FakeChildren()),
+            cast(Nursery, self.nursery),
             folder,
             PostgresBinaries(Path(), "18"),
             limits,
@@ -123,8 +133,11 @@ class Machine:
 
 
 @contextlib.asynccontextmanager
-async def with_one_warm(root: Path, limits: FakeLimits) -> AsyncIterator[Machine]:
+async def with_one_warm(
+    root: Path, limits: FakeLimits, *, is_prepared: bool = True
+) -> AsyncIterator[Machine]:
     machine = Machine(root, limits)
+    machine.nursery.has_warmed_up = is_prepared
     machine.agents.set_size(1)
     yield machine
     await machine.agents.close()
@@ -171,7 +184,7 @@ async def test_one_that_is_not_admitted_serves_nobody_and_has_a_successor(tmp_pa
     """It could use what it likes, and has been told that it can't."""
     async with with_one_warm(tmp_path, FakeLimits(refuses={0})) as machine:
         told = await machine.told.get()
-        assert len(machine.children.started) == 2 and not machine.children.started[0].is_running
+        assert len(machine.nursery.started) == 2 and not machine.nursery.started[0].is_running
         assert [one.compute for one in machine.agents.infos()] == [told.compute]
 
 
@@ -189,8 +202,17 @@ async def test_one_that_ended_for_want_of_memory_is_told_as_such(
 ) -> None:
     async with with_one_warm(tmp_path, FakeLimits(run_out=has_run_out)) as machine:
         compute = (await machine.told.get()).compute
-        (child,) = machine.children.started
+        (child,) = machine.nursery.started
         child.end(status)
         told = await machine.told.get()
         assert (told.compute, told.is_gone) == (compute, True)
         assert told.ran_out_of_memory == is_told
+
+
+async def test_agents_are_started_once_the_nursery_can_fork_them(tmp_path: Path) -> None:
+    async with with_one_warm(tmp_path, FakeLimits(), is_prepared=False) as machine:
+        await asyncio.sleep(0)
+        assert not machine.nursery.started
+        machine.nursery.has_warmed_up = True
+        assert (await machine.told.get()).compute
+        assert len(machine.nursery.started) == 1
