@@ -148,6 +148,8 @@ def processes_of(torpor: Torpor) -> list[tuple[str, int]]:
 
 def name_of(arguments: list[str]) -> str:
     words = " ".join(arguments)
+    if "torpor_compute.nursery" in words:
+        return "nursery"
     if "launcher" in words or "torpor_compute" in words:
         return "warm agents"
     for word in ("proxy", "autoscaler"):
