@@ -150,6 +150,8 @@ def test_a_dead_agent_is_replaced_and_its_orphans_are_killed(up: Up) -> None:
     os.kill(agent, signal.SIGKILL)
     until(lambda: up.processes("torpor_compute") not in ([], [agent]), "another agent")
     until(lambda: not before & set(up.processes("sleep 999")), "orphans are killed")
+    # A nursery that can't start is not begun anew with each agent.
+    assert (up.state / "logs" / "up.log").read_text().count("nursery_ended") == 1
 
 
 def test_a_component_that_cannot_start_is_named_with_its_last_words(up: Up, root: Path) -> None:

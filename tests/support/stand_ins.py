@@ -2,7 +2,7 @@
 
 These are small programs of the same names that are found first. What is left to test is the
 supervisor with real processes, real signals and a real template, which has been made before unless
-the test is about a first start.
+the test is about a first start. There is no nursery among them: agents are started without one.
 """
 
 from __future__ import annotations
