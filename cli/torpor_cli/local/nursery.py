@@ -27,8 +27,9 @@ WARM_SECONDS_MAX = 60.0
 RETRY_SECONDS = 60.0
 """After a nursery that could not even import: agents are started without one meanwhile."""
 
-ANSWER_SECONDS_MAX = 2.0
-"""For a fork, which takes some milliseconds; the supervisor does nothing else meanwhile."""
+ANSWER_SECONDS_MAX = 5.0
+"""For a fork: some milliseconds, or more where others have the processor. The supervisor does
+nothing else meanwhile."""
 
 ANSWER_BYTES_MAX: Final = 1 << 10
 
@@ -80,8 +81,18 @@ class Nursery:
 
     async def _live(self) -> None:
         self._not_before = asyncio.get_running_loop().time() + RETRY_SECONDS
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
+            status = await self._from_start_to_end()
+            log.warning("nursery_ended", extra={"status": status})
+        except OSError as error:
+            log.warning("nursery_not_started", extra={"reason": str(error)})
+        finally:
+            self._orders = self._life = None
+
+    async def _from_start_to_end(self) -> int | None:
+        """The exit status. Raises OSError where none can be started."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours:
             with theirs:
                 argv = [*_PYTHON, "torpor_compute.nursery", "-" * COMMAND_LINE_BYTES]
                 self._process = self._children.spawn(
@@ -93,13 +104,7 @@ class Nursery:
                 self._orders = ours
             else:
                 self._process.send(signal.SIGKILL)
-            status = await self._process.ended()
-            log.warning("nursery_ended", extra={"status": status})
-        except OSError as error:
-            log.warning("nursery_not_started", extra={"reason": str(error)})
-        finally:
-            self._orders = self._life = None
-            ours.close()
+            return await self._process.ended()
 
     def _fork(self, options: Sequence[str]) -> int | None:
         """The agent's process id, which is our child; None where there is none."""

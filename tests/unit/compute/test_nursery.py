@@ -29,7 +29,11 @@ def a_nursery() -> Iterator[tuple[subprocess.Popen[bytes], socket.socket]]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.settimeout(SECONDS_MAX)
     argv = [sys.executable, "-m", nursery.__name__, ROOM]
-    with ours, theirs, subprocess.Popen(argv, stdin=theirs, stdout=subprocess.PIPE) as process:
+    with (
+        ours,
+        theirs,
+        subprocess.Popen(argv, stdin=theirs.fileno(), stdout=subprocess.PIPE) as process,
+    ):
         theirs.close()
         try:
             assert ours.recv(16) == nursery.WARM
