@@ -1,6 +1,7 @@
 """What holds for every test: nothing that it began outlives it, and nothing of its user reaches it.
 
-- ``nothing_survives``: no thread and no child process is left after a test, dead ones included.
+- ``nothing_survives``: no thread and no child process is left after a test, dead ones included,
+  but for those that serve all tests: ``LASTING``.
 - ``no_task_survives``: no asyncio task is left; put on every asynchronous test.
 - ``no_settings_of_the_user``: PGHOST, TORPOR_STATE and the like of whoever runs the tests.
 - Hypothesis: the same examples each time in CI, new ones elsewhere; no time limit per example.
@@ -19,6 +20,8 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+
+from support.forked import LASTING
 
 ENDING_SECONDS_MAX = 30.0
 """What has been told to end may take this long where others have the processor; what was forgotten
@@ -65,7 +68,7 @@ def nothing_survives() -> Iterator[None]:
     threads, children = _threads(), _children()
     yield
     deadline = time.monotonic() + ENDING_SECONDS_MAX
-    while left := [*(_threads() - threads), *map(_named, _children() - children)]:
+    while left := [*(_threads() - threads), *map(_named, _children() - children - LASTING)]:
         if time.monotonic() > deadline:
             pytest.fail(f"the test left behind: {left}")
         time.sleep(0.01)

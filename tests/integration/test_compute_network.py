@@ -195,6 +195,7 @@ async def test_as_process_1_it_waits_for_everybodys_children(agents: NetworkAgen
     unshare, setpriv = shutil.which("unshare"), shutil.which("setpriv")
     assert unshare is not None and setpriv is not None
     rights = ",".join(["-all", *(f"+{each}" for each in CAPABILITIES)])
+    agents.are_forked = False
     agents.prefix = (
         *(unshare, "--pid", "--fork", "--kill-child", "--mount-proc"),
         *(setpriv, "--no-new-privs", f"--bounding-set={rights}", f"--inh-caps={rights}"),

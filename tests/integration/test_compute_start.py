@@ -34,6 +34,7 @@ PAGE_BYTES = 4096
 @pytest.fixture
 async def agents() -> AsyncIterator[Agents]:
     async with agents_in_a_folder() as made:
+        made.are_forked = False  # The command that pods run is tested here.
         yield made
 
 

@@ -14,10 +14,11 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import asyncpg
 
+from support import forked
 from support.postgres import binaries, fast_folder, make_volume, processes_on
 from torpor_api import messages as m
 from torpor_api.failures import Unavailable
@@ -49,7 +50,7 @@ class AgentProcess:
         self.run_directory = root / compute
         self.log = root / f"{compute}.log"
         self.peer: Peer
-        self.process: subprocess.Popen[bytes]
+        self.process: forked.Process
         self.heard: asyncio.Queue[m.Event] = asyncio.Queue()
 
     async def ask(self, request: m.Request[Any], timeout_s: float = WAIT_SECONDS_MAX) -> Any:
@@ -121,6 +122,10 @@ class Agents:
 
     def __init__(self, root: Path, user: Any = None) -> None:
         self.root = root
+        self.are_forked = user is None
+        """Or begin as ``python -m torpor_compute``, like those of pods: costs ten times as much."""
+        self.prefix: tuple[str, ...] = ()
+        """What runs one that is not forked."""
         self._user = user
         self._made: list[AgentProcess] = []
         self._volumes: list[Path] = []
@@ -138,12 +143,8 @@ class Agents:
         """A warm one."""
         agent = self._new(f"c{len(self._made)}")
         with agent.log.open("wb") as output:
-            agent.process = subprocess.Popen(
-                [*self._argv(agent), *options],
-                cwd="/",
-                env=self._environment() | environment,
-                stderr=output,
-                **self._as_user(),
+            agent.process = self._begun(
+                [*self._options(agent), *options], self._environment() | environment, output
             )
         self._made.append(agent)
         await agent.dialled(time.monotonic() + START_SECONDS_MAX)
@@ -151,8 +152,10 @@ class Agents:
 
     def left(self) -> list[int]:
         """Every living process that an agent has started, itself included."""
-        on_data = [pid for volume in self._volumes for pid in processes_on(volume)]
-        return on_data + [pid for pid in _all_with(self._mark) if pid not in on_data]
+        on_data = {pid for volume in self._volumes for pid in processes_on(volume)}
+        # What was forked has no environment that others could read.
+        agents = {agent.process.pid for agent in self._made if agent.process.poll() is None}
+        return sorted(on_data | agents | set(_all_with(self._mark)))
 
     async def no_postgres_left(self) -> None:
         def on_data() -> list[int]:
@@ -180,10 +183,18 @@ class Agents:
     def _python(self) -> str:
         return str(sys.executable if self._user is None else PYTHON_OF_OTHERS)
 
-    def _argv(self, agent: AgentProcess) -> list[str]:
+    def _begun(
+        self, options: list[str], environment: dict[str, str], output: BinaryIO
+    ) -> forked.Process:
+        if self.are_forked:
+            return forked.start("torpor_compute", options, environment, output.fileno())
+        argv = [*self.prefix, self._python, "-m", "torpor_compute", *options]
+        return subprocess.Popen(argv, cwd="/", env=environment, stderr=output, **self._as_user())
+
+    def _options(self, agent: AgentProcess) -> list[str]:
         user = self._user.pw_name if self._user is not None else _own_name()
         return [
-            *(self._python, "-m", "torpor_compute", "--compute", agent.compute),
+            *("--compute", agent.compute),
             *("--listen", str(agent.address)),
             *("--run-dir", str(agent.run_directory)),
             *("--postgres", str(binaries().directory), "--postgres-version", "18"),

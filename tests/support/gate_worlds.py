@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, Protocol
 
 import asyncpg
 
+from support import forked
 from support.agent import START_SECONDS_MAX, VERIFIER, agents_in_a_folder
 from support.fakes.channel import handlers_of
 from support.fakes.proxy import FakeProxy
@@ -299,22 +299,17 @@ async def _proxy_process(autoscaler: Path) -> AsyncIterator[int]:
     port = free_address().port
     said = autoscaler.with_name("proxy.log")
     with said.open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "torpor_proxy", "--autoscaler", str(autoscaler)),
-            *("--listen", f"127.0.0.1:{port}"),
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-            stderr=log,
-        )
+        options = ("--autoscaler", str(autoscaler), "--listen", f"127.0.0.1:{port}")
+        process = forked.start("torpor_proxy", options, os.environ, log.fileno())
     try:
         async with asyncio.timeout(START_SECONDS_MAX):
             while "listening" not in said.read_text():
-                assert process.returncode is None, said.read_text()
+                assert process.poll() is None, said.read_text()
                 await asyncio.sleep(0.02)
         yield port
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        process.kill()
+        process.wait()
 
 
 WORLDS = {"fake": fake_world, "real": real_world}

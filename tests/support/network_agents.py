@@ -30,8 +30,6 @@ class NetworkAgents(Agents):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.authority = Authority()
-        self.prefix: tuple[str, ...] = ()
-        """What runs an agent."""
         self.tls = self.authority.folder(root / "compute.tls", COMPUTE)
         self.asker = Trust(Identity(self.files_of(AUTOSCALER)), COMPUTE)
 
@@ -50,10 +48,9 @@ class NetworkAgents(Agents):
         agent.trust = self.asker
         return agent
 
-    def _argv(self, agent: AgentProcess) -> list[str]:
+    def _options(self, agent: AgentProcess) -> list[str]:
         return [
-            *self.prefix,
-            *(self._python, "-m", "torpor_compute", "--compute", agent.compute),
+            *("--compute", agent.compute),
             *("--listen", str(agent.address), "--tls", str(self.tls)),
             *("--advertise", address_of(agent).host),
             *("--run-dir", str(agent.run_directory)),

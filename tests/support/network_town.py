@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import subprocess
-import sys
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from support import forked
 from support.agent import START_SECONDS_MAX, VERIFIER, WAIT_SECONDS_MAX, AgentProcess, until
 from support.fakes.channel import CLUSTER_REQUESTS, Watchers, handlers_of
 from support.fakes.cluster import FakeCluster
@@ -104,18 +104,18 @@ class ProxyProcess:
         self.name = f"proxy-{number + 1}"
         self.log = town.agents.root / f"{self.name}.log"
         self._town = town
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: forked.Process | None = None
 
     async def start(self) -> None:
         """Until it listens."""
-        argv = [
-            *(sys.executable, "-m", "torpor_proxy", "--name", self.name),
+        options = [
+            *("--name", self.name),
             *("--autoscaler", str(self._town.autoscaler), "--tls", str(self._town.proxy_tls)),
             *("--listen", str(self.address)),
             *self._town.proxy_options,
         ]
         with self.log.open("wb") as output:
-            self.process = subprocess.Popen(argv, stdout=output, stderr=output)
+            self.process = forked.start("torpor_proxy", options, os.environ, output.fileno())
         await until(
             lambda: "listening" in self.log.read_text(), f"{self.name} listens", START_SECONDS_MAX
         )
