@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from fuzz import words
@@ -11,9 +9,8 @@ from fuzz.conversation import Conversation, Turn
 from fuzz.extended import INT4
 from fuzz.hold import compare
 from fuzz.report import report
-from fuzz.sides import World, a_world
+from fuzz.sides import World
 from fuzz.words import SYNC, query
-from support.up import running_up
 
 SETTING = query("select current_setting('app.user_id', true)")
 SET_CONFIG = words.call(2078, (b"app.user_id", b"7", b"f"), is_binary=False)
@@ -238,12 +235,6 @@ FOUND = {
         query("commit"),
     ),
 }
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    with running_up("--park-every-safe-point") as up, a_world(up) as made:
-        yield made
 
 
 @pytest.mark.parametrize("name", FOUND)

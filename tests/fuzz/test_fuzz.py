@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from fuzz import words
@@ -11,16 +9,9 @@ from fuzz.conversation import Conversation, Turn
 from fuzz.generate import conversation
 from fuzz.hold import BACKEND, compare, proves_parking
 from fuzz.report import report
-from fuzz.sides import World, a_world
-from support.up import running_up
+from fuzz.sides import World
 
 SEEDS = range(1, 9)
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    with running_up("--park-every-safe-point") as up, a_world(up) as made:
-        yield made
 
 
 @pytest.mark.parametrize("seed", SEEDS)

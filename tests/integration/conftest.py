@@ -25,6 +25,13 @@ def up_on_asyncio() -> Iterator[Up]:
         yield started
 
 
+@pytest.fixture(scope="session")
+def up_to_break() -> Iterator[Up]:
+    """For tests that kill parts of it; each of them waits until there are others."""
+    with running_up() as started:
+        yield started
+
+
 @pytest.fixture(scope="session", params=["up", "up_on_asyncio"])
 def each_up(request: pytest.FixtureRequest) -> Up:
     """On each event loop."""

@@ -18,7 +18,6 @@ from support.up import (
     Up,
     a_database,
     command_line,
-    running_up,
     until,
 )
 from support.wire_client import (
@@ -40,12 +39,6 @@ SURVIVES = '"session_survives"'
 """In the proxy's log: it has noticed that a session's backend is gone."""
 
 BUSY = query("insert into done values (0); select pg_sleep(600)")
-
-
-@pytest.fixture(scope="module")
-def up_to_break() -> Iterator[Up]:
-    with running_up() as up:
-        yield up
 
 
 @pytest.fixture

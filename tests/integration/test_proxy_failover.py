@@ -18,7 +18,7 @@ import asyncpg
 import psycopg
 import pytest
 
-from support.up import WAIT_SECONDS_MAX, Database, Up, a_database, running_up, until
+from support.up import WAIT_SECONDS_MAX, Database, Up, a_database, until
 
 ROLES = [{"name": "app"}, {"name": "other", "password": "other"}]
 
@@ -41,12 +41,6 @@ def kill_agent(database: Database) -> None:
 
 
 each_kill = pytest.mark.parametrize("kill", [kill_postgres, kill_agent])
-
-
-@pytest.fixture(scope="module")
-def up_to_break() -> Iterator[Up]:
-    with running_up() as up:
-        yield up
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from support.up import Database, running_up, until
+from support.up import Database, Up, a_database, running_up, until
 from torpor_api.failures import Busy, Refused, Unavailable
 from torpor_cli.client import ask_autoscaler
 
@@ -158,9 +158,8 @@ def test_a_session_that_can_not_be_moved_is_named_at_once(database: Database) ->
     assert database.epoch == epoch
 
 
-def test_a_death_of_the_autoscaler_in_the_middle_leaves_it_as_it_was() -> None:
-    with running_up() as up:
-        database = up.database()
+def test_a_death_of_the_autoscaler_in_the_middle_leaves_it_as_it_was(up_to_break: Up) -> None:
+    with a_database(up_to_break) as database:
         epoch = database.epoch
         with psycopg.connect(database.uri()) as busy, psycopg.connect(database.uri()) as parked:
             parked.autocommit = True
@@ -168,7 +167,7 @@ def test_a_death_of_the_autoscaler_in_the_middle_leaves_it_as_it_was() -> None:
             busy.execute("create table t (n int)")
             moving = ThreadPoolExecutor(1).submit(switch_over, database, patience_s=45.0)
             until(lambda: "parked" in states(database), "the gate has begun to close")
-            os.kill(up.component("autoscaler"), signal.SIGKILL)
+            os.kill(up_to_break.component("autoscaler"), signal.SIGKILL)
             with pytest.raises(Unavailable):
                 moving.result()
             # Behind a gate that nobody opens it would be told after a minute that it has to wait.
