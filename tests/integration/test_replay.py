@@ -21,6 +21,7 @@ import pytest
 from support.logging_postgres import LoggingPostgres, logging_postgres
 from support.postgres_log import as_csv, failed, line, took
 from support.up import WAIT_SECONDS_MAX, Database, until
+from support.verbs import torpor
 from torpor_cli.client import ask_autoscaler
 
 TABLES = (
@@ -30,20 +31,13 @@ TABLES = (
 
 
 def replay(database: Database, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        argv(database, *arguments),
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        timeout=3 * WAIT_SECONDS_MAX,
-    )
+    return torpor(*command(database, *arguments))
 
 
 @contextlib.contextmanager
 def replaying(database: Database, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    running = subprocess.Popen(
-        argv(database, *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    argv = [sys.executable, "-m", "torpor_cli.main", *command(database, *arguments)]
+    running = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with running:
         try:
             yield running
@@ -56,9 +50,8 @@ def ended(running: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess([], running.returncode, output, errors)
 
 
-def argv(database: Database, *arguments: object) -> list[str]:
-    torpor = [sys.executable, "-m", "torpor_cli.main", "replay", "-o", "json"]
-    return [*torpor, *map(str, arguments), f"--state={database.up.folder.root}"]
+def command(database: Database, *arguments: object) -> list[str]:
+    return ["replay", "-o", "json", *map(str, arguments), f"--state={database.up.folder.root}"]
 
 
 def told(done: subprocess.CompletedProcess[str], status: int = 0) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree
@@ -14,6 +13,7 @@ from xml.etree import ElementTree
 import psycopg
 import pytest
 
+from support import verbs
 from support.up import Database, until
 from torpor_cli.client import ask_autoscaler
 
@@ -34,9 +34,7 @@ def latest(database: Database, kind: str) -> Json:
 
 
 def torpor(database: Database, *arguments: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "torpor_cli.main", *arguments]
-    argv += ["--state", str(database.up.folder.root)]
-    return subprocess.run(argv, capture_output=True, text=True, check=False)
+    return verbs.torpor(*arguments, "--state", database.up.folder.root)
 
 
 def names(transition: Json, depth: int | None = None) -> list[str]:

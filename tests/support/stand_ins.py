@@ -27,6 +27,7 @@ from support.up import (
     give_template,
     until,
 )
+from support.verbs import torpor
 from torpor_cli.local.state_folder import StateFolder
 
 LISTENS_ON_A_PATH = """
@@ -105,6 +106,9 @@ class Up:
     def run(
         self, *arguments: str, stdin: int = subprocess.DEVNULL
     ) -> subprocess.CompletedProcess[str]:
+        """Those that start nothing and ask nobody, in this process."""
+        if stdin == subprocess.DEVNULL and self._user is None and arguments[0] != "up":
+            return torpor(*arguments, "--state", self.state)
         return subprocess.run(
             self._argv(*arguments),
             env=self._environment(),
