@@ -41,7 +41,7 @@ class TlsListener:
         self._admission = admission
         self._accept = accept
         self._socket: socket.socket | None = None
-        self._accepting: asyncio.Task[None] | None = None
+        self._retry: asyncio.TimerHandle | None = None
         self._opening: dict[asyncio.Task[None], None] = {}
         """Handshakes, in the order of their beginning."""
         self._open: set[asyncio.Task[None]] = set()
@@ -61,41 +61,54 @@ class TlsListener:
             reason = error.strerror or str(error)
             raise Refused(f"can't listen on {address}: {reason}") from None
         self._socket.setblocking(False)
-        self._accepting = asyncio.create_task(self._accept_all(self._socket))
+        self._await_newcomers(self._socket)
 
     async def close(self) -> None:
         """No newcomers, and an end to handshakes. Whoever is in stays until hung up on."""
-        tasks = [*self._opening, *([self._accepting] if self._accepting is not None else [])]
+        if self._retry is not None:
+            self._retry.cancel()
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
+        tasks = list(self._opening)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._socket is not None:
-            self._socket.close()
 
     async def ended(self) -> None:
         """Returns when everybody has gone."""
         await asyncio.gather(*self._open, return_exceptions=True)
 
-    async def _accept_all(self, listener: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                connection, _ = await loop.sock_accept(listener)
-            except OSError as error:
-                log.error("accept_failed", extra={"reason": str(error)})
-                await asyncio.sleep(ACCEPT_RETRY_SECONDS)
-                continue
-            if len(self._opening) >= HANDSHAKES_MAX:
-                oldest = next(iter(self._opening))
-                # Out of the way now: it ends later, and the next newcomer ends the next one.
-                del self._opening[oldest]
-                oldest.cancel()
-            task = asyncio.create_task(self._serve(connection))
-            self._opening[task] = None
-            self._open.add(task)
-            task.add_done_callback(partial(self._forget, connection))
-            # Where newcomers stand in line, accepting does not pause, and nobody else had a turn.
-            await asyncio.sleep(0)
+    def _await_newcomers(self, listener: socket.socket) -> None:
+        asyncio.get_running_loop().add_reader(listener, self._take_newcomer, listener)
+
+    def _take_newcomer(self, listener: socket.socket) -> None:
+        """One in each turn of the loop: nobody else waits while newcomers stand in line.
+
+        Not by ``loop.sock_accept``: who comes in the turn in which that is cancelled is accepted
+        all the same, and then belongs to nobody.
+        """
+        try:
+            connection, _ = listener.accept()
+        except (BlockingIOError, InterruptedError):
+            return  # It has gone again.
+        except OSError as error:
+            log.error("accept_failed", extra={"reason": str(error)})
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(listener)
+            self._retry = loop.call_later(ACCEPT_RETRY_SECONDS, self._await_newcomers, listener)
+            return
+        connection.setblocking(False)
+        if len(self._opening) >= HANDSHAKES_MAX:
+            oldest = next(iter(self._opening))
+            # Out of the way now: it ends later, and the next newcomer ends the next one.
+            del self._opening[oldest]
+            oldest.cancel()
+        task = asyncio.create_task(self._serve(connection))
+        self._opening[task] = None
+        self._open.add(task)
+        task.add_done_callback(partial(self._forget, connection))
 
     def _forget(self, connection: socket.socket, task: asyncio.Task[None]) -> None:
         self._opening.pop(task, None)
