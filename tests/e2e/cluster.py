@@ -19,7 +19,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.kubectl import apply, find, kubectl
+from e2e import api, lanes
+from e2e.api import Json
+from e2e.kubectl import WAIT_SECONDS_MAX, apply, find, kubectl, until
+from e2e.lanes import Lane
 from helm import find as find_helm
 
 ROOT = Path(__file__).parents[2]
@@ -49,9 +52,11 @@ IS_INSTALLED = INSTALLED_VARIABLE in os.environ
 
 KUBECONFIG = os.environ.get("KUBECONFIG")
 
-RELEASE = "torpor"
+LANE = lanes.current()
 
-NAMESPACE = "torpor-system"
+RELEASE = LANE.release
+
+NAMESPACE = LANE.namespace
 
 MARK = "torpor-e2e-images"
 """A ConfigMap with the tag that was loaded last: what a node has, its cluster remembers."""
@@ -61,9 +66,15 @@ CLUSTER_SECONDS_MAX = 1500.0
 
 INSTALL_SECONDS_MAX = 300.0
 
+GONE_SECONDS_MAX = 300.0
+"""Fifty databases with all their data, which four computes erase."""
+
 WARM_MAX = 4
 """Computes that wait: what all tests together want of them is more than two processors can start
 while they do anything else."""
+
+LEAST = {"resources": {"requests": {"cpu": "20m"}}}
+"""Of a component of one lane among others: a node with two processors has room for all of them."""
 
 BUILD_SETTINGS = {"GOFLAGS": "-gcflags=all=-dwarf=false"}
 """Of a cluster that is built first: whoever debugs its processes builds them himself, and without
@@ -127,15 +138,12 @@ def use_images() -> str:
     return tag
 
 
-def install(tag: str, **values: object) -> None:
+def install(tag: str, lane: Lane = LANE, **values: object) -> None:
     """Or bring it up to date; returns when everything is Ready."""
-    helm = find_helm()
-    if helm is None:
-        raise NothingToTestOn("there is no helm: `make helm` brings one")
     pool = {"spec": {"size": {"max": WARM_MAX}}}
-    chosen = {"image": {"tag": tag}, "defaultPool": pool} | values
+    chosen = {"image": {"tag": tag}, "defaultPool": pool} | _values_of(lane) | values
     _run(
-        *(helm, "upgrade", "--install", RELEASE, str(CHART), "--namespace", NAMESPACE),
+        *(_helm(), "upgrade", "--install", lane.release, str(CHART), "--namespace", lane.namespace),
         # Custom resources that somebody has applied by hand belong to the release from now on.
         *("--create-namespace", "--take-ownership"),
         *("--wait", f"--timeout={INSTALL_SECONDS_MAX:.0f}s"),
@@ -143,6 +151,45 @@ def install(tag: str, **values: object) -> None:
         stdin=json.dumps(chosen),
         timeout_s=INSTALL_SECONDS_MAX + 60,
     )
+
+
+def _values_of(lane: Lane) -> dict[str, object]:
+    if not lane.served:
+        return {}
+    components = dict.fromkeys(("operator", "autoscaler", "proxy"), LEAST)
+    return {
+        "watchNamespaces": lane.served,
+        "crds": {"enabled": lane.has_crds},
+        **components,
+    }
+
+
+def no_database_is_left(lane: Lane) -> None:
+    """Waits until what was deleted is gone."""
+    until(lambda: not served(lane), f"no database of {lane.release} is left", GONE_SECONDS_MAX)
+
+
+def uninstall(lane: Lane) -> None:
+    """With no database left, and its computes first: it is the operator that lets them go."""
+    pools = ("warmpool", "--all", "--namespace", lane.namespace)
+    kubectl("delete", *pools, timeout_s=GONE_SECONDS_MAX)
+    where = ("--namespace", lane.namespace, "--wait", f"--timeout={WAIT_SECONDS_MAX:.0f}s")
+    _run(_helm(), "uninstall", lane.release, *where, timeout_s=WAIT_SECONDS_MAX + 60)
+    # The next run installs into it: none may be on its way out then.
+    kubectl("delete", "namespace", lane.namespace, timeout_s=GONE_SECONDS_MAX)
+
+
+def served(lane: Lane = LANE) -> list[Json]:
+    """The databases that are this release's."""
+    found = api.listed("serverlessdatabases", "")
+    return [one for one in found if not lane.served or one["metadata"]["namespace"] in lane.served]
+
+
+def _helm() -> str:
+    found = find_helm()
+    if found is None:
+        raise NothingToTestOn("there is no helm: `make helm` brings one")
+    return str(found)
 
 
 def _run(

@@ -3,28 +3,56 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from e2e import api
+from e2e import api, cluster
 from e2e.api import Json
-from e2e.database import fresh_name
+from e2e.cluster import GONE_SECONDS_MAX, LANE
+from e2e.database import KIND, fresh_name
 from e2e.kubectl import until
 
 LABEL = "e2e.torpor.dev/of"
 
-GONE_SECONDS_MAX = 300.0
-"""Fifty databases with all their data, which four computes erase."""
+_left = iter(LANE.served)
+"""Of the lane's own namespaces, those that no test of this process has had."""
 
 
 @contextlib.contextmanager
 def fresh() -> Iterator[str]:
-    """Removed with all that is in it, after a test that passed or failed."""
+    """Emptied after a test that passed or failed, and removed then or with its lane."""
+    if LANE.served:
+        with _of_lane() as name:
+            yield name
+        return
     name = fresh_name("e2e")
-    metadata = {"name": name, "labels": {LABEL: "test"}}
-    api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    make([name])
     try:
         yield name
     finally:
+        remove([name])
+
+
+@contextlib.contextmanager
+def _of_lane() -> Iterator[str]:
+    """With a namespace would go the right of the lane's operator to let its databases go."""
+    name = next(_left, None)
+    assert name is not None, f"more than {len(LANE.served)} tests in {LANE.release}: make more"
+    try:
+        yield name
+    finally:
+        for one in api.listed(f"{KIND}s", name):
+            api.delete(KIND, one["metadata"]["name"], name)
+
+
+def make(names: Sequence[str]) -> None:
+    for name in names:
+        metadata = {"name": name, "labels": {LABEL: "test"}}
+        api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+
+
+def remove(names: Sequence[str]) -> None:
+    """Begins to; with all that is in them."""
+    for name in names:
         api.delete("namespace", name, "")
 
 
@@ -39,8 +67,9 @@ def those_of_the_past_are_gone() -> None:
 
 def _none_is_erased() -> bool:
     leaving = {one["metadata"]["name"] for one in _all() if _is_leaving(one)}
-    there = {one["metadata"]["namespace"] for one in api.listed("serverlessdatabases", "")}
-    return not leaving & there
+    return not any(
+        _is_leaving(one) or one["metadata"]["namespace"] in leaving for one in cluster.served()
+    )
 
 
 def are_gone() -> None:
@@ -52,5 +81,5 @@ def _all() -> list[Json]:
     return api.listed("namespaces", "", LABEL)
 
 
-def _is_leaving(namespace: Json) -> bool:
-    return "deletionTimestamp" in namespace["metadata"]
+def _is_leaving(thing: Json) -> bool:
+    return "deletionTimestamp" in thing["metadata"]

@@ -148,7 +148,7 @@ def test_what_a_process_may_do_in_its_container(torpor: Installation) -> None:
                 assert of_pod["runAsNonRoot"] is True and of_pod["runAsUser"] > 0, component
 
 
-@pytest.mark.alone
+@pytest.mark.own_release
 def test_all_but_the_computes_are_restricted_in_the_words_of_pod_security(
     torpor: Installation,
 ) -> None:

@@ -9,14 +9,14 @@ import psycopg
 import pytest
 
 from e2e import kubectl
-from e2e.cluster import NAMESPACE
+from e2e.cluster import NAMESPACE, RELEASE
 from e2e.database import Database
 from e2e.installation import Installation, pods, who_ends_has_ended
 from e2e.kubectl import until
 
-pytestmark = [pytest.mark.alone, pytest.mark.usefixtures("nobody_drains_behind_it")]
+pytestmark = [pytest.mark.own_release, pytest.mark.usefixtures("nobody_drains_behind_it")]
 
-DRAIN = ("rollout", "restart", "deployment/torpor-proxy", "--namespace", NAMESPACE)
+DRAIN = ("rollout", "restart", f"deployment/{RELEASE}-proxy", "--namespace", NAMESPACE)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_new_clients_find_a_proxy_at_every_moment_of_a_replacement(database: Dat
     coming.start()
     try:
         kubectl.kubectl(*DRAIN)
-        wait = ("rollout", "status", "deployment/torpor-proxy", "--namespace", NAMESPACE)
+        wait = ("rollout", "status", f"deployment/{RELEASE}-proxy", "--namespace", NAMESPACE)
         kubectl.kubectl(*wait, "--timeout=120s", timeout_s=kubectl.WAIT_SECONDS_MAX)
     finally:
         is_over.set()

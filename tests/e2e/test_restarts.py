@@ -17,7 +17,7 @@ from e2e.installation import are_replaced, end, warm_computes
 from e2e.kubectl import WAIT_SECONDS_MAX, until
 
 
-@pytest.mark.alone
+@pytest.mark.own_release
 def test_without_an_operator_sessions_and_wakes_go_on(
     database: Database, make_database: MakeDatabase
 ) -> None:
@@ -32,7 +32,7 @@ def test_without_an_operator_sessions_and_wakes_go_on(
         client.execute("select 1")
 
 
-@pytest.mark.alone
+@pytest.mark.own_release
 @pytest.mark.parametrize("component", ["operator", "autoscaler"])
 @pytest.mark.parametrize("how", [(), ("--grace-period=0", "--force")], ids=["told", "killed"])
 def test_a_wake_comes_to_its_end_whoever_ends_in_the_middle_of_it(
@@ -52,7 +52,7 @@ def test_a_wake_comes_to_its_end_whoever_ends_in_the_middle_of_it(
         assert database.epoch > epoch
 
 
-@pytest.mark.alone
+@pytest.mark.own_release
 def test_whoever_comes_back_after_its_proxy_has_ended_is_served(
     make_database: MakeDatabase,
 ) -> None:

@@ -34,7 +34,7 @@ WAKE_SECONDS_MAX = 5.0
 HANDED_OVER_SECONDS_MAX = 10.0
 """By one that is told to end: less than its Lease lasts, so nobody has waited for that."""
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.own_release
 
 
 def process_of(pod: Json) -> int:

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from e2e import kubectl
-from e2e.cluster import NAMESPACE
+from e2e.cluster import NAMESPACE, RELEASE
 from e2e.conftest import MakeDatabase
 from e2e.database import QUICK, Database
 from e2e.installation import POSTGRES_PORT, pods
@@ -115,7 +115,7 @@ def test_a_cancel_request_finds_its_query_whichever_proxy_it_reaches(
         assert client.execute("select 'goes on'").fetchone() == ("goes on",)
 
 
-@pytest.mark.alone
+@pytest.mark.own_release
 def test_a_proxy_that_is_drained_ends_no_transaction_and_touches_nobody_else(
     replicas: list[Database],
 ) -> None:
@@ -144,7 +144,7 @@ def test_a_proxy_that_is_drained_ends_no_transaction_and_touches_nobody_else(
         until(lambda: drained not in pods("proxy"), "the drained one is gone")
         until(lambda: len(pods("proxy")) >= 2, "there are two again")
         kubectl.kubectl(
-            *("rollout", "status", "deployment/torpor-proxy", "--namespace", NAMESPACE),
+            *("rollout", "status", f"deployment/{RELEASE}-proxy", "--namespace", NAMESPACE),
             timeout_s=WAIT_SECONDS_MAX,
         )
         assert other in pods("proxy")

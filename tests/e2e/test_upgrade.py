@@ -15,7 +15,7 @@ from e2e.held import held_by_psycopg, is_held
 from e2e.installation import pods, warm_computes
 from e2e.kubectl import until
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.own_release
 
 MORE = {"requests": {"cpu": "60m", "memory": "192Mi"}, "limits": {"memory": "1100Mi"}}
 """Other than the chart's own defaults, so that the pods are made anew."""

@@ -13,7 +13,7 @@ from e2e.database import QUICK, Database
 from e2e.installation import warm_computes
 from e2e.kubectl import Json, until
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.own_release
 
 WARM_SECONDS_MAX = 5.0
 """Ten times what it takes on a machine that is busy with nothing else."""

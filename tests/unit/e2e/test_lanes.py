@@ -1,0 +1,40 @@
+"""Lanes have nothing in common, and each worker of pytest has one of its own."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import pytest
+
+from e2e import lanes
+
+
+def test_lanes_have_nothing_in_common() -> None:
+    several = lanes.several(3, "run")
+    assert len({lane.release for lane in several}) == len({lane.namespace for lane in several}) == 3
+    served = [*chain.from_iterable(lane.served for lane in several)]
+    assert len(set(served)) == len(served) == 3 * lanes.NAMESPACES
+    assert [lane.has_crds for lane in several] == [True, False, False]
+
+
+def test_the_first_is_the_shared_release_with_fewer_namespaces() -> None:
+    first, _ = lanes.several(2, "run")
+    assert (first.release, first.namespace) == (lanes.SHARED.release, lanes.SHARED.namespace)
+    assert first.served and not lanes.SHARED.served
+
+
+def test_each_worker_finds_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    several = lanes.several(2, "run")
+    monkeypatch.setenv(lanes.VARIABLE, lanes.told(several)[lanes.VARIABLE])
+    for number, lane in enumerate(several):
+        monkeypatch.setenv(lanes.WORKER_VARIABLE, f"gw{number}")
+        assert lanes.current() == lane
+    monkeypatch.setenv(lanes.WORKER_VARIABLE, "gw2")
+    with pytest.raises(LookupError, match="gw2 has no lane: TORPOR_E2E_LANES names 2"):
+        lanes.current()
+
+
+def test_without_lanes_all_use_the_shared_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(lanes.VARIABLE, raising=False)
+    monkeypatch.setenv(lanes.WORKER_VARIABLE, "gw7")
+    assert lanes.current() is lanes.SHARED
