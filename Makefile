@@ -71,7 +71,7 @@ helm: $(READY) ## Bring helm into .venv where the machine has none: for the char
 images: $(READY) ## Build the container images (TAG=0.1.0; LOAD=1 brings them to the cluster's node)
 	@$(BIN)/python tools/images.py $(if $(TAG),--tag "$(TAG)") $(if $(LOAD),--load)
 
-e2e: $(READY) ## Every promise (or ARGS=tests/e2e/test_….py) on a real cluster: KUBECONFIG's, or one it starts
+e2e: $(READY) ## Every promise (or ARGS=tests/e2e/test_….py; LANES=3, WORKERS=4) on a real cluster: KUBECONFIG's, or one it starts
 	@$(BIN)/python tools/helm.py >/dev/null || echo 'e2e: goes on without helm' >&2
 	@PYTHONPATH=tests:tools $(BIN)/python -m e2e $(ARGS)
 

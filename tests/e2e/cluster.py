@@ -73,8 +73,12 @@ WARM_MAX = 4
 """Computes that wait: what all tests together want of them is more than two processors can start
 while they do anything else."""
 
-LEAST = {"resources": {"requests": {"cpu": "20m"}}}
-"""Of a component of one lane among others: a node with two processors has room for all of them."""
+WARM_IN_LANE_MAX = 2
+"""The same for one lane among others: one test at a time uses it."""
+
+LEAST = {"resources": {"requests": {"cpu": "50m"}}}
+"""Of a component in a lane, as of a compute: so a node with two processors has room for three lanes
+of six pods and six computes each."""
 
 BUILD_SETTINGS = {"GOFLAGS": "-gcflags=all=-dwarf=false"}
 """Of a cluster that is built first: whoever debugs its processes builds them himself, and without
@@ -140,7 +144,8 @@ def use_images() -> str:
 
 def install(tag: str, lane: Lane = LANE, **values: object) -> None:
     """Or bring it up to date; returns when everything is Ready."""
-    pool = {"spec": {"size": {"max": WARM_MAX}}}
+    size = {"max": WARM_IN_LANE_MAX if lane.served else WARM_MAX}
+    pool = {"spec": {"size": size}}
     chosen = {"image": {"tag": tag}, "defaultPool": pool} | _values_of(lane) | values
     _run(
         *(_helm(), "upgrade", "--install", lane.release, str(CHART), "--namespace", lane.namespace),
@@ -151,6 +156,8 @@ def install(tag: str, lane: Lane = LANE, **values: object) -> None:
         stdin=json.dumps(chosen),
         timeout_s=INSTALL_SECONDS_MAX + 60,
     )
+    # The chart makes a pool once: this one may be a lane's that is not one any more.
+    api.patch("warmpool", "default", lane.namespace, pool)
 
 
 def _values_of(lane: Lane) -> dict[str, object]:
@@ -158,7 +165,7 @@ def _values_of(lane: Lane) -> dict[str, object]:
         return {}
     components = dict.fromkeys(("operator", "autoscaler", "proxy"), LEAST)
     return {
-        "watchNamespaces": lane.served,
+        "watchNamespaces": [lane.served],
         "crds": {"enabled": lane.has_crds},
         **components,
     }
@@ -181,8 +188,7 @@ def uninstall(lane: Lane) -> None:
 
 def served(lane: Lane = LANE) -> list[Json]:
     """The databases that are this release's."""
-    found = api.listed("serverlessdatabases", "")
-    return [one for one in found if not lane.served or one["metadata"]["namespace"] in lane.served]
+    return api.listed("serverlessdatabases", lane.served)
 
 
 def _helm() -> str:

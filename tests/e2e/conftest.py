@@ -20,6 +20,9 @@ TEST_SECONDS_MAX = 300
 
 MakeDatabase = Callable[..., Database]
 
+_numbers = count(1)
+"""Of databases: two tests may have the same namespace, one after the other."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The first test may have to wait for a cluster, which counts for no test's own time."""
@@ -27,6 +30,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(limit)
+    # No lane is left with a long one when the others are done.
+    items.sort(key=lambda item: not _is_long(item))
+
+
+def _is_long(item: pytest.Item) -> bool:
+    """As its mark says: ``own_release(is_long=True)``."""
+    mark = item.get_closest_marker("own_release")
+    return mark is not None and bool(mark.kwargs.get("is_long"))
 
 
 @pytest.fixture(scope="session")
@@ -71,11 +82,10 @@ def calm(torpor: Installation) -> None:
 @pytest.fixture
 def make_database(torpor: Installation, namespace: str) -> MakeDatabase:
     """Databases that are Ready; their data goes with them."""
-    numbers = count(1)
 
     def make(**spec: Any) -> Database:
         chosen = {"deletionPolicy": "Delete", "idleTimeout": "1h"} | spec
-        made = Database(torpor, namespace, f"db{next(numbers)}", chosen)
+        made = Database(torpor, namespace, f"db{next(_numbers)}", chosen)
         made.apply()
         made.is_ready()
         return made

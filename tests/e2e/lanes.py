@@ -2,8 +2,8 @@
 
 A test that ends, holds up or changes Torpor, or counts who waits warm, disturbs whoever uses the
 same release, and nobody else: such tests wait for leases and time-outs for most of their time, and
-wait side by side in lanes. What two releases share is the node and the API server, and each serves
-the databases of its own namespaces only, which have to be there before it (``watchNamespaces``).
+wait side by side in lanes. What two releases share is the node and the API server; each serves the
+databases of one namespace only, which has to be there before it (``watchNamespaces``).
 """
 
 from __future__ import annotations
@@ -20,9 +20,6 @@ WORKER_VARIABLE = "PYTEST_XDIST_WORKER"
 
 WORKER_PREFIX = "gw"
 
-NAMESPACES = 24
-"""Of a lane, a fresh one for each of its tests: all of them may come to one lane, in theory."""
-
 
 @dataclass(frozen=True, slots=True)
 class Lane:
@@ -31,8 +28,8 @@ class Lane:
     release: str
     namespace: str
     """Of the release itself."""
-    served: tuple[str, ...] = ()
-    """Namespaces of databases; none: all that there are."""
+    served: str = ""
+    """The namespace of its databases; empty: all that there are."""
     has_crds: bool = True
     """The custom resources are one release's; the others do with them."""
 
@@ -44,16 +41,15 @@ SHARED = Lane("torpor", "torpor-system")
 def several(count: int, run: str) -> list[Lane]:
     """The first is the shared release, which serves nobody else as long as there are others.
 
-    ``run`` is in the names of their namespaces, so that none is an earlier run's.
+    ``run`` is in the names of what they serve, so that none of it is an earlier run's.
     """
     return [_lane(number, run) for number in range(count)]
 
 
 def _lane(number: int, run: str) -> Lane:
     ending = f"-{number}" if number else ""
-    served = tuple(f"{run}-{number}-{one}" for one in range(NAMESPACES))
     release, namespace = SHARED.release + ending, SHARED.namespace + ending
-    return Lane(release, namespace, served, has_crds=not number)
+    return Lane(release, namespace, served=f"{run}-{number}", has_crds=not number)
 
 
 def told(lanes: Sequence[Lane]) -> dict[str, str]:
@@ -70,5 +66,4 @@ def current() -> Lane:
     number = int(worker.removeprefix(WORKER_PREFIX))
     if number >= len(lanes):
         raise LookupError(f"{worker} has no lane: {VARIABLE} names {len(lanes)}")
-    found = lanes[number]
-    return Lane(**found | {"served": tuple(found["served"])})
+    return Lane(**lanes[number])

@@ -1,9 +1,10 @@
-"""A namespace for each test. Each takes ten seconds to go, for which no other test waits."""
+"""A namespace for each test, or for each lane. Each takes ten seconds to go, for which no other
+test waits."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from e2e import api, cluster
 from e2e.api import Json
@@ -13,47 +14,38 @@ from e2e.kubectl import until
 
 LABEL = "e2e.torpor.dev/of"
 
-_left = iter(LANE.served)
-"""Of the lane's own namespaces, those that no test of this process has had."""
-
 
 @contextlib.contextmanager
 def fresh() -> Iterator[str]:
-    """Emptied after a test that passed or failed, and removed then or with its lane."""
-    if LANE.served:
-        with _of_lane() as name:
-            yield name
-        return
-    name = fresh_name("e2e")
-    make([name])
+    """Removed with all that is in it, after a test that passed or failed.
+
+    That of a lane is emptied only: with it would go the right of the lane's operator to let its
+    databases go.
+    """
+    name = LANE.served or fresh_name("e2e")
+    make(name)
     try:
         yield name
     finally:
-        remove([name])
+        if LANE.served:
+            _empty(name)
+        else:
+            remove(name)
 
 
-@contextlib.contextmanager
-def _of_lane() -> Iterator[str]:
-    """With a namespace would go the right of the lane's operator to let its databases go."""
-    name = next(_left, None)
-    assert name is not None, f"more than {len(LANE.served)} tests in {LANE.release}: make more"
-    try:
-        yield name
-    finally:
-        for one in api.listed(f"{KIND}s", name):
-            api.delete(KIND, one["metadata"]["name"], name)
+def _empty(name: str) -> None:
+    for one in api.listed(f"{KIND}s", name):
+        api.delete(KIND, one["metadata"]["name"], name)
 
 
-def make(names: Sequence[str]) -> None:
-    for name in names:
-        metadata = {"name": name, "labels": {LABEL: "test"}}
-        api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+def make(name: str) -> None:
+    metadata = {"name": name, "labels": {LABEL: "test"}}
+    api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 
 
-def remove(names: Sequence[str]) -> None:
-    """Begins to; with all that is in them."""
-    for name in names:
-        api.delete("namespace", name, "")
+def remove(name: str) -> None:
+    """Begins to."""
+    api.delete("namespace", name, "")
 
 
 def those_of_the_past_are_gone() -> None:

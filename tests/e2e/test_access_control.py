@@ -153,6 +153,7 @@ def test_all_but_the_computes_are_restricted_in_the_words_of_pod_security(
     torpor: Installation,
 ) -> None:
     """The API server names each pod that would not be admitted."""
+    until(lambda: bool(pods_of(COMPONENTS[3])), "there is a compute")
     level = "pod-security.kubernetes.io/enforce=restricted"
     options = ("--dry-run=server", "--overwrite")
     said = kubectl.warnings("label", "namespace", NAMESPACE, level, *options)

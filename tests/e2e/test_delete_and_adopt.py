@@ -40,7 +40,7 @@ def test_data_that_was_kept_is_found_again_with_new_credentials(
     fill(first)
     password, epoch = first.binding["password"], first.epoch
     first.delete()
-    assert kubectl.find("secret", "db1-app", first.namespace) is None
+    assert kubectl.find("secret", f"{first.name}-app", first.namespace) is None
     second = again(first)
     assert second.epoch == epoch
     assert second.binding["password"] != password

@@ -33,7 +33,7 @@ QUERY_SECONDS = AWAY_SECONDS + 10.0
 
 PAUSE_SECONDS = 1.0
 
-pytestmark = [pytest.mark.own_release, pytest.mark.timeout(300, func_only=True)]
+pytestmark = [pytest.mark.own_release(is_long=True), pytest.mark.timeout(300, func_only=True)]
 
 
 def test_awake_ones_go_on_and_the_rest_is_done_when_it_is_back(
