@@ -26,7 +26,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
-COMPONENTS = ("compute", "proxy", "autoscaler", "operator")
+COMPONENTS = ("proxy", "compute", "autoscaler", "operator")
+"""In the order of their builds. The first is alone and makes the layers that all share: the proxy
+has the least of its own. The compute has the most, with Postgres, and is built beside the rest."""
 
 DOCKERFILE = ROOT / "manifests/images/Dockerfile"
 
@@ -83,7 +85,7 @@ def build(component: str, tag: str) -> str:
 
 
 def _build_all(components: Sequence[str], tag: str) -> list[str]:
-    """What built each. The first makes the layers that all share."""
+    """What built each."""
     with ThreadPoolExecutor(AT_ONCE) as threads:
         first = [build(component, tag) for component in components[:1]]
         return first + list(threads.map(lambda component: build(component, tag), components[1:]))
