@@ -38,7 +38,7 @@ def test_unit_tests_mirror_the_packages() -> None:
         for path in (ROOT / folder).glob("torpor_*/__init__.py")
     }
     tested = {path.relative_to(ROOT).parts[2] for path in files() if _is_in(path, "tests/unit")}
-    assert tested == packages | {"loadtests", "suites"}
+    assert tested == packages | {"e2e", "loadtests", "suites"}
 
 
 def test_tests_are_found() -> None:
