@@ -20,6 +20,9 @@ MIB = 1 << 20
 
 IN_WAL, IN_BASE = "data/pg_wal/000000010000000000000001", "data/base/5/16384"
 
+NOT_ITS = "not-its"
+"""A file beside the data: who lets go of that is the kernel."""
+
 
 class Container:
     """Uses what the kernel keeps of the volume's files."""
@@ -41,6 +44,13 @@ class Container:
         counted = ["fincore", "--bytes", "--noheadings", "--output", "RES", str(self.volume / name)]
         return int(subprocess.run(counted, check=True, capture_output=True).stdout)
 
+    def keeps(self, in_wal: int, in_base: int) -> None:
+        """And if not, then not because the kernel needed memory for others just now."""
+        found = self.kept(IN_WAL), self.kept(IN_BASE)
+        if found != (in_wal, in_base) and self.kept(NOT_ITS) < 4 * MIB:
+            pytest.skip("the kernel is taking memory back by itself")
+        assert found == (in_wal, in_base)
+
     def volume_of(self) -> FileVolume:
         return FileVolume(self.volume, ComputeId("c1"), "18", container=self.use)
 
@@ -50,9 +60,9 @@ def container() -> Iterator[Container]:
     """On a disk: what is in memory anyway can't be let go of."""
     with tempfile.TemporaryDirectory(prefix="torpor-test-", dir="/var/tmp") as folder:
         volume = Path(folder)
-        for name in (IN_WAL, IN_BASE):
+        for name in (IN_WAL, IN_BASE, NOT_ITS):
             path = volume / name
-            path.parent.mkdir(parents=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("wb") as file:
                 file.write(os.urandom(4 * MIB))
                 file.flush()
@@ -65,14 +75,14 @@ def container() -> Iterator[Container]:
 
 async def test_where_there_is_room_everything_stays(container: Container) -> None:
     await container.volume_of().make_room(9 * MIB)
-    assert container.use().memory_bytes == 8 * MIB
+    container.keeps(4 * MIB, 4 * MIB)
 
 
 @pytest.mark.parametrize("limit", [4 * MIB, 5 * MIB])
 async def test_what_does_not_shrink_keeps_what_it_has(container: Container, limit: int) -> None:
     container.limit = limit
     await container.volume_of().make_room(5 * MIB)
-    assert container.use().memory_bytes == 8 * MIB
+    container.keeps(4 * MIB, 4 * MIB)
 
 
 def test_what_was_dirty_goes_once_it_is_on_the_disk(container: Container) -> None:
@@ -90,12 +100,12 @@ def test_what_was_dirty_goes_once_it_is_on_the_disk(container: Container) -> Non
 def test_it_ends_in_time(container: Container, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page_cache, "SECONDS_MAX", -1.0)
     let_go(container.volume / "data", lambda: container.use().memory_bytes, 0)
-    assert container.use().memory_bytes == 8 * MIB
+    container.keeps(4 * MIB, 4 * MIB)
 
 
 async def test_wal_goes_first_and_no_more_than_is_needed(container: Container) -> None:
     await container.volume_of().make_room(5 * MIB)
-    assert (container.kept(IN_WAL), container.kept(IN_BASE)) == (0, 4 * MIB)
+    container.keeps(0, 4 * MIB)
 
 
 async def test_a_tenth_is_left_free(container: Container) -> None:
@@ -105,7 +115,7 @@ async def test_a_tenth_is_left_free(container: Container) -> None:
 
 async def test_one_that_shares_its_container_keeps_what_it_has(container: Container) -> None:
     await FileVolume(container.volume, ComputeId("c1"), "18").make_room(1)
-    assert container.use().memory_bytes == 8 * MIB
+    container.keeps(4 * MIB, 4 * MIB)
 
 
 async def test_what_links_lead_to_is_not_touched(container: Container) -> None:
