@@ -230,7 +230,7 @@ def test_top_fills_a_terminal_acts_when_it_is_told_to_and_gives_it_back(
         until(lambda: screen.shows(f"{database.name} is suspended"), "it was done")
         assert database.is_asleep
         screen.press(b"\r")
-        until(lambda: screen.shows("Its last transition"), "the database is shown")
+        until(lambda: screen.shows("Its last wake"), "the database is shown")
         screen.press(b"q")
         screen.press(b"\x1b")
         screen.press(b"q")

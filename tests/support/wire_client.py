@@ -99,8 +99,9 @@ class WireClient:
         return found
 
     def ask(self, data: bytes) -> list[Message]:
-        """The answer up to ReadyForQuery."""
-        self.send(data)
+        """The answer up to ReadyForQuery; why the server has hung up, where it did before."""
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            self.send(data)
         return self.until(b"Z")
 
     def query(self, sql: str) -> list[tuple[bytes | None, ...]]:
