@@ -33,8 +33,8 @@ CONNECTS_AT_ONCE = 50
 """Of each process: a proxy has a bound for those that have not logged in yet."""
 
 CONNECT_SECONDS_MAX = 60.0
-ANSWER_SECONDS_MAX = 75.0
-"""A proxy itself gives up after a minute, and says why."""
+SPARE_SECONDS = 15.0
+"""Beyond what a proxy lets a client wait: then it says why."""
 
 OPEN_FILES = SESSIONS_PER_PROCESS + 200
 
@@ -111,12 +111,15 @@ def _hear(process: Popen[str], expected: str) -> None:
 class Session:
     """One client's."""
 
-    def __init__(self, seat: Seat, target: Target, random: Random) -> None:
+    def __init__(
+        self, seat: Seat, target: Target, random: Random, answer_seconds_max: float
+    ) -> None:
         self.seat = seat
         self._target = target
         self._random = random
         self._connection: asyncpg.Connection[Any] | None = None
         self._name = f"client {seat.number}"
+        self._answer_seconds_max = answer_seconds_max
 
     async def begin(self, at_once: asyncio.Semaphore) -> None:
         async with at_once:
@@ -144,7 +147,7 @@ class Session:
     async def _ask(self) -> tuple[float, float]:
         assert self._connection is not None
         thing = self._random.randint(1, questions.THINGS)
-        row = await self._connection.fetchrow(ASK, thing, timeout=ANSWER_SECONDS_MAX)
+        row = await self._connection.fetchrow(ASK, thing, timeout=self._answer_seconds_max)
         if row is None or row[0] != self._name:
             raise asyncpg.InterfaceError(f"the session of {self._name!r} answers {row!r}")
         return row[1], row[2]
@@ -163,11 +166,16 @@ class Session:
 async def main() -> None:
     order = Order(**json.loads(sys.stdin.readline()))
     raise_file_limit(OPEN_FILES)
-    seats = SCENARIOS[order.scenario].sized(order.factor, order.seconds).seats()
+    scenario = SCENARIOS[order.scenario].sized(order.factor, order.seconds)
     targets = fleet_file.read(Path(order.fleet))
     sessions = [
-        Session(seat, targets[seat.database % len(targets)], Random(f"{order.seed} {seat.number}"))
-        for seat in seats[order.first : order.first + order.count]
+        Session(
+            seat,
+            targets[seat.database % len(targets)],
+            Random(f"{order.seed} {seat.number}"),
+            scenario.wake_timeout_s + SPARE_SECONDS,
+        )
+        for seat in scenario.seats()[order.first : order.first + order.count]
     ]
     at_once, samples = asyncio.Semaphore(CONNECTS_AT_ONCE), list[Sample]()
     await asyncio.gather(*(session.begin(at_once) for session in sessions))

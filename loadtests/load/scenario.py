@@ -118,6 +118,9 @@ class Scenario:
     idle_timeout_s: float = 2.0
     warm: int = 4
     """Agents that wait at least."""
+    wake_timeout_s: float = 60.0
+    """How long a proxy that is started for it lets a client wait, before it says why. A minute is
+    the proxy's own default."""
     grows: Literal["databases", "clients"] = "databases"
     """What a factor multiplies."""
     longer_by: Literal["repeating", "stretching"] = "repeating"

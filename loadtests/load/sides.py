@@ -29,6 +29,7 @@ from torpor_api.phases import Phase
 from torpor_cli.local.machine import OnMachine
 from torpor_cli.local.state_folder import StateFolder
 from torpor_cli.place import Place
+from torpor_proxy.settings import PREFIX
 
 ASLEEP_SECONDS_MAX = 180.0
 """Until all sleep, after they were made."""
@@ -88,7 +89,8 @@ def torpor_here(scenario: Scenario, progress: Progress) -> Iterator[Torpor]:
     names = [database_name(number) for number in range(scenario.databases)]
     spec = SPEC % scenario.idle_timeout_s
     progress.step(f"making {len(names)} databases")
-    with torpor_up(*names, warm=scenario.warm, spec=spec) as running:
+    patience = {f"{PREFIX}WAKE_TIMEOUT_S": str(scenario.wake_timeout_s)}
+    with torpor_up(*names, warm=scenario.warm, spec=spec, environment=patience) as running:
         folder = StateFolder(running.state)
         place = OnMachine(folder)
         targets = [Target(name, place.connection(name).uri + "&sslmode=disable") for name in names]
