@@ -51,6 +51,7 @@ def main(argv: Sequence[str]) -> int:
     except InvalidRequest as invalid:
         sys.stderr.write(f"torpor_compute: {invalid.message}\n")
         return 2
+    cgroup.enter(settings.cgroup)
     told_as = LogIdentity(settings.compute)
     log_to_stderr("agent", os.environ, told_as.fields)
     try:

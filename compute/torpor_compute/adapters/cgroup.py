@@ -8,6 +8,7 @@ Postgres's processes are counted instead.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -29,6 +30,17 @@ class Folders(NamedTuple):
     cpu: Path
     cpuacct: Path
     memory: Path
+
+
+def enter(folders: Sequence[Path]) -> None:
+    """Before it starts any process, so that none is outside of what was made for it.
+
+    Whoever started the agent puts it there, too, and says why that can't be: it may come later than
+    an agent's first process, and nothing is lost where this one is refused.
+    """
+    for folder in dict.fromkeys(folders):
+        with contextlib.suppress(OSError), (folder / "cgroup.procs").open("r+") as processes:
+            processes.write(str(os.getpid()))
 
 
 def own(folders: Folders) -> Callable[[], ComputeUse] | None:

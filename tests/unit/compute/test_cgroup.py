@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,13 @@ def test_a_container_is_read_only_by_who_has_it_to_himself(tmp_path: Path) -> No
     container = cgroup.of_compute((), has_own_container=True, mounted=tmp_path)
     assert container is not None and container() == USED
     assert cgroup.of_compute((), has_own_container=False, mounted=tmp_path) is None
+
+
+def test_it_enters_each_of_them_once_and_none_that_is_not_there(tmp_path: Path) -> None:
+    cpu, memory = tmp_path / "cpu", tmp_path / "memory"
+    for folder in (cpu, memory):
+        folder.mkdir()
+    (cpu / "cgroup.procs").write_text("")
+    cgroup.enter((cpu, cpu, memory))
+    assert (cpu / "cgroup.procs").read_text() == str(os.getpid())
+    assert not (memory / "cgroup.procs").exists()
