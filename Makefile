@@ -11,7 +11,7 @@ WORKERS ?= 3
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test check suites fuzz observe browser screenshots bench load mutants economics soak
-.PHONY: manifests helm images e2e format clean
+.PHONY: manifests helm images cluster e2e format clean
 .PHONY: check-format check-lint check-types check-layers check-tidy
 .DEFAULT_GOAL := help
 
@@ -71,7 +71,15 @@ helm: $(READY) ## Bring helm into .venv where the machine has none: for the char
 images: $(READY) ## Build the container images (TAG=0.1.0; LOAD=1 brings them to the cluster's node)
 	@$(BIN)/python tools/images.py $(if $(TAG),--tag "$(TAG)") $(if $(LOAD),--load)
 
-e2e: $(READY) ## Every promise (or ARGS=tests/e2e/test_….py; LANES=3, WORKERS=4) on a real cluster: KUBECONFIG's, or one it starts
+# What starts a cluster; it builds one, where it must, while .venv is made.
+CLUSTER_TOOL := $(or $(TORPOR_CLUSTER_TOOL),$(shell command -v cluster),$(realpath ../shared/cluster/cluster))
+e2e cluster: export TORPOR_CLUSTER_TOOL := $(CLUSTER_TOOL)
+
+cluster:
+	-@tools/cluster.sh >/dev/null
+
+e2e: ## Every promise (or ARGS=tests/e2e/test_….py; LANES=3, WORKERS=4) on a real cluster: KUBECONFIG's, or one it starts
+	@$(MAKE) --no-print-directory --jobs 2 $(READY) $(if $(KUBECONFIG),,cluster)
 	@$(BIN)/python tools/helm.py >/dev/null || echo 'e2e: goes on without helm' >&2
 	@PYTHONPATH=tests:tools $(BIN)/python -m e2e $(ARGS)
 

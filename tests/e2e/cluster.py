@@ -1,9 +1,9 @@
 """The cluster that the tests use, and Torpor on it.
 
 - The cluster is that of KUBECONFIG; where that is not set, the one that a tool starts: the program
-  that TORPOR_CLUSTER_TOOL names, one called ``cluster`` on the PATH, or that beside the checkout.
-  ``TOOL up`` starts it (or finds it running) and prints the kubeconfig's path; ``TOOL image TAG
-  FOLDER [OPTION...]`` builds an image and brings it to the node.
+  that TORPOR_CLUSTER_TOOL names; ``make e2e`` finds one called ``cluster`` on the PATH, too, or
+  beside the checkout. ``TOOL up`` starts it (or finds it running) and prints the kubeconfig's path;
+  ``TOOL image TAG FOLDER [OPTION...]`` builds an image and brings it to the node.
 - The images are built from this checkout, once for each content of it; TORPOR_IMAGE_TAG names some
   that the cluster can already get.
 - Torpor is installed by its Helm chart and stays, so that the next run begins at once.
@@ -31,15 +31,10 @@ CHART = ROOT / "manifests/chart/torpor"
 
 TOOL_VARIABLE = "TORPOR_CLUSTER_TOOL"
 
-BESIDE = ROOT.parent / "shared/cluster/cluster"
-"""Where some checkouts have such a program."""
-
-TOOL = (
-    os.environ.get(TOOL_VARIABLE)
-    or shutil.which("cluster")
-    or (str(BESIDE) if os.access(BESIDE, os.X_OK) else None)
-)
+TOOL = os.environ.get(TOOL_VARIABLE)
 """Read when this is imported: no test sees a setting of its user."""
+
+START = str(ROOT / "tools/cluster.sh")
 
 TAG_VARIABLE = "TORPOR_IMAGE_TAG"
 
@@ -80,12 +75,6 @@ LEAST = {"resources": {"requests": {"cpu": "50m"}}}
 """Of a component in a lane, as of a compute: so a node with two processors has room for three lanes
 of six pods and six computes each."""
 
-BUILD_SETTINGS = {"GOFLAGS": "'-gcflags=all=-dwarf=false -l'", "GOGC": "400"}
-"""Of a cluster that is built first. Whoever debugs its processes builds them himself: without what
-a debugger needs it takes a fifth less. Another fifth goes where nothing is inlined, and another
-where the compiler looks for garbage a quarter as often. So does what was built, as long as it runs:
-memory for a processor's time."""
-
 
 class NothingToTestOn(Exception):
     """What the machine lacks, and what would help."""
@@ -116,14 +105,11 @@ def use_cluster() -> None:
 
 def _started() -> str:
     """The path of its kubeconfig. A tool may bring its own kubectl: in ``bin``, beside that."""
-    if TOOL is None:
-        raise NothingToTestOn(
-            f"no cluster: set KUBECONFIG, or {TOOL_VARIABLE} to a program that starts one"
-        )
-    if os.geteuid() != 0:
-        raise NothingToTestOn(f"{TOOL} needs root to start a cluster: or set KUBECONFIG")
-    environment = BUILD_SETTINGS | os.environ
-    done = _run(TOOL, "up", timeout_s=CLUSTER_SECONDS_MAX, environment=environment)
+    environment = os.environ | ({TOOL_VARIABLE: TOOL} if TOOL else {})
+    try:
+        done = _run(START, timeout_s=CLUSTER_SECONDS_MAX, environment=environment)
+    except AssertionError as failed:
+        raise NothingToTestOn(f"no cluster: {failed}") from None
     kubeconfig = done.stdout.strip().splitlines()[-1]
     os.environ["PATH"] += f":{Path(kubeconfig).parent / 'bin'}"
     return kubeconfig
