@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from time import monotonic
 
 import pytest
 
@@ -45,6 +46,15 @@ async def test_idle_sessions_are_parked_and_wait_until_the_gate_opens(world: Wor
     await world.autoscaler.open_gate()
     await ends(query)
     assert world.autoscaler.wakes == []
+
+
+async def test_who_closes_it_is_told_of_the_last_use(world: World) -> None:
+    assert (await world.autoscaler.close_gate()).idle_s is None
+    await world.autoscaler.open_gate()
+    before_s = monotonic()
+    await (await world.client()).query()
+    idle_s = (await world.autoscaler.close_gate()).idle_s
+    assert idle_s is not None and 0.0 <= idle_s <= monotonic() - before_s
 
 
 async def test_a_newcomer_waits_behind_a_closed_gate(world: World) -> None:

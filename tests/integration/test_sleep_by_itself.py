@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from time import monotonic
+
+import asyncpg
 import psycopg
 import pytest
 
@@ -11,11 +15,21 @@ from torpor_api.failures import Refused
 CHEAP = ("--waiting-price", "1")
 """A wake costs a second and a bit of its compute then, and no test waits for longer."""
 
+VISITED_EVERY_S = 0.2
+"""A fifth of the idle timeout of a database that is not to sleep meanwhile."""
+
 
 def counted(database: Database) -> float:
     """How many gaps its record knows."""
     pairs = (pair.split(":") for pair in database.status["learnedGaps"]["counts"].split())
     return sum(float(count) for _, count in pairs)
+
+
+async def visit(database: Database) -> None:
+    """As a client that asks once, and is there for some milliseconds."""
+    session = await asyncpg.connect(database.uri(), ssl=False)
+    await session.execute("select count(*) from pg_class")
+    await session.close()
 
 
 def test_a_database_learns_and_what_it_has_learned_outlives_torpor_up() -> None:
@@ -39,6 +53,21 @@ def test_a_database_learns_and_what_it_has_learned_outlives_torpor_up() -> None:
             assert f"{known + 2.0:.0f} gaps known" in why or database.is_asleep, why
             until(lambda: database.is_asleep, "it sleeps as before")
         assert counted(database) == pytest.approx(known + 2.0, abs=0.2)
+
+
+async def test_clients_that_come_and_go_between_two_samples_keep_it_awake(up: Up) -> None:
+    """As from ``psql -c``, or from functions without a pool."""
+    database, timeout_s = up.database(idleTimeout="1s"), 1.0
+    await visit(database)
+    epoch, left, longest_s = database.epoch, monotonic(), 0.0
+    ends = left + 6 * timeout_s
+    while left < ends:
+        await asyncio.sleep(VISITED_EVERY_S)
+        longest_s = max(longest_s, monotonic() - left)
+        await visit(database)
+        left = monotonic()
+    assert database.epoch == epoch or longest_s > timeout_s / 2
+    until(lambda: database.is_asleep, "nobody comes any more")
 
 
 def test_a_schedule_wakes_it_without_a_client_and_keeps_it_awake(up: Up) -> None:

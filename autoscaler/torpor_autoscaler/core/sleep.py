@@ -102,11 +102,15 @@ class SleepChoice:
 
 
 def last_use(views: tuple[View, ...], used_at: float) -> float:
-    """The latest use that the samples tell of, or the one known before."""
+    """The latest use that the samples tell of, or the one known before.
+
+    Sessions that have come and gone between two samples have left their queries in these.
+    """
     uses = [
         view.sampled_at - view.sample.idle_s
         for view in views
-        if view.sample is not None and view.sample.sessions and view.sampled_at is not None
+        if view.sampled_at is not None and view.sample is not None
+        if view.sample.sessions or view.sample.queries_total
     ]
     return max([used_at, *uses])
 

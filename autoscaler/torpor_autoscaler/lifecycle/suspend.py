@@ -22,7 +22,7 @@ from torpor_api.messages import (
 from torpor_api.phases import Phase
 from torpor_api.transition import TransitionKind
 from torpor_autoscaler.core.reasons import Weight, duration
-from torpor_autoscaler.lifecycle import by_clock, listening, outcomes
+from torpor_autoscaler.lifecycle import by_clock, facts, listening, outcomes
 from torpor_autoscaler.lifecycle.actions import (
     AskAgent,
     AskProxies,
@@ -147,7 +147,11 @@ def close_gates(
         insists=insists,
     )
     answers = yield from ask(AskProxies(request))
-    if not any(isinstance(told, GateClosed) and told.left for told in answers.values()):
+    closed = [answer for answer in answers.values() if isinstance(answer, GateClosed)]
+    for told in closed:
+        if told.idle_s is not None:  # What was done since the latest sample is told by nobody else.
+            facts.used(database, database.world.now - told.idle_s)
+    if not any(told.left for told in closed):
         yield from listening.stop(database, run)
 
 

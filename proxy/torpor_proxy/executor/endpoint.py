@@ -170,8 +170,10 @@ class Endpoint:
             self._open(asked.epoch)
             raise
         parked, left = len(self.sessions), len(self.attached) + len(self._returning())
-        took = Step(name=f"park {parked}", where="proxy", ms=(monotonic() - begun_s) * 1000.0)
-        return GateClosed(parked=parked, left=left, steps=(took,))
+        now = monotonic()
+        took = Step(name=f"park {parked}", where="proxy", ms=(now - begun_s) * 1000.0)
+        idle_s = self.traffic.idle_s(now)
+        return GateClosed(parked=parked, left=left, idle_s=idle_s, steps=(took,))
 
     async def stop_listening(self, epoch: int) -> ListeningStopped:
         """See StopListening."""

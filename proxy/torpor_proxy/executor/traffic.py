@@ -46,7 +46,7 @@ class Traffic:
         self._attached = attached
         self._is_open = is_open
         self._tallies = tallies
-        self._last_used = monotonic()
+        self._last_used: float | None = None
         self._queries = 0
         """Of the sessions that are not attached now."""
 
@@ -59,7 +59,15 @@ class Traffic:
 
     def used(self, at: float) -> None:
         """A session has done something."""
-        self._last_used = max(self._last_used, at)
+        self._last_used = max(self._last_used or at, at)
+
+    def idle_s(self, now: float) -> float | None:
+        """Since the last use: 0 while a session waits or is busy; None: none has come yet."""
+        if self.waiting or any(session.is_busy for session in self._attached):
+            return 0.0
+        for session in self._attached:
+            self.used(session.last_used)
+        return None if self._last_used is None else max(0.0, now - self._last_used)
 
     def moved(self, session: Session, before: State, after: State) -> None:
         """Before it is counted among those that are attached, or is not any more."""
@@ -95,7 +103,6 @@ class Traffic:
             in_flight += session.exchange.in_flight
             pinned += session.is_pinned
             listens = listens or session.listens
-            self.used(session.last_used)
         return EndpointSample(
             name=name,
             epoch=epoch,
@@ -107,7 +114,7 @@ class Traffic:
             in_flight=in_flight,
             queries_total=queries,
             latencies=Latencies() if self.queries is None else self.queries.totals(),
-            idle_s=0.0 if busy else max(0.0, now - self._last_used),
+            idle_s=self.idle_s(now) or 0.0,
             listens=listens,
             pinned=tuple(reports),
             pinned_sessions=pinned,

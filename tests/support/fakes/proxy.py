@@ -182,7 +182,8 @@ class FakeProxy:
                 self._wake_up()
                 raise
         left = sum(session.backend is not None for session in gate.sessions)
-        return m.GateClosed(parked=len(gate.sessions), left=left)
+        idle_s = self._now() - gate.used_at if gate.used_at else None
+        return m.GateClosed(parked=len(gate.sessions), left=left, idle_s=idle_s)
 
     async def _park_all(self, gate: FakeGate, epoch: int, patient_until: float) -> None:
         """Each at its safe point; the others wait meanwhile."""

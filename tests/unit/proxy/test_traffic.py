@@ -90,6 +90,22 @@ async def test_what_was_counted_is_not_lost_with_its_session() -> None:
     assert sample.latencies is not None and sample.latencies.count == 1
 
 
+async def test_how_long_it_is_idle_counts_from_its_last_use_by_whoever_is_gone() -> None:
+    host = CountedHost()
+    assert host.traffic.idle_s(monotonic()) is None
+    session, client = new_session(host)
+    session.come_back()
+    assert host.traffic.idle_s(monotonic() + 50.0) == 0.0
+    await turns(lambda: state(session) is State.ATTACHED)
+    client.sends(QUERY)
+    assert host.traffic.idle_s(monotonic() + 50.0) == 0.0
+    host.backend.sends(ANSWER)
+    answered_s = monotonic()
+    session.end()
+    idle_s = host.traffic.idle_s(answered_s + 50.0)
+    assert idle_s is not None and 0.0 < idle_s <= 50.0
+
+
 @pytest.mark.parametrize(("is_awake", "wait"), [(True, Wait.PLACE), (False, Wait.DATABASE)])
 async def test_what_was_waited_for_a_compute_is_told_by_what_was_missing(
     is_awake: bool, wait: Wait

@@ -51,6 +51,13 @@ def test_it_stays_awake_until_the_time_is_over() -> None:
     assert decision.look_again_at == 23.0
 
 
+def test_sessions_that_came_and_went_between_two_samples_have_used_it() -> None:
+    gone = view(20.0, sessions=0, queries_total=3, idle_s=4.0)
+    assert lines(sight(gone), 20.0) == ("sleeps after 10s without use; used 4s ago",)
+    nobody_came = view(20.0, sessions=0, idle_s=4.0)
+    assert choose_sleep(sight(nobody_came), 20.0).sleeps
+
+
 def test_time_alone_does_not_prove_that_a_session_stayed_idle() -> None:
     """The sample is of a moment before the time was over; the next one decides."""
     stale = sight(view(20.0, idle_s=9.0))
