@@ -20,6 +20,7 @@ from torpor_api.failures import Failure, NotFound
 from torpor_compute.core.claim import Claim
 from torpor_compute.core.kept_pages import (
     PAGES_MIN,
+    Batch,
     Found,
     Pace,
     Run,
@@ -166,9 +167,21 @@ class Refilling:
             if await loader.load(batch):
                 loaded += batch.pages
             else:
-                while waiting and waiting[0].file == batch.file:
-                    waiting.popleft()
+                loaded += await self._load_each(sql, loader, batch, waiting)
             await self._pause(pace.took(clock() - began_s, beside_clients=room.is_used))
+        return loaded
+
+    async def _load_each(self, sql: Sql, loader: Loader, batch: Batch, waiting: deque[Run]) -> int:
+        """One of its files keeps the others from being loaded, and is left out."""
+        loaded = 0
+        for each in batch.by_file():
+            if self._sql is not sql:
+                break
+            if await loader.load(each):
+                loaded += each.pages
+                continue
+            while waiting and waiting[0].file == each.parts[0].file:
+                waiting.popleft()
         return loaded
 
     async def _pause(self, seconds: float) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import subprocess
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from support.agent import WAIT_SECONDS_MAX, AgentProcess, Agents, agents_in_a_fo
 from torpor_api import messages as m
 from torpor_cli.local.postgres_binaries import installed
 from torpor_compute.adapters.sql import AdminSql
-from torpor_compute.core.kept_pages import Batch, File, page_count, unpacked
+from torpor_compute.core.kept_pages import Batch, File, Part, page_count, unpacked
 
 SPEC: dict[str, Any] = {
     "roles": [{"name": "boss", "superuser": True}],
@@ -35,6 +34,12 @@ PAGES_OF_FILE = """
 SELECT count(*) FROM torpor.pg_buffercache
 WHERE relfilenode = $1::int8::oid AND relforknumber = 0
 """
+
+FORGET = """
+CHECKPOINT;
+SELECT count(torpor.pg_buffercache_evict(bufferid)) FROM torpor.pg_buffercache
+"""
+"""All that is in shared buffers."""
 
 
 @pytest.fixture
@@ -147,19 +152,28 @@ async def test_what_is_gone_or_locked_is_not_loaded_and_no_dump_tells_of_it(
     await agent.start(agents.volume(), **SPEC)
     number = await filled(agent, "app")
     client = await agent.connect("boss", "app")
+    watcher = await agent.connect("boss", "postgres")
+    await client.execute("CREATE TABLE other AS SELECT 1")
     database = await client.fetchval("SELECT oid::int8 FROM pg_database WHERE datname = 'app'")
-    file = File(database, 1663, number, 0)
+    other = await client.fetchval("SELECT pg_relation_filenode('other')::int8")
+    files = [File(database, 1663, each, 0) for each in (number, 4_000_000_000, other)]
+    ranges = ((0, 3), (PAGES - 1, PAGES + 5)), ((0, 0),), ((0, 0), (7, 9))
+    batch = Batch(tuple(map(Part, files, ranges)))
+    locked, gone, free = batch.by_file()
     sql = AdminSql(agent.run_directory)
     async with sql.pages.loading(database) as loader:
-        assert await loader.load(Batch(file, ((0, 3), (PAGES - 1, PAGES + 5))))
-        assert not await loader.load(Batch(file, ((PAGES, PAGES),)))
-        assert not await loader.load(Batch(replace(file, number=4_000_000_000), ((0, 0),)))
+        await sql.pages.found()  # Makes the extension.
+        await watcher.execute(FORGET)
+        assert await loader.load(batch)
+        assert [await pages_of(watcher, each.number) for each in files] == [5, 0, 1]
         async with client.transaction():
             await client.execute("LOCK TABLE many")
-            assert not await loader.load(Batch(file, ((0, 3),)))
+            assert not await loader.load(batch) and not await loader.load(locked)
+            assert await loader.load(gone) and await loader.load(free)
         await client.execute("TRUNCATE many")
-        assert not await loader.load(Batch(file, ((0, 3),)))
+        assert await loader.load(batch)
     await sql.close()
+    await watcher.close()
     await client.close()
     dump = subprocess.run(
         [installed().program("pg_dump"), "-h", agent.run_directory, "-U", "boss", "app"],

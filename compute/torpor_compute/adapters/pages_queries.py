@@ -43,11 +43,14 @@ AS_LOADER = "SET lock_timeout = '50ms'; SET effective_io_concurrency = 0"
 100 microseconds that way instead of 20."""
 
 LOAD = """
-WITH relation AS MATERIALIZED (
-  SELECT pg_filenode_relation($1::int8::oid, $2::int8::oid) AS id),
-known AS MATERIALIZED (
-  SELECT id, pg_relation_size(id, $3::text) / current_setting('block_size')::int8 AS pages
-  FROM relation WHERE id IS NOT NULL)
-SELECT count(pg_catalog.torpor_prewarm(id, 'buffer', $3::text, first, least(last, pages - 1)))
-FROM known, unnest($4::int8[], $5::int8[]) AS range (first, last) WHERE first < pages
+SELECT count(pg_catalog.torpor_prewarm(
+         relation.id, 'buffer', file.fork, ($6::int8[])[i], least(($7::int8[])[i], pages - 1)))
+FROM unnest($1::int8[], $2::int8[], $3::text[], $4::int4[], $5::int4[])
+       AS file (tablespace, number, fork, begins, ends),
+     LATERAL (SELECT pg_filenode_relation(tablespace::oid, number::oid) AS id OFFSET 0) AS relation,
+     LATERAL (SELECT pg_relation_size(id, fork) / current_setting('block_size')::int8 AS pages
+              OFFSET 0) AS size,
+     LATERAL generate_series(begins, ends) AS i
+WHERE ($6::int8[])[i] < pages
 """
+"""One file after the other, each in the given order. What is of no relation has no size."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -109,19 +109,27 @@ class PagesLoader:
         self._connection = connection
 
     async def load(self, batch: Batch) -> bool:
-        file = batch.file
-        firsts, lasts = zip(*batch.ranges, strict=True)
         try:
-            loaded = await self._connection.fetchval(
-                queries.LOAD, file.tablespace, file.number, FORKS[file.fork], firsts, lasts
-            )
+            await self._connection.execute(queries.LOAD, *_arrays(batch))
         except _LOST:
             raise
         except asyncpg.PostgresError as error:
             # Cut off or locked just now, or damaged: that is told whoever reads it.
             log.debug("pages_not_loaded", extra={"reason": str(error)})
             return False
-        return bool(loaded)
+        return True
+
+
+def _arrays(batch: Batch) -> tuple[Sequence[int | str], ...]:
+    """Of files: tablespace, number, fork, and which of the ranges are its; and then of ranges: the
+    first page and the last."""
+    files, begins = [], 1
+    for part in batch.parts:
+        ends = begins + len(part.ranges) - 1
+        files.append((part.file.tablespace, part.file.number, FORKS[part.file.fork], begins, ends))
+        begins = ends + 1
+    ranges = [each for part in batch.parts for each in part.ranges]
+    return (*zip(*files, strict=True), *zip(*ranges, strict=True))
 
 
 async def _make_loader(connection: Connection) -> None:

@@ -13,7 +13,7 @@ import struct
 import zlib
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 PAGES_MIN = 1024
@@ -81,8 +81,8 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """What is loaded at once: of one file, ranges of which each has a first and a last page."""
+class Part:
+    """Of a batch, all of one file: ranges of which each has a first and a last page."""
 
     file: File
     ranges: tuple[tuple[int, int], ...]
@@ -90,6 +90,21 @@ class Batch:
     @property
     def pages(self) -> int:
         return sum(last - first + 1 for first, last in self.ranges)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What is loaded at once. A small database has hundreds of files of a few pages each: to ask
+    for one at a time takes many times as long as to load them."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def pages(self) -> int:
+        return sum(part.pages for part in self.parts)
+
+    def by_file(self) -> Iterator[Batch]:
+        return (Batch((part,)) for part in self.parts)
 
 
 def aged(
@@ -199,16 +214,17 @@ def by_database(runs: Iterable[Run]) -> list[tuple[int, deque[Run]]]:
 
 def next_batch(waiting: deque[Run], pages_max: int) -> Batch:
     """Takes it from the front."""
-    file, ranges = waiting[0].file, []
-    while waiting and waiting[0].file == file and pages_max > 0:
+    runs: list[Run] = []
+    while waiting and pages_max > 0:
         run = waiting.popleft()
-        taken = min(run.count, pages_max)
-        ranges.append((run.first, run.first + taken - 1))
-        pages_max -= taken
-        if taken < run.count:
-            left = Run(file, run.first + taken, run.count - taken, run.idle_wakes)
+        if run.count > pages_max:
+            left = replace(run, first=run.first + pages_max, count=run.count - pages_max)
             waiting.appendleft(left)
-    return Batch(file, tuple(ranges))
+            run = replace(run, count=pages_max)
+        runs.append(run)
+        pages_max -= run.count
+    parts = groupby(runs, key=lambda run: run.file)
+    return Batch(tuple(Part(file, tuple(map(_range, part))) for file, part in parts))
 
 
 class Pace:
@@ -230,6 +246,10 @@ class Pace:
         elif seconds < BATCH_SECONDS / 2:
             self.pages = min(BATCH_PAGES_MAX, self.pages * 2)
         return seconds * (PAUSES_BESIDE_CLIENTS if beside_clients else 1)
+
+
+def _range(run: Run) -> tuple[int, int]:
+    return run.first, run.first + run.count - 1
 
 
 def _runs(file: File, idle: Iterable[tuple[int, int]]) -> Iterator[Run]:

@@ -31,6 +31,8 @@ class Buffers:
     """Databases whose owners want nothing to be loaded."""
     unreachable: set[int] = field(default_factory=set)
     """Databases that nobody can connect to just now."""
+    locked: set[File] = field(default_factory=set)
+    """By somebody, for as long as they are in this set."""
     batches: list[Batch] = field(default_factory=list)
     """That were loaded, in order."""
 
@@ -110,12 +112,12 @@ class FakeLoader:
 
     async def load(self, batch: Batch) -> bool:
         self._check()
-        length = self._buffers.files.get(batch.file, 0)
-        blocks = [
-            block for first, last in batch.ranges for block in range(first, min(last + 1, length))
-        ]
-        for block in blocks:
-            self._buffers.read(batch.file, block)
-        if blocks:
-            self._buffers.batches.append(batch)
-        return bool(blocks)
+        if any(part.file in self._buffers.locked for part in batch.parts):
+            return False
+        for part in batch.parts:
+            length = self._buffers.files.get(part.file, 0)
+            for first, last in part.ranges:
+                for block in range(first, min(last + 1, length)):
+                    self._buffers.read(part.file, block)
+        self._buffers.batches.append(batch)
+        return True

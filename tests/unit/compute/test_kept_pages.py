@@ -163,15 +163,22 @@ def test_what_belongs_to_no_single_database_needs_one() -> None:
 
 
 @given(lists, st.integers(1, 100))
-def test_batches_are_of_one_file_and_lose_nothing(runs: list[Run], pages_max: int) -> None:
+def test_batches_are_of_any_number_of_files_and_lose_nothing(
+    runs: list[Run], pages_max: int
+) -> None:
     for _, waiting in by_database(runs):
-        wanted, loaded = page_count(waiting), 0
+        wanted, loaded = list(waiting), list[tuple[File, int]]()
         while waiting:
-            file = waiting[0].file
             batch = next_batch(waiting, pages_max)
-            assert batch.file == file and 1 <= batch.pages <= pages_max
-            loaded += batch.pages
-        assert loaded == wanted
+            assert batch.pages == pages_max or (not waiting and 1 <= batch.pages <= pages_max)
+            assert [each.parts for each in batch.by_file()] == [(part,) for part in batch.parts]
+            loaded += [
+                (part.file, page)
+                for part in batch.parts
+                for first, last in part.ranges
+                for page in range(first, last + 1)
+            ]
+        assert loaded == [(run.file, run.first + at) for run in wanted for at in range(run.count)]
 
 
 def test_a_slow_disk_gets_small_batches_and_a_fast_one_large_ones() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from support.fakes.compute import FakeCompute, Served
 from support.fakes.files import FakeVolume
 from torpor_api.identity import ComputeId, Epoch
 from torpor_compute.core.claim import Claim
-from torpor_compute.core.kept_pages import PAGES_MIN, Batch, File, page_count, unpacked
+from torpor_compute.core.kept_pages import PAGES_MIN, File, page_count, unpacked
 from torpor_compute.core.lifecycle import State
 from torpor_compute.refilling import Refilling
 
@@ -265,7 +266,25 @@ async def test_nothing_is_noted_of_a_postgres_that_is_being_stopped(world: World
 async def test_batches_follow_the_order_of_the_disk(world: World) -> None:
     await world.wakes()
     await world.is_filled()
-    batches: list[Batch] = [each for each in world.buffers.batches if each.file == TABLE]
-    firsts = [first for batch in batches for first, _ in batch.ranges]
-    assert firsts == sorted(firsts) and len(batches) > 1
+    parts = [part for batch in world.buffers.batches for part in batch.parts if part.file == TABLE]
+    firsts = [first for part in parts for first, _ in part.ranges]
+    assert firsts == sorted(firsts) and len(parts) > 1
+    await world.sleeps()
+
+
+async def test_a_table_that_somebody_has_locked_keeps_no_other_from_being_loaded(
+    world: World,
+) -> None:
+    index = replace(TABLE, number=TABLE.number + 1)
+    world.buffers.files[index] = 10
+    await world.wakes()
+    await world.is_filled()
+    for block in range(10):
+        world.buffers.read(index, block)
+    world.uses(TABLE)
+    await world.sleeps()
+    world.buffers.locked = {TABLE}
+    await world.wakes()
+    await world.is_filled()
+    assert {file for file, _ in world.buffers.usage} == {index, OTHER}
     await world.sleeps()
