@@ -30,6 +30,9 @@ CREATE TABLE many (filler text STORAGE PLAIN);
 INSERT INTO many SELECT repeat('x', 7000) FROM generate_series(1, {PAGES});
 """
 
+TEMPLATE = 1
+"""Of which `app` was just made, page by page."""
+
 PAGES_OF_FILE = """
 SELECT count(*) FROM torpor.pg_buffercache
 WHERE relfilenode = $1::int8::oid AND relforknumber = 0
@@ -65,9 +68,13 @@ async def slept(agent: AgentProcess, epoch: int = 1) -> None:
     await agent.stop(epoch)
 
 
+def list_of(storage: m.StoragePlace) -> Path:
+    return Path(storage.directory) / "ownership" / "pages"
+
+
 async def noted(agent: AgentProcess, storage: m.StoragePlace) -> None:
     """A sleep waits a second for the list of pages, and no longer: a busy machine needs another."""
-    file = Path(storage.directory) / "ownership" / "pages"
+    file = list_of(storage)
     deadline = time.monotonic() + WAIT_SECONDS_MAX
     while not file.exists() or page_count(unpacked(file.read_bytes())) < PAGES:
         assert time.monotonic() < deadline, agent.log.read_text()
@@ -93,6 +100,8 @@ async def test_it_is_there_again_in_each_database(agents: Agents) -> None:
     await agent.start(storage, **SPEC)
     files = [await filled(agent, database) for database in ("app", "postgres")]
     await noted(agent, storage)
+    listed = {run.file.database for run in unpacked(list_of(storage).read_bytes())}
+    assert TEMPLATE not in listed and len(listed) == len([0, *files])
     await slept(agent)
     agent = await agents.agent()
     await agent.start(storage, 2, **SPEC)
@@ -138,7 +147,7 @@ async def test_an_owner_who_does_not_want_it_and_a_list_that_is_none(agents: Age
     assert await pages_of(watcher, unwanted) == 0
     await watcher.close()
     await slept(agent, 2)
-    (Path(storage.directory) / "ownership" / "pages").write_bytes(b"\0 rubbish")
+    list_of(storage).write_bytes(b"\0 rubbish")
     agent = await agents.agent()
     await agent.start(storage, 3, **SPEC)
     await until(lambda: "pages_ignored" in agent.log.read_text(), "a line in the log")

@@ -11,8 +11,11 @@ SELECT reldatabase::int8, reltablespace::int8, relfilenode::int8, relforknumber:
        usagecount >= $1 AS is_hot, array_agg(relblocknumber)
 FROM {schema}.pg_buffercache
 WHERE relfilenode IS NOT NULL AND relforknumber < $2
+  AND reldatabase NOT IN (SELECT oid FROM pg_database WHERE datistemplate)
 GROUP BY 1, 2, 3, 4, 5
 """
+"""A template was read to make a database of it; and who makes the next one waits until nobody is
+connected to it."""
 
 IS_USED = """
 SELECT EXISTS (SELECT FROM pg_stat_activity
