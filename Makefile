@@ -72,7 +72,7 @@ images: $(READY) ## Build the container images (TAG=0.1.0; LOAD=1 brings them to
 	@$(BIN)/python tools/images.py $(if $(TAG),--tag "$(TAG)") $(if $(LOAD),--load)
 
 # What starts a cluster; it builds one, where it must, while .venv is made.
-CLUSTER_TOOL := $(or $(TORPOR_CLUSTER_TOOL),$(shell command -v cluster),$(realpath ../shared/cluster/cluster))
+CLUSTER_TOOL := $(or $(TORPOR_CLUSTER_TOOL),$(realpath ../shared/cluster/cluster))
 e2e cluster: export TORPOR_CLUSTER_TOOL := $(CLUSTER_TOOL)
 
 cluster:

@@ -6,6 +6,9 @@
 # So does what was built, as long as it runs: memory for a processor's time.
 set -eu
 
+# The first time its processes are built, which takes five to fifteen minutes on two processors.
+SECONDS_MAX=1500
+
 fail() {
     echo "cluster: $*" >&2
     exit 1
@@ -13,7 +16,7 @@ fail() {
 
 tool=${TORPOR_CLUSTER_TOOL:-}
 [ -n "$tool" ] || fail "set KUBECONFIG, or TORPOR_CLUSTER_TOOL to a program that starts one"
-[ -x "$tool" ] || fail "TORPOR_CLUSTER_TOOL is $tool, which can not be run"
+command -v "$tool" >/dev/null || fail "TORPOR_CLUSTER_TOOL is $tool, which can not be run"
 [ "$(id -u)" = 0 ] || fail "$tool needs root to start one: or set KUBECONFIG"
 export GOFLAGS="${GOFLAGS:-'-gcflags=all=-dwarf=false -l'}" GOGC="${GOGC:-400}"
-exec "$tool" up
+exec timeout "$SECONDS_MAX" "$tool" up

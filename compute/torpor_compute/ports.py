@@ -227,8 +227,8 @@ class Loader(Protocol):
     """A connection to one of the databases."""
 
     async def load(self, batch: Batch) -> bool:
-        """Into shared buffers, as far as the pages are there. False: somebody has a file of it
-        locked, or one is damaged; others are loaded or not. Raises Unavailable."""
+        """Into shared buffers, as far as the pages are there and nobody has their table locked.
+        False: a file of it is damaged; others are loaded or not. Raises Unavailable."""
         ...
 
 

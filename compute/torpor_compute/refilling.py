@@ -46,6 +46,9 @@ NOTE_EVERY_SECONDS = 300.0
 CONNECTED_SECONDS_MAX = 2.0
 """Whoever drops or renames a database waits 5 s for all others to leave it."""
 
+PAUSE_SECONDS_MAX = 0.25
+"""Between two batches: it is connected meanwhile."""
+
 APART_SECONDS = 0.25
 """Between two connections to one database: such a one looks ten times a second."""
 
@@ -167,21 +170,19 @@ class Refilling:
             if await loader.load(batch):
                 loaded += batch.pages
             else:
-                loaded += await self._load_each(sql, loader, batch, waiting)
-            await self._pause(pace.took(clock() - began_s, beside_clients=room.is_used))
+                loaded += await self._load_each(sql, loader, batch, leave_s)
+            pause_s = pace.took(clock() - began_s, beside_clients=room.is_used)
+            await self._pause(min(pause_s, PAUSE_SECONDS_MAX))
         return loaded
 
-    async def _load_each(self, sql: Sql, loader: Loader, batch: Batch, waiting: deque[Run]) -> int:
-        """One of its files keeps the others from being loaded, and is left out."""
+    async def _load_each(self, sql: Sql, loader: Loader, batch: Batch, leave_s: float) -> int:
+        """One of its files keeps the others from being loaded, and is left out. So is what could
+        not be tried in time."""
         loaded = 0
         for each in batch.by_file():
-            if self._sql is not sql:
+            if self._sql is not sql or asyncio.get_running_loop().time() > leave_s:
                 break
-            if await loader.load(each):
-                loaded += each.pages
-                continue
-            while waiting and waiting[0].file == each.parts[0].file:
-                waiting.popleft()
+            loaded += each.pages if await loader.load(each) else 0
         return loaded
 
     async def _pause(self, seconds: float) -> None:

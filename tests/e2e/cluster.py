@@ -1,9 +1,9 @@
 """The cluster that the tests use, and Torpor on it.
 
 - The cluster is that of KUBECONFIG; where that is not set, the one that a tool starts: the program
-  that TORPOR_CLUSTER_TOOL names; ``make e2e`` finds one called ``cluster`` on the PATH, too, or
-  beside the checkout. ``TOOL up`` starts it (or finds it running) and prints the kubeconfig's path;
-  ``TOOL image TAG FOLDER [OPTION...]`` builds an image and brings it to the node.
+  that TORPOR_CLUSTER_TOOL names; ``make e2e`` finds one beside the checkout, too. ``TOOL up``
+  starts it (or finds it running) and prints the kubeconfig's path; ``TOOL image TAG FOLDER
+  [OPTION...]`` builds an image and brings it to the node.
 - The images are built from this checkout, once for each content of it; TORPOR_IMAGE_TAG names some
   that the cluster can already get.
 - Torpor is installed by its Helm chart and stays, so that the next run begins at once.
@@ -45,7 +45,7 @@ INSTALLED_VARIABLE = "TORPOR_E2E_INSTALLED"
 IS_INSTALLED = INSTALLED_VARIABLE in os.environ
 """Once, by who has started these tests: workers that run side by side would do it at once."""
 
-KUBECONFIG = os.environ.get("KUBECONFIG")
+KUBECONFIG = os.environ.get("KUBECONFIG") or None
 
 LANE = lanes.current()
 

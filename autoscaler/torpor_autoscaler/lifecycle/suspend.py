@@ -44,6 +44,7 @@ STILL_STOPPING = ("stopping", "stopped")
 def suspend(database: Database, run: Run) -> Plan[None]:
     """Afterwards Postgres is stopped, or the database is as it was and the next try waits."""
     watch = Trace(TransitionKind.SUSPEND, database.world.now, _cause(database))
+    used_at = database.used_at
     try:
         yield from _refuse_what_runs_inside(database, run)
         watch.lap("see what runs inside", database.world.now)
@@ -58,7 +59,7 @@ def suspend(database: Database, run: Run) -> Plan[None]:
         _refuse_if_used(database, run)
         stopped = yield from stop(database, run)
     except Failure as failure:
-        yield from _call_off(database, run, failure)
+        yield from _call_off(database, run, failure, is_used=database.used_at > used_at)
         watch.lap("call it off", database.world.now)
         outcomes.went(database, watch, run.epoch, failure=failure.message)
         return
@@ -139,6 +140,7 @@ def close_gates(
 ) -> Plan[None]:
     """Every session is parked, or this raises why one can't be; then :func:`open_gates`."""
     database.is_gate_closed = database.is_suspending = True
+    asked_at = database.world.now
     request = CloseGate(
         name=database.name,
         epoch=run.epoch,
@@ -149,8 +151,10 @@ def close_gates(
     answers = yield from ask(AskProxies(request))
     closed = [answer for answer in answers.values() if isinstance(answer, GateClosed)]
     for told in closed:
-        if told.idle_s is not None:  # What was done since the latest sample is told by nobody else.
-            facts.used(database, database.world.now - told.idle_s)
+        # What was done since the latest sample nobody else tells. It counts from the question: no
+        # suspend is called off because another proxy took its time to answer.
+        if told.idle_s is not None:
+            facts.used(database, asked_at - told.idle_s)
     if not any(told.left for told in closed):
         yield from listening.stop(database, run)
 
@@ -245,8 +249,10 @@ def released(database: Database, run: Run, stopped: Stopped) -> None:
     outcomes.end_run(database)
 
 
-def _call_off(database: Database, run: Run, failure: Failure) -> Plan[None]:
-    """Everybody goes on as if nothing had been; the phase is written by whoever stays awake."""
+def _call_off(database: Database, run: Run, failure: Failure, *, is_used: bool) -> Plan[None]:
+    """Everybody goes on as if nothing had been; the phase is written by whoever stays awake.
+
+    ``is_used``: somebody has used it since; then that by itself puts the next try off."""
     yield from open_gates(database, run, failure)
     outcomes.answer_suspends(database, Busy(f"{database.name}: {failure.message}"))
     if database.run is None:
@@ -254,5 +260,7 @@ def _call_off(database: Database, run: Run, failure: Failure) -> Plan[None]:
     if database.waiters:
         database.used_at = database.world.now
         outcomes.note(database, "suspend_called_off", reason="woken")
+    elif is_used:
+        outcomes.note(database, "suspend_called_off", reason=failure.message)
     else:
         outcomes.hold_back(database, failure.message, database.world.now)

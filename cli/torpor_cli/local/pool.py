@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 REFILL_DELAY_S: Final = 0.5
-"""After a claim. To start an agent takes a fiftieth of a second of a core from the database that was
-woken just then, or half of one without a nursery: its clients wait, the pool does not."""
+"""After a claim. To start an agent takes a core from the database that was woken just then, for a
+fiftieth of a second, or half of one without a nursery: its clients wait, the pool does not."""
 
 LAST_REFILL_DELAY_S: Final = 0.05
 """Where nobody is warm any more: the next database that wakes would wait for it."""

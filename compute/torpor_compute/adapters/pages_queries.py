@@ -52,8 +52,12 @@ FROM unnest($1::int8[], $2::int8[], $3::text[], $4::int4[], $5::int4[])
        AS file (tablespace, number, fork, begins, ends),
      LATERAL (SELECT pg_filenode_relation(tablespace::oid, number::oid) AS id OFFSET 0) AS relation,
      LATERAL (SELECT pg_relation_size(id, fork) / current_setting('block_size')::int8 AS pages
+              WHERE id NOT IN (SELECT lock.relation FROM pg_locks AS lock
+                               WHERE lock.relation IS NOT NULL
+                                 AND lock.mode = 'AccessExclusiveLock')
               OFFSET 0) AS size,
      LATERAL generate_series(begins, ends) AS i
 WHERE ($6::int8[])[i] < pages
 """
-"""One file after the other, each in the given order. What is of no relation has no size."""
+"""One file after the other, each in the given order. Left out is what is of no relation, and what
+somebody has locked for himself alone, or waits to: he shall not wait for this, nor this for him."""

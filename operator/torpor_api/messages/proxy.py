@@ -17,7 +17,7 @@ class GateClosed(Message):
     """Sessions that could not be parked, where CloseGate ``insists``."""
     idle_s: float | None = None
     """As in EndpointSample, and later than the latest of these. None: no session of this proxy has
-    used the database, or the proxy is of a release that does not say."""
+    asked anything, or the proxy is of a release that does not say."""
     steps: tuple[Step, ...] = ()
     """Where the time went; empty: the proxy is of a release that does not say."""
 

@@ -253,7 +253,6 @@ class Endpoint:
 
     def joined(self, session: Session) -> None:
         self.sessions.add(session)
-        self.traffic.used(monotonic())
 
     def count_of(self, user: str) -> int:
         """Open sessions of a role."""
@@ -392,5 +391,4 @@ class Endpoint:
                 self._restarts.parked()
         if after is State.ENDED:
             self.sessions.discard(session)
-            self.traffic.used(monotonic())
             self._forget(session)

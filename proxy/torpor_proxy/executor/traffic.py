@@ -18,6 +18,7 @@ class Traffic:
 
     __slots__ = (
         "_attached",
+        "_began",
         "_is_open",
         "_last_used",
         "_queries",
@@ -46,6 +47,7 @@ class Traffic:
         self._attached = attached
         self._is_open = is_open
         self._tallies = tallies
+        self._began = monotonic()
         self._last_used: float | None = None
         self._queries = 0
         """Of the sessions that are not attached now."""
@@ -57,17 +59,20 @@ class Traffic:
             self.queries, self.served_since = Tally(), monotonic()
         return self.queries
 
-    def used(self, at: float) -> None:
-        """A session has done something."""
-        self._last_used = max(self._last_used or at, at)
-
     def idle_s(self, now: float) -> float | None:
-        """Since the last use: 0 while a session waits or is busy; None: none has come yet."""
+        """Since the last use: 0 while a session waits or is busy; None: none has asked anything.
+
+        To log in and to leave is no use: whoever only looks whether the door opens keeps nobody
+        awake."""
         if self.waiting or any(session.is_busy for session in self._attached):
             return 0.0
         for session in self._attached:
-            self.used(session.last_used)
+            self._used_by(session)
         return None if self._last_used is None else max(0.0, now - self._last_used)
+
+    def _used_by(self, session: Session) -> None:
+        if session.queries or session.is_in_flight:
+            self._last_used = max(self._last_used or 0.0, session.last_used)
 
     def moved(self, session: Session, before: State, after: State) -> None:
         """Before it is counted among those that are attached, or is not any more."""
@@ -89,12 +94,13 @@ class Traffic:
 
     def detached(self, session: Session) -> None:
         self._queries += session.queries
-        self.used(session.last_used)
+        self._used_by(session)
 
     def sample(
         self, name: str, epoch: int, now: float, *, listens: bool, reports: Sequence[SessionReport]
     ) -> EndpointSample:
         """For the autoscaler."""
+        idle_s = self.idle_s(now)
         busy, attached = len(self.waiting), len(self._attached)
         queries, in_flight, pinned = self._queries, 0, 0
         for session in self._attached:
@@ -114,7 +120,7 @@ class Traffic:
             in_flight=in_flight,
             queries_total=queries,
             latencies=Latencies() if self.queries is None else self.queries.totals(),
-            idle_s=self.idle_s(now) or 0.0,
+            idle_s=now - self._began if idle_s is None else idle_s,
             listens=listens,
             pinned=tuple(reports),
             pinned_sessions=pinned,

@@ -31,8 +31,8 @@ class Buffers:
     """Databases whose owners want nothing to be loaded."""
     unreachable: set[int] = field(default_factory=set)
     """Databases that nobody can connect to just now."""
-    locked: set[File] = field(default_factory=set)
-    """By somebody, for as long as they are in this set."""
+    damaged: set[File] = field(default_factory=set)
+    """Whose pages can't be read."""
     batches: list[Batch] = field(default_factory=list)
     """That were loaded, in order."""
 
@@ -112,9 +112,9 @@ class FakeLoader:
 
     async def load(self, batch: Batch) -> bool:
         self._check()
-        if any(part.file in self._buffers.locked for part in batch.parts):
-            return False
         for part in batch.parts:
+            if part.file in self._buffers.damaged:
+                return False  # With what stands in front of it loaded.
             length = self._buffers.files.get(part.file, 0)
             for first, last in part.ranges:
                 for block in range(first, min(last + 1, length)):

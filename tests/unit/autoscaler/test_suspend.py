@@ -227,26 +227,6 @@ def test_a_session_that_falls_busy_during_the_checkpoint_calls_it_off() -> None:
     assert story.phase() is Phase.ACTIVE and not story.all(m.CloseGate)
 
 
-def test_a_use_after_the_latest_sample_calls_it_off() -> None:
-    """It was answered before the gate closed, and nobody else tells of it."""
-    story = idle()
-    story.until(m.CloseGate)
-    story.answer({"p1": m.GateClosed(parked=1, idle_s=0.4)}).rest()
-    assert story.phase() is Phase.ACTIVE and not story.all(m.StopCompute)
-    assert story.all(m.OpenGate) and story.database.used_at == pytest.approx(119.6)
-    story.at(129.5).sample(idle_s=9.9).rest()
-    assert story.phase() is Phase.ACTIVE
-    story.at(129.7).sample(idle_s=10.1).rest()
-    assert story.phase() is Phase.SUSPENDED
-
-
-def test_a_use_just_before_does_not_refuse_a_wish() -> None:
-    story = wish(idle())
-    story.until(m.CloseGate)
-    story.answer({"p1": m.GateClosed(parked=1, idle_s=0.4)}).rest()
-    assert story.phase() is Phase.SUSPENDED and story.refusals() == [None]
-
-
 def test_a_compute_that_is_lost_meanwhile_is_not_written_as_active() -> None:
     story = idle()
     story.until(m.Checkpoint)

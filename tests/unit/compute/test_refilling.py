@@ -272,7 +272,7 @@ async def test_batches_follow_the_order_of_the_disk(world: World) -> None:
     await world.sleeps()
 
 
-async def test_a_table_that_somebody_has_locked_keeps_no_other_from_being_loaded(
+async def test_a_table_that_is_damaged_keeps_no_other_from_being_loaded(
     world: World,
 ) -> None:
     index = replace(TABLE, number=TABLE.number + 1)
@@ -283,8 +283,8 @@ async def test_a_table_that_somebody_has_locked_keeps_no_other_from_being_loaded
         world.buffers.read(index, block)
     world.uses(TABLE)
     await world.sleeps()
-    world.buffers.locked = {TABLE}
+    world.buffers.damaged = {index}  # It comes first.
     await world.wakes()
     await world.is_filled()
-    assert {file for file, _ in world.buffers.usage} == {index, OTHER}
+    assert {file for file, _ in world.buffers.usage} == {TABLE, OTHER}
     await world.sleeps()

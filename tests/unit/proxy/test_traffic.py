@@ -106,6 +106,17 @@ async def test_how_long_it_is_idle_counts_from_its_last_use_by_whoever_is_gone()
     assert idle_s is not None and 0.0 < idle_s <= 50.0
 
 
+async def test_to_log_in_and_leave_is_no_use() -> None:
+    host = CountedHost()
+    session, _ = new_session(host)
+    session.come_back()
+    await turns(lambda: state(session) is State.ATTACHED)
+    assert host.traffic.idle_s(monotonic()) is None
+    assert host.traffic.sample("shop", 1, monotonic() + 50.0, listens=False, reports=[]).idle_s > 49
+    session.end()
+    assert host.traffic.idle_s(monotonic()) is None and host.sample.queries_total == 0
+
+
 @pytest.mark.parametrize(("is_awake", "wait"), [(True, Wait.PLACE), (False, Wait.DATABASE)])
 async def test_what_was_waited_for_a_compute_is_told_by_what_was_missing(
     is_awake: bool, wait: Wait
