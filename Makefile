@@ -43,10 +43,12 @@ observe: $(READY) ## Ask a real Prometheus every query of the dashboard and of t
 bench: $(READY) ## Measure: NAME=resume, park, multiplex, throughput, memory, working-set, warm-cache, fleet-replay, on a cluster resume-k8s, operator-scale, autoscale; JSON=FILE
 	@PYTHONPATH=loadtests $(BIN)/python loadtests/bench.py $(NAME) $(if $(JSON),--json "$(JSON)") $(ARGS)
 
-load: $(READY) ## Load with objectives and a report: NAME=burst, sawtooth, diurnal, black-friday, herd, scanner, mixed, all (FACTOR=2, MINUTES=5, WORKERS=2, URI=…)
+load: $(READY) ## Load with objectives and a report: NAME=burst, sawtooth, diurnal, black-friday, herd, scanner, mixed, all (FACTOR=2, MINUTES=5, WORKERS=2, URI=…; of a cluster CONTEXT=… TO="a b" VIA=HOST:PORT)
 	@PYTHONPATH=loadtests $(BIN)/python -m load $(NAME) $(if $(FACTOR),--factor $(FACTOR)) \
 		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(filter-out file,$(origin WORKERS)),--workers $(WORKERS)) $(if $(URI),--uri "$(URI)") \
+		$(if $(TO),$(foreach name,$(TO),--to $(name)) $(if $(CONTEXT),--context "$(CONTEXT)")) \
+		$(if $(VIA),--via "$(VIA)") \
 		$(if $(ALWAYS_ON),--always-on "$(ALWAYS_ON)") $(if $(OUT),--out "$(OUT)") \
 		$(if $(RECORD),--record) $(ARGS)
 

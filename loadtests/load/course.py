@@ -36,6 +36,14 @@ class Phase:
 Course = tuple[Phase, ...]
 
 
+def asks(course: Course) -> bool:
+    """Whether its clients ask anything at all."""
+    return any(
+        phase.volley_s is not None or phase.rate > 0 or (phase.rate_end or 0) > 0
+        for phase in course
+    )
+
+
 def length_s(course: Course) -> float:
     """Of all its phases together."""
     return sum(phase.seconds for phase in course)

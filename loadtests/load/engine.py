@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from load import fleet_file, herd, judge, sides
+from load import fleet_file, given, herd, judge, sides
 from load.fleet_file import Target
 from load.judge import Side
 from load.result import Result, Watched
@@ -26,6 +26,7 @@ from rig import machine
 from rig.holder import raise_file_limit
 from rig.progress import Progress
 from torpor_api.transition import Transition
+from torpor_cli.local.sockets import Address
 from torpor_cli.place import Place
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
@@ -63,11 +64,19 @@ class Order:
     seed: int = 1
     workers: int = 0
     uris: tuple[str, ...] = ()
-    """None: databases are made on this machine."""
+    names: tuple[str, ...] = ()
+    """Of databases of ``place``. Neither these nor ``uris``: some are made on this machine."""
+    via: Address | None = None
+    """Where the endpoint of ``names`` is reached; None: where the place says."""
     always_on: tuple[str, ...] = ()
     """None: a Postgres is started on this machine."""
     place: Place | None = None
-    """Whom to ask about the databases of ``uris``."""
+    """Whom to ask about databases that are there already."""
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Its databases are there already, and stay."""
+        return bool(self.uris or self.names)
 
 
 def run(order: Order, progress: Progress) -> Result:
@@ -92,19 +101,25 @@ def run(order: Order, progress: Progress) -> Result:
         progress.step(f"{scenario.seconds:.0f} s of load on Torpor")
         ours, watched = _watched(order, torpor)
         lost = _unbalanced(scenario, torpor.targets, ours)
-    return Result(
-        scenario, _side(scenario, ours, watched, lost), always_on, watched, about, _where(order)
-    )
+    names = [target.name for target in torpor.targets]
+    side = _side(scenario, names, ours, watched, lost)
+    return Result(scenario, side, always_on, watched, about, _where(order))
 
 
 def _side(
-    scenario: Scenario, samples: Sequence[Sample], watched: Watched, lost: int | None
+    scenario: Scenario,
+    names: Sequence[str],
+    samples: Sequence[Sample],
+    watched: Watched,
+    lost: int | None,
 ) -> Side:
+    """``names``: of its databases, in the order of its seats."""
     asked = watched.is_asked
     return judge.side(
         "Torpor",
         samples,
         scenario,
+        scanned=scenario.scanned(names),
         cu_seconds=watched.cu_seconds if asked else None,
         unbalanced=lost,
         wakes=Counter(one.database for one in watched.wakes) if asked else None,
@@ -113,11 +128,12 @@ def _side(
 
 @contextlib.contextmanager
 def _torpor(order: Order, progress: Progress) -> Iterator[Torpor]:
-    if not order.uris:
+    if not order.is_elsewhere:
         with sides.torpor_here(order.scenario, progress) as torpor:
             yield torpor
         return
-    torpor = sides.given(order.uris, order.place)
+    torpor = Torpor(_given(order), order.place)
+    given.refuse_unfit(order.scenario, [target.name for target in torpor.targets], order.place)
     progress.step(f"making tables in {len(torpor.targets)} databases")
     sides.prepare(torpor.targets)
     try:
@@ -127,10 +143,16 @@ def _torpor(order: Order, progress: Progress) -> Iterator[Torpor]:
         sides.clean(torpor.targets)
 
 
+def _given(order: Order) -> list[Target]:
+    if order.names and order.place is not None:
+        return given.by_name(order.names, order.place, order.via)
+    return given.by_uri(order.uris, order.place)
+
+
 @contextlib.contextmanager
 def _always_on(order: Order, torpor: Torpor, progress: Progress) -> Iterator[list[Target]]:
     if order.always_on:
-        targets = sides.given(order.always_on, None).targets
+        targets = given.by_uri(order.always_on, None)
         sides.prepare(targets)
         try:
             yield targets
@@ -241,8 +263,9 @@ def _unbalanced(
 
 def _where(order: Order) -> str:
     """Without a password, nor a host of somebody's own."""
-    if order.uris:
-        return f"{len(order.uris)} databases that were there already, by their URIs"
+    if order.is_elsewhere:
+        count = len(order.uris) or len(order.names)
+        return f"{count} databases that were there already"
     return "`torpor up` on this machine, and the always-on Postgres beside it"
 
 

@@ -29,8 +29,9 @@ class Side:
     samples: Sequence[Sample]
     seconds: float
     """How long the load was meant to go on."""
-    scanned: frozenset[str] = frozenset()
     idle_timeout_s: float = 0.0
+    scanned: frozenset[str] = frozenset()
+    """Databases at which strangers alone knock."""
     cu_seconds: float | None = None
     """None: nobody could be asked."""
     unbalanced: int | None = None
@@ -47,7 +48,6 @@ def side(name: str, samples: Sequence[Sample], scenario: Scenario, **told: objec
         name,
         samples,
         scenario.seconds,
-        scenario.scanned,
         scenario.idle_timeout_s,
         states=states(samples),
         **told,  # type: ignore[arg-type]
@@ -154,9 +154,10 @@ def _wakes_each(side: Side) -> float | None:
 
 
 def _scanned_wakes(side: Side) -> float | None:
-    if side.wakes is not None:
-        return sum(count for name, count in side.wakes.items() if name in side.scanned)
-    return None
+    """None where nobody could be asked, or no database is the strangers' alone."""
+    if side.wakes is None or not side.scanned:
+        return None
+    return sum(count for name, count in side.wakes.items() if name in side.scanned)
 
 
 def _needless_wakes(side: Side) -> float:

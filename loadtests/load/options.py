@@ -13,6 +13,7 @@ from load.scenarios import SCENARIOS
 from rig.machine import ROOT
 from torpor_api.failures import Failure
 from torpor_cli.local.machine import OnMachine
+from torpor_cli.local.sockets import parse_address
 from torpor_cli.local.state_folder import StateFolder
 from torpor_cli.place import Place
 
@@ -32,6 +33,7 @@ examples:
   make load NAME=burst FACTOR=2 WORKERS=2    twice the databases, two processes of locust
   make load NAME=diurnal MINUTES=10          a slower day
   make load NAME=scanner URI='postgresql://…' ALWAYS_ON='postgresql://…'
+  make load NAME=burst CONTEXT=dev TO="a.shop b.shop" VIA=db.example.org:5432
   make load NAME=all RECORD=1                each scenario, and its figures are kept
   make load NAME=table                       what is kept, as a table in Markdown
 """
@@ -52,11 +54,17 @@ def parser() -> argparse.ArgumentParser:
     add("--workers", type=int, default=0, metavar="N", help="locust's workers; 0: one process")
     add("--seed", type=int, default=1, help="of all that is random")
     add("--uri", action="append", default=[], help="a database that is there; several times")
+    add("--to", action="append", default=[], metavar="NAME", help="the same, by its name")
+    add(
+        "--via",
+        metavar="HOST:PORT",
+        help="with --to: where their endpoint is reached from here; else what the place says",
+    )
     add(
         "--always-on", action="append", default=[], metavar="URI", help="a Postgres to compare with"
     )
-    add("--state", type=Path, metavar="DIR", help="with --uri: whose databases these are")
-    add("--context", metavar="CONTEXT", help="with --uri: of this cluster, by its kubeconfig")
+    add("--state", type=Path, metavar="DIR", help="the `torpor up` that has these databases")
+    add("--context", metavar="CONTEXT", help="the cluster that has them, by its kubeconfig")
     add("--namespace", metavar="NAMESPACE", help="with --context")
     add(
         "--out", type=Path, metavar="DIR", help="the reports go to DIR/NAME; else load-reports/NAME"
@@ -70,12 +78,8 @@ def orders(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> list[
     """What was asked for, in turn. Exits with 2 where it can't be."""
     if not 0 <= chosen.workers <= WORKERS_MAX:
         parser.error(f"--workers {chosen.workers}: allowed is 0 to {WORKERS_MAX}")
-    if (chosen.state or chosen.context) and not chosen.uri:
-        parser.error("--state and --context say whose the databases of --uri are: give --uri too")
-    if chosen.state and chosen.context:
-        parser.error("--state names a folder of this machine, --context a cluster: give one")
-    if chosen.namespace and not chosen.context:
-        parser.error("--namespace is one of a cluster: give --context too")
+    if fault := _contradiction(chosen):
+        parser.error(fault)
     for option, uris in (("--uri", chosen.uri), ("--always-on", chosen.always_on)):
         for number, uri in enumerate(uris, start=1):
             if not _is_uri(uri):
@@ -87,6 +91,30 @@ def orders(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> list[
         return [_order(name, chosen, place) for name in names]
     except (ValueError, Failure) as error:
         parser.error(str(error))
+
+
+def _contradiction(chosen: argparse.Namespace) -> str:
+    """Of options that mean nothing together, or alone; empty where there is none."""
+    has_place = bool(chosen.state or chosen.context)
+    rules = {
+        "--uri and --to are two ways to say the same: give one": chosen.uri and chosen.to,
+        "--state and --context say whose the databases of --to or --uri are: give --to NAME too": (
+            has_place and not (chosen.uri or chosen.to)
+        ),
+        "--to names a database of a place: give --context CONTEXT or --state DIR too": (
+            chosen.to and not has_place
+        ),
+        "--via is where the databases of --to are reached: give --to NAME too": (
+            chosen.via and not chosen.to
+        ),
+        "--state names a folder of this machine, --context a cluster: give one": (
+            chosen.state and chosen.context
+        ),
+        "--namespace is one of a cluster: give --context too": (
+            chosen.namespace and not chosen.context
+        ),
+    }
+    return next((said for said, is_broken in rules.items() if is_broken), "")
 
 
 def _is_uri(text: str) -> bool:
@@ -115,6 +143,8 @@ def _order(name: str, chosen: argparse.Namespace, place: Place | None) -> Order:
         seed=chosen.seed,
         workers=chosen.workers,
         uris=tuple(chosen.uri),
+        names=tuple(chosen.to),
+        via=None if chosen.via is None else parse_address(chosen.via, "--via"),
         always_on=tuple(chosen.always_on),
         place=place,
     )

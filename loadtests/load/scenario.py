@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
-from load.course import Course, length_s, repeated, stretched
+from load.course import Course, asks, length_s, repeated, stretched
 
 DATABASES_MAX = 500
 """Each is 40 MB on the disk, and all may be awake at once on one machine."""
@@ -176,14 +177,20 @@ class Scenario:
         return found
 
     @property
-    def scanned(self) -> frozenset[str]:
-        """Databases at which strangers knock."""
-        return frozenset(
-            database_name(each)
-            for crowd in self.crowds
-            if crowd.part is Part.SCANNER
-            for each in _chosen(crowd.on, self.databases)
-        )
+    def is_scanned(self) -> bool:
+        return any(crowd.part is Part.SCANNER for crowd in self.crowds)
+
+    def scanned(self, names: Sequence[str]) -> frozenset[str]:
+        """Those of the databases ``names`` at which strangers knock and nobody else asks. Where
+        there are fewer of them than in the scenario, they are shared."""
+        knocked, asked = set[str](), set[str]()
+        for crowd in self.crowds:
+            shared = {names[each % len(names)] for each in _chosen(crowd.on, self.databases)}
+            if crowd.part is Part.SCANNER:
+                knocked |= shared
+            elif asks(crowd.course):
+                asked |= shared
+        return frozenset(knocked - asked)
 
     def _shift_s(self, database: int) -> float:
         return self.seconds * (database % self.zones) / self.zones

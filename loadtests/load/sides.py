@@ -24,7 +24,6 @@ from rig.client import Target as Address
 from rig.postgres import copy_of
 from rig.progress import Progress
 from rig.torpor import torpor_up
-from torpor_api.failures import InvalidRequest
 from torpor_api.phases import Phase
 from torpor_cli.local.machine import OnMachine
 from torpor_cli.local.state_folder import StateFolder
@@ -132,28 +131,6 @@ def _inner_databases(address: Address, names: Sequence[str]) -> list[Target]:
         for name in names:
             connection.execute(f'CREATE DATABASE "{name}" TEMPLATE {address.database}'.encode())
     return [Target(name, f"{base}/{name}?sslmode=disable") for name in names]
-
-
-def given(uris: Sequence[str], place: Place | None) -> Torpor:
-    """Databases that are somewhere already, one a URI. Raises the Failures of the place, and
-    InvalidRequest for a name that it does not have: nothing would be told of that one."""
-    targets = [Target(name_of(uri, at), uri) for at, uri in enumerate(uris)]
-    known = {row["name"] for row in fleet(place)} if place is not None else set()
-    for number, target in enumerate(targets, start=1):
-        if place is not None and target.name not in known:
-            raise InvalidRequest(
-                f"--uri {number} of {len(uris)} is of the database {target.name!r}, which is not "
-                "there to be asked about: write its name as options=endpoint%3DNAME, as "
-                "`torpor uri NAME` does"
-            )
-    return Torpor(targets, place)
-
-
-def name_of(uri: str, number: int) -> str:
-    """What Torpor calls it, where the URI says that; else a number."""
-    known = conninfo_to_dict(uri)
-    _, _, name = str(known.get("options", "")).partition("endpoint=")
-    return name.split()[0] if name else database_name(number)
 
 
 def prepare(targets: Sequence[Target]) -> None:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 
 from load import __main__ as command
-from load import engine, fleet_file, sides
+from load import engine, fleet_file
 from load.fleet_file import Target
 from load.machine_use import MachineUse
-from torpor_api.failures import InvalidRequest
-from torpor_cli.place import Place
 
 URI = "postgresql://app:secret@db.example:6432/app?options=endpoint%3Dshop"
 
@@ -31,7 +28,14 @@ URI = "postgresql://app:secret@db.example:6432/app?options=endpoint%3Dshop"
         (["burst", "--workers", "99"], "--workers 99: allowed is 0 to 32"),
         (["herd", "--workers", "2"], "--workers 2: they are locust's, and herd has none"),
         (["scanner", "--factor", "0.1", "--workers", "9"], "--workers 9: scanner has "),
-        (["burst", "--state", "x"], "give --uri too"),
+        (["burst", "--state", "x"], "give --to NAME too"),
+        (["burst", "--to", "shop"], "give --context CONTEXT or --state DIR too"),
+        (["burst", "--to", "shop", "--uri", URI, "--state", "x"], "give one"),
+        (["burst", "--uri", URI, "--via", "localhost:6432"], "give --to NAME too"),
+        (
+            ["burst", "--to", "shop", "--state", "x", "--via", "localhost"],
+            "--via 'localhost' is not",
+        ),
         (["burst", "--uri", URI, "--state", "x", "--context", "y"], "give one"),
         (["burst", "--namespace", "team"], "give --context too"),
         (["burst", "--uri", URI, "--uri", "nothing"], "--uri 2 of 2 can't be read: write one like"),
@@ -93,25 +97,6 @@ def test_what_is_no_fleet_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "fleet.json").write_text(content)
     with pytest.raises(ValueError, match=r"fleet\.json is no list"):
         fleet_file.read(tmp_path / "fleet.json")
-
-
-def test_a_uri_says_which_database_it_is_or_has_a_number() -> None:
-    assert sides.name_of(URI, 3) == "shop"
-    assert sides.name_of("postgresql://app@db.example/app", 3) == "load-003"
-
-
-class OnlyShop:
-    """A place with one database."""
-
-    def ask_autoscaler(self, request: str, **asked: Any) -> Any:
-        return {"databases": [{"name": "shop"}], "has_more": False}
-
-
-def test_a_database_that_nobody_can_be_asked_about_is_named_before_it_gets_any_load() -> None:
-    place = cast(Place, OnlyShop())
-    assert [target.name for target in sides.given([URI], place).targets] == ["shop"]
-    with pytest.raises(InvalidRequest, match=r"--uri 2 of 2 is of the database 'load-001'"):
-        sides.given([URI, "postgresql://app@db.example/app"], place)
 
 
 def test_shares_of_the_machine_are_shares() -> None:

@@ -124,8 +124,10 @@ def test_fairness_is_one_where_all_wait_alike() -> None:
 
 def test_who_scans_may_wake_nobody() -> None:
     told = {"load-000": 2, "load-001": 1}
-    assert value(Measure.SCANNED_WAKES, sample(1, 1), wakes=told) == 1
-    assert value(Measure.SCANNED_WAKES, sample(1, 1)) is None
+    scanned = frozenset({"load-001", "load-002"})
+    assert value(Measure.SCANNED_WAKES, sample(1, 1), wakes=told, scanned=scanned) == 1
+    assert value(Measure.SCANNED_WAKES, sample(1, 1), scanned=scanned) is None
+    assert value(Measure.SCANNED_WAKES, sample(1, 1), wakes=told) is None, "nothing was shown"
     stranger = sample(1, 0.1, part=Part.SCANNER, note=LET_IN)
     assert value(Measure.REFUSED, stranger, sample(1, 1)) == 1
 

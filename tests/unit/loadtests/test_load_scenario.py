@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 
 from load.course import Phase, length_s
-from load.scenario import CLIENTS_MAX, Crowd, On, Part, Scenario, database_name
-from load.scenarios import HERD, SCANNER, SCENARIOS
+from load.scenario import CLIENTS_MAX, Crowd, On, Part, Scenario
+from load.scenarios import BURST, HERD, SCANNER, SCENARIOS
 
 QUIET = (Phase("quiet", 10.0),)
 
@@ -27,7 +27,14 @@ def test_a_crowd_is_of_the_databases_that_it_names() -> None:
     seats = SCANNER.seats()
     databases = {part: {s.database for s in seats if s.part is part} for part in Part}
     assert databases[Part.SCANNER] == set(range(1, SCANNER.databases))
-    assert SCANNER.scanned == {database_name(n) for n in range(1, SCANNER.databases)}
+
+
+def test_scanned_are_those_at_which_strangers_alone_knock_by_whatever_name() -> None:
+    """Where it has fewer databases, one that is used as well may wake for its own clients."""
+    assert SCANNER.scanned(["a", "b", "c", "d", "e", "f"]) == {"b", "c", "d", "e", "f"}
+    assert SCANNER.scanned(["a", "b"]) == {"b"}
+    assert SCANNER.scanned(["a"]) == frozenset()
+    assert BURST.scanned(["a", "b"]) == frozenset()
 
 
 def test_days_begin_at_different_times() -> None:
