@@ -136,7 +136,7 @@ async def serving(
         ending.push_async_callback(autoscaler.close)
         if (sent := traces()) is not None:
             autoscaler.overview.hearers.append(sent.went)
-            ending.callback(sent.close)
+            ending.push_async_callback(sent.close)
         agents.start(autoscaler.fleet)
         await cluster.start(autoscaler.fleet)
         autoscaler.begin()

@@ -6,8 +6,11 @@ Optional: the extra ``otel``, and OpenTelemetry's own environment variables, of 
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import os
+import threading
 from typing import TYPE_CHECKING
 
 from torpor_api.transition import Span, Transition
@@ -23,8 +26,11 @@ ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
 
-CLOSE_MS_MAX = 2000
-"""For what is not sent yet when the autoscaler ends; what comes later is lost."""
+SERVICE_NAME = "OTEL_SERVICE_NAME"
+
+CLOSE_SECONDS_MAX = 1.0
+"""For what is not sent yet when the autoscaler ends; what comes later is lost. Another autoscaler
+leads when this one has ended, and clients may be waiting for it."""
 
 
 class Traces:
@@ -62,10 +68,22 @@ class Traces:
             parents = [*parents[: span.depth + 1], set_span_in_context(child)]
         root.end(began_ns + int(told.total_ms * NS_PER_MS))
 
-    def close(self) -> None:
-        """Blocks for some time at most."""
-        self._provider.force_flush(CLOSE_MS_MAX)
-        self._provider.shutdown()
+    async def close(self) -> None:
+        """Takes some time at most, in which others go on.
+
+        The library's own time limit does not hold: it waits for a collector that is away for as
+        long as a request may take. So it waits in a thread that does not outlive the process.
+        """
+        loop, closed = asyncio.get_running_loop(), asyncio.Event()
+
+        def send_the_rest() -> None:
+            self._provider.shutdown()
+            with contextlib.suppress(RuntimeError):  # The loop may have ended meanwhile.
+                loop.call_soon_threadsafe(closed.set)
+
+        threading.Thread(target=send_the_rest, name="last-traces", daemon=True).start()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(closed.wait(), CLOSE_SECONDS_MAX)
 
 
 def traces(environment: dict[str, str] | None = None) -> Traces | None:
@@ -83,9 +101,8 @@ def traces(environment: dict[str, str] | None = None) -> Traces | None:
             extra={"reason": f"there is no {missing.name}: pip install 'torpor[otel]'"},
         )
         return None
-    provider = TracerProvider(
-        resource=Resource.create({"service.name": "torpor-autoscaler"}), shutdown_on_exit=False
-    )
+    named = {} if os.environ.get(SERVICE_NAME) else {"service.name": "torpor-autoscaler"}
+    provider = TracerProvider(resource=Resource.create(named), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return Traces(provider)
 

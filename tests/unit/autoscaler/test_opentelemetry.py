@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
+from threading import Event, Thread
+from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import (
+    BatchSpanProcessor,
+    SimpleSpanProcessor,
+    SpanExportResult,
+)
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from torpor_api.transition import Span, Transition, TransitionKind
 from torpor_autoscaler.adapters.opentelemetry import ENDPOINT, Traces, traces
+
+REQUEST_SECONDS = 20.0
+"""Far longer than the autoscaler waits when it ends."""
 
 WAKE = Transition(
     database="shop",
@@ -97,7 +107,7 @@ def collector() -> Iterator[tuple[str, list[str]]]:
     server.server_close()
 
 
-def test_a_collector_gets_them_when_the_autoscaler_ends(
+async def test_a_collector_gets_them_when_the_autoscaler_ends(
     collector: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, paths = collector
@@ -105,5 +115,56 @@ def test_a_collector_gets_them_when_the_autoscaler_ends(
     found = traces()
     assert found is not None
     found.went(WAKE)
-    found.close()
+    await found.close()
     assert paths == ["/v1/traces"]
+
+
+class NeverAnswers(InMemorySpanExporter):
+    """As a collector that is away, for the length of a request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_over, self.gave_up = Event(), Event()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        if not self.is_over.wait(REQUEST_SECONDS):
+            self.gave_up.set()
+        return SpanExportResult.FAILURE
+
+
+async def test_a_collector_that_is_away_holds_up_no_end() -> None:
+    exporter, provider = NeverAnswers(), TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    found, others = Traces(provider), asyncio.Event()
+    found.went(WAKE)
+    asyncio.get_running_loop().call_soon(others.set)
+    await found.close()
+    try:
+        assert others.is_set(), "nobody else had a turn"
+        assert not exporter.gave_up.is_set(), "it has waited for the collector"
+    finally:
+        exporter.is_over.set()
+        await asyncio.to_thread(_until_ended, "last-traces")
+
+
+def _until_ended(name: str) -> None:
+    for thread in threading.enumerate():
+        if thread.name == name:
+            thread.join()
+
+
+def test_its_service_is_called_as_its_own_variable_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ENDPOINT, "http://127.0.0.1:9")
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "k8s.pod.name=a-1")
+    assert _resource()["service.name"] == "torpor-autoscaler"
+    assert _resource()["k8s.pod.name"] == "a-1"
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "torpor-eu")
+    assert _resource()["service.name"] == "torpor-eu"
+
+
+def _resource() -> Mapping[str, Any]:
+    found = traces()
+    assert found is not None
+    provider = found._provider
+    provider.shutdown()
+    return provider.resource.attributes
