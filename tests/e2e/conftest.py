@@ -20,6 +20,9 @@ TEST_SECONDS_MAX = 300
 
 MakeDatabase = Callable[..., Database]
 
+Upgrade = Callable[..., None]
+"""With values of the chart."""
+
 _numbers = count(1)
 """Of databases: two tests may have the same namespace, one after the other."""
 
@@ -96,3 +99,14 @@ def make_database(torpor: Installation, namespace: str) -> MakeDatabase:
 @pytest.fixture
 def database(make_database: MakeDatabase) -> Database:
     return make_database()
+
+
+@pytest.fixture
+def upgrade(image_tag: str) -> Iterator[Upgrade]:
+    """With other values; those of the other tests come back."""
+
+    def upgraded(**values: Any) -> None:
+        cluster.install(image_tag, **values)
+
+    yield upgraded
+    cluster.install(image_tag)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 
-from e2e import cluster, kubectl
+from e2e import kubectl
 from e2e.cluster import NAMESPACE
-from e2e.conftest import MakeDatabase
+from e2e.conftest import MakeDatabase, Upgrade
 from e2e.database import QUICK, Database
 from e2e.held import held_by_psycopg, is_held
 from e2e.installation import pods, warm_computes
@@ -21,19 +18,8 @@ MORE = {"requests": {"cpu": "60m", "memory": "192Mi"}, "limits": {"memory": "110
 """Other than the chart's own defaults, so that the pods are made anew."""
 
 
-@pytest.fixture
-def upgrade(image_tag: str) -> Iterator[Any]:
-    """With other values; those of the other tests come back."""
-
-    def upgraded(**values: Any) -> None:
-        cluster.install(image_tag, **values)
-
-    yield upgraded
-    cluster.install(image_tag)
-
-
 def test_operator_and_autoscaler_are_replaced_under_a_transaction_and_a_held_session(
-    make_database: MakeDatabase, upgrade: Any
+    make_database: MakeDatabase, upgrade: Upgrade
 ) -> None:
     awake, asleep = make_database(), make_database(idleTimeout=QUICK)
     before = {part: set(pods(part)) for part in ("operator", "autoscaler", "proxy")}

@@ -37,6 +37,50 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 {{- end }}
 
+{{/* Where the autoscaler sends traces, in OpenTelemetry's own variables, and whose they are. */}}
+{{- define "torpor.traceEnv" -}}
+{{- with .Values.autoscaler.openTelemetry }}
+{{- if .endpoint -}}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ .endpoint | quote }}
+{{- $names := list }}
+{{- range .env }}{{ $names = append $names .name }}{{ end }}
+{{- if not (has "OTEL_RESOURCE_ATTRIBUTES" $names) }}
+- name: OTEL_RESOURCE_ATTRIBUTES
+  value: k8s.namespace.name={{ $.Release.Namespace }},k8s.pod.name=$(POD_NAME)
+{{- end }}
+{{- with .env }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The way there, as an egress rule: the least that is known of it. Policies know pods and their ports,
+not Services and theirs. */}}
+{{- define "torpor.traceEgress" -}}
+{{- $traces := .Values.autoscaler.openTelemetry -}}
+{{- $url := urlParse $traces.endpoint -}}
+{{- $own := regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (ternary "443" "80" (eq $url.scheme "https")) -}}
+{{- $labels := splitList "." $url.hostname -}}
+{{- $namespace := "" -}}
+{{- if and (eq (len $labels) 1) (not (contains ":" $url.hostname)) -}}
+{{- $namespace = .Release.Namespace -}}
+{{- else if and (ge (len $labels) 3) (eq (slice $labels 2 | first) "svc") -}}
+{{- $namespace = index $labels 1 -}}
+{{- end -}}
+ports:
+  - {protocol: TCP, port: {{ $traces.port | default $own }}}
+{{- if $traces.to }}
+to:
+  {{- toYaml $traces.to | nindent 2 }}
+{{- else if $namespace }}
+to:
+  - namespaceSelector:
+      matchLabels: {kubernetes.io/metadata.name: {{ $namespace | quote }}}
+{{- end }}
+{{- end }}
+
 {{/* The image of a component. */}}
 {{- define "torpor.image" -}}
 {{- $root := index . 0 -}}
