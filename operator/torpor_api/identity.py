@@ -39,9 +39,23 @@ NAME_RESERVED = f"{CONSOLE_NAME!r} is reserved for the operator console: choose 
 DATABASE_NAME_LENGTH_MAX = 63
 """One DNS label (RFC 1123), because the name is a part of a host name; a namespace's as well."""
 
+HOST_NAME_LENGTH_MAX = 63
+"""A pod's own, which is the beginning of its name."""
+
 DATABASE_NAME_PATTERN = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 
 _DATABASE_NAME = re.compile(DATABASE_NAME_PATTERN)
+
+
+def proxy_name(host: str, process: int) -> str:
+    """Of one proxy, and of no other at any time: its machine's name, or its pod's, and its process
+    there."""
+    return f"proxy-{host}-{process}"
+
+
+def is_proxy_of(host: str, proxy: str) -> bool:
+    """Whether the proxy of this name runs, or ran, on that machine or in that pod."""
+    return proxy.rpartition("-")[0] == f"proxy-{host[:HOST_NAME_LENGTH_MAX]}"
 
 
 def is_database_name(text: str) -> bool:

@@ -37,6 +37,7 @@ LEADER_LABEL = "torpor.dev/leader"
 AUTOSCALER = "autoscaler"
 COMPUTE = "compute"
 COMPUTE_SELECTOR = f"{COMPONENT_LABEL}={COMPUTE}"
+PROXY_SELECTOR = f"{COMPONENT_LABEL}=proxy"
 
 FENCE_FINALIZER = "torpor.dev/fence"
 """On compute pods: none vanishes before its container's end was confirmed."""

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from torpor_api import messages as m
 from torpor_api.failures import Failure, InvalidRequest, NotFound
+from torpor_api.identity import proxy_name
 from torpor_api.logs import log_to_stderr
 from torpor_channel.address import Address, TcpAddress, parse_address, parse_tcp
 from torpor_channel.health import answering
@@ -140,7 +141,7 @@ def _cidr(text: str) -> str:
 
 def _own_name() -> str:
     """In a pod it is its process 1, like every other proxy in its own."""
-    return f"proxy-{socket.gethostname()}-{os.getpid()}"
+    return proxy_name(socket.gethostname(), os.getpid())
 
 
 class Hearer:

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from torpor_api.failures import InvalidRequest, NotFound, Refused, Unavailable
-from torpor_api.identity import endpoint_name, split_endpoint_name
+from torpor_api.identity import endpoint_name, is_proxy_of, split_endpoint_name
 from torpor_cli.client import Json
 from torpor_cli.inside import LogReader
 from torpor_cli.kubernetes.api_server import ApiServer
@@ -23,7 +23,7 @@ from torpor_cli.logs.lines import Told
 from torpor_cli.logs.source import OfAgent, OfPostgres, OfSession, Source, is_about
 from torpor_kube.documents import condition, metadata, name_of, namespace_of
 from torpor_kube.kinds import POD, SERVERLESS_DATABASE
-from torpor_kube.names import COMPUTE_SELECTOR, DEDICATED_LABEL, POOL_LABEL
+from torpor_kube.names import COMPUTE_SELECTOR, DEDICATED_LABEL, POOL_LABEL, PROXY_SELECTOR
 from torpor_kube.port import Document
 
 COMPUTE_CONTAINER, PROXY_CONTAINER = "compute", "proxy"
@@ -88,8 +88,8 @@ class WithinCluster:
             case OfAgent(compute):
                 return _PodLog(self._api, compute, self._system(), COMPUTE_CONTAINER, since_s)
             case OfSession(proxy, number):
-                pod_log = _PodLog(self._api, proxy, self._system(), PROXY_CONTAINER, since_s)
-                return _OfSession(pod_log, number)
+                where = (self._pod_of(proxy), self._system(), PROXY_CONTAINER)
+                return _OfSession(_PodLog(self._api, *where, since_s), number)
 
     def shell_in_compute(self, compute: Json, database: Json, argv: Sequence[str]) -> int:
         directory = f"{database['status']['storage']['directory']}/data"
@@ -123,6 +123,14 @@ class WithinCluster:
         if not _storage(document):
             raise Unavailable(f"nothing is provided for {name} yet")
         return document
+
+    def _pod_of(self, proxy: str) -> str:
+        """Raises NotFound where it has ended meanwhile: its sessions, and its log, went with it."""
+        pods = self._api.listed(POD, self._system(), labels=PROXY_SELECTOR)
+        found = next((name for name in map(name_of, pods) if is_proxy_of(name, proxy)), None)
+        if found is None:
+            raise NotFound(f"the pod of {proxy} is gone, and what it has logged")
+        return found
 
     def _pod_with(self, document: Document) -> Document:
         """One that has mounted the database's volume: its own, or another of its pool where they

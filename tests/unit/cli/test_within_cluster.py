@@ -23,6 +23,7 @@ from support.verb_places import (
 )
 from torpor_api import messages as m
 from torpor_api.failures import NotFound, Refused
+from torpor_api.identity import proxy_name
 from torpor_cli.kubernetes.cluster import on_cluster as cluster_place
 from torpor_cli.logs.source import OfAgent
 from torpor_cli.place import NotAllowed
@@ -141,8 +142,14 @@ async def test_what_is_new_in_a_containers_log_is_told_once(
 async def test_a_sessions_lines_are_those_of_its_proxys_pod(
     kube: FakeKube, cluster: Autoscaler
 ) -> None:
-    cluster.answers[m.Sessions] = m.SessionList(sessions=(rows.PINNED,), total=1)
-    kube.containers.logs[SYSTEM, "proxy-1"] = [
+    pinned = rows.PINNED.model_copy(update={"proxy": proxy_name("torpor-proxy-a", 7)})
+    cluster.answers[m.Sessions] = m.SessionList(sessions=(pinned,), total=1)
+    told = await cluster.torpor("logs", "session/17")
+    assert isinstance(told.exception, NotFound), told.output
+    assert "the pod of proxy-torpor-proxy-a-7 is gone" in told.exception.message
+    for pod in ("torpor-proxy-a-7", "torpor-proxy-a", "torpor-proxy"):
+        add_pod(kube, "proxy", pod)
+    kube.containers.logs[SYSTEM, "torpor-proxy-a"] = [
         ("2027-01-01T12:00:00.100000000Z", '{"event": "session_refused", "session": 17}'),
         ("2027-01-01T12:00:00.200000000Z", '{"event": "session_refused", "session": 170}'),
     ]
