@@ -26,6 +26,7 @@ from kubernetes.stream.ws_client import (
     portforward_call,
 )
 
+from torpor_api.brief import in_one_line
 from torpor_api.failures import InvalidRequest, Unavailable
 from torpor_api.identity import DEFAULT_NAMESPACE
 from torpor_cli.place import NotAllowed
@@ -53,6 +54,9 @@ PAGE_ITEMS_MAX = 500
 HANDSHAKE_FORBIDDEN = "Handshake status 403"
 """In the words of the client library, which tells no status of a WebSocket that was refused."""
 
+HANDSHAKE_SEPARATOR = "-+-+- "
+"""Of what it puts into them."""
+
 LOG_BYTES_MAX = 16 << 20
 """Of one answer with a pod's log, which is as much as is kept of one on one machine."""
 
@@ -78,6 +82,15 @@ def _within(seconds: float, call: Callable[[], ResultT]) -> ResultT:
     if error is not None:
         raise error
     return cast(ResultT, result)
+
+
+def refusal(text: str) -> str:
+    """What the server answered to whoever asked for a WebSocket, of the client library's words: in
+    these are all headers as well, and the answer stands behind them."""
+    try:
+        return str(json.loads(text.rpartition(HANDSHAKE_SEPARATOR)[2])["message"])
+    except (ValueError, TypeError, KeyError):
+        return in_one_line(text)
 
 
 class ApiServer:
@@ -168,7 +181,7 @@ class ApiServer:
             reason = str(error.reason)
             failure = NotAllowed if HANDSHAKE_FORBIDDEN in reason else Unavailable
             raise failure(
-                f"the API server forwards no port of pod {pod}: {reason}",
+                f"the API server forwards no port of pod {pod}: {refusal(reason)}",
                 hint=f"kubectl auth can-i create pods/portforward --namespace {namespace}",
             ) from None
         except TimeoutError:
@@ -211,7 +224,7 @@ class ApiServer:
         except (websocket.WebSocketException, OSError, KeyError) as error:
             failure = NotAllowed if HANDSHAKE_FORBIDDEN in str(error) else Unavailable
             raise failure(
-                f"the API server runs nothing in pod {pod}: {error}",
+                f"the API server runs nothing in pod {pod}: {refusal(str(error))}",
                 hint=f"kubectl auth can-i create pods/exec --namespace {namespace}",
             ) from None
 

@@ -8,11 +8,12 @@ from torpor_api.failures import Failure, NotFound
 from torpor_cli.inside import LogReader
 from torpor_cli.logs.lines import Line, merged, timed
 from torpor_cli.logs.source import Source
+from torpor_cli.place import NotAllowed
 
 
 class Followed:
-    """All of the sources together. One alone that has no log yet is NotFound; of several the others
-    are told, and which can't be read is known."""
+    """All of the sources together. One alone that has no log yet, or that the person may not read,
+    is a failure; of several the others are told, and which can't be read is known."""
 
     def __init__(self, readers: Mapping[Source, LogReader]) -> None:
         self._readers = dict(readers)
@@ -26,10 +27,10 @@ class Followed:
     def _of(self, source: Source) -> Sequence[Line]:
         try:
             told = self._readers[source].read()
-        except NotFound as missing:
+        except (NotFound, NotAllowed) as hindrance:
             if len(self._readers) == 1:
                 raise
-            self.unread[source] = missing
+            self.unread[source] = hindrance
             return ()
         self.unread.pop(source, None)
         lines = timed(str(source), told, self._last_at[source])

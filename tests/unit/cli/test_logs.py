@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from torpor_api.failures import NotFound
+from torpor_api.failures import Failure, NotFound
 from torpor_cli.local.log_tail import LogTail
 from torpor_cli.logs.following import Followed
 from torpor_cli.logs.lines import Told, merged, time_of, timed
 from torpor_cli.logs.source import OfAgent, OfPostgres, Source, is_about
+from torpor_cli.place import NotAllowed
 
 NOON = datetime(2027, 1, 1, 12, 0, 0, 123_000, tzinfo=UTC).timestamp()
 
@@ -121,22 +122,23 @@ def texts(tail: LogTail) -> list[str]:
 class Scripted:
     """Says what it was given, call by call."""
 
-    def __init__(self, *calls: list[Told] | NotFound) -> None:
+    def __init__(self, *calls: list[Told] | Failure) -> None:
         self._calls = list(calls)
 
     def read(self) -> list[Told]:
         call = self._calls.pop(0)
-        if isinstance(call, NotFound):
+        if isinstance(call, Failure):
             raise call
         return call
 
 
-def test_sources_go_on_together_and_one_that_is_not_there_keeps_nobody() -> None:
+@pytest.mark.parametrize("hindrance", [NotFound("no log yet"), NotAllowed("not by you")])
+def test_sources_go_on_together_and_one_that_can_not_be_read_keeps_nobody(
+    hindrance: Failure,
+) -> None:
     shop, c1 = OfPostgres("shop"), OfAgent("c1")
     readers: dict[Source, Scripted] = {
-        shop: Scripted(
-            NotFound("no log yet"), [(None, "2027-01-01 12:00:01 UTC [1] a")], [(None, "b")]
-        ),
+        shop: Scripted(hindrance, [(None, "2027-01-01 12:00:01 UTC [1] a")], [(None, "b")]),
         c1: Scripted([(NOON, "warm")], [(NOON + 9, "running")], []),
     }
     followed = Followed(readers)
@@ -148,6 +150,7 @@ def test_sources_go_on_together_and_one_that_is_not_there_keeps_nobody() -> None
     assert later.at == datetime(2027, 1, 1, 12, 0, 1, tzinfo=UTC).timestamp()
 
 
-def test_the_only_source_that_is_not_there_is_a_failure() -> None:
-    with pytest.raises(NotFound):
-        Followed({OfPostgres("shop"): Scripted(NotFound("no log yet"))}).read()
+@pytest.mark.parametrize("hindrance", [NotFound("no log yet"), NotAllowed("not by you")])
+def test_the_only_source_that_can_not_be_read_is_a_failure(hindrance: Failure) -> None:
+    with pytest.raises(type(hindrance)):
+        Followed({OfPostgres("shop"): Scripted(hindrance)}).read()

@@ -106,6 +106,8 @@ async def test_who_may_run_nothing_in_pods_hears_which_right_is_missing(
     refused = await cluster.torpor("logs", "shop")
     assert isinstance(refused.exception, NotAllowed)
     assert "pods/exec" in refused.exception.hint
+    assert refused.exception.message.endswith("/exec is forbidden: exceeded quota")
+    assert "Handshake" not in refused.exception.message
 
 
 async def test_the_agents_log_is_its_containers(kube: FakeKube, cluster: Autoscaler) -> None:
