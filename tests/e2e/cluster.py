@@ -134,7 +134,8 @@ def install(tag: str, lane: Lane = LANE, **values: object) -> None:
     """Or bring it up to date; returns when everything is Ready."""
     size = {"max": WARM_IN_LANE_MAX if lane.served else WARM_MAX}
     pool = {"spec": {"size": size}}
-    chosen = {"image": {"tag": tag}, "defaultPool": pool} | _values_of(lane) | values
+    made = {"image": {"tag": tag}, "defaultPool": pool, "people": {"shell": True}}
+    chosen = made | _values_of(lane) | values
     _run(
         *(_helm(), "upgrade", "--install", lane.release, str(CHART), "--namespace", lane.namespace),
         # Custom resources that somebody has applied by hand belong to the release from now on.

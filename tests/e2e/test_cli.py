@@ -106,7 +106,7 @@ def test_a_person_without_the_role_is_told_what_is_missing(
     bind = ("create", "rolebinding", "e2e-ann", f"--serviceaccount={space}:ann", "--namespace")
     kubectl.kubectl(*bind, space, "--clusterrole=view")
     own = tmp_path / "kubeconfig"
-    own.write_text(yaml.safe_dump(_config_of("ann", space)))
+    own.write_text(yaml.safe_dump(config_of("ann", space)))
     person = (str(BIN / "torpor"), "--kubeconfig", str(own), "-n", space)
     assert "Suspended" in _run(*person, "list")
     refused = subprocess.run(
@@ -121,7 +121,7 @@ def test_a_person_without_the_role_is_told_what_is_missing(
         kubectl.delete("rolebinding", "e2e-ann", NAMESPACE)
 
 
-def _config_of(account: str, namespace: str) -> Json:
+def config_of(account: str, namespace: str) -> Json:
     """The same cluster, with the token of a ServiceAccount in the place of a person's."""
     config = yaml.safe_load(kubectl.kubectl("config", "view", "--raw", "--minify", "--flatten"))
     token = kubectl.kubectl("create", "token", account, "--namespace", namespace).strip()

@@ -90,7 +90,19 @@ def test_the_role_for_people_is_small_and_nobodys() -> None:
     named = [rule["resourceNames"] for rule in rules if rule["resources"] == ["secrets"]]
     assert named == [["torpor-client-tls", "torpor-console", "torpor-console-show"]]
     bound = {one["roleRef"]["name"] for one in of_kind("RoleBinding", objects).values()}
-    assert "torpor-people" not in bound
+    assert not [name for name in bound if name.startswith("torpor-people")]
+
+
+def test_logs_and_shells_are_rights_of_their_own_and_shells_only_where_they_are_wanted() -> None:
+    """A log may have what clients wrote; who may run a command in a compute reaches them all."""
+    usual = of_kind("Role", rendered())
+    assert set(_rights(usual["torpor-people-logs"])) == {("get", "pods/log")}
+    assert "torpor-people-shell" not in usual
+    wanted = rendered({"people": {"shell": True}})
+    found = _rights(of_kind("Role", wanted)["torpor-people-shell"])
+    assert set(found) == {("get", "pods/exec"), ("create", "pods/exec")}
+    bound = {one["roleRef"]["name"] for one in of_kind("RoleBinding", wanted).values()}
+    assert not [name for name in bound if name.startswith("torpor-people")]
 
 
 NARROW: Json = {"watchNamespaces": ["shop", "blog"]}

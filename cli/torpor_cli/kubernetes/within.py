@@ -1,8 +1,9 @@
 """What lies inside of a cluster: directories on volumes, logs of pods, computes from within.
 
 All of it by the person's own rights to the pods in the release's namespace: logs take ``get`` on
-``pods/log``, what is on a volume takes ``create`` on ``pods/exec``, which no Role of the release
-has, because whoever has it reaches every database of the pool.
+``pods/log`` (the Role ``…-people-logs``), what is on a volume takes ``create`` on ``pods/exec``.
+Whoever has that reaches every database of the pool, so a Role for it (``…-people-shell``) is there
+only where the release was told to make one.
 """
 
 from __future__ import annotations
