@@ -15,6 +15,9 @@ from torpor_cli.uri import environment_of
 
 SCHEMES = ("postgresql", "postgres")
 
+SERVICE_LABEL = "svc"
+"""The third one of a Service's name, behind its own and its namespace's."""
+
 HOW_URIS_ARE = (
     "--uri can't be read: write one like postgresql://user@host:5432/database, "
     "with %40 for an @, %2F for a / in a name or a password"
@@ -51,6 +54,18 @@ class Aim:
         parts = urlsplit(self.uri)
         host = parts.netloc.rpartition("@")[2]
         return f"{host}{parts.path}"
+
+    @property
+    def way(self) -> str:
+        """What to do where it can't be reached, if that is known."""
+        labels = (urlsplit(self.uri or "").hostname or "").split(".")
+        if SERVICE_LABEL not in labels[2:3]:
+            return ""
+        return (
+            "names of Services are known inside of their cluster alone: from elsewhere give "
+            "--to NAME without --uri, or a URI with the address of the proxies' load balancer and "
+            "options=endpoint%3DNAME"
+        )
 
     def watch(self) -> Watch | None:
         """None: nothing is known of what a URI names."""

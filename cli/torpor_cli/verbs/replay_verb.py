@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from torpor_api.failures import InvalidRequest
+from torpor_api.failures import InvalidRequest, Unavailable
 from torpor_api.prices import CU_HOUR_PRICE
 from torpor_cli.completion import complete_database
 from torpor_cli.options import FiniteRange, json_option, on_place
@@ -192,11 +192,14 @@ def command(
     if not is_script or uri is not None:
         _need_driver()
     aim = aims.Aim(place, name, uri, only_reads=only_reads)
-    if is_script:
-        has_failed = _scripts(scripts, aim, given, price, output)
-    else:
-        logs = [each for each in inputs if each.kind is not Kind.EMPTY]
-        has_failed = _logs(logs, aim, given, price, output)
+    try:
+        if is_script:
+            has_failed = _scripts(scripts, aim, given, price, output)
+        else:
+            logs = [each for each in inputs if each.kind is not Kind.EMPTY]
+            has_failed = _logs(logs, aim, given, price, output)
+    except Unavailable as unreached:
+        raise Unavailable(unreached.message, unreached.hint or aim.way) from None
     sys.exit(1 if has_failed else 0)
 
 

@@ -13,8 +13,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from support.postgres_log import as_csv, as_json, failed, line, took
-from torpor_api.failures import InvalidRequest
+from torpor_api.failures import InvalidRequest, Unavailable
 from torpor_cli.main import torpor
+from torpor_cli.replay import log_replay
 from torpor_cli.replay.log_files import Kind, LogFiles, sniffed
 from torpor_cli.replay.spool import CACHE_KIB, Spool
 from torpor_cli.replay.statement import Session, Statement
@@ -29,6 +30,10 @@ def replay(*arguments: object) -> Result:
 def said(result: Result) -> str:
     refusal = result.exception
     return result.output + (refusal.message if isinstance(refusal, InvalidRequest) else "")
+
+
+def unreached(*_: object) -> None:
+    raise Unavailable("a session can't connect")
 
 
 @pytest.fixture
@@ -190,3 +195,22 @@ def open_files() -> set[str]:
         with contextlib.suppress(FileNotFoundError):
             found.add(os.readlink(each))
     return {name for name in found if name.startswith("/") and not name.startswith("/proc")}
+
+
+@pytest.mark.parametrize(
+    ("host", "is_told"),
+    [
+        ("shop.team.svc", True),
+        ("shop.team.svc.cluster.local:5432", True),
+        ("shop.svc", False),
+        ("db.example.org", False),
+    ],
+)
+def test_where_only_a_cluster_knows_the_host_that_is_said(
+    log: Path, monkeypatch: pytest.MonkeyPatch, host: str, is_told: bool
+) -> None:
+    """As `torpor uri` writes it for a database of a cluster."""
+    monkeypatch.setattr(log_replay, "replay", unreached)
+    found = replay(log, "--uri", f"postgresql://app@{host}/app").exception
+    assert isinstance(found, Unavailable) and found.message == "a session can't connect"
+    assert ("inside of their cluster" in found.hint) == is_told
