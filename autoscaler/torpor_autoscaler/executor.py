@@ -31,6 +31,7 @@ from torpor_autoscaler.lifecycle.actions import (
     Effect,
     GaveWay,
     Note,
+    Overwritten,
     Tell,
     Together,
     Wait,
@@ -38,6 +39,7 @@ from torpor_autoscaler.lifecycle.actions import (
 )
 from torpor_autoscaler.lifecycle.database import Database
 from torpor_autoscaler.lifecycle.life import Lifecycle
+from torpor_autoscaler.lifecycle.recorded import Recorded
 from torpor_autoscaler.lifecycle.world import World
 from torpor_autoscaler.ports import Agents, Clock, Cluster, Proxies, TellPeople
 
@@ -107,6 +109,8 @@ class Executor:
         self.tell: TellPeople = lambda *_: None
         self.went: Callable[[Transition], None] = lambda _: None
         """Told of each transition that has come to its end."""
+        self.overwritten: Callable[[Recorded], None] = lambda _: None
+        """Told of each that a record told of, until now."""
 
     def begin(self, entry: Entry) -> None:
         """Let the database live."""
@@ -264,6 +268,8 @@ class Executor:
                 self.tell(entry.database.resource, effect)
             case Went(transition):
                 self.went(transition)
+            case Overwritten(recorded):
+                self.overwritten(recorded)
             case _:
                 assert_never(effect)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from torpor_api import messages as m
 from torpor_api.failures import Refused
@@ -10,8 +10,9 @@ from torpor_api.messages.fleet import FLEET_PAGE_MAX
 from torpor_api.transition import Transition
 from torpor_autoscaler.executor import Executor
 from torpor_autoscaler.fleet import Fleet
-from torpor_autoscaler.lifecycle import rows
+from torpor_autoscaler.lifecycle import recorded, rows
 from torpor_autoscaler.lifecycle.database import Database
+from torpor_autoscaler.lifecycle.recorded import Recorded
 from torpor_autoscaler.lifecycle.times import timestamp
 from torpor_autoscaler.lifecycle.world import World
 from torpor_autoscaler.transitions import Transitions
@@ -32,6 +33,7 @@ class Overview:
         """Told of each database whose row may be another one now, or that is gone."""
         self.link: Callable[[], m.DashboardLink] = _no_dashboard
         executor.went = self._went
+        executor.overwritten = self._transitions.overwritten
         fleet.gone = self._gone
 
     def fleet(self, asked: m.AskFleet) -> m.FleetPage:
@@ -54,9 +56,12 @@ class Overview:
     def transitions(self, asked: m.AskTransitions) -> m.TransitionList:
         """Raises NotFound."""
         if asked.database:
-            self._fleet.entry(asked.database)
+            databases = [self._fleet.entry(asked.database).database]
+        else:
+            databases = list(self._fleet.databases().values())
         self._executor.tick()
-        found = self._transitions.find(asked, self._world.wall_s)
+        told = (each for database in databases for each in self._recorded(database))
+        found = self._transitions.find(asked, self._world.wall_s, told)
         return m.TransitionList(transitions=found, since=timestamp(self._transitions.since_s))
 
     def dashboard(self) -> m.DashboardLink:
@@ -74,8 +79,26 @@ class Overview:
         self.changed(name)
 
     def _row(self, database: Database) -> m.DatabaseRow:
-        wakes = self._transitions.wakes(database.name, self._world.wall_s)
-        return rows.of_database(database, self._world.now, wakes.count, wakes.slowest_ms)
+        wall_s = self._world.wall_s
+        wakes = self._transitions.wakes(database.name, wall_s, self._recorded_wake(database))
+        since = "" if wakes.known_since_s is None else timestamp(wakes.known_since_s)
+        row = rows.of_database(database, self._world.now, wakes.count, wakes.slowest_ms)
+        return row.model_copy(update={"wakes_known_since": since}) if since else row
+
+    def _recorded(self, database: Database) -> Iterator[Recorded]:
+        wake = self._recorded_wake(database)
+        if wake is not None:
+            yield wake
+        wall_s = self._world.wall_s
+        move = recorded.switchover(database.name, database.last_switchover, wall_s)
+        if move is not None:
+            yield move
+
+    def _recorded_wake(self, database: Database) -> Recorded | None:
+        """One that goes on still is told when it has come to its end."""
+        if database.open_resume is not None:
+            return None
+        return recorded.wake(database.name, database.last_resume, self._world.wall_s)
 
 
 def _no_dashboard() -> m.DashboardLink:

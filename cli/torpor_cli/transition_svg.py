@@ -58,7 +58,8 @@ def _opening(transition: Json, height: int) -> str:
 
 
 def _figures(transition: Json) -> str:
-    return f"{transition['total_ms']:.1f} ms, epoch {transition['epoch']}, {transition['at']}"
+    epoch = f", epoch {transition['epoch']}" if transition["epoch"] else ""
+    return f"{transition['total_ms']:.1f} ms{epoch}, {transition['at']}"
 
 
 def _head(transition: Json) -> Iterator[str]:

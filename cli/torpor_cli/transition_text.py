@@ -62,7 +62,7 @@ def transition_table(transitions: Sequence[Json], now: datetime) -> str:
         [
             f"{each['total_ms']:.1f}",
             each["database"],
-            each["kind"] + (" (failed)" if each["failure"] else ""),
+            _kind(each),
             ago(each["at"], now),
             _longest(each),
             printable(shortened(each["failure"] or each["cause"], CAUSE_CHARACTERS_MAX)),
@@ -85,17 +85,27 @@ def is_critical(span: Json) -> bool:
     return bool(span["slack_ms"] < SLACK_MS_MIN)
 
 
+def is_recorded(transition: Json) -> bool:
+    """An autoscaler of the release before says nothing of it."""
+    return bool(transition.get("is_recorded"))
+
+
+def _kind(transition: Json) -> str:
+    marks = {"failed": transition["failure"], "recorded": is_recorded(transition)}
+    return " ".join([transition["kind"], *(f"({mark})" for mark, holds in marks.items() if holds)])
+
+
 def _head(transition: Json, now: datetime) -> str:
-    lines = [
-        f"{transition['database']}: {transition['kind']} to epoch {transition['epoch']}"
-        if transition["kind"] != "suspend"
-        else f"{transition['database']}: suspend of epoch {transition['epoch']}",
-    ]
-    lines[0] += f", {transition['total_ms']:.1f} ms, {ago(transition['at'], now)} ago"
+    words = "of" if transition["kind"] == "suspend" else "to"
+    epoch = f" {words} epoch {transition['epoch']}" if transition["epoch"] else ""
+    took = f"{transition['total_ms']:.1f} ms, {ago(transition['at'], now)} ago"
+    lines = [f"{transition['database']}: {transition['kind']}{epoch}, {took}"]
     if transition["cause"]:
         lines.append(f"because: {printable(transition['cause'])}")
     if transition["failure"]:
         lines.append(f"came to nothing: {printable(transition['failure'])}")
+    if is_recorded(transition):
+        lines.append("from its record, where parts of steps are not kept: Torpor began anew since")
     return "\n".join(lines)
 
 

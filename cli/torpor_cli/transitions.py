@@ -1,4 +1,4 @@
-"""Asks for transitions; where the autoscaler has begun anew since, a database's own record."""
+"""Asks for transitions."""
 
 from __future__ import annotations
 
@@ -25,14 +25,10 @@ def asked(_: click.Context, __: click.Parameter, value: str | None) -> float | N
 
 
 def of_one(place: Place, asks: dict[str, Any]) -> list[Json]:
-    """The one that is meant; of one that woke before this autoscaler, as its record has it."""
+    """The one that is meant; none where there is none."""
     told = place.ask_autoscaler("AskTransitions", timeout_s=QUICK_SECONDS_MAX, **asks)
     found: list[Json] = told["transitions"]
-    if found or asks["kinds"] not in ((), ("resume",)) or asks["within_s"] is not None:
-        return found
-    resource = place.ask_cluster("GetResource", name=asks["database"])["resource"]
-    chain = resource["status"].get("lastResume")
-    return [] if chain is None else [_recorded(asks["database"], resource["status"], chain)]
+    return found
 
 
 def none_known(asks: dict[str, Any]) -> NotFound:
@@ -43,24 +39,6 @@ def none_known(asks: dict[str, Any]) -> NotFound:
     )
     return NotFound(
         f"no {kinds or 'transition'} of {asks['database']} is known{when}",
-        hint="they are kept as long as the autoscaler runs",
+        hint="they are kept as long as the autoscaler runs; of what was before, records have the "
+        "latest resume and switchover",
     )
-
-
-def _recorded(database: str, status: Json, chain: Json) -> Json:
-    """Its steps follow each other: a record has no tree."""
-    spans, passed_ms = [], 0.0
-    for step in chain["steps"]:
-        spans.append({**step, "begin_ms": passed_ms, "slack_ms": 0.0, "depth": 0})
-        passed_ms += step["ms"]
-    return {
-        "database": database,
-        "kind": "resume",
-        "at": chain["at"],
-        "epoch": status["epoch"],
-        "compute": status.get("compute") or "",
-        "cause": chain["cause"],
-        "total_ms": chain.get("totalMs", chain.get("total_ms")),
-        "failure": "",
-        "spans": spans,
-    }

@@ -21,6 +21,9 @@ SPANS_MAX = 64
 SLACK_MS_MIN = 0.01
 """Less is the clock's: such a span is critical."""
 
+EPOCH_UNKNOWN = 0
+"""No compute has it."""
+
 OVERLAP_MS_MIN = 0.002
 """Less than that is rounding: one span ends where the next begins."""
 
@@ -71,7 +74,7 @@ class Transition(BaseModel):
     at: str
     """When it began: ``2027-01-01T00:00:00.123Z``."""
     epoch: int
-    """Of the compute that it led to, or that it ended."""
+    """Of the compute that it led to, or that it ended; 0: not known."""
     compute: str = ""
     cause: str = ""
     """Who wanted it, or why."""
@@ -82,6 +85,9 @@ class Transition(BaseModel):
     """Why it came to nothing, where it did."""
     spans: Annotated[tuple[Span, ...], Field(max_length=SPANS_MAX)] = ()
     """In the order of a tree that is read from its root, each parent ahead of its parts."""
+    is_recorded: bool = False
+    """All that is known of it is what the database's record tells, because the autoscaler has begun
+    anew since: steps one behind the other, and a failover is told as a resume."""
 
     @property
     def critical_chain(self) -> tuple[Span, ...]:

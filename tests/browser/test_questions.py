@@ -26,6 +26,26 @@ def test_who_woke_most_often_and_why_the_last_wake_took_its_time(opened: Page) -
     expect(sheet.locator(".cause")).to_contain_text("checkout-api")
 
 
+def test_where_not_all_wakes_of_the_hour_are_known_it_says_so(
+    opened: Page, dashboard: Served
+) -> None:
+    page, fleet = opened, dashboard.fleet
+    since = "2027-01-01T14:03:00Z"
+    clock = page.evaluate("at => new Date(at).toTimeString().slice(0, 5)", since)
+    dashboard.do(lambda: fleet.update("checkout", wakes_known_since=since))
+    most = page.locator("#spotlight")
+    expect(most).to_contain_text("Woke most often in the last hour, as far as is known")
+    expect(most).to_contain_text(f"34 wakes since {clock}")
+    expect(page.locator("[data-figure=wakes] dd")).to_have_text(re.compile(r"\d\+$"))
+    tile = page.locator('.tile[data-name="checkout"]')
+    expect(tile).to_contain_text("34+ wakes")
+    expect(tile).to_have_attribute("aria-label", re.compile(f"34 wakes since {clock}"))
+    most.click()
+    expect(page.get_by_role("dialog", name="checkout").locator(".facts")).to_contain_text(
+        f"34 wakes since {clock}"
+    )
+
+
 def test_the_chain_shows_what_held_it_up_and_what_had_time_to_spare(opened: Page) -> None:
     page = opened
     page.locator("#spotlight").click()

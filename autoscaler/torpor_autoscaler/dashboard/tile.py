@@ -24,6 +24,7 @@ FIELDS = (
     "lastWakeMs",
     "lastWakeAt",
     "isReady",
+    "wakesKnownSince",
 )
 """In the order in which :func:`text_of` has them."""
 
@@ -43,6 +44,7 @@ def text_of(row: m.DatabaseRow) -> str:
         _tenths(row.last_wake_ms),
         row.last_wake_at,
         int(row.is_ready),
+        row.wakes_known_since,
     )
     return json.dumps(values, separators=(",", ":"))
 

@@ -26,6 +26,7 @@ from torpor_api.messages import (
     SwitchedOver,
 )
 from torpor_api.transition import Transition
+from torpor_autoscaler.lifecycle.recorded import Recorded
 
 ResultT = TypeVar("ResultT")
 ReplyT = TypeVar("ReplyT", bound=Message)
@@ -173,6 +174,20 @@ class Went:
     transition: Transition
 
 
+@dataclass(frozen=True, slots=True)
+class Overwritten:
+    """For whoever keeps how it went, and may not have this: the record tells of a later one now."""
+
+    recorded: Recorded
+
+
 Effect: TypeAlias = (
-    AnswerWakes | AnswerSuspends | AnswerSwitchover | AnswerResizes | Note | Tell | Went
+    AnswerWakes
+    | AnswerSuspends
+    | AnswerSwitchover
+    | AnswerResizes
+    | Note
+    | Tell
+    | Went
+    | Overwritten
 )

@@ -10,13 +10,14 @@ from torpor_api.messages import Awake, Resized, SwitchedOver
 from torpor_api.resource import LastResume, LastSwitchover
 from torpor_api.transition import Transition, TransitionKind
 from torpor_api.values import FENCED_MAX
-from torpor_autoscaler.lifecycle import chain, endpoints
+from torpor_autoscaler.lifecycle import chain, endpoints, recorded
 from torpor_autoscaler.lifecycle.actions import (
     AnswerResizes,
     AnswerSuspends,
     AnswerSwitchover,
     AnswerWakes,
     Note,
+    Overwritten,
     Tell,
     Went,
 )
@@ -24,6 +25,7 @@ from torpor_autoscaler.lifecycle.chain import Trace
 from torpor_autoscaler.lifecycle.database import Database
 from torpor_autoscaler.lifecycle.known import HeldBack, OpenResume, Trouble
 from torpor_autoscaler.lifecycle.limits import backoff_s
+from torpor_autoscaler.lifecycle.recorded import Recorded
 from torpor_autoscaler.lifecycle.times import exact_timestamp, timestamp
 
 LAST_WORDS_CHARACTERS_MAX = 900
@@ -196,7 +198,9 @@ def end_switchover(database: Database, compute: str, rest: Trace | None = None) 
         trace.go_on_with(rest)
     whole = trace.chain.steps[: chain.STEPS_MAX]
     went(database, trace, epoch, total_ms=pause_ms, compute=compute)
-    at = timestamp(database.world.wall_s)
+    wall_s = database.world.wall_s
+    _set_aside(database, recorded.switchover(database.name, database.last_switchover, wall_s))
+    at = timestamp(wall_s)
     database.last_switchover = LastSwitchover(at=at, epoch=epoch, pause_ms=pause_ms, steps=whole)
     note(database, "switched_over", compute=compute, pause_ms=pause_ms)
     if switching.because:
@@ -210,6 +214,8 @@ def end_switchover(database: Database, compute: str, rest: Trace | None = None) 
 
 def open_resume(database: Database, resume: OpenResume) -> None:
     """Who looks sees its chain from now on, as far as it is known."""
+    wall_s = database.world.wall_s
+    _set_aside(database, recorded.wake(database.name, database.last_resume, wall_s))
     database.open_resume = resume
     database.last_resume = _last_resume(resume, resume.trace.chain)
 
@@ -227,6 +233,12 @@ def close_resume(database: Database, rest: Chain) -> None:
     went(database, resume.trace, epoch, total_ms=total_ms, rest=behind)
     database.last_resume = _last_resume(resume, whole)
     database.learn(lambda known: known.took(whole.total_ms / 1000.0))
+
+
+def _set_aside(database: Database, last: Recorded | None) -> None:
+    """Before its record tells of a later one."""
+    if last is not None:
+        database.effects.append(Overwritten(last))
 
 
 def _last_resume(resume: OpenResume, known: Chain) -> LastResume:

@@ -86,7 +86,8 @@ class Use:
         """As the autoscaler tells them, the latest first; those that are known are passed over."""
         for each in reversed(transitions):
             key = (each["kind"], each["epoch"], each["at"], each["total_ms"])
-            if key in self._seen:
+            # Of an autoscaler that has begun anew: it may have been told of before, exactly.
+            if key in self._seen or each.get("is_recorded"):
                 continue
             self._seen.add(key)
             if not each["failure"]:

@@ -87,7 +87,8 @@ def _sums(seen: Seen) -> str:
     units = sum(float(row["cu"]) for row in awake)
     sessions = sum(row["sessions"] for row in seen.rows)
     wakes = sum(row["wakes_last_hour"] for row in seen.rows)
-    rest = [f"{units:g} CU awake", count(sessions, "session"), count(wakes, "wake")]
+    told = count(wakes, "wake") + (" or more" if any(map(_may_be_more, seen.rows)) else "")
+    rest = [f"{units:g} CU awake", count(sessions, "session"), told]
     databases = count(len(seen.rows), "database") + (f": {phases}" if phases else "")
     return f"{databases}; {', '.join(rest)} in the last hour"
 
@@ -115,6 +116,15 @@ def _number(value: float | None, digits: int = 0) -> str:
     return "-" if value is None else f"{value:,.{digits}f}"
 
 
+def _may_be_more(row: Json) -> bool:
+    """Wakes than are counted; an autoscaler of the release before says nothing of it."""
+    return bool(row.get("wakes_known_since"))
+
+
+def _wakes(row: Json) -> str:
+    return f"{row['wakes_last_hour']:,}" + ("+" if _may_be_more(row) else "")
+
+
 def _last(row: Json, now: datetime) -> str:
     if row["last_wake_ms"] is None:
         return "-"
@@ -128,7 +138,7 @@ _COLUMNS = (
     _Column(Sort.QUERIES, 7, lambda row, _: _number(row["queries_per_s"]), 6),
     _Column(Sort.CPU, 5, lambda row, _: _number(row["cpu"], 2), 4),
     _Column(Sort.MEMORY, 9, lambda row, _: bytes_in_words(row["memory_bytes"]), 3),
-    _Column(Sort.WAKES, 7, lambda row, _: f"{row['wakes_last_hour']:,}", 7),
+    _Column(Sort.WAKES, 7, lambda row, _: _wakes(row), 7),
     _Column(Sort.SLOWEST, 8, lambda row, _: _number(row["slowest_wake_ms"]), 2),
     _Column(Sort.LAST, 12, _last, 1),
 )

@@ -44,7 +44,7 @@ class DatabaseRow(Message):
     """CPUs that it uses; None: nobody measures it, because it sleeps or its size is fixed."""
     memory_bytes: int | None = None
     wakes_last_hour: int = 0
-    """Resumes and failovers that began within the last hour, since this autoscaler began."""
+    """Resumes and failovers that began within the last hour, as far as they are known."""
     slowest_wake_ms: float | None = None
     """Of these."""
     last_wake_ms: float | None = None
@@ -56,6 +56,9 @@ class DatabaseRow(Message):
     """False where the next client would not be served."""
     claim: str = ""
     """The PersistentVolumeClaim that its data is on; empty on one machine."""
+    wakes_known_since: str = ""
+    """The wakes above are all since then, and there may have been more within the hour: the
+    autoscaler has begun anew. Empty: they are all of the hour."""
 
 
 class FleetPage(Message):
@@ -150,7 +153,7 @@ class TransitionOrder(StrEnum):
 class TransitionList(Message):
     transitions: tuple[Transition, ...]
     since: str
-    """What was before that is not kept."""
+    """Of what was before that only the latest wake and switchover of each database are known."""
 
 
 class AskTransitions(Request[TransitionList]):

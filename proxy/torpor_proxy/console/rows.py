@@ -16,7 +16,7 @@ def of_database(row: m.DatabaseRow) -> Row:
         *(row.queries_per_s, row.cpu, row.memory_bytes),
         *(row.wakes_last_hour, row.slowest_wake_ms),
         *(row.last_wake_ms, moment(row.last_wake_at), row.last_wake_cause),
-        *(row.pool, row.compute, row.epoch, row.why),
+        *(row.pool, row.compute, row.epoch, row.why, moment(row.wakes_known_since)),
     )
 
 
@@ -34,7 +34,7 @@ def of_wake(told: Transition) -> Row:
     return (
         *(moment(told.at), told.database, told.kind, told.total_ms),
         *((None, None) if slowest is None else (slowest.name, slowest.ms)),
-        *(told.cause, told.epoch, told.compute, told.failure),
+        *(told.cause, told.epoch or None, told.compute, told.failure, told.is_recorded),
     )
 
 
@@ -42,7 +42,7 @@ def of_chain(told: Transition) -> Iterator[Row]:
     for span in told.spans:
         yield (
             *(moment(told.at), told.kind, span.depth, span.name, span.where),
-            *(span.begin_ms, span.ms, span.slack_ms, span.is_critical),
+            *(span.begin_ms, span.ms, span.slack_ms, span.is_critical, told.is_recorded),
         )
 
 

@@ -50,7 +50,7 @@ SHOW_DATABASES = Verb(
         "attached int8, parked int8, waiting int8, busy int8, pinned int8, queries_per_s float8, "
         "cpu float8, memory_bytes int8, wakes_last_hour int8, slowest_wake_ms float8, "
         "last_wake_ms float8, last_wake_at timestamptz, last_wake_cause text, pool text, "
-        "compute text, epoch int8, why text"
+        "compute text, epoch int8, why text, wakes_known_since timestamptz"
     ),
 )
 
@@ -70,7 +70,8 @@ SHOW_WAKES = Verb(
     "the latest resumes and failovers, of one database or of all, and the step that took longest",
     columns(
         "at timestamptz, database text, kind text, total_ms float8, slowest_step text, "
-        "slowest_step_ms float8, cause text, epoch int8, compute text, failure text"
+        "slowest_step_ms float8, cause text, epoch int8, compute text, failure text, "
+        "recorded bool"
     ),
     Takes.MAY_NAME,
 )
@@ -80,7 +81,7 @@ SHOW_CHAIN = Verb(
     "the steps of a database's latest resume, suspend, switchover or failover, with their slack",
     columns(
         "at timestamptz, kind text, depth int8, step text, where text, begin_ms float8, "
-        "ms float8, slack_ms float8, critical bool"
+        "ms float8, slack_ms float8, critical bool, recorded bool"
     ),
     Takes.NAME,
 )

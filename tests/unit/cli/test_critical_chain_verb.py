@@ -1,63 +1,52 @@
-"""`torpor critical-chain` and `plot`: what they ask, and what they show of an autoscaler that has
-begun anew."""
+"""`torpor critical-chain` and `plot`: what they ask, and what they show where little is known."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from support.verb_places import SHOP, Autoscaler, on_machine
+from support.verb_places import Autoscaler, on_machine
 from torpor_api import messages as m
-from torpor_api.chain import Step
 from torpor_api.failures import NotFound
-from torpor_api.resource import LastResume
+from torpor_api.transition import Span, Transition, TransitionKind
 
 AT = "2027-01-01T12:00:00Z"
 
-RECORDED = LastResume(
-    steps=(
-        Step(name="claim", where="autoscaler", ms=4.0),
-        Step(name="start of postgres", where="postgres", ms=36.0),
-    ),
-    total_ms=40.0,
+RECORDED = Transition(
+    database="shop",
+    kind=TransitionKind.RESUME,
     at=AT,
+    epoch=0,
     cause="session 3 of app",
+    total_ms=40.0,
+    spans=(
+        Span(name="claim", where="autoscaler", begin_ms=0.0, ms=4.0),
+        Span(name="start of postgres", where="postgres", begin_ms=4.0, ms=36.0),
+    ),
+    is_recorded=True,
 )
 
 
 @pytest.fixture
 async def autoscaler(tmp_path: Path) -> AsyncIterator[Autoscaler]:
-    """It has begun anew: of what was before it knows nothing."""
+    """It knows of no transition."""
     async with on_machine(tmp_path) as fake:
         fake.answers[m.AskTransitions] = m.TransitionList(transitions=(), since=AT)
-        status = SHOP.status.model_copy(update={"last_resume": RECORDED, "epoch": 7})
-        known = SHOP.model_copy(update={"status": status})
-        fake.answers[m.GetResource] = m.Stored(resource=known)
         yield fake
 
 
-async def test_what_woke_before_the_autoscaler_began_is_in_its_record(
-    autoscaler: Autoscaler,
-) -> None:
-    done = await autoscaler.torpor("critical-chain", "shop", "-o", "json")
-    told = json.loads(done.stdout)
-    assert (told["kind"], told["epoch"], told["at"]) == ("resume", 7, AT)
-    assert [(span["name"], span["begin_ms"]) for span in told["spans"]] == [
-        ("claim", 0.0),
-        ("start of postgres", 4.0),
-    ]
-
-
-@pytest.mark.parametrize("more", [("--kind", "suspend"), ("--within", "1h")])
-async def test_a_record_is_no_answer_to_any_other_question(
-    autoscaler: Autoscaler, more: tuple[str, str]
-) -> None:
-    done = await autoscaler.torpor("critical-chain", "shop", *more)
-    assert isinstance(done.exception, NotFound)
-    assert "start of postgres" not in done.output
+async def test_what_only_a_record_tells_says_so_and_names_no_epoch(autoscaler: Autoscaler) -> None:
+    told = m.TransitionList(transitions=(RECORDED,), since=AT)
+    autoscaler.answers[m.AskTransitions] = told
+    tree = (await autoscaler.torpor("critical-chain", "shop")).stdout.splitlines()
+    assert tree[0].startswith("shop: resume, 40.0 ms, ")
+    assert tree[2].startswith("from its record")
+    (_, line) = (await autoscaler.torpor("critical-chain", "--slowest", "9")).stdout.splitlines()
+    assert "resume (recorded)" in line
+    picture = (await autoscaler.torpor("plot", "shop")).stdout
+    assert "epoch" not in picture and "40.0 ms" in picture
 
 
 @pytest.mark.parametrize("verb", ["critical-chain", "plot"])

@@ -149,6 +149,13 @@ def test_each_transition_counts_once() -> None:
 # --- as it is told ---------------------------------------------------------------------------
 
 
+def test_what_only_a_record_tells_may_have_been_counted_before() -> None:
+    use = Use()
+    use.went([went("resume", "12:00:00.250", 70.0)])
+    use.went([went("resume", "12:00:00", 70.0) | {"epoch": 0, "is_recorded": True}])
+    assert use.wake_count == 1
+
+
 def test_the_story_of_a_replay() -> None:
     found, use = Figures(sessions=2), Use()
     found.ran(statement(2.0), 4.0, "", 61.0)

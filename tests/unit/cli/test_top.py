@@ -69,6 +69,14 @@ def test_the_fleet_is_summed_up_and_those_first_that_want_a_look() -> None:
     ]
 
 
+def test_where_not_all_wakes_of_the_hour_are_known_it_says_that_there_may_be_more() -> None:
+    since = {"wakes_known_since": "2027-01-01T11:58:00Z"}
+    told = seen(rows.database("blog"), rows.awake("shop", "c1", **WOKEN, **since))
+    drawn = lines(View(), told, width=200)
+    assert drawn[0].endswith("7 wakes or more in the last hour")
+    assert "7+" in drawn[3].split()
+
+
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 200])
 @pytest.mark.parametrize("height", [1, 2, 5, 50])
 @pytest.mark.parametrize("page", list(Page))

@@ -68,14 +68,16 @@ export class Fleet {
     const phases = Object.fromEntries(PHASES.map((name) => [name, 0]));
     let units = 0;
     let wakes = 0;
+    let mayBeMore = false;
     for (const row of this.#rows.values()) {
       phases[row.phase] = (phases[row.phase] ?? 0) + 1;
       if (isAwake(row)) units += row.cu;
       wakes += row.wakes;
+      mayBeMore ||= Boolean(row.wakesKnownSince);
     }
     const asleep = phases.Suspended;
     const failed = phases.Failed;
-    return { phases, asleep, failed, awake: this.size - asleep - failed, cu: units, wakes };
+    return { phases, asleep, failed, awake: this.size - asleep - failed, cu: units, wakes, mayBeMore };
   }
 
   #row(tile) {

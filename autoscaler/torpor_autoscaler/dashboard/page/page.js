@@ -107,7 +107,8 @@ function summarize() {
   const summary = fleet.summary();
   for (const figure of one("#summary").children) {
     const value = summary[figure.dataset.figure];
-    setText(one("dd", figure), words.number(figure.dataset.figure === "cu" ? Math.round(value * 10) / 10 : value));
+    const more = figure.dataset.figure === "wakes" && summary.mayBeMore ? "+" : "";
+    setText(one("dd", figure), words.number(figure.dataset.figure === "cu" ? Math.round(value * 10) / 10 : value) + more);
     if (figure.dataset.figure === "failed") figure.dataset.none = String(value === 0);
   }
   const shares = one("#shares");
@@ -118,13 +119,16 @@ function summarize() {
   }
   const most = fleet.most("wakes");
   const took = most?.lastWakeMs == null ? "" : `, the last took ${words.ms(most.lastWakeMs)}`;
-  spotlight(one("#spotlight"), most, (row) => `${words.count(row.wakes, "wake")}${took}`);
-  spotlight(one("#slowest"), fleet.most("slowest"), (row) => `it took ${words.ms(row.slowestWakeMs)}`);
+  const known = summary.mayBeMore ? ", as far as is known" : "";
+  const often = (row) => (row.wakesKnownSince ? words.wakes(row) : words.count(row.wakes, "wake"));
+  spotlight(one("#spotlight"), `Woke most often in the last hour${known}`, most, (row) => `${often(row)}${took}`);
+  spotlight(one("#slowest"), `Slowest wake in the last hour${known}`, fleet.most("slowest"), (row) => `it took ${words.ms(row.slowestWakeMs)}`);
 }
 
-function spotlight(button, row, told) {
+function spotlight(button, label, row, told) {
   button.hidden = !row;
   if (!row) return;
+  setText(one(".label", button), label);
   button.dataset.name = row.name;
   setText(one(".name", button), row.name);
   setText(one(".fact", button), told(row));

@@ -14,6 +14,8 @@ const WAKES = ["resume", "failover"];
 
 const KINDS = { resume: "Wake", failover: "Failover", suspend: "Sleep", switchover: "Move" };
 
+const RECORDED = "From its record, where parts of steps are not kept: Torpor began anew since.";
+
 /** `act(name, verb)`: verb is suspend or resume. `closed()`: the sheet is not there any more. */
 export class Sheet {
   #dialog;
@@ -135,8 +137,7 @@ export class Sheet {
     one("use", gem).setAttribute("href", `#glyph-${row.phase}`);
     setText(name, row.name);
     const size = words.isAwake(row) ? `${words.number(row.cu)} of ${words.cu(row.maxCu)}` : `up to ${words.cu(row.maxCu)}`;
-    const wakes = row.wakes ? `${words.count(row.wakes, "wake")} in the last hour` : "no wake in the last hour";
-    setText(facts, [words.phase(row.phase), size, wakes].join(" · "));
+    setText(facts, [words.phase(row.phase), size, words.wakes(row)].join(" · "));
     const verb = words.isAwake(row) ? "suspend" : "resume";
     act.dataset.verb = verb;
     setText(act, verb === "suspend" ? "Suspend" : "Resume");
@@ -176,6 +177,7 @@ export class Sheet {
     const said = sentence(chosen);
     if (said.length) told.push(make("p", { class: "reason" }, ...said));
     if (chosen.cause) told.push(make("p", { class: "cause" }, chosen.kind === "suspend" ? "Because: " : "Woken by: ", chosen.cause));
+    if (chosen.is_recorded) told.push(make("p", { class: "nothing" }, RECORDED));
     told.push(bars(chosen));
     return told;
   }

@@ -13,6 +13,8 @@ const PHASE_WORDS = {
 
 const numbers = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
 
+const times = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+
 export const phase = (name) => PHASE_WORDS[name] ?? name.toLowerCase();
 
 export const number = (value) => numbers.format(value);
@@ -46,11 +48,23 @@ export function ago(timestamp, now = Date.now()) {
 
 export const percent = (part, whole) => `${Math.round((100 * part) / Math.max(whole, 1e-9))}\u00a0%`;
 
+/** The time of day, as clocks on the wall show it. */
+export const clock = (timestamp) => times.format(new Date(timestamp));
+
+/** How often it woke, with what is known where that is less than the hour. */
+export function wakes(row) {
+  const told = row.wakes ? count(row.wakes, "wake") : "no wake";
+  return row.wakesKnownSince ? `${told} since ${clock(row.wakesKnownSince)}` : `${told} in the last hour`;
+}
+
+/** The same in a word or two: there may have been more. */
+const wakesShort = (row) => (row.wakesKnownSince ? `${number(row.wakes)}+ wakes` : count(row.wakes, "wake"));
+
 /** What a tile says besides its name, by the order that was chosen. */
 export function fact(row, order) {
   switch (order) {
     case "wakes":
-      return row.wakes ? count(row.wakes, "wake") : phase(row.phase);
+      return row.wakes ? wakesShort(row) : phase(row.phase);
     case "slowest":
       return row.slowestWakeMs == null ? phase(row.phase) : ms(row.slowestWakeMs);
     case "cu":
@@ -66,7 +80,7 @@ export function spoken(row) {
   if (isAwake(row)) parts.push(cu(row.cu));
   if (row.sessions) parts.push(count(row.sessions, "session"));
   if (row.waiting) parts.push(`${number(row.waiting)} waiting`);
-  parts.push(row.wakes ? `${count(row.wakes, "wake")} in the last hour` : "no wake in the last hour");
+  parts.push(wakes(row));
   if (row.slowestWakeMs != null) parts.push(`the slowest took ${ms(row.slowestWakeMs)}`);
   return parts.join(", ");
 }

@@ -1,0 +1,67 @@
+"""What `torpor up` tells of wakes that were before it was started again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from support import verbs
+from support.up import Database, Up, running_up, until
+from torpor_cli.client import ask_autoscaler
+from torpor_cli.uri import connection_to
+
+
+@pytest.fixture
+def up() -> Iterator[Up]:
+    """Of its own: it is ended in the middle."""
+    with running_up("--no-limits", "--warm", "1") as started:
+        yield started
+
+
+def used(database: Database) -> None:
+    """Once awake, its record tells of that up to the first row."""
+    with psycopg.connect(database.uri(), autocommit=True) as client:
+        client.execute("select 1")
+
+        def is_whole() -> bool:
+            return bool(database.status["lastResume"]["steps"][-1]["name"] == "first row")
+
+        until(is_whole, "the whole chain is on the record")
+
+
+def test_the_last_wake_of_before_is_known_and_is_not_taken_for_all_of_them(up: Up) -> None:
+    database = up.database()
+    for _ in range(2):
+        database.fall_asleep()
+        used(database)
+    database.fall_asleep()
+    recorded = database.status["lastResume"]
+    up.stop()
+    up.start("--no-limits", "--warm", "1")
+    until(database.is_known, "the autoscaler knows it")
+
+    told = verbs.torpor("critical-chain", database.name, "--state", up.folder.root).stdout
+    assert told.startswith(f"{database.name}: resume, {recorded['totalMs']:.1f} ms, ")
+    assert "from its record" in told and "first row" in told
+    slowest = verbs.torpor(
+        "critical-chain", "--slowest", "5", "-o", "json", "--state", up.folder.root
+    )
+    (found,) = json.loads(slowest.stdout)
+    assert found["is_recorded"] and found["cause"] == recorded["cause"]
+
+    (row,) = ask_autoscaler(up.folder, "AskFleet")["databases"]
+    assert (row["wakes_last_hour"], row["wakes_known_since"]) == (1, recorded["at"])
+    with psycopg.connect(connection_to(up.folder, "torpor").uri, autocommit=True) as console:
+        (wake,) = console.execute("SHOW WAKES").fetchall()
+        assert wake[1:4] == (database.name, "resume", recorded["totalMs"]) and wake[-1] is True
+        (shown,) = console.execute("SHOW DATABASES").fetchall()
+        assert shown[-1] == wake[0]
+
+    used(database)
+    until(
+        lambda: ask_autoscaler(up.folder, "AskFleet")["databases"][0]["wakes_last_hour"] == 2,
+        "the wake of now is counted beside the recorded one",
+    )
