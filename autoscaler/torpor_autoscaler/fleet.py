@@ -51,7 +51,7 @@ class Fleet:
         """Raises NotFound."""
         entry = self._entries.get(name)
         if entry is None:
-            raise NotFound(f"no database {name!r}", hint="torpor list shows those there are")
+            raise NotFound(f"no database {name!r}", hint="`torpor list` shows those there are")
         return entry
 
     def find(self, name: str | None) -> Entry | None:

@@ -10,8 +10,10 @@ from typing import Any
 
 import click
 
+from torpor_api.failures import Failure
 from torpor_cli.choosing import CLUSTER_OPTIONS, place_of
 from torpor_cli.completion import complete_database, complete_node
+from torpor_cli.hints import as_typed_here
 from torpor_cli.local.state_folder import StateFolder, default_root
 from torpor_cli.place import Place
 from torpor_cli.tree.fleet import database_of
@@ -120,14 +122,19 @@ def _on_place(verb: Verb, spellings: tuple[str, ...]) -> Verb:
     def run(ctx: click.Context, /, folder: StateFolder, **given: Any) -> None:
         place = place_of(ctx, folder, {option: given.pop(option) for option in CLUSTER_OPTIONS})
         verb_name = str(ctx.command.name)
-        if given.get("name") is not None:
-            node = meant(place, given["name"])
-            meaning(verb_name, node)
-            given["name"] = database_of(place, node)
-        if given.get("node") is not None:
-            given["node"] = meant(place, given["node"])
-            meaning(verb_name, given["node"])
-        verb(place=place, **given)
+        try:
+            if given.get("name") is not None:
+                node = meant(place, given["name"])
+                meaning(verb_name, node)
+                given["name"] = database_of(place, node)
+            if given.get("node") is not None:
+                given["node"] = meant(place, given["node"])
+                meaning(verb_name, given["node"])
+            verb(place=place, **given)
+        except Failure as failure:
+            program = str(ctx.find_root().info_name)
+            failure.hint = as_typed_here(failure.hint, program, place.flag)
+            raise
 
     return state_option(cluster_options(run, spellings=spellings, hidden=True))
 

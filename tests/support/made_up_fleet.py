@@ -148,7 +148,7 @@ class MadeUpFleet:
 
     def _known(self, name: str) -> m.DatabaseRow:
         if name not in self.rows:
-            raise NotFound(f"no database {name!r}", hint="torpor list shows those there are")
+            raise NotFound(f"no database {name!r}", hint="`torpor list` shows those there are")
         return self.rows[name]
 
     def _row(self, index: int, name: str) -> m.DatabaseRow:

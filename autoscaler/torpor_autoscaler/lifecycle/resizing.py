@@ -183,7 +183,8 @@ def _give_up_for_now(database: Database, run: Run, sizing: Sizing) -> None:
     refusal = _refusal(database, run, sizing)
     if refusal:
         words = f"{database.name} does not get {_wanted(sizing)}: {refusal}"
-        outcomes.answer_resizes(database, Unavailable(words, "it stays asked for; torpor why"))
+        hint = f"it stays asked for; see `torpor why {database.name}`"
+        outcomes.answer_resizes(database, Unavailable(words, hint))
     elif _has_size(database, run, sizing.size) and sizing.has_followed:
         _answer_done(database, sizing)
 

@@ -23,8 +23,8 @@ from torpor_autoscaler.lifecycle.suspend import close_gates, open_gates, release
 from torpor_autoscaler.lifecycle.writing import write
 
 HINT = (
-    "nothing was changed; `torpor sessions` shows who it is: a busy one may need more patience, "
-    "a pinned one has to let go first"
+    "nothing was changed; `torpor sessions {name}` shows who it is: a busy one may need more "
+    "patience, a pinned one has to let go first"
 )
 
 
@@ -104,4 +104,4 @@ def _call_off(database: Database, run: Run, switching: Switching, failure: Failu
         outcomes.tell(database, "SwitchoverCalledOff", words)
     if database.switching is switching:
         words = f"{database.name} stays on its compute: {failure.message}"
-        outcomes.answer_switchover(database, Busy(words, HINT))
+        outcomes.answer_switchover(database, Busy(words, HINT.format(name=database.name)))

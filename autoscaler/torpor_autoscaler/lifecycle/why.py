@@ -44,7 +44,7 @@ def inside(database: Database, now: float) -> tuple[str, ...]:
 def unanswered(database: Database, waited_s: float) -> Failure:
     """For a wake whose time is up: what the database has been waiting for."""
     failures = _failures(database)
-    hint = "it goes on trying; ask again, or see `torpor why`"
+    hint = f"it goes on trying; ask again, or see `torpor why {database.name}`"
     if not failures:
         return Unavailable(f"{database.name} did not wake within {waited_s:g} s", hint)
     last = failures[0]
@@ -58,10 +58,10 @@ def unmoved(database: Database, waited_s: float) -> Failure:
     if database.run is None:
         found = _failures(database)
         reason = found[0].message if found else "its fresh compute is being started"
-        return Unavailable(f"{words}: {reason}", "it goes on; see `torpor status`")
+        return Unavailable(f"{words}: {reason}", f"it goes on; see `torpor status {database.name}`")
     if database.name in database.world.pool.waiting:
         return NoWarmCompute(f"{words}: it waits for a warm compute", "nothing was changed")
-    return Busy(f"{words}", "see `torpor why`")
+    return Busy(words, f"see `torpor why {database.name}`")
 
 
 def unsized(database: Database, waited_s: float) -> Failure:
@@ -69,7 +69,7 @@ def unsized(database: Database, waited_s: float) -> Failure:
     found = resizing.shortcomings(database, database.run) if database.run else ()
     reasons = "; ".join(one.message for one in found) or "it is still under way"
     words = f"{database.name} did not have its size within {waited_s:g} s: {reasons}"
-    return Unavailable(words, "it goes on trying; see `torpor why`")
+    return Unavailable(words, f"it goes on trying; see `torpor why {database.name}`")
 
 
 def _awake(database: Database, now: float) -> tuple[str, ...]:

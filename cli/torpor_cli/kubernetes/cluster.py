@@ -6,6 +6,7 @@ import base64
 import contextlib
 import functools
 import itertools
+import shlex
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -54,7 +55,8 @@ NOT_INSTALLED = ("could not find the requested resource", "page not found")
 def on_cluster(context: str | None, kubeconfig: Path | None, namespace: str | None) -> OnCluster:
     """The cluster of a context, by default of the current one; ``namespace``: not the context's."""
     options = {"context": context, "kubeconfig": kubeconfig, "namespace": namespace}
-    flag = "".join(f" --{name} {value}" for name, value in options.items() if value is not None)
+    given = {name: shlex.quote(str(each)) for name, each in options.items() if each is not None}
+    flag = "".join(f" --{name} {value}" for name, value in given.items())
     of_kubectl = {name: value for name, value in options.items() if value and name != "namespace"}
     kubectl = [f"--{name}={value}" for name, value in of_kubectl.items()]
     return OnCluster(ApiServer(kubeconfig, context), namespace, flag, kubectl)
@@ -217,7 +219,7 @@ class OnCluster:
                 raise _as_not_installed(missing) from None
             raise NotFound(
                 f"no database {own!r} in the namespace {namespace}",
-                hint=f"torpor list{self.flag} shows those there are",
+                hint="`torpor list` shows those there are",
             ) from None
 
     def _get(self, name: str) -> ServerlessDatabase:

@@ -152,7 +152,7 @@ class WithinCluster:
         name = endpoint_name(name_of(document), namespace_of(document))
         raise Refused(
             f"no compute has the volume of {name} mounted: it sleeps",
-            hint=f"torpor resume {name} brings one",
+            hint=f"`torpor resume {name}` brings one",
         )
 
 

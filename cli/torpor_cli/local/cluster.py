@@ -105,7 +105,7 @@ class Cluster:
                 self._store.delete(name)
                 self._tell(ResourceDeleted(name=name))
             elif not (data and self._store.has_volume(name)):
-                raise NotFound(f"no database {name!r}", hint="torpor list shows those there are")
+                raise NotFound(f"no database {name!r}", hint="`torpor list` shows those there are")
             if data:
                 await self._remove_data(name)
 

@@ -89,7 +89,7 @@ def refuse_deletion_while_awake(stored: ServerlessDatabase) -> None:
     if phase not in (Phase.SUSPENDED, Phase.FAILED):
         raise Refused(
             f"{stored.name} is {phase}: it can be deleted once it sleeps",
-            hint=f"torpor suspend {stored.name}",
+            hint=f"`torpor suspend {stored.name}` puts it to sleep",
         )
 
 

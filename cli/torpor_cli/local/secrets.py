@@ -109,7 +109,9 @@ def password_of(directory: Path, name: str, role: str) -> str:
         entries: Entries = json.loads((directory / f"{name}.json").read_text())
         return entries[role]["password"]
     except FileNotFoundError:
-        raise NotFound(f"no database {name!r}: see `torpor list`") from None
+        raise NotFound(
+            f"no database {name!r}", hint="`torpor list` shows those there are"
+        ) from None
     except KeyError:
         raise NotFound(
             f"{name} declares no role {role!r}: it has {', '.join(sorted(entries))}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shlex
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ class StateFolder:
     @property
     def flag(self) -> str:
         """How to name this folder to a verb, with a space before it; nothing for the default."""
-        return "" if self.root == default_root() else f" --state {self.root}"
+        return "" if self.root == default_root() else f" --state {shlex.quote(str(self.root))}"
 
     @property
     def lock(self) -> Path:

@@ -74,7 +74,7 @@ class Store:
     def get(self, name: str) -> ServerlessDatabase:
         found = self._resources.get(name)
         if found is None:
-            raise NotFound(f"no database {name!r}", hint="torpor list shows those there are")
+            raise NotFound(f"no database {name!r}", hint="`torpor list` shows those there are")
         return found
 
     def apply(

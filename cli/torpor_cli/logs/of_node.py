@@ -44,6 +44,6 @@ def _of_pool(place: Place, name: str) -> list[Source]:
     if len(sources) > SOURCES_MAX:
         raise Refused(
             f"pool/{name} has {len(sources)} logs: at most {SOURCES_MAX} are read at once",
-            hint=f"name one: torpor get computes{place.flag}",
+            hint="name one: `torpor get computes` shows them",
         )
     return sources

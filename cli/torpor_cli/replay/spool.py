@@ -136,5 +136,5 @@ def _text(content: bytes) -> str:
 def _full(error: sqlite3.OperationalError) -> StorageFull:
     return StorageFull(
         f"the log does not fit into the folder for temporary files: {error}",
-        hint="name one with more room: TMPDIR=/folder torpor replay …",
+        hint="name one with more room: TMPDIR=/folder in the environment",
     )

@@ -43,7 +43,9 @@ def around(place: Place, database: str, *, sessions: int = SESSIONS_SHOWN_MAX) -
     """One database and what belongs to it. Raises NotFound."""
     rows = rows_named(place, [database])
     if not rows:
-        raise NotFound(f"no database {database!r}", hint=f"torpor get databases{place.flag}")
+        raise NotFound(
+            f"no database {database!r}", hint="`torpor get databases` shows those there are"
+        )
     told = _quickly(place, "AskComputes")
     return _fleet(place, rows, told, sessions_of(place, database, limit=sessions))
 
@@ -102,7 +104,7 @@ def compute_named(place: Place, name: str) -> Json:
     for row in found:
         if row["compute"] == name:
             return row
-    raise NotFound(f"no compute {name!r}", hint=f"torpor get computes{place.flag}")
+    raise NotFound(f"no compute {name!r}", hint="`torpor get computes` shows those there are")
 
 
 def pool_named(place: Place, name: str) -> Json:
@@ -122,7 +124,7 @@ def session_named(place: Place, name: str) -> Json:
     found = [each for each in told["sessions"] if wanted.proxy in ("", each["proxy"])]
     if not found:
         silent = f" ({', '.join(told['missing'])} did not answer)" if told["missing"] else ""
-        hint = f"torpor get sessions{place.flag}"
+        hint = "`torpor get sessions` shows those there are"
         raise NotFound(f"no session {name}{silent}", hint=hint)
     if len(found) > 1:
         each = " or ".join(f"session/{one['proxy']}.{one['session']}" for one in found)

@@ -61,7 +61,7 @@ def volume_named(place: Place, name: str) -> Json:
     """Raises NotFound."""
     for volume in place.inside.volumes(name, measured=True):
         return volume
-    raise NotFound(f"no volume {name!r}", hint=f"torpor get volumes{place.flag}")
+    raise NotFound(f"no volume {name!r}", hint="`torpor get volumes` shows those there are")
 
 
 def shown(kind: Kind, nodes: Sequence[Listed], output: str | None) -> str:

@@ -36,14 +36,14 @@ Meaning = Acts | Nothing
 
 _GROWS_WITH_POOL = Nothing(
     "a pool has as many computes as its wakes need: {node} has no size of its own",
-    "on one machine: torpor up --warm N --warm-max N; on a cluster: kubectl edit warmpool {name}",
+    "on one machine: `torpor up --warm N --warm-max N`; on a cluster: kubectl edit warmpool {name}",
 )
 _MANY = Nothing(
-    "{node} has many databases, and this is for one", "torpor tree {node} shows which there are"
+    "{node} has many databases, and this is for one", "`torpor tree {node}` shows which there are"
 )
 _OUTLIVED = Nothing(
     "a session has no compute of its own: {node} is kept while its database sleeps",
-    "torpor suspend NAME parks it with its database; torpor delete {node} ends it",
+    "`torpor suspend NAME` parks it with its database; `torpor delete {node}` ends it",
 )
 
 _ITSELF: dict[Kind, Meaning] = dict.fromkeys(Kind, Acts.ITSELF)
@@ -72,12 +72,12 @@ MEANINGS: dict[str, dict[Kind, Meaning]] = {
         Kind.POOL: _GROWS_WITH_POOL,
         Kind.VOLUME: Nothing(
             "CU are CPU and memory, of which {node} has none",
-            "torpor resize {name} CU for its database; on a cluster the volume's size is "
+            "`torpor resize {name} CU` for its database; on a cluster the volume's size is "
             "spec.storage.size",
         ),
         Kind.SESSION: Nothing(
             "CU are a compute's, and {node} has none of its own",
-            "torpor resize NAME CU for its database",
+            "`torpor resize NAME CU` for its database",
         ),
     },
     "logs": _ITSELF | {Kind.VOLUME: Acts.ITS_DATABASE},
@@ -87,7 +87,7 @@ MEANINGS: dict[str, dict[Kind, Meaning]] = {
         Kind.VOLUME: Acts.ITSELF,
         Kind.POOL: Nothing(
             "{node} has many computes, and a shell is in one",
-            "torpor get computes shows which there are",
+            "`torpor get computes` shows which there are",
         ),
         Kind.SESSION: Acts.ITS_COMPUTE,
     },
@@ -105,7 +105,8 @@ MEANINGS: dict[str, dict[Kind, Meaning]] = {
         Kind.COMPUTE: Nothing(
             "a compute belongs to one database until that sleeps, and then ends of itself: "
             "{node} can't be deleted",
-            "torpor suspend {node} ends it; torpor switchover NAME gives its database a fresh one",
+            "`torpor suspend {node}` ends it; `torpor switchover NAME` gives its database a fresh "
+            "one",
         ),
         Kind.POOL: Nothing(
             "{node} serves databases, which keep their data elsewhere: it can't be deleted here",

@@ -67,7 +67,7 @@ def _delete_database(node: Node, data: bool, place: Place, ask: Ask) -> Outcome:
         if resource is not None:
             raise Refused(
                 f"{node} has the data of a database that there is",
-                hint=f"torpor delete {name} --data{place.flag} deletes both",
+                hint=f"`torpor delete {name} --data` deletes both",
             )
         data = True
     data = data or (resource is not None and resource["spec"]["deletionPolicy"] == "Delete")

@@ -40,7 +40,7 @@ def command(node: Node, args: tuple[str, ...], place: Place) -> None:
         raise Refused(
             f"compute/{compute['compute']} serves no database: it is {compute['state']}, and there "
             "is nothing in it",
-            hint=f"torpor get computes{place.flag} shows which do",
+            hint="`torpor get computes` shows which do",
         )
     database = place.ask_cluster("GetResource", name=compute["database"])["resource"]
     sys.exit(place.inside.shell_in_compute(compute, database, args))
@@ -56,6 +56,6 @@ def _compute_of(place: Place, node: Node) -> Json:
             return compute_named(place, row["compute"])
     raise Refused(
         f"{name} has no compute: it sleeps",
-        hint=f"torpor resume {name}{place.flag} wakes it; "
-        f"torpor shell volume/{name}{place.flag} is in its volume, which needs none",
+        hint=f"`torpor resume {name}` wakes it; "
+        f"`torpor shell volume/{name}` is in its volume, which needs none",
     )

@@ -82,7 +82,7 @@ def _grown(place: Place, node: Node | None, each_max: int, depth: int) -> tuple[
     if node is not None:
         found = path_to(roots, _as_shown(node, seen))
         if not found:
-            raise NotFound(f"there is no {node}", hint=f"torpor tree{place.flag}")
+            raise NotFound(f"there is no {node}", hint="`torpor tree` shows what there is")
         roots = found
     return tuple(cut(root, depth) for root in roots) if depth else roots
 

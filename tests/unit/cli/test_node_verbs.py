@@ -76,7 +76,7 @@ async def test_what_was_done_is_told_to_programs(autoscaler: Autoscaler) -> None
 async def test_a_session_does_not_sleep_by_itself(autoscaler: Autoscaler) -> None:
     refused = await autoscaler.torpor("suspend", "session/17")
     assert isinstance(refused.exception, InvalidRequest)
-    assert "torpor delete session/17 ends it" in refused.exception.hint
+    assert "`torpor delete session/17 --" in refused.exception.hint
     assert acts(autoscaler) == []
 
 

@@ -214,7 +214,7 @@ async def test_no_decisions_and_no_database(autoscaler: Autoscaler) -> None:
     autoscaler.answers[m.AskDecisions] = m.DecisionList(name="shop")
     nothing = await autoscaler.torpor("decisions", "shop")
     assert nothing.stdout == "nothing has been decided about shop since the autoscaler started\n"
-    missing = NotFound("no database 'shop'", hint="torpor list shows those there are")
+    missing = NotFound("no database 'shop'", hint="`torpor list` shows those there are")
     autoscaler.answers[m.AskDecisions] = missing
     unknown = await autoscaler.torpor("decisions", "shop")
     assert isinstance(unknown.exception, NotFound) and unknown.stdout == ""

@@ -96,7 +96,7 @@ async def test_what_nobody_has_mounted_is_refused_with_what_to_do(
 ) -> None:
     refused = await cluster.torpor("logs", "shop")
     assert isinstance(refused.exception, Refused)
-    assert refused.exception.hint == "torpor resume shop brings one"
+    assert refused.exception.hint.startswith("`torpor resume shop --kubeconfig ")
 
 
 async def test_who_may_run_nothing_in_pods_hears_which_right_is_missing(
