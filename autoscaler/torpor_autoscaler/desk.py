@@ -126,11 +126,12 @@ class Desk:
 
     async def wake(self, asked: m.Wake) -> m.Awake:
         entry, deadline_s = self._fleet.entry(asked.name), self._wake_deadline_s
+        was_awake = entry.database.is_open
 
         def ask(id: int, now: float) -> None:
             facts.wake(entry.database, id, asked.cause, asked.lost_epoch, now)
 
-        return await self._answer(
+        awake = await self._answer(
             entry,
             entry.answer_wake,
             ask,
@@ -138,6 +139,7 @@ class Desk:
             deadline_s=deadline_s,
             late=lambda _: why.unanswered(entry.database, deadline_s),
         )
+        return awake.model_copy(update={"was_awake": True}) if was_awake else awake
 
     async def cancel(self, asked: m.CancelQuery) -> m.Cancelled:
         answers = await self._proxies.ask_each(asked, timeout_s=CANCEL_S_MAX)

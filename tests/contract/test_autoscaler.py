@@ -148,7 +148,10 @@ async def test_people_wake_suspend_and_are_refused(town: Town) -> None:
     await town.start_autoscaler()
     proxy = await town.register()
     async with sampling(proxy):
-        await town.person(m.Wake(name="shop", cause="torpor resume"))
+        woken = await town.person(m.Wake(name="shop", cause="torpor resume"))
+        again = await town.person(m.Wake(name="shop", cause="torpor resume"))
+        assert (woken.was_awake, again.was_awake) == (False, True)
+        assert again.endpoint.epoch == woken.endpoint.epoch
         assert await town.person(m.Suspend(name="shop")) == m.Done()
         assert town.status().phase is Phase.SUSPENDED
         assert await town.person(m.Suspend(name="shop")) == m.Done()

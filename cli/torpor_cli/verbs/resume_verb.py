@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from torpor_cli.acting import Outcome, confirm, databases_meant, on_each, show
+from torpor_cli.client import Json
 from torpor_cli.options import json_option, node_argument, on_place, yes_option
 from torpor_cli.output import count
 from torpor_cli.place import Place
@@ -29,8 +30,13 @@ def command(node: Node, yes: bool, output: str | None, place: Place) -> None:
 
     def resume(name: str) -> Outcome:
         answer = place.ask_autoscaler("Wake", name=name, cause="torpor resume")
-        spent_ms = sum(step["ms"] for step in answer["steps"])
-        took = f" after {spent_ms:.0f} ms" if spent_ms else ""
-        return Outcome(Node(Kind.DATABASE, name), "awake", f"{name} is awake{took}")
+        return Outcome(Node(Kind.DATABASE, name), "awake", f"{name} {_became(answer)}")
 
     show(on_each(names, resume), output)
+
+
+def _became(answer: Json) -> str:
+    if answer.get("was_awake"):  # An autoscaler of the release before does not tell.
+        return "was awake already"
+    spent_ms = sum(step["ms"] for step in answer["steps"])
+    return f"is awake after {spent_ms:.0f} ms" if spent_ms else "is awake"

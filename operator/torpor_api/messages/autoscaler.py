@@ -106,7 +106,10 @@ class EndpointRemoved(Event):
 class Awake(Message):
     endpoint: EndpointInfo
     steps: tuple[Step, ...] = ()
-    """What autoscaler, agent and Postgres spent since the request, in order."""
+    """What autoscaler, agent and Postgres spent on its latest wake, in order, as long as its first
+    row is not told."""
+    was_awake: bool = False
+    """It was when it was asked for: its latest wake was an earlier one."""
 
 
 class Wake(Request[Awake]):

@@ -175,10 +175,13 @@ async def test_a_wake_a_sleep_and_a_reason(autoscaler: Autoscaler) -> None:
     reasons = ("an open transaction",)
     autoscaler.answers[m.Why] = m.WhyReply(name="shop", phase=Phase.ACTIVE, reasons=reasons)
     assert (await autoscaler.torpor("resume", "shop")).stdout == "shop is awake after 41 ms\n"
+    autoscaler.answers[m.Wake] = m.Awake(endpoint=endpoint, steps=(step,), was_awake=True)
+    assert (await autoscaler.torpor("resume", "shop")).stdout == "shop was awake already\n"
     why = await autoscaler.torpor("why", "shop.default")
     assert why.stdout == "shop is Active\n  an open transaction\n"
     assert (await autoscaler.torpor("suspend", "shop")).stdout == "shop is suspended\n"
     assert autoscaler.asked == [
+        m.Wake(name="shop", cause="torpor resume"),
         m.Wake(name="shop", cause="torpor resume"),
         m.Why(name="shop"),
         m.Suspend(name="shop"),
