@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from browser.served import Served, served
 from support.made_up_fleet import MadeUpFleet
@@ -59,6 +59,38 @@ def test_an_open_sheet_follows_too(opened: Page, dashboard: Served) -> None:
     expect(sheet.locator(".sessions li")).to_have_count(7)
     dashboard.do(lambda: fleet.remove("analytics"))
     expect(sheet).to_be_hidden()
+
+
+def test_a_sheet_never_says_why_it_is_awake_below_asleep(opened: Page, dashboard: Served) -> None:
+    """The phase is told by the fleet's stream, reasons by an answer that may come long after it."""
+    fleet = dashboard.fleet
+    opened.locator('.tile[data-name="analytics"]').click()
+    sheet = opened.get_by_role("dialog", name="analytics")
+    why = sheet.get_by_role("heading", name="Why it is awake")
+    expect(why).to_be_visible()
+    expect(sheet).to_contain_text("it sleeps after 5s")
+    opened.route("**/api/databases/analytics", lambda route: None)  # No answer comes any more.
+    dashboard.do(lambda: fleet.update("analytics", phase=Phase.SUSPENDED))
+    expect(sheet.locator(".facts")).to_contain_text("asleep")
+    assert why.is_hidden() and "it sleeps after 5s" not in sheet.inner_text()
+    dashboard.do(lambda: fleet.update("analytics", phase=Phase.RESUMING))
+    expect(sheet.locator(".facts")).to_contain_text("waking")
+    assert why.is_visible() and "it sleeps after 5s" not in sheet.inner_text()
+
+
+def test_reasons_that_come_ahead_of_their_phase_wait_for_it(opened: Page) -> None:
+    def asleep_already(route: Route) -> None:
+        story = route.fetch().json()
+        route.fulfill(json=story | {"reasons": ["no disk"], "reasons_phase": "Suspended"})
+
+    opened.route("**/api/databases/analytics", asleep_already)
+    opened.locator('.tile[data-name="analytics"]').click()
+    sheet = opened.get_by_role("dialog", name="analytics")
+    expect(sheet.locator(".sessions li")).not_to_have_count(0)  # It has been told.
+    expect(sheet.locator(".facts")).to_contain_text("awake")
+    why = sheet.locator("section").filter(has_text="Why it is awake")
+    expect(why).to_contain_text("Asking…")
+    assert "no disk" not in sheet.inner_text()
 
 
 def test_whoever_came_first_comes_first(opened: Page, dashboard: Served) -> None:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from torpor_api import messages as m
 from torpor_api.failures import NotFound
+from torpor_api.phases import Phase
 from torpor_api.transition import Transition
 from torpor_autoscaler.dashboard.desk import DatabaseDesk
 from torpor_autoscaler.ports import FleetDesk
@@ -29,6 +30,8 @@ class Story(BaseModel):
 
     row: m.DatabaseRow
     reasons: tuple[str, ...]
+    reasons_phase: Phase
+    """In which it was when these held: while proxies are asked it may go over into another."""
     sessions: tuple[m.SessionInfo, ...]
     sessions_total: int
     missing: tuple[str, ...]
@@ -52,6 +55,7 @@ async def of_database(name: str, desk: DatabaseDesk, fleet: FleetDesk) -> Story:
     return Story(
         row=rows[0],
         reasons=why.reasons,
+        reasons_phase=why.phase,
         sessions=listed.sessions,
         sessions_total=listed.total,
         missing=listed.missing,

@@ -14,6 +14,9 @@ const WAKES = ["resume", "failover"];
 
 const KINDS = { resume: "Wake", failover: "Failover", suspend: "Sleep", switchover: "Move" };
 
+const WHY_AWAKE = "Why it is awake";
+const WHAT_HINDERS = "What hinders it";
+
 const RECORDED = "From its record, where parts of steps are not kept: Torpor began anew since.";
 
 /** `act(name, verb)`: verb is suspend or resume. `closed()`: the sheet is not there any more. */
@@ -64,6 +67,7 @@ export class Sheet {
   changed(row) {
     this.#row = row;
     this.#drawHead();
+    this.#drawWhy();
     clearTimeout(this.#timer);
     const passed = performance.now() - this.#asked_ms;
     this.#timer = setTimeout(() => this.#ask(), this.#story ? Math.max(0, AGAIN_MS_MIN - passed) : 0);
@@ -93,7 +97,8 @@ export class Sheet {
   #build() {
     const section = (title) => {
       const body = make("div", {});
-      return { element: make("section", {}, make("h3", {}, title), body), body };
+      const head = make("h3", {}, title);
+      return { element: make("section", {}, head, body), head, body };
     };
     const close = make("button", { type: "button", class: "close", "aria-label": "Close" }, glyph("close"));
     close.addEventListener("click", () => this.close());
@@ -106,7 +111,7 @@ export class Sheet {
       trouble: make("p", { class: "trouble", role: "alert" }),
       transition: make("section", { class: "transition", "aria-live": "off" }, make("p", { class: "nothing" }, "Asking…")),
       history: section("Earlier"),
-      why: section("Why it is awake"),
+      why: section(WHY_AWAKE),
       sessions: section("Sessions"),
       decisions: section("Decisions"),
       act,
@@ -149,13 +154,24 @@ export class Sheet {
     const latest = transitions.find((each) => WAKES.includes(each.kind)) ?? null;
     const chosen = transitions.find((each) => keyOf(each) === this.#chosen) ?? latest;
     this.#fill("transition", [chosen, row.last_wake_at], this.#parts.transition, () => this.#transition(chosen, chosen === latest));
-    this.#fill("why", this.#story.reasons, this.#parts.why.body, () => reasons(this.#story));
+    this.#drawWhy();
     const seen = this.#story.sessions.map((each) => ({ ...each, since_s: words.duration(each.since_s) }));
     this.#fill("sessions", [seen, this.#story.missing], this.#parts.sessions.body, () => sessions(this.#story));
     this.#fill("history", [transitions, chosen && keyOf(chosen)], this.#parts.history.body, () => this.#history(transitions, chosen));
     this.#fill("decisions", this.#story.decisions, this.#parts.decisions.body, () => decisions(this.#story));
     this.#parts.history.element.hidden = transitions.length < 2;
     this.#parts.decisions.element.hidden = !this.#story.decisions.length;
+  }
+
+  /** Reasons are shown below the phase that they are of, and none while they are of another one:
+  what is told of the fleet and what is told of one database come by ways of their own. */
+  #drawWhy() {
+    const { element, head, body } = this.#parts.why;
+    const isAwake = words.isAwake(this.#row);
+    const told = this.#story?.reasons_phase === this.#row.phase ? this.#story.reasons : null;
+    element.hidden = told ? !told.length : !isAwake;
+    setText(head, isAwake ? WHY_AWAKE : WHAT_HINDERS);
+    this.#fill("why", told, body, () => reasons(told));
   }
 
   /** Only what has changed is made anew: nobody loses his place. */
@@ -220,9 +236,10 @@ function time(at) {
   return make("time", { datetime: at, title: new Date(at).toLocaleString() }, words.ago(at));
 }
 
-function reasons(story) {
-  if (!story.reasons.length) return [make("p", { class: "nothing" }, "Nothing keeps it awake: it is asleep.")];
-  return [make("ul", {}, story.reasons.map((line) => make("li", {}, line)))];
+/** `told`: null while it is asked for. */
+function reasons(told) {
+  if (!told) return [make("p", { class: "nothing" }, "Asking…")];
+  return [make("ul", {}, told.map((line) => make("li", {}, line)))];
 }
 
 function sessions(story) {
