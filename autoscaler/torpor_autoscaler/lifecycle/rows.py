@@ -59,13 +59,17 @@ def of_computes(world: World, databases: Mapping[str, Database]) -> m.Computes:
 
 
 def _sampled(database: Database, now: float) -> dict[str, int]:
-    """Summed over all proxies."""
+    """Summed over all proxies. Of a database without a compute their last samples may be older than
+    that: whoever was attached is parked now."""
     fields = {"sessions": 0, "attached": 0, "parked": 0, "waiting": 0, "busy": 0, "pinned": 0}
     for view in database.world.proxies.views(database.name, now):
         if view.sample is not None:
             for field in fields:
                 of_sample = "pinned_sessions" if field == "pinned" else field
                 fields[field] += getattr(view.sample, of_sample)
+    if database.run is None:
+        parked = fields["parked"] + fields["attached"]
+        fields |= {"attached": 0, "parked": parked, "busy": 0, "pinned": 0}
     return fields
 
 
