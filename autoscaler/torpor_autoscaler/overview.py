@@ -102,4 +102,8 @@ class Overview:
 
 
 def _no_dashboard() -> m.DashboardLink:
-    raise Refused("no dashboard is served here", "the autoscaler serves one with --dashboard")
+    raise Refused(
+        "no dashboard is served here",
+        "`torpor up` serves one unless it is told --no-dashboard; on a cluster the chart's "
+        "dashboard.enabled says so",
+    )

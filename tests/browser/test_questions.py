@@ -46,6 +46,15 @@ def test_where_not_all_wakes_of_the_hour_are_known_it_says_so(
     )
 
 
+def test_a_wake_took_as_long_on_its_card_as_in_its_story(opened: Page, dashboard: Served) -> None:
+    took = {"last_wake_ms": 220.483, "slowest_wake_ms": 400.0}
+    dashboard.do(lambda: dashboard.fleet.update("checkout", **took))
+    card = opened.locator("#spotlight")
+    expect(card).to_contain_text("the last took 220 ms")
+    card.click()
+    expect(opened.get_by_role("dialog", name="checkout").locator(".total")).to_have_text("220 ms")
+
+
 def test_the_chain_shows_what_held_it_up_and_what_had_time_to_spare(opened: Page) -> None:
     page = opened
     page.locator("#spotlight").click()

@@ -1,7 +1,8 @@
 """What a tile shows of a database, as the page is told it. Pure.
 
 Values that tremble each second are rounded to what an eye can tell apart: a tile that has not
-changed is not sent.
+changed is not sent. What a wake took does not change, and the page alone rounds it: rounded twice,
+220.48 ms would be 221 on a tile and 220 in its story.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ def text_of(row: m.DatabaseRow) -> str:
         row.waiting,
         _two_digits(row.queries_per_s),
         row.wakes_last_hour,
-        _tenths(row.slowest_wake_ms),
-        _tenths(row.last_wake_ms),
+        row.slowest_wake_ms,
+        row.last_wake_ms,
         row.last_wake_at,
         int(row.is_ready),
         row.wakes_known_since,
@@ -51,10 +52,6 @@ def text_of(row: m.DatabaseRow) -> str:
 
 def _number(value: Decimal) -> float | int:
     return int(value) if value == int(value) else float(value)
-
-
-def _tenths(ms: float | None) -> float | None:
-    return None if ms is None else round(ms, 1)
 
 
 def _two_digits(value: float | None) -> float | None:
