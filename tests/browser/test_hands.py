@@ -145,6 +145,25 @@ def test_the_way_back_closes_the_sheet(opened: Page) -> None:
     expect(opened).to_have_url(re.compile(r"/$"))
 
 
+def test_back_and_forward_at_once_leave_the_sheet_open(opened: Page) -> None:
+    """That the dialog has closed is heard of only when the way forward has opened it again."""
+    tile(opened, "analytics").click()
+    sheet = opened.get_by_role("dialog", name="analytics")
+    expect(sheet).to_be_visible()
+    opened.evaluate(
+        """async () => {
+            const sheet = document.querySelector("dialog[open]");
+            const heard = new Promise((done) => sheet.addEventListener("close", done));
+            for (const address of [location.pathname, location.hash]) {
+                history.replaceState(history.state, "", address);
+                dispatchEvent(new PopStateEvent("popstate"));
+            }
+            await heard;
+        }"""
+    )
+    expect(sheet).to_be_visible()
+
+
 def test_all_of_it_by_keys(opened: Page, dashboard: Served) -> None:
     page = opened
     page.keyboard.press("/")

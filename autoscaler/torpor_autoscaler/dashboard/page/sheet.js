@@ -17,6 +17,7 @@ const KINDS = { resume: "Wake", failover: "Failover", suspend: "Sleep", switchov
 const WHY_AWAKE = "Why it is awake";
 const WHAT_HINDERS = "What hinders it";
 
+const UNFINISHED = "Awake, and nobody has got a first row yet.";
 const RECORDED = "From its record, where parts of steps are not kept: Torpor began anew since.";
 
 /** `act(name, verb)`: verb is suspend or resume. `closed()`: the sheet is not there any more. */
@@ -35,11 +36,8 @@ export class Sheet {
   constructor(dialog, on) {
     this.#dialog = dialog;
     this.#on = on;
-    dialog.addEventListener("close", () => {
-      clearTimeout(this.#timer);
-      this.#name = "";
-      this.#on.closed();
-    });
+    // The event comes later than the closing: the way forward may have opened it again meanwhile.
+    dialog.addEventListener("close", () => dialog.open || this.#left());
     // A tap beside the sheet is on the dialog itself.
     dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   }
@@ -60,7 +58,15 @@ export class Sheet {
   }
 
   close() {
-    if (this.#dialog.open) this.#dialog.close();
+    this.#dialog.close();
+    this.#left();
+  }
+
+  #left() {
+    if (!this.#name) return;
+    clearTimeout(this.#timer);
+    this.#name = "";
+    this.#on.closed();
   }
 
   /** The row is another one now; the story may be as well. */
@@ -194,6 +200,7 @@ export class Sheet {
     if (said.length) told.push(make("p", { class: "reason" }, ...said));
     if (chosen.cause) told.push(make("p", { class: "cause" }, chosen.kind === "suspend" ? "Because: " : "Woken by: ", chosen.cause));
     if (chosen.is_recorded) told.push(make("p", { class: "nothing" }, RECORDED));
+    if (chosen.is_unfinished) told.push(make("p", { class: "nothing" }, UNFINISHED));
     told.push(bars(chosen));
     return told;
   }
