@@ -23,6 +23,8 @@ def both(up: Up) -> Iterator[tuple[Database, Database]]:
         applied(up, metadata, idleTimeout="1h")
         database = Database(up, name, {})
         with psycopg.connect(database.uri(), autocommit=True) as session:
+            # Of a worker that comes back to these tests, they may be there already.
+            session.execute("DROP TABLE IF EXISTS who")
             session.execute("CREATE TABLE who (name text)")
             session.execute("INSERT INTO who VALUES (%s)", [name])
         found.append(database)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tracemalloc
 from dataclasses import replace
+from itertools import pairwise
+from statistics import median
 
 from torpor_api.messages.people import DECISIONS_MAX
 from torpor_autoscaler.core.decision import Decision, Loop
@@ -85,11 +87,13 @@ def test_a_hundred_of_them_take_little_memory() -> None:
         decisions.pack()
         return decisions
 
+    many, traced = list[Decisions](), list[int]()
     tracemalloc.start()
     try:
-        before = tracemalloc.get_traced_memory()[0]
-        many = [asleep() for _ in range(20)]
-        each = (tracemalloc.get_traced_memory()[0] - before) / len(many)
+        for _ in range(20):
+            many.append(asleep())
+            traced.append(tracemalloc.get_traced_memory()[0])
     finally:
         tracemalloc.stop()
-    assert each < 2 * 1024
+    # Another thread of this process may allocate, too, beside some of them.
+    assert median(after - before for before, after in pairwise(traced)) < 2 * 1024
