@@ -10,7 +10,7 @@ from torpor_api.messages.fleet import FLEET_PAGE_MAX
 from torpor_api.transition import Transition
 from torpor_autoscaler.executor import Executor
 from torpor_autoscaler.fleet import Fleet
-from torpor_autoscaler.lifecycle import recorded, rows
+from torpor_autoscaler.lifecycle import outcomes, recorded, rows
 from torpor_autoscaler.lifecycle.database import Database
 from torpor_autoscaler.lifecycle.recorded import Recorded
 from torpor_autoscaler.lifecycle.times import timestamp
@@ -61,7 +61,8 @@ class Overview:
             databases = list(self._fleet.databases().values())
         self._executor.tick()
         told = (each for database in databases for each in self._recorded(database))
-        found = self._transitions.find(asked, self._world.wall_s, told)
+        open_ones = (wake for wake in map(outcomes.so_far, databases) if wake is not None)
+        found = self._transitions.find(asked, self._world.wall_s, told, open_ones)
         return m.TransitionList(transitions=found, since=timestamp(self._transitions.since_s))
 
     def dashboard(self) -> m.DashboardLink:
@@ -95,7 +96,7 @@ class Overview:
             yield move
 
     def _recorded_wake(self, database: Database) -> Recorded | None:
-        """One that goes on still is told when it has come to its end."""
+        """One that goes on still tells of itself so far, and its record when it has ended."""
         if database.open_resume is not None:
             return None
         return recorded.wake(database.name, database.last_resume, self._world.wall_s)

@@ -55,6 +55,11 @@ class _Kept:
         return Transition.model_validate_json(zlib.decompress(self.packed))
 
 
+def _packed(told: Transition) -> _Kept:
+    packed = zlib.compress(told.model_dump_json().encode(), 1)
+    return _Kept(seconds(told.at), told.kind, told.total_ms, bool(told.failure), packed)
+
+
 class Transitions:
     """Those of all databases, as they come to their end."""
 
@@ -83,17 +88,16 @@ class Transitions:
 
     def _keep(self, told: Transition) -> float:
         """When it began."""
-        began_s = seconds(told.at)
-        packed = zlib.compress(told.model_dump_json().encode(), 1)
+        kept = _packed(told)
         of_one = self._kept.setdefault(told.database, deque())
-        of_one.append(_Kept(began_s, told.kind, told.total_ms, bool(told.failure), packed))
+        of_one.append(kept)
         if len(of_one) > KEPT_OF_ONE_MAX:
             of_one.popleft()
             self._order.remove(told.database)
         self._order.append(told.database)
         while len(self._order) > KEPT_MAX:
             self._drop_oldest()
-        return began_s
+        return kept.began_s
 
     def gone(self, database: str) -> None:
         """It was deleted."""
@@ -128,13 +132,20 @@ class Transitions:
         return of_one
 
     def find(
-        self, asked: m.AskTransitions, now_s: float, recorded: Iterable[Recorded] = ()
+        self,
+        asked: m.AskTransitions,
+        now_s: float,
+        recorded: Iterable[Recorded] = (),
+        unfinished: Iterable[Transition] = (),
     ) -> tuple[Transition, ...]:
         """In the order that was asked for; ``recorded``: what the records tell of whoever is asked
-        for, which counts where nothing like it is kept."""
+        for, which counts where nothing like it is kept; ``unfinished``: what is known so far of
+        those that are not kept yet."""
         since_s = 0.0 if asked.within_s is None else now_s - asked.within_s
         only_recorded = (each for each in recorded if not self._has_like(each))
-        known: Iterator[_Kept | Recorded] = chain(self._of(asked.database), only_recorded)
+        known: Iterator[_Kept | Recorded] = chain(
+            self._of(asked.database), only_recorded, map(_packed, unfinished)
+        )
         found = [
             each
             for each in known

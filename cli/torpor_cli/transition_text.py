@@ -90,8 +90,17 @@ def is_recorded(transition: Json) -> bool:
     return bool(transition.get("is_recorded"))
 
 
+def is_unfinished(transition: Json) -> bool:
+    """No first row has been seen yet; there may still come one that was waited for."""
+    return bool(transition.get("is_unfinished"))
+
+
 def _kind(transition: Json) -> str:
-    marks = {"failed": transition["failure"], "recorded": is_recorded(transition)}
+    marks = {
+        "failed": transition["failure"],
+        "recorded": is_recorded(transition),
+        "no row yet": is_unfinished(transition),
+    }
     return " ".join([transition["kind"], *(f"({mark})" for mark, holds in marks.items() if holds)])
 
 
@@ -106,6 +115,8 @@ def _head(transition: Json, now: datetime) -> str:
         lines.append(f"came to nothing: {printable(transition['failure'])}")
     if is_recorded(transition):
         lines.append("from its record, where parts of steps are not kept: Torpor began anew since")
+    if is_unfinished(transition):
+        lines.append("awake, and nobody has got a first row yet")
     return "\n".join(lines)
 
 

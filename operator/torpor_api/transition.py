@@ -88,6 +88,8 @@ class Transition(BaseModel):
     is_recorded: bool = False
     """All that is known of it is what the database's record tells, because the autoscaler has begun
     anew since: steps one behind the other, and a failover is told as a resume."""
+    is_unfinished: bool = False
+    """Of a wake: its database is awake, and nobody has got a first row yet."""
 
     @property
     def critical_chain(self) -> tuple[Span, ...]:

@@ -27,9 +27,20 @@ def transitions(database: Database, **asked: Any) -> list[Json]:
     return found
 
 
+def row_of(database: Database) -> Json:
+    row: Json
+    (row,) = ask_autoscaler(database.up.folder, "AskFleet", names=[database.name])["databases"]
+    return row
+
+
 def latest(database: Database, kind: str) -> Json:
-    """Once it is told."""
-    until(lambda: bool(transitions(database, kinds=[kind])), f"the {kind} is told")
+    """Once it is told up to its end."""
+
+    def is_whole() -> bool:
+        found = transitions(database, kinds=[kind])
+        return bool(found) and not found[0]["is_unfinished"]
+
+    until(is_whole, f"the {kind} is told")
     return transitions(database, kinds=[kind])[0]
 
 
@@ -67,6 +78,17 @@ def test_a_resume_is_told_up_to_the_first_row(database: Database) -> None:
     assert resume["cause"].startswith("session ")
 
 
+def test_a_wake_that_nobody_has_used_yet_is_told_so_far(database: Database) -> None:
+    database.fall_asleep()
+    assert torpor(database, "resume", database.name).returncode == 0
+    (resume,) = transitions(database, limit=1)
+    assert resume["kind"] == "resume" and resume["is_unfinished"]
+    is_a_tree(resume)
+    assert "start of postgres" in names(resume) and "first row" not in names(resume)
+    done = torpor(database, "critical-chain", database.name)
+    assert "nobody has got a first row yet" in done.stdout
+
+
 def test_a_suspend_is_told_with_what_its_sessions_took(database: Database) -> None:
     with psycopg.connect(database.uri(), autocommit=True) as connection:
         connection.execute("select 1")
@@ -100,6 +122,8 @@ def test_a_compute_that_is_killed_is_a_failover(database: Database) -> None:
     with psycopg.connect(database.uri(), autocommit=True) as connection:
         connection.execute("select 1")
         database.captured(connection.info.backend_pid)
+        # Of a loss before that, the session gets another compute with its next query only.
+        until(lambda: row_of(database)["sessions"] == 1, "the autoscaler has heard of the session")
         epoch = database.epoch
         os.kill(database.agent, signal.SIGKILL)
         until(lambda: database.epoch > epoch, "it has another compute")
@@ -110,15 +134,13 @@ def test_a_compute_that_is_killed_is_a_failover(database: Database) -> None:
 
 
 def test_the_slowest_of_the_fleet_are_found(database: Database) -> None:
-    folder = database.up.folder
     latest(database, "resume")
     done = torpor(database, "critical-chain", "--slowest", "3", "--within", "1h", "-o", "json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     took = [each["total_ms"] for each in found]
     assert took == sorted(took, reverse=True) and 1 <= len(took) <= 3
-    rows = ask_autoscaler(folder, "AskFleet", names=[database.name])["databases"]
-    (row,) = rows
+    row = row_of(database)
     assert row["wakes_last_hour"] >= 1 and row["phase"] == "Active"
     assert row["last_wake_ms"] and row["slowest_wake_ms"] >= row["last_wake_ms"] - 0.01
 

@@ -8,7 +8,7 @@ from torpor_api.failures import Busy, Failure, Unavailable
 from torpor_api.logs import Level
 from torpor_api.messages import Awake, Resized, SwitchedOver
 from torpor_api.resource import LastResume, LastSwitchover
-from torpor_api.transition import Transition, TransitionKind
+from torpor_api.transition import Span, Transition, TransitionKind
 from torpor_api.values import FENCED_MAX
 from torpor_autoscaler.lifecycle import chain, endpoints, recorded
 from torpor_autoscaler.lifecycle.actions import (
@@ -246,6 +246,17 @@ def _last_resume(resume: OpenResume, known: Chain) -> LastResume:
     return LastResume(steps=known.steps, total_ms=known.total_ms, at=at, cause=resume.trace.cause)
 
 
+def so_far(database: Database) -> Transition | None:
+    """Of a wake whose first row is not told yet, what is known: who looks need not wait for it."""
+    resume = database.open_resume
+    if resume is None:
+        return None
+    trace, status = resume.trace, database.status
+    spans = trace.spans(tuple(database.seen))
+    told = _told(database, trace, status.epoch, trace.chain.total_ms, status.compute or "", spans)
+    return told.model_copy(update={"is_unfinished": True})
+
+
 def went(
     database: Database,
     trace: Trace,
@@ -262,15 +273,29 @@ def went(
     database.seen.clear()
     database.seen.extend(one for one in seen if one.begun_at >= trace.ended_at)
     took_ms = (world.now - trace.started_at) * 1000.0 if total_ms is None else total_ms
-    told = Transition(
+    compute = database.status.compute or "" if compute is None else compute
+    told = _told(database, trace, epoch, took_ms, compute, trace.spans(seen, rest), failure)
+    database.effects.append(Went(told))
+
+
+def _told(
+    database: Database,
+    trace: Trace,
+    epoch: int,
+    total_ms: float,
+    compute: str,
+    spans: tuple[Span, ...],
+    failure: str = "",
+) -> Transition:
+    world = database.world
+    return Transition(
         database=database.name,
         kind=trace.kind,
         at=exact_timestamp(world.wall_s - (world.now - trace.started_at)),
         epoch=epoch,
-        compute=database.status.compute or "" if compute is None else compute,
+        compute=compute,
         cause=trace.cause,
-        total_ms=took_ms,
+        total_ms=total_ms,
         failure=failure,
-        spans=trace.spans(seen, rest),
+        spans=spans,
     )
-    database.effects.append(Went(told))

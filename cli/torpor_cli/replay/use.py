@@ -87,7 +87,7 @@ class Use:
         for each in reversed(transitions):
             key = (each["kind"], each["epoch"], each["at"], each["total_ms"])
             # Of an autoscaler that has begun anew: it may have been told of before, exactly.
-            if key in self._seen or each.get("is_recorded"):
+            if key in self._seen or each.get("is_recorded") or each.get("is_unfinished"):
                 continue
             self._seen.add(key)
             if not each["failure"]:
