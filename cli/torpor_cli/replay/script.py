@@ -85,7 +85,12 @@ class ScriptOutcome(Outcome):
 
     @property
     def has_failed(self) -> bool:
-        return bool(self.transactions.aborted or self.transactions.status)
+        return bool(self.transactions.aborted or self.transactions.status) or self.is_empty
+
+    @property
+    def is_empty(self) -> bool:
+        """Its time was over before a transaction was: so nothing has been tried."""
+        return not (self.transactions.times.count or self.transactions.failed or self.ended_early)
 
 
 def as_json(outcome: ScriptOutcome) -> Json:
@@ -123,4 +128,6 @@ def story(outcome: ScriptOutcome, use_story: str) -> str:
         parts.append("\n".join([f"{done.aborted} {ended} ended by an error:", *done.said]))
     elif done.status:
         parts.append("\n".join(done.said))
+    elif outcome.is_empty:
+        parts.append("nothing has been tried: the time was over before a transaction came to an end")
     return "\n\n".join(part for part in (*parts, use_story) if part)

@@ -257,6 +257,7 @@ def _scripts(
     """Whether a client was ended by an error."""
     from torpor_cli.replay import script, script_replay, told
 
+    _refuse_rare(given["rate"], given["seconds"])
     run = script_replay.Run(
         scripts,
         given["clients"],
@@ -275,6 +276,15 @@ def _scripts(
         story = "" if done.use is None else told.use_story(done, datetime.now(UTC))
         click.echo(script.story(done, story))
     return done.has_failed
+
+
+def _refuse_rare(rate: float | None, seconds: int) -> None:
+    """Raises UsageError where hardly a transaction would begin."""
+    if rate is not None and rate * seconds < 1:
+        raise click.UsageError(
+            f"--rate {rate:g} begins no transaction within --seconds {seconds}: "
+            f"allowed is {1 / seconds:.3g} and more, or more seconds"
+        )
 
 
 def _refuse_others(ctx: click.Context, options: tuple[str, ...], *, is_script: bool) -> None:

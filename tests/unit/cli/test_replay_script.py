@@ -46,6 +46,13 @@ def test_clients_that_were_ended() -> None:
     assert told.endswith("\n\nslept well")
 
 
+def test_a_run_without_a_transaction_has_tried_nothing() -> None:
+    outcome = ScriptOutcome("shop", 5.0, 0.1, None)
+    assert outcome.has_failed and not as_json(outcome)["ok"]
+    assert "nothing has been tried" in story(outcome, "")
+    assert not ScriptOutcome("shop", 5.0, 0.1, None, ended_early=True).has_failed
+
+
 def test_what_pgbench_can_not_begin_with_is_told_though_it_takes_its_time_to_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

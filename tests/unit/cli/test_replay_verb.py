@@ -102,6 +102,8 @@ def test_options_of_logs_are_refused_for_scripts(tmp_path: Path, log: Path) -> N
     script.write_text("select 1;")
     wrong = replay(script, "--to", "shop", "--speed", "2")
     assert wrong.exit_code == 2 and "--speed is for a log: this is a pgbench script" in wrong.output
+    rare = replay(script, "--to", "shop", "--rate", "0.1", "--seconds", "4")
+    assert rare.exit_code == 2 and "allowed is 0.25 and more" in rare.output
     mixed = replay(script, log, "--to", "shop")
     assert mixed.exit_code == 2 and "not replayed together" in mixed.output
 
