@@ -100,12 +100,15 @@ class Relay:
         """What client and server owe each other, up to the last byte that has passed."""
         client, server = self.from_client, self.from_server
         if client.passed or server.passed:
-            self.session.last_used = monotonic()
+            is_answered = bool(server.passed)
             if client.passed:
                 self._walk_client(client.passed, client.moments)
             if server.passed:
                 self._walk_server(server.passed, server.moments)
-            self._stopwatch.owed(self.state.exchange.in_flight)
+            exchange = self.state.exchange
+            self._stopwatch.owed(exchange.in_flight)
+            if is_answered or exchange.in_flight or not exchange.is_terminated:
+                self.session.last_used = monotonic()
         return self.state.exchange
 
     def look(self) -> None:

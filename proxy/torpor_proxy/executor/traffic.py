@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from itertools import chain
 from math import inf
 from time import monotonic
 
@@ -60,18 +61,18 @@ class Traffic:
         return self.queries
 
     def idle_s(self, now: float) -> float | None:
-        """Since the last use: 0 while a session waits or is busy; None: none has asked anything.
+        """Since the last use: 0 while one goes on; None: no session has asked anything.
 
         To log in and to leave is no use: whoever only looks whether the door opens keeps nobody
         awake."""
-        if self.waiting or any(session.is_busy for session in self._attached):
+        if any(_goes_on(session) for session in chain(self._attached, self.waiting)):
             return 0.0
         for session in self._attached:
             self._used_by(session)
         return None if self._last_used is None else max(0.0, now - self._last_used)
 
     def _used_by(self, session: Session) -> None:
-        if session.queries or session.is_in_flight:
+        if session.queries or session.exchange.in_flight:
             self._last_used = max(self._last_used or 0.0, session.last_used)
 
     def moved(self, session: Session, before: State, after: State) -> None:
@@ -125,3 +126,11 @@ class Traffic:
             pinned=tuple(reports),
             pinned_sessions=pinned,
         )
+
+
+def _goes_on(session: Session) -> bool:
+    """What its client has asked for: to log in and to take its leave is nothing of the kind."""
+    if session.state is State.ATTACHED:
+        exchange = session.exchange
+        return session.is_busy and (exchange.in_flight > 0 or not exchange.is_terminated)
+    return session.waiting.asks

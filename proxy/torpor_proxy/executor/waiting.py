@@ -55,6 +55,11 @@ class Waiting:
         """Whether the client's next exchange is answered here."""
         return self._owed is not None
 
+    @property
+    def asks(self) -> bool:
+        """Whether the client has sent something that it wants an answer to."""
+        return self.pending is not None and not self.pending.startswith(wire.TERMINATE)
+
     def answer_next(self, error: OwedError) -> None:
         """The client's next exchange, whole, is answered by this and goes to nobody."""
         self._owed = error

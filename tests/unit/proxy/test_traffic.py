@@ -19,6 +19,7 @@ from support.fakes.session import (
     turns,
 )
 from torpor_api.messages import EndpointSample
+from torpor_proxy.core import wire
 from torpor_proxy.core.tallies import Wait
 from torpor_proxy.executor.host import State
 from torpor_proxy.executor.session import Session
@@ -95,9 +96,10 @@ async def test_how_long_it_is_idle_counts_from_its_last_use_by_whoever_is_gone()
     assert host.traffic.idle_s(monotonic()) is None
     session, client = new_session(host)
     session.come_back()
+    assert host.traffic.idle_s(monotonic()) is None
+    client.sends(QUERY)
     assert host.traffic.idle_s(monotonic() + 50.0) == 0.0
     await turns(lambda: state(session) is State.ATTACHED)
-    client.sends(QUERY)
     assert host.traffic.idle_s(monotonic() + 50.0) == 0.0
     host.backend.sends(ANSWER)
     answered_s = monotonic()
@@ -108,13 +110,43 @@ async def test_how_long_it_is_idle_counts_from_its_last_use_by_whoever_is_gone()
 
 async def test_to_log_in_and_leave_is_no_use() -> None:
     host = CountedHost()
-    session, _ = new_session(host)
+    session, client = new_session(host)
     session.come_back()
+    assert host.traffic.idle_s(monotonic()) is None
     await turns(lambda: state(session) is State.ATTACHED)
     assert host.traffic.idle_s(monotonic()) is None
+    client.sends(wire.TERMINATE)
+    assert host.sample.busy == 1 and host.traffic.idle_s(monotonic()) is None
     assert host.traffic.sample("shop", 1, monotonic() + 50.0, listens=False, reports=[]).idle_s > 49
     session.end()
     assert host.traffic.idle_s(monotonic()) is None and host.sample.queries_total == 0
+
+
+async def test_to_leave_is_no_use_of_a_database_that_was_used_before() -> None:
+    host = CountedHost()
+    session, client = new_session(host)
+    session.come_back()
+    await turns(lambda: state(session) is State.ATTACHED)
+    client.sends(QUERY)
+    host.backend.sends(ANSWER)
+    assert session.exchange.queries == 1
+    answered_s = session.last_used
+    client.sends(wire.TERMINATE)
+    assert host.sample.queries_total == 1 and session.last_used == answered_s
+    session.end()
+    assert host.traffic.idle_s(answered_s + 50.0) == 50.0
+
+
+async def test_what_was_asked_ahead_of_a_leave_is_use() -> None:
+    host = CountedHost()
+    session, client = new_session(host)
+    session.come_back()
+    await turns(lambda: state(session) is State.ATTACHED)
+    client.sends(QUERY + wire.TERMINATE)
+    assert host.traffic.idle_s(monotonic() + 50.0) == 0.0
+    session.end()
+    idle_s = host.traffic.idle_s(session.last_used + 50.0)
+    assert idle_s == 50.0
 
 
 @pytest.mark.parametrize(("is_awake", "wait"), [(True, Wait.PLACE), (False, Wait.DATABASE)])
