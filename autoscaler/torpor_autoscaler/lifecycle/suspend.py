@@ -44,7 +44,6 @@ STILL_STOPPING = ("stopping", "stopped")
 def suspend(database: Database, run: Run) -> Plan[None]:
     """Afterwards Postgres is stopped, or the database is as it was and the next try waits."""
     watch = Trace(TransitionKind.SUSPEND, database.world.now, _cause(database))
-    used_at = database.used_at
     try:
         yield from _refuse_what_runs_inside(database, run)
         watch.lap("see what runs inside", database.world.now)
@@ -59,7 +58,7 @@ def suspend(database: Database, run: Run) -> Plan[None]:
         _refuse_if_used(database, run)
         stopped = yield from stop(database, run)
     except Failure as failure:
-        yield from _call_off(database, run, failure, is_used=database.used_at > used_at)
+        yield from _call_off(database, run, failure)
         watch.lap("call it off", database.world.now)
         outcomes.went(database, watch, run.epoch, failure=failure.message)
         return
@@ -249,10 +248,8 @@ def released(database: Database, run: Run, stopped: Stopped) -> None:
     outcomes.end_run(database)
 
 
-def _call_off(database: Database, run: Run, failure: Failure, *, is_used: bool) -> Plan[None]:
-    """Everybody goes on as if nothing had been; the phase is written by whoever stays awake.
-
-    ``is_used``: somebody has used it since; then that by itself puts the next try off."""
+def _call_off(database: Database, run: Run, failure: Failure) -> Plan[None]:
+    """Everybody goes on as if nothing had been; the phase is written by whoever stays awake."""
     yield from open_gates(database, run, failure)
     outcomes.answer_suspends(database, Busy(f"{database.name}: {failure.message}"))
     if database.run is None:
@@ -260,7 +257,8 @@ def _call_off(database: Database, run: Run, failure: Failure, *, is_used: bool) 
     if database.waiters:
         database.used_at = database.world.now
         outcomes.note(database, "suspend_called_off", reason="woken")
-    elif is_used:
+    elif database.used_at + database.timeout_s > database.world.now:
+        # Somebody has used it since, which by itself puts the next try off.
         outcomes.note(database, "suspend_called_off", reason=failure.message)
     else:
         outcomes.hold_back(database, failure.message, database.world.now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from torpor_api import messages as m
+from torpor_api.failures import Busy
 from torpor_api.phases import Phase
 from torpor_autoscaler.lifecycle import facts
 from unit.autoscaler.story import Story, awake
@@ -47,3 +48,15 @@ def test_a_use_just_before_does_not_refuse_a_wish() -> None:
     story.until(m.CloseGate)
     story.answer({"p1": m.GateClosed(parked=1, idle_s=0.4)}).rest()
     assert story.phase() is Phase.SUSPENDED and story.refusals() == [None]
+
+
+def test_the_same_use_that_is_told_a_little_later_holds_a_pinned_one_back() -> None:
+    """A sample that was longer on its way puts the last use later, by no more than that."""
+    story = idle_for_long()
+    story.until(m.CloseGate)
+    story.world.now = 120.508
+    story.sample(idle_s=20.5)
+    story.fail(Busy("session 17 holds a temporary table"))
+    story.rest()
+    assert story.database.used_at > 100.0
+    assert story.database.held_back.times == 1 and len(story.all(m.CloseGate)) == 1
