@@ -65,6 +65,7 @@ async def test_the_last_wake_and_the_last_switchover_are_told_by_the_record(town
     (move_told,) = await transitions(town, database="shop", kinds=("switchover",))
     assert wake_told.is_recorded and move_told.is_recorded
     assert wake_told.total_ms == pytest.approx(wake.total_ms, abs=0.01)
+    assert (wake_told.at[:19], move_told.at[:19]) == (wake.at[:19], move.at[:19])
     assert wake_told.cause == wake.cause and wake_told.spans[-1].name == "first row"
     assert (move_told.epoch, move_told.total_ms) == (move.epoch, move.total_ms)
     assert set(await transitions(town, order="slowest")) == {wake_told, move_told}

@@ -115,7 +115,7 @@ class OpenResume:
     """The latest resume, as long as the end of its critical chain may still be heard of."""
 
     trace: Trace
-    at_wall_s: float
+    began_wall_s: float
     until: float
 
 

@@ -200,7 +200,7 @@ def end_switchover(database: Database, compute: str, rest: Trace | None = None) 
     went(database, trace, epoch, total_ms=pause_ms, compute=compute)
     wall_s = database.world.wall_s
     _set_aside(database, recorded.switchover(database.name, database.last_switchover, wall_s))
-    at = timestamp(wall_s)
+    at = timestamp(database.world.wall_s_at(switching.closed_at))
     database.last_switchover = LastSwitchover(at=at, epoch=epoch, pause_ms=pause_ms, steps=whole)
     note(database, "switched_over", compute=compute, pause_ms=pause_ms)
     if switching.because:
@@ -242,7 +242,7 @@ def _set_aside(database: Database, last: Recorded | None) -> None:
 
 
 def _last_resume(resume: OpenResume, known: Chain) -> LastResume:
-    at = timestamp(resume.at_wall_s)
+    at = timestamp(resume.began_wall_s)
     return LastResume(steps=known.steps, total_ms=known.total_ms, at=at, cause=resume.trace.cause)
 
 
@@ -287,11 +287,10 @@ def _told(
     spans: tuple[Span, ...],
     failure: str = "",
 ) -> Transition:
-    world = database.world
     return Transition(
         database=database.name,
         kind=trace.kind,
-        at=exact_timestamp(world.wall_s - (world.now - trace.started_at)),
+        at=exact_timestamp(database.world.wall_s_at(trace.started_at)),
         epoch=epoch,
         compute=compute,
         cause=trace.cause,

@@ -388,6 +388,6 @@ def _answer(database: Database, watch: Trace) -> None:
         outcomes.end_switchover(database, database.run.agent.compute, watch)
     else:
         until = world.now + world.limits.resume_seen_s_max
-        outcomes.open_resume(database, OpenResume(watch, world.wall_s, until))
+        outcomes.open_resume(database, OpenResume(watch, world.wall_s_at(watch.started_at), until))
         outcomes.note(database, "awake", cause=watch.cause)
     outcomes.answer_awake(database)

@@ -59,6 +59,10 @@ class World:
         """Seconds since 1970 at the latest fact: what schedules and people go by, and nobody else,
         since it may jump."""
 
+    def wall_s_at(self, moment: float) -> float:
+        """Seconds since 1970 at a moment of ``now``'s clock."""
+        return self.wall_s - (self.now - moment)
+
     def _has_decided(self, loop: Loop) -> None:
         """Another thing than before, of some database."""
         self.decided[loop] += 1

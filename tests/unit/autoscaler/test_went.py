@@ -8,9 +8,10 @@ from torpor_api import messages as m
 from torpor_api.chain import Chain, Step
 from torpor_api.failures import Busy, StartFailed, Unavailable
 from torpor_api.transition import Span, Transition, TransitionKind
-from torpor_autoscaler.lifecycle import facts
+from torpor_autoscaler.lifecycle import facts, outcomes
 from torpor_autoscaler.lifecycle.actions import Went
 from torpor_autoscaler.lifecycle.chain import TRACKS_MAX, Seen, Trace, Track, seen
+from torpor_autoscaler.lifecycle.times import exact_timestamp, timestamp
 from unit.autoscaler.moving import begun
 from unit.autoscaler.story import Story, awake
 
@@ -194,3 +195,29 @@ def test_an_answer_tells_what_it_was_made_of(answer: object, name: str, whose: l
     request = m.CloseGate(name="shop", epoch=1, hold_s=1.0)
     one = seen(request, 1.0, 2.0, answer)
     assert (one.name, one.where, [track.whose for track in one.tracks]) == (name, "proxy", whose)
+
+
+# --- when it began --------------------------------------------------------------------------------
+
+
+def test_the_record_says_when_a_wake_was_asked_for() -> None:
+    story = Story()
+    story.world.wall_s = 1_800_000_000.0
+    story.wake()
+    story.until(m.StartCompute)
+    story.at(story.world.now + 20.0).rest()
+    resume = story.database.last_resume
+    assert resume is not None and resume.total_ms == pytest.approx(20_000.0)
+    assert resume.at == timestamp(1_800_000_000.0)
+    told = outcomes.so_far(story.database)
+    assert told is not None and told.at == exact_timestamp(1_800_000_000.0) and told.is_unfinished
+
+
+def test_the_record_says_when_a_switchover_began() -> None:
+    story = begun()
+    story.world.wall_s = 1_800_000_000.0
+    story.until(m.StartCompute)
+    story.at(story.world.now + 20.0).rest()
+    move = story.database.last_switchover
+    assert move is not None and move.pause_ms == pytest.approx(20_000.0)
+    assert move.at == timestamp(1_800_000_000.0)
