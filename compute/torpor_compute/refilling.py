@@ -29,6 +29,7 @@ from torpor_compute.core.kept_pages import (
     next_batch,
     packed,
     page_count,
+    put_back,
     unpacked,
 )
 from torpor_compute.core.lifecycle import State
@@ -170,19 +171,22 @@ class Refilling:
             if await loader.load(batch):
                 loaded += batch.pages
             else:
-                loaded += await self._load_each(sql, loader, batch, leave_s)
+                loaded += await self._load_each(sql, loader, batch, waiting, leave_s)
             pause_s = pace.took(clock() - began_s, beside_clients=room.is_used)
             await self._pause(min(pause_s, PAUSE_SECONDS_MAX))
         return loaded
 
-    async def _load_each(self, sql: Sql, loader: Loader, batch: Batch, leave_s: float) -> int:
-        """One of its files keeps the others from being loaded, and is left out. So is what could
-        not be tried in time."""
+    async def _load_each(
+        self, sql: Sql, loader: Loader, batch: Batch, waiting: deque[Run], leave_s: float
+    ) -> int:
+        """One of its files keeps the others from being loaded, and is left out. At least one is
+        tried, so that no batch comes back for ever; those that were not wait again."""
         loaded = 0
-        for each in batch.by_file():
-            if self._sql is not sql or asyncio.get_running_loop().time() > leave_s:
-                break
+        for tried, each in enumerate(batch.by_file(), start=1):
             loaded += each.pages if await loader.load(each) else 0
+            if self._sql is not sql or asyncio.get_running_loop().time() > leave_s:
+                put_back(waiting, Batch(batch.parts[tried:]))
+                break
         return loaded
 
     async def _pause(self, seconds: float) -> None:

@@ -227,6 +227,16 @@ def next_batch(waiting: deque[Run], pages_max: int) -> Batch:
     return Batch(tuple(Part(file, tuple(map(_range, part))) for file, part in parts))
 
 
+def put_back(waiting: deque[Run], batch: Batch) -> None:
+    """At the front, where it was taken from."""
+    runs = [
+        Run(part.file, first, last - first + 1, idle_wakes=0)
+        for part in batch.parts
+        for first, last in part.ranges
+    ]
+    waiting.extendleft(reversed(runs))
+
+
 class Pace:
     """How much is loaded at once, and how long the pause behind it is.
 

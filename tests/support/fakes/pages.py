@@ -33,6 +33,8 @@ class Buffers:
     """Databases that nobody can connect to just now."""
     damaged: set[File] = field(default_factory=set)
     """Whose pages can't be read."""
+    damaged_takes_s: float = 0.0
+    """To find that out."""
     batches: list[Batch] = field(default_factory=list)
     """That were loaded, in order."""
 
@@ -114,6 +116,7 @@ class FakeLoader:
         self._check()
         for part in batch.parts:
             if part.file in self._buffers.damaged:
+                await asyncio.sleep(self._buffers.damaged_takes_s)
                 return False  # With what stands in front of it loaded.
             length = self._buffers.files.get(part.file, 0)
             for first, last in part.ranges:

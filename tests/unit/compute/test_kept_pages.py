@@ -16,6 +16,7 @@ from torpor_compute.core import kept_pages
 from torpor_compute.core.kept_pages import (
     IDLE_WAKES_MAX,
     PAGES_MAX,
+    Batch,
     File,
     Found,
     Pace,
@@ -25,6 +26,7 @@ from torpor_compute.core.kept_pages import (
     next_batch,
     packed,
     page_count,
+    put_back,
     unpacked,
 )
 
@@ -179,6 +181,17 @@ def test_batches_are_of_any_number_of_files_and_lose_nothing(
                 for page in range(first, last + 1)
             ]
         assert loaded == [(run.file, run.first + at) for run in wanted for at in range(run.count)]
+
+
+@given(lists, st.integers(1, 100), st.integers(0, 5))
+def test_what_was_put_back_comes_next(runs: list[Run], pages_max: int, tried: int) -> None:
+    for _, waiting in by_database(runs):
+        batch = next_batch(waiting, pages_max)
+        left = Batch(batch.parts[tried:])
+        put_back(waiting, left)
+        again = next_batch(waiting, pages_max)
+        assert left.pages == 0 or again.parts[0] == left.parts[0]
+        assert {part.file for part in left.parts} <= {part.file for part in again.parts}
 
 
 def test_a_slow_disk_gets_small_batches_and_a_fast_one_large_ones() -> None:

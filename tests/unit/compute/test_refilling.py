@@ -10,6 +10,7 @@ import pytest
 from support.fakes.compute import FakeCompute, Served
 from support.fakes.files import FakeVolume
 from torpor_api.identity import ComputeId, Epoch
+from torpor_compute import refilling
 from torpor_compute.core.claim import Claim
 from torpor_compute.core.kept_pages import PAGES_MIN, File, page_count, unpacked
 from torpor_compute.core.lifecycle import State
@@ -272,9 +273,13 @@ async def test_batches_follow_the_order_of_the_disk(world: World) -> None:
     await world.sleeps()
 
 
+@pytest.mark.parametrize("disk_takes_s", [0.0, 0.1])
 async def test_a_table_that_is_damaged_keeps_no_other_from_being_loaded(
-    world: World,
+    world: World, monkeypatch: pytest.MonkeyPatch, disk_takes_s: float
 ) -> None:
+    """Nor where the time of one connection is over when that is known."""
+    monkeypatch.setattr(refilling, "CONNECTED_SECONDS_MAX", 0.05)
+    world.buffers.damaged_takes_s = disk_takes_s
     index = replace(TABLE, number=TABLE.number + 1)
     world.buffers.files[index] = 10
     await world.wakes()
@@ -286,5 +291,5 @@ async def test_a_table_that_is_damaged_keeps_no_other_from_being_loaded(
     world.buffers.damaged = {index}  # It comes first.
     await world.wakes()
     await world.is_filled()
-    assert {file for file, _ in world.buffers.usage} == {TABLE, OTHER}
+    assert set(world.buffers.usage) == {(f, page) for f in (TABLE, OTHER) for page in range(PAGES)}
     await world.sleeps()
