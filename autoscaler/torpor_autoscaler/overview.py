@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 
 from torpor_api import messages as m
@@ -16,6 +17,9 @@ from torpor_autoscaler.lifecycle.recorded import Recorded
 from torpor_autoscaler.lifecycle.times import timestamp
 from torpor_autoscaler.lifecycle.world import World
 from torpor_autoscaler.transitions import Transitions
+
+SLICE_MAX = 100
+"""Databases that are looked at without a pause: clients wait for wakes meanwhile."""
 
 
 class Overview:
@@ -53,16 +57,20 @@ class Overview:
     def computes(self) -> m.Computes:
         return rows.of_computes(self._world, self._fleet.databases())
 
-    def transitions(self, asked: m.AskTransitions) -> m.TransitionList:
+    async def transitions(self, asked: m.AskTransitions) -> m.TransitionList:
         """Raises NotFound."""
         if asked.database:
             databases = [self._fleet.entry(asked.database).database]
         else:
             databases = list(self._fleet.databases().values())
         self._executor.tick()
-        told = (each for database in databases for each in self._recorded(database))
-        open_ones = (wake for wake in map(outcomes.so_far, databases) if wake is not None)
-        found = self._transitions.find(asked, self._world.wall_s, told, open_ones)
+        told = list[Recorded]()
+        for number, database in enumerate(databases):
+            if number % SLICE_MAX == SLICE_MAX - 1:
+                await asyncio.sleep(0)
+            told += self._recorded(database)
+        unfinished = [wake for wake in map(outcomes.so_far, databases) if wake is not None]
+        found = self._transitions.find(asked, self._world.wall_s, told, unfinished)
         return m.TransitionList(transitions=found, since=timestamp(self._transitions.since_s))
 
     def dashboard(self) -> m.DashboardLink:

@@ -229,7 +229,7 @@ class FleetDesk(Protocol):
 
     def computes(self) -> Computes: ...
 
-    def transitions(self, asked: AskTransitions) -> TransitionList:
+    async def transitions(self, asked: AskTransitions) -> TransitionList:
         """Raises NotFound."""
 
     def dashboard(self) -> DashboardLink:

@@ -93,7 +93,7 @@ class MadeUpFleet:
     def computes(self) -> m.Computes:
         return m.Computes(pools=(), computes=())
 
-    def transitions(self, asked: m.AskTransitions) -> m.TransitionList:
+    async def transitions(self, asked: m.AskTransitions) -> m.TransitionList:
         found = self._went(self._known(asked.database))[: asked.limit]
         return m.TransitionList(transitions=found, since=timestamp(self.now_s - 7200))
 

@@ -180,7 +180,7 @@ class Listener:
             return overview.computes()
 
         async def transitions(_: Peer, asked: m.AskTransitions) -> m.TransitionList:
-            return overview.transitions(asked)
+            return await overview.transitions(asked)
 
         async def dashboard(_: Peer, asked: m.AskDashboard) -> m.DashboardLink:
             return overview.dashboard()

@@ -51,7 +51,7 @@ async def of_database(name: str, desk: DatabaseDesk, fleet: FleetDesk) -> Story:
     rows = fleet.fleet(m.AskFleet(names=(name,))).databases
     if not rows:
         raise NotFound(f"no database {name!r}")
-    went = fleet.transitions(m.AskTransitions(database=name, limit=TRANSITIONS_MAX))
+    went = await fleet.transitions(m.AskTransitions(database=name, limit=TRANSITIONS_MAX))
     return Story(
         row=rows[0],
         reasons=why.reasons,

@@ -18,7 +18,7 @@ const WHY_AWAKE = "Why it is awake";
 const WHAT_HINDERS = "What hinders it";
 
 const UNFINISHED = "Awake, and nobody has got a first row yet.";
-const RECORDED = "From its record, where parts of steps are not kept: Torpor began anew since.";
+const RECORDED = "From its record, where parts of steps are not kept.";
 
 /** `act(name, verb)`: verb is suspend or resume. `closed()`: the sheet is not there any more. */
 export class Sheet {
