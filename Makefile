@@ -47,7 +47,7 @@ load: $(READY) ## Load with objectives and a report: NAME=burst, sawtooth, diurn
 	@PYTHONPATH=loadtests $(BIN)/python -m load $(NAME) $(if $(FACTOR),--factor $(FACTOR)) \
 		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(filter-out file,$(origin WORKERS)),--workers $(WORKERS)) $(if $(URI),--uri "$(URI)") \
-		$(if $(TO),$(foreach name,$(TO),--to $(name)) $(if $(CONTEXT),--context "$(CONTEXT)")) \
+		$(foreach name,$(TO),--to $(name)) $(if $(TO)$(URI),$(if $(CONTEXT),--context "$(CONTEXT)")) \
 		$(if $(VIA),--via "$(VIA)") \
 		$(if $(ALWAYS_ON),--always-on "$(ALWAYS_ON)") $(if $(OUT),--out "$(OUT)") \
 		$(if $(RECORD),--record) $(ARGS)

@@ -13,7 +13,7 @@ import click
 from torpor_api.failures import Failure
 from torpor_cli.choosing import CLUSTER_OPTIONS, place_of
 from torpor_cli.completion import complete_database, complete_node
-from torpor_cli.hints import as_typed_here
+from torpor_cli.hints import here
 from torpor_cli.local.state_folder import StateFolder, default_root
 from torpor_cli.place import Place
 from torpor_cli.tree.fleet import database_of
@@ -132,8 +132,7 @@ def _on_place(verb: Verb, spellings: tuple[str, ...]) -> Verb:
                 meaning(verb_name, given["node"])
             verb(place=place, **given)
         except Failure as failure:
-            program = str(ctx.find_root().info_name)
-            failure.hint = as_typed_here(failure.hint, program, place.flag)
+            failure.hint = here(failure.hint, place)
             raise
 
     return state_option(cluster_options(run, spellings=spellings, hidden=True))

@@ -12,7 +12,7 @@ from html import escape
 from math import floor, log10
 
 from torpor_cli.output import Json, printable
-from torpor_cli.transition_text import is_critical
+from torpor_cli.transition_text import is_critical, marks
 
 WIDTH, LABEL_WIDTH, RIGHT = 960, 330, 90
 ROW_HEIGHT, BAR_HEIGHT, HEAD, FOOT = 20, 12, 84, 40
@@ -59,7 +59,8 @@ def _opening(transition: Json, height: int) -> str:
 
 def _figures(transition: Json) -> str:
     epoch = f", epoch {transition['epoch']}" if transition["epoch"] else ""
-    return f"{transition['total_ms']:.1f} ms{epoch}, {transition['at']}"
+    figures = [f"{transition['total_ms']:.1f} ms{epoch}", transition["at"], *marks(transition)]
+    return ", ".join(figures)
 
 
 def _head(transition: Json) -> Iterator[str]:

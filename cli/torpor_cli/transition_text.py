@@ -95,13 +95,18 @@ def is_unfinished(transition: Json) -> bool:
     return bool(transition.get("is_unfinished"))
 
 
-def _kind(transition: Json) -> str:
-    marks = {
+def marks(transition: Json) -> list[str]:
+    """What is to be known before it is compared with others."""
+    found = {
         "failed": transition["failure"],
         "recorded": is_recorded(transition),
         "no row yet": is_unfinished(transition),
     }
-    return " ".join([transition["kind"], *(f"({mark})" for mark, holds in marks.items() if holds)])
+    return [mark for mark, holds in found.items() if holds]
+
+
+def _kind(transition: Json) -> str:
+    return " ".join([transition["kind"], *(f"({mark})" for mark in marks(transition))])
 
 
 def _head(transition: Json, now: datetime) -> str:
@@ -114,7 +119,7 @@ def _head(transition: Json, now: datetime) -> str:
     if transition["failure"]:
         lines.append(f"came to nothing: {printable(transition['failure'])}")
     if is_recorded(transition):
-        lines.append("from its record, where parts of steps are not kept: Torpor began anew since")
+        lines.append("from its record, where parts of steps are not kept")
     if is_unfinished(transition):
         lines.append("awake, and nobody has got a first row yet")
     return "\n".join(lines)

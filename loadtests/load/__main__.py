@@ -31,12 +31,16 @@ def main() -> None:
     # Ends as Ctrl-C does: what was started is stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
+        engine.refuse_unfit(orders)
         found = [
             _carried_out(order, is_json=bool(chosen.output), is_recorded=chosen.record)
             for order in orders
         ]
     except InvalidRequest as invalid:
         parser.error(str(invalid))
+    except Failure as failure:  # Of whoever was to be asked about the databases.
+        print(f"load: {failure}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:  # What was started has been stopped on the way here.
         print("load: ended by Ctrl-C, without a report", file=sys.stderr)
         sys.exit(1)

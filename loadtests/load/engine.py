@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,8 +132,7 @@ def _torpor(order: Order, progress: Progress) -> Iterator[Torpor]:
         with sides.torpor_here(order.scenario, progress) as torpor:
             yield torpor
         return
-    torpor = Torpor(_given(order), order.place)
-    given.refuse_unfit(order.scenario, [target.name for target in torpor.targets], order.place)
+    torpor = Torpor(_fit(order), order.place)
     progress.step(f"making tables in {len(torpor.targets)} databases")
     sides.prepare(torpor.targets)
     try:
@@ -143,10 +142,21 @@ def _torpor(order: Order, progress: Progress) -> Iterator[Torpor]:
         sides.clean(torpor.targets)
 
 
-def _given(order: Order) -> list[Target]:
+def refuse_unfit(orders: Iterable[Order]) -> None:
+    """Before any of them is carried out. Raises InvalidRequest, and the Failures of the place."""
+    for order in orders:
+        if order.is_elsewhere:
+            _fit(order)
+
+
+def _fit(order: Order) -> list[Target]:
+    """The databases that are there. Raises InvalidRequest, and the Failures of the place."""
     if order.names and order.place is not None:
-        return given.by_name(order.names, order.place, order.via)
-    return given.by_uri(order.uris, order.place)
+        targets = given.by_name(order.names, order.place, order.via)
+    else:
+        targets = given.by_uri(order.uris, order.place)
+    given.refuse_unfit(order.scenario, [target.name for target in targets], order.place)
+    return targets
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ the same would say nothing, minutes later.
 from __future__ import annotations
 
 import socket
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -80,6 +81,8 @@ def name_of(uri: str, number: int, known: Collection[str] = ()) -> str:
 
 def refuse_unfit(scenario: Scenario, names: Sequence[str], place: Place | None) -> None:
     """Raises InvalidRequest, and the Failures of the place."""
+    if doubled := sorted(name for name, times in Counter(names).items() if times > 1):
+        raise InvalidRequest(f"{doubled[0]} is given more than once: give each database once")
     if scenario.is_scanned and not scenario.scanned(names):
         raise InvalidRequest(
             f"{scenario.name} needs two databases at least, one at which nobody but strangers "

@@ -122,7 +122,8 @@ class Watcher:
             self.missed += 1
             return
         for one in told["transitions"]:
-            if one["database"] in self._names:
+            # A recorded one, of an autoscaler that has begun anew, is known from before by its own.
+            if one["database"] in self._names and not one["is_recorded"]:
                 self._found[one["database"], one["epoch"], one["kind"]] = one
 
 

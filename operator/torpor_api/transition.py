@@ -86,8 +86,8 @@ class Transition(BaseModel):
     spans: Annotated[tuple[Span, ...], Field(max_length=SPANS_MAX)] = ()
     """In the order of a tree that is read from its root, each parent ahead of its parts."""
     is_recorded: bool = False
-    """All that is known of it is what the database's record tells, because the autoscaler has begun
-    anew since: steps one behind the other, and a failover is told as a resume."""
+    """All that is known of it is what the database's record tells, since it is not kept, as of the
+    time before the autoscaler began: steps one behind the other, and a failover as a resume."""
     is_unfinished: bool = False
     """Of a wake: its database is awake, and nobody has got a first row yet."""
 

@@ -104,10 +104,11 @@ def use_cluster() -> None:
 
 
 def _started() -> str:
-    """The path of its kubeconfig. A tool may bring its own kubectl: in ``bin``, beside that."""
+    """The path of its kubeconfig. A tool may bring its own kubectl: in ``bin``, beside that. How
+    long it may take is the script's to say, which ends what it has started."""
     environment = os.environ | ({TOOL_VARIABLE: TOOL} if TOOL else {})
     try:
-        done = _run(START, timeout_s=CLUSTER_SECONDS_MAX, environment=environment)
+        done = _run(START, timeout_s=None, environment=environment)
     except AssertionError as failed:
         raise NothingToTestOn(f"no cluster: {failed}") from None
     kubeconfig = done.stdout.strip().splitlines()[-1]
@@ -190,7 +191,7 @@ def _helm() -> str:
 def _run(
     *argv: str,
     stdin: str = "",
-    timeout_s: float = 60.0,
+    timeout_s: float | None = 60.0,
     environment: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(

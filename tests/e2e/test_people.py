@@ -146,7 +146,7 @@ def test_logs_and_shells_take_roles_of_their_own(
     person.may_not("logs", compute)
     bind("people-logs")
     done = person.torpor("logs", compute)
-    assert done.exit_code == 0 and "claimed" in done.stdout
+    assert done.exit_code == 1 and "claimed" in done.stdout
     assert "pods/exec" in done.stderr, "that of its Postgres is on its volume"
     with database.connect() as client:
         client.execute("select 1")

@@ -80,13 +80,11 @@ def test_a_resume_is_told_up_to_the_first_row(database: Database) -> None:
 
 def test_a_wake_that_nobody_has_used_yet_is_told_so_far(database: Database) -> None:
     database.fall_asleep()
-    assert torpor(database, "resume", database.name).returncode == 0
+    ask_autoscaler(database.up.folder, "Wake", name=database.name, cause="a person")
     (resume,) = transitions(database, limit=1)
     assert resume["kind"] == "resume" and resume["is_unfinished"]
     is_a_tree(resume)
     assert "start of postgres" in names(resume) and "first row" not in names(resume)
-    done = torpor(database, "critical-chain", database.name)
-    assert "nobody has got a first row yet" in done.stdout
 
 
 def test_a_suspend_is_told_with_what_its_sessions_took(database: Database) -> None:

@@ -97,6 +97,7 @@ def test_whose_pods_these_are_may_be_said() -> None:
     [
         {"endpoint": "collector:4318"},
         {"endpoint": "grpc://collector:4317"},
+        {"endpoint": "http://collector:65536"},
         {"endpoint": "http://user:secret@collector:4318"},
         {"endpoint": COLLECTOR, "port": 70_000},
         {"endpoint": COLLECTOR, "env": [{"name": "PATH", "value": "/"}]},

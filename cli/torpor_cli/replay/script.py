@@ -129,5 +129,5 @@ def story(outcome: ScriptOutcome, use_story: str) -> str:
     elif done.status:
         parts.append("\n".join(done.said))
     elif outcome.is_empty:
-        parts.append("nothing has been tried: the time was over before a transaction came to an end")
+        parts.append("nothing has been tried: its time was over before a transaction was")
     return "\n\n".join(part for part in (*parts, use_story) if part)

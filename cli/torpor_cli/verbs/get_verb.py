@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import click
 
 from torpor_cli.completion import complete_kind_or_node
+from torpor_cli.hints import here
 from torpor_cli.options import meant, on_place
 from torpor_cli.place import Place
 from torpor_cli.tree.getting import (
@@ -115,7 +116,7 @@ def _tables(
 
 def _none(kind: Kind, place: Place) -> str:
     if kind is Kind.DATABASE:
-        return f"no databases yet: declare one with `torpor apply -f FILE{place.flag}`"
+        return here("no databases yet: declare one with `torpor apply -f FILE`", place)
     return f"there are no {kind.plural}"
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
+from torpor_cli.hints import here
 from torpor_cli.options import on_place
 from torpor_cli.output import as_kubernetes_holds, resource_table
 from torpor_cli.place import Place
@@ -32,4 +33,4 @@ def command(output: str | None, place: Place) -> None:
     elif resources:
         click.echo(resource_table(resources, datetime.now(UTC), is_wide=output == "wide"))
     else:
-        click.echo(f"no databases yet: declare one with `torpor apply -f FILE{place.flag}`")
+        click.echo(here("no databases yet: declare one with `torpor apply -f FILE`", place))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -75,6 +76,8 @@ def command(
     if follow:
         with contextlib.suppress(KeyboardInterrupt):
             _follow(followed, output, is_prefixed)
+    if followed.is_refused:
+        sys.exit(1)
 
 
 def _follow(followed: Followed, output: str | None, is_prefixed: bool) -> None:

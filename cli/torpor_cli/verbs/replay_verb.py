@@ -6,6 +6,7 @@ import importlib.util
 import json
 import sys
 from datetime import UTC, datetime
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -280,10 +281,11 @@ def _scripts(
 
 def _refuse_rare(rate: float | None, seconds: int) -> None:
     """Raises UsageError where hardly a transaction would begin."""
-    if rate is not None and rate * seconds < 1:
+    seconds_min = 0 if rate is None else ceil(1 / rate)
+    if seconds < seconds_min:
         raise click.UsageError(
             f"--rate {rate:g} begins no transaction within --seconds {seconds}: "
-            f"allowed is {1 / seconds:.3g} and more, or more seconds"
+            f"allowed is --seconds {seconds_min} and more, or a greater rate"
         )
 
 

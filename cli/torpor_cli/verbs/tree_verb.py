@@ -9,6 +9,7 @@ import click
 
 from torpor_api.failures import NotFound
 from torpor_cli.completion import complete_node
+from torpor_cli.hints import here
 from torpor_cli.options import json_option, on_place
 from torpor_cli.place import Place
 from torpor_cli.tree import fleet
@@ -65,7 +66,7 @@ def command(
     for line in lines(roots, strokes):
         click.echo(line)
     if not roots:
-        click.echo(f"nothing is here yet: declare one with `torpor apply -f FILE{place.flag}`")
+        click.echo(here("nothing is here yet: declare one with `torpor apply -f FILE`", place))
 
 
 def _grown(place: Place, node: Node | None, each_max: int, depth: int) -> tuple[Branch, ...]:

@@ -34,7 +34,8 @@ def of_wake(told: Transition) -> Row:
     return (
         *(moment(told.at), told.database, told.kind, told.total_ms),
         *((None, None) if slowest is None else (slowest.name, slowest.ms)),
-        *(told.cause, told.epoch or None, told.compute, told.failure, told.is_recorded),
+        *(told.cause, told.epoch or None, told.compute, told.failure),
+        *(told.is_recorded, told.is_unfinished),
     )
 
 
@@ -42,7 +43,8 @@ def of_chain(told: Transition) -> Iterator[Row]:
     for span in told.spans:
         yield (
             *(moment(told.at), told.kind, span.depth, span.name, span.where),
-            *(span.begin_ms, span.ms, span.slack_ms, span.is_critical, told.is_recorded),
+            *(span.begin_ms, span.ms, span.slack_ms, span.is_critical),
+            *(told.is_recorded, told.is_unfinished),
         )
 
 

@@ -71,7 +71,7 @@ SHOW_WAKES = Verb(
     columns(
         "at timestamptz, database text, kind text, total_ms float8, slowest_step text, "
         "slowest_step_ms float8, cause text, epoch int8, compute text, failure text, "
-        "recorded bool"
+        "recorded bool, unfinished bool"
     ),
     Takes.MAY_NAME,
 )
@@ -81,7 +81,8 @@ SHOW_CHAIN = Verb(
     "the steps of a database's latest resume, suspend, switchover or failover, with their slack",
     columns(
         "at timestamptz, kind text, depth int8, step text, where text, begin_ms float8, "
-        "ms float8, slack_ms float8, critical bool, recorded bool"
+        "ms float8, slack_ms float8, critical bool, "
+        "recorded bool, unfinished bool"
     ),
     Takes.NAME,
 )

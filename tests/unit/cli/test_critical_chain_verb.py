@@ -46,7 +46,16 @@ async def test_what_only_a_record_tells_says_so_and_names_no_epoch(autoscaler: A
     (_, line) = (await autoscaler.torpor("critical-chain", "--slowest", "9")).stdout.splitlines()
     assert "resume (recorded)" in line
     picture = (await autoscaler.torpor("plot", "shop")).stdout
-    assert "epoch" not in picture and "40.0 ms" in picture
+    assert "epoch" not in picture and f"40.0 ms, {AT}, recorded" in picture
+
+
+async def test_a_wake_that_nobody_has_used_yet_says_so(autoscaler: Autoscaler) -> None:
+    unfinished = RECORDED.model_copy(update={"is_recorded": False, "is_unfinished": True})
+    told = m.TransitionList(transitions=(unfinished,), since=AT)
+    autoscaler.answers[m.AskTransitions] = told
+    tree = (await autoscaler.torpor("critical-chain", "shop")).stdout
+    assert "\nawake, and nobody has got a first row yet\n" in tree
+    assert f"40.0 ms, {AT}, no row yet" in (await autoscaler.torpor("plot", "shop")).stdout
 
 
 @pytest.mark.parametrize("verb", ["critical-chain", "plot"])

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from torpor_api.failures import Failure, NotFound
+from torpor_api.failures import Failure, NotFound, Refused
 from torpor_cli.local.log_tail import LogTail
 from torpor_cli.logs.following import Followed
 from torpor_cli.logs.lines import Told, merged, time_of, timed
 from torpor_cli.logs.source import OfAgent, OfPostgres, Source, is_about
-from torpor_cli.place import NotAllowed
 
 NOON = datetime(2027, 1, 1, 12, 0, 0, 123_000, tzinfo=UTC).timestamp()
 
@@ -132,7 +131,7 @@ class Scripted:
         return call
 
 
-@pytest.mark.parametrize("hindrance", [NotFound("no log yet"), NotAllowed("not by you")])
+@pytest.mark.parametrize("hindrance", [NotFound("no log yet"), Refused("not by you")])
 def test_sources_go_on_together_and_one_that_can_not_be_read_keeps_nobody(
     hindrance: Failure,
 ) -> None:
@@ -144,13 +143,16 @@ def test_sources_go_on_together_and_one_that_can_not_be_read_keeps_nobody(
     followed = Followed(readers)
     assert [line.text for line in followed.read()] == ["warm"]
     assert set(followed.unread) == {shop}
+    assert followed.is_refused == isinstance(hindrance, Refused)
     assert [line.source for line in followed.read()] == ["database/shop", "compute/c1"]
-    assert followed.unread == {}
+    assert followed.unread == {} and not followed.is_refused
     (later,) = followed.read()
     assert later.at == datetime(2027, 1, 1, 12, 0, 1, tzinfo=UTC).timestamp()
 
 
-@pytest.mark.parametrize("hindrance", [NotFound("no log yet"), NotAllowed("not by you")])
-def test_the_only_source_that_can_not_be_read_is_a_failure(hindrance: Failure) -> None:
-    with pytest.raises(type(hindrance)):
-        Followed({OfPostgres("shop"): Scripted(hindrance)}).read()
+@pytest.mark.parametrize("hindrance", [NotFound("no log yet"), Refused("not by you")])
+def test_that_no_source_can_be_read_is_a_failure(hindrance: Failure) -> None:
+    sources = OfPostgres("shop"), OfAgent("c1")
+    for count in (1, 2):
+        with pytest.raises(type(hindrance)):
+            Followed({source: Scripted(hindrance) for source in sources[:count]}).read()

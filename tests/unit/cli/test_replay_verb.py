@@ -103,7 +103,7 @@ def test_options_of_logs_are_refused_for_scripts(tmp_path: Path, log: Path) -> N
     wrong = replay(script, "--to", "shop", "--speed", "2")
     assert wrong.exit_code == 2 and "--speed is for a log: this is a pgbench script" in wrong.output
     rare = replay(script, "--to", "shop", "--rate", "0.1", "--seconds", "4")
-    assert rare.exit_code == 2 and "allowed is 0.25 and more" in rare.output
+    assert rare.exit_code == 2 and "allowed is --seconds 10 and more" in rare.output
     mixed = replay(script, log, "--to", "shop")
     assert mixed.exit_code == 2 and "not replayed together" in mixed.output
 

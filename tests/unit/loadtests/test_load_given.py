@@ -109,4 +109,6 @@ def test_strangers_need_a_database_that_nobody_uses(scenario: Scenario, is_fit: 
         given.refuse_unfit(scenario, ["shop"], None)
     else:
         with pytest.raises(InvalidRequest, match=r"scanner needs two databases.*given is shop"):
-            given.refuse_unfit(scenario, ["shop", "shop"], None)
+            given.refuse_unfit(scenario, ["shop"], None)
+    with pytest.raises(InvalidRequest, match=r"shop is given more than once"):
+        given.refuse_unfit(scenario, ["shop", "blog", "shop"], None)
