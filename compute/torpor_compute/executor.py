@@ -54,8 +54,9 @@ from torpor_compute.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
-WARM_UP_SECONDS = 0.05
-"""After a start. Whoever asks sooner does not wait for it: the first question connects."""
+WARM_UP_SECONDS = 0.25
+"""After a start: the first clients have the processor until then, and of databases that wake
+together those of the last. Whoever asks sooner does not wait: the first question connects."""
 
 _HAS_POSTGRES = (State.RUNNING, State.STOPPING)
 
@@ -337,7 +338,7 @@ class Agent:
         self._tasks.run(self._warm_up())
 
     async def _warm_up(self) -> None:
-        """The kept connection, soon: the first client has the processor now."""
+        """The kept connection, soon."""
         await asyncio.sleep(WARM_UP_SECONDS)
         await self._look_for_new_facts()
 

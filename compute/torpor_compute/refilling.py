@@ -38,8 +38,9 @@ from torpor_compute.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
-BEGIN_AFTER_SECONDS = 0.05
-"""The first client has the processor now."""
+BEGIN_AFTER_SECONDS = 0.25
+"""The first clients have the processor until then, and of databases that wake together those of the
+last: to fill at once made a group of six wait a fifth longer."""
 
 NOTE_EVERY_SECONDS = 300.0
 """As often as Postgres's own autoprewarm does it."""

@@ -59,18 +59,21 @@ def test_every_command_of_a_databases_life(database: Database, console: psycopg.
     (name, epoch, wait_ms) = _one(console, "RESUME %s", database.name)
     assert name == database.name and epoch == shown["epoch"] + 1 and wait_ms > 0
 
+    wakes = console.execute(f"SHOW WAKES {database.name}").fetchall()
+    assert "RESUME of torpor" in str(wakes[0][6])
+    assert wakes[0][-1] is True, "nobody has got a row"
+
     def is_listed() -> bool:
-        wakes = console.execute(f"SHOW WAKES {database.name}").fetchall()
-        return "RESUME of torpor" in str(wakes[0][6])
+        """Of which databases there are sessions, the latest samples say."""
+        whole = console.execute("SHOW SESSIONS").fetchall()
+        return sessions[0][:5] in [row[:5] for row in whole]
 
     with psycopg.connect(database.uri(application_name="shop"), autocommit=True) as client:
         client.execute("SELECT 1")
-        until(is_listed, "the wake is known to its first row")
         sessions = console.execute("SHOW SESSIONS %s", (database.name,)).fetchall()
         assert [(row[0], row[4]) for row in sessions] == [(database.name, "shop")]
         assert sessions[0][9] == client.info.backend_pid
-        whole = console.execute("SHOW SESSIONS").fetchall()
-        assert sessions[0][:5] in [row[:5] for row in whole]
+        until(is_listed, "it is listed among all")
         moved = _one(console, f"SWITCHOVER {database.name}")
         assert moved[1] == epoch + 1 and moved[3] > 0
         assert client.execute("SELECT 2").fetchone() == (2,)
