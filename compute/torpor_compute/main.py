@@ -36,6 +36,7 @@ from torpor_compute.core.postgres_options import DIRECT_TLS_SINCE, PORT
 from torpor_compute.executor import Agent
 from torpor_compute.ports import Serving
 from torpor_compute.refilling import Refilling
+from torpor_compute.rehearsal import rehearse
 from torpor_compute.sampling import Sampling
 from torpor_compute.settings import Settings
 
@@ -107,6 +108,7 @@ async def run(settings: Settings, told_as: LogIdentity) -> int:
     )
     # The first use of a thread takes 2 ms, which the claim shall not have to wait for.
     await asyncio.to_thread(os.getpid)
+    rehearse(_address(settings, places))
     handlers = handlers_of(agent, listeners, watchers, sampling, refilling)
     admission = None if identity is None else Admission(identity, rights(handlers))
     server = Server(handlers, admission)
