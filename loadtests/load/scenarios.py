@@ -207,7 +207,9 @@ MIXED = Scenario(
         Objective(Measure.UNBALANCED, 0, why="what was acknowledged is there, once and whole"),
         Objective(Measure.MISHEARD, 0, why="a session hears everything in its sleep"),
         Objective(Measure.ANSWERED, 0.95, "ratio", is_least=True, why="it keeps up"),
-        wake_p99(40),
+        # All six wake at once, while an always-on Postgres has next to nothing to do: on two cores
+        # six starts and 36 logins take 55 to 80 times as long as an answer there.
+        wake_p99(100),
         SLEPT,
     ),
     warm=6,
