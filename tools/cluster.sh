@@ -19,4 +19,4 @@ tool=${TORPOR_CLUSTER_TOOL:-}
 command -v "$tool" >/dev/null || fail "TORPOR_CLUSTER_TOOL is $tool, which can not be run"
 [ "$(id -u)" = 0 ] || fail "$tool needs root to start one: or set KUBECONFIG"
 export GOFLAGS="${GOFLAGS:-'-gcflags=all=-dwarf=false -l'}" GOGC="${GOGC:-400}"
-exec timeout "$SECONDS_MAX" "$tool" up
+exec timeout --kill-after=30 "$SECONDS_MAX" "$tool" up

@@ -208,7 +208,7 @@ MIXED = Scenario(
         Objective(Measure.MISHEARD, 0, why="a session hears everything in its sleep"),
         Objective(Measure.ANSWERED, 0.95, "ratio", is_least=True, why="it keeps up"),
         # All six wake at once, while an always-on Postgres has next to nothing to do: on two cores
-        # six starts and 36 logins take 55 to 80 times as long as an answer there.
+        # six starts and 36 logins take 36 to 80 times as long as an answer there.
         wake_p99(100),
         SLEPT,
     ),

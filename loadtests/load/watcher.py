@@ -123,7 +123,7 @@ class Watcher:
             return
         for one in told["transitions"]:
             # A recorded one, of an autoscaler that has begun anew, is known from before by its own.
-            if one["database"] in self._names and not one["is_recorded"]:
+            if one["database"] in self._names and not one.get("is_recorded"):
                 self._found[one["database"], one["epoch"], one["kind"]] = one
 
 

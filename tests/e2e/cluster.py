@@ -57,7 +57,10 @@ MARK = "torpor-e2e-images"
 """A ConfigMap with the tag that was loaded last: what a node has, its cluster remembers."""
 
 CLUSTER_SECONDS_MAX = 1500.0
-"""The first time its processes are built."""
+"""The first time its processes are built; as tools/cluster.sh has it, which ends them then."""
+
+CLUSTER_ENDS_SECONDS_MAX = 60.0
+"""For that."""
 
 INSTALL_SECONDS_MAX = 300.0
 
@@ -104,11 +107,11 @@ def use_cluster() -> None:
 
 
 def _started() -> str:
-    """The path of its kubeconfig. A tool may bring its own kubectl: in ``bin``, beside that. How
-    long it may take is the script's to say, which ends what it has started."""
+    """The path of its kubeconfig. A tool may bring its own kubectl: in ``bin``, beside that."""
     environment = os.environ | ({TOOL_VARIABLE: TOOL} if TOOL else {})
     try:
-        done = _run(START, timeout_s=None, environment=environment)
+        limit_s = CLUSTER_SECONDS_MAX + CLUSTER_ENDS_SECONDS_MAX
+        done = _run(START, timeout_s=limit_s, environment=environment)
     except AssertionError as failed:
         raise NothingToTestOn(f"no cluster: {failed}") from None
     kubeconfig = done.stdout.strip().splitlines()[-1]
@@ -191,7 +194,7 @@ def _helm() -> str:
 def _run(
     *argv: str,
     stdin: str = "",
-    timeout_s: float | None = 60.0,
+    timeout_s: float = 60.0,
     environment: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
