@@ -22,6 +22,7 @@ import hypothesis
 import pytest
 
 from support.forked import LASTING
+from support.scratch import remove_leftovers
 
 ENDING_SECONDS_MAX = 30.0
 """What has been told to end may take this long where others have the processor; what was forgotten
@@ -33,6 +34,12 @@ LOOP_TURNS = 3
 hypothesis.settings.register_profile("ci", derandomize=True, print_blob=True, deadline=None)
 hypothesis.settings.register_profile("dev", print_blob=True, deadline=None)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """What a run that was killed has left in memory, this one would lack."""
+    if not hasattr(session.config, "workerinput"):
+        remove_leftovers()
 
 
 @pytest.hookimpl(wrapper=True)

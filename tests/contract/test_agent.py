@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +18,7 @@ from support.agent import AgentProcess, Agents, agents_in_a_folder, start_comput
 from support.fakes.agent import FakeAgent, Pace
 from support.fakes.volume import Volume
 from support.network_agents import agents_on_network
+from support.scratch import DISK, scratch_folder
 from torpor_api import messages as m
 from torpor_api.failures import Conflict, NotFenced, StaleEpoch, Unavailable
 from torpor_api.resource import DatabaseSpec
@@ -139,8 +138,7 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
             ending.push_async_callback(real.close)
             yield real
         else:
-            root = Path(tempfile.mkdtemp(prefix="torpor-agent-", dir="/tmp"))
-            ending.callback(shutil.rmtree, root)
+            root = ending.enter_context(scratch_folder(DISK))
             fake = FakeWorld(root)
             ending.push_async_callback(fake.close)
             yield fake

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import pytest
 
 from support.agent import until
-from support.postgres import fast_folder, make_volume
+from support.postgres import make_volume
 from support.postgres_worlds import FakeWorld, World, alone, real_world
+from support.scratch import scratch_folder
 from torpor_api.failures import StartFailed, Unavailable
 from torpor_api.messages import StoragePlace
 from torpor_compute.ports import Stop
@@ -47,12 +46,8 @@ async def on_the_fake(test: Test) -> None:
 
 
 def in_a_folder(do: Callable[[Path], None]) -> None:
-    folder = Path(tempfile.mkdtemp(prefix="torpor-test-", dir=fast_folder()))
-    folder.chmod(0o711)
-    try:
+    with scratch_folder() as folder:
         do(folder)
-    finally:
-        shutil.rmtree(folder)
 
 
 def on_a_real_one(name: str, folder: Path) -> None:

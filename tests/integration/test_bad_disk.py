@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
-from pathlib import Path
 
 import pytest
 
+from support.scratch import DISK, new_folder
 from support.up import Up, a_database
 from support.wire_client import Reported, logged_in
 
@@ -19,7 +18,7 @@ ROLES = [{"name": "app"}, {"name": "boss", "password": "boss", "superuser": True
 def test_a_full_disk(up: Up) -> None:
     """Of a tablespace: the one that writes is told, the others go on, and so does it."""
     with a_database(up, roles=ROLES) as place:
-        small = Path(tempfile.mkdtemp(prefix="torpor-test-", dir="/tmp"))
+        small = new_folder(DISK)
         owner = (place.folder / "data").stat().st_uid
         options = f"size=4m,uid={owner},mode=700"
         subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", small], check=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from support.scratch import DISK, scratch_folder
 from torpor_cli.local import postgres_binaries
 from torpor_cli.local.postgres_binaries import BINARIES, PACKAGE, PostgresBinaries, installed
 
@@ -19,10 +19,8 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs Postgr
 
 @pytest.fixture
 def root() -> Iterator[Path]:
-    made = Path(tempfile.mkdtemp(prefix="torpor-binaries-", dir="/tmp"))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made)
+    with scratch_folder(DISK) as made:
+        yield made
 
 
 def test_a_closed_checkout_is_copied_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,13 @@ import os
 import pwd
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from support.scratch import DISK, new_folder
 from torpor_cli.local import fence, proc
 from torpor_cli.local.postgres_binaries import installed
 
@@ -28,8 +28,7 @@ WAIT_SECONDS_MAX = 30.0
 @pytest.fixture
 def data() -> Iterator[Path]:
     """A real data directory that belongs to the tenant."""
-    root = Path(tempfile.mkdtemp(prefix="torpor-fence-", dir="/tmp"))
-    root.chmod(0o755)
+    root = new_folder(DISK)
     data = root / "data"
     data.mkdir(mode=0o700)
     user = pwd.getpwnam(INITDB_USER)

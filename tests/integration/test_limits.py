@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from support import stand_ins
+from support.scratch import DISK
 from support.up import WAIT_SECONDS_MAX, Database, Up, a_database, give_template, running_up, until
 from torpor_api import messages as m
 from torpor_channel.client import dial
@@ -24,9 +25,6 @@ from torpor_channel.peer import Peer
 from torpor_cli.client import ask_autoscaler, ask_cluster
 from torpor_cli.local.limits import SWITCHED_OFF
 from torpor_cli.local.state_folder import StateFolder
-
-DISK = "/var/tmp"
-"""Where files are not in memory, on any machine that keeps them over a restart."""
 
 GIB = 1 << 30
 PERIOD_US = 100_000

@@ -21,7 +21,8 @@ from suites.report import Line
 from suites.sides import both_sides, proves_parking
 from suites.suite import Run, Suite
 from suites.workshop import Workshop
-from support.up import Up, fast_folder, running_up
+from support.scratch import fast_folder, remove_leftovers
+from support.up import Up, running_up
 
 SUITES: dict[str, Suite] = {
     module.SUITE.name: module.SUITE
@@ -43,6 +44,7 @@ class Options:
 def run(options: Options, file: str | None) -> int:
     """The exit status: 0 only if every suite ran and nothing differs that may not."""
     found_on = machine.description()  # Before: the checkout may move on while this runs.
+    remove_leftovers()
     up_options = ["--park-every-safe-point"] if options.is_parking else []
     with _folder(options.keeps_output) as folder, running_up(*up_options) as up:
         workshop = Workshop(folder)

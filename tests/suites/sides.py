@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import psycopg
 
 from rig.postgres import copy_of
-from support.up import Database, Up, fast_folder
+from support.scratch import fast_folder
+from support.up import Database, Up
 
 UNITS = {"minCU": 4}
 """As many parallel workers as the regression suite expects to get, from its first query on."""
@@ -95,7 +96,7 @@ def both_sides(up: Up, *, parks: bool) -> Iterator[tuple[Side, Side]]:
     database = up.database(**SPEC)
     password = database.connection(ROLE).password or ""
     database.fall_asleep()
-    with copy_of(database.folder / "data", tcp=True, parent=fast_folder()) as bare:
+    with copy_of(database.folder / "data", tcp=True, parent=str(fast_folder())) as bare:
         bare.start()
         bare.client().close()
         database.apply(**UNITS)

@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -19,7 +18,8 @@ from typing import Any, BinaryIO
 import asyncpg
 
 from support import forked
-from support.postgres import binaries, fast_folder, make_volume, processes_on
+from support.postgres import binaries, make_volume, processes_on
+from support.scratch import new_folder
 from torpor_api import messages as m
 from torpor_api.failures import Unavailable
 from torpor_api.resource import DatabaseSpec
@@ -215,8 +215,7 @@ class Agents:
 @contextlib.asynccontextmanager
 async def agents_in_a_folder(user: Any = None) -> AsyncIterator[Agents]:
     """For the length of a test; ``user``: as which ordinary user the agents run."""
-    root = Path(tempfile.mkdtemp(prefix="torpor-agent-", dir=fast_folder()))
-    root.chmod(0o711)
+    root = new_folder()
     if user is not None:
         os.chown(root, user.pw_uid, user.pw_gid)
     agents = Agents(root, user)

@@ -7,13 +7,13 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 
-from support.postgres import IS_ROOT, NOBODY, binaries, session_folder, template
+from support.postgres import IS_ROOT, NOBODY, binaries, template
+from support.scratch import new_folder
 from support.up import WAIT_SECONDS_MAX, until
 from torpor_cli.local.storage import BOOTSTRAP_SUPERUSER
 from torpor_volume import disk
@@ -52,7 +52,7 @@ class LoggingPostgres:
 @contextlib.contextmanager
 def logging_postgres(**settings: str) -> Iterator[LoggingPostgres]:
     """Its logs are there behind the block as well, until the tests end."""
-    folder = Path(tempfile.mkdtemp(prefix="logging-", dir=session_folder()))
+    folder = new_folder()
     data, user_id = folder / "data", NOBODY.pw_uid if IS_ROOT else None
     disk.copy_tree(template(), data, user_id)
     (data / "pg_hba.conf").write_text("local all all trust\n")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 from collections.abc import AsyncIterator
 from itertools import count
 from pathlib import Path
 
 from support.agent import AgentProcess, Agents
 from support.certificates import Authority
-from support.postgres import USER_ID, fast_folder
+from support.postgres import USER_ID
 from support.postgres_tls import MAJOR, tls_binaries, tls_template
+from support.scratch import new_folder
 from torpor_api import messages as m
 from torpor_channel.address import TcpAddress
 from torpor_channel.tls import AUTOSCALER, COMPUTE, Identity, Trust
@@ -67,8 +67,7 @@ def address_of(agent: AgentProcess) -> TcpAddress:
 @contextlib.asynccontextmanager
 async def agents_on_network() -> AsyncIterator[NetworkAgents]:
     """For the length of a test."""
-    root = Path(tempfile.mkdtemp(prefix="torpor-agent-", dir=fast_folder()))
-    root.chmod(0o711)
+    root = new_folder()
     agents = NetworkAgents(root)
     try:
         yield agents

@@ -5,15 +5,13 @@ As root everything lies where other user ids can reach it, and each volume belon
 
 from __future__ import annotations
 
-import atexit
 import functools
 import os
 import pwd
-import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
+from support.scratch import new_folder
 from torpor_api.messages import StoragePlace
 from torpor_cli.local import postgres_binaries
 from torpor_cli.local.postgres_binaries import PostgresBinaries
@@ -28,24 +26,10 @@ USER_ID = 51_000 + os.getpid() % 9_000 if IS_ROOT else None
 NOBODY = pwd.getpwnam("nobody")
 
 
-ROOM_BYTES = 2 << 30
-"""For some volumes of 40 MB at a time, and for those of tests that run beside these."""
-
-
-def fast_folder() -> Path:
-    """In memory where there is room: a test need not wait for a disk, least of all for others'."""
-    memory = Path("/dev/shm")
-    has_room = memory.is_dir() and shutil.disk_usage(memory).free > ROOM_BYTES
-    return memory if has_room else Path("/tmp")
-
-
 @functools.cache
 def session_folder() -> Path:
     """For what is made once; everybody may pass through. Gone when the tests end."""
-    folder = Path(tempfile.mkdtemp(prefix="torpor-test-", dir=fast_folder()))
-    folder.chmod(0o711)
-    atexit.register(shutil.rmtree, folder)
-    return folder
+    return new_folder()
 
 
 @functools.cache

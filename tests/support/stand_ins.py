@@ -13,12 +13,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from support.postgres import fast_folder
+from support.scratch import new_folder
 from support.up import (
     START_SECONDS_MAX,
     WAIT_SECONDS_MAX,
@@ -171,9 +170,9 @@ def started_before(root: Path) -> Iterator[Up]:
 
 
 @contextlib.contextmanager
-def folder_with_stand_ins(parent: str | None = None) -> Iterator[Path]:
+def folder_with_stand_ins(parent: Path | None = None) -> Iterator[Path]:
     """A folder that other user ids can reach, which pytest's own is not for root."""
-    made = Path(tempfile.mkdtemp(prefix="torpor-test-", dir=parent or fast_folder()))
+    made = new_folder(parent)
     made.chmod(0o777)
     for name, program in {"compute": AGENT, "autoscaler": AUTOSCALER, "proxy": PROXY}.items():
         package = made / "stand_ins" / f"torpor_{name}"

@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from support.postgres import binaries, processes_on, template
+from support.scratch import new_folder
 from torpor_api.failures import Busy, NotFound, Unavailable
 from torpor_cli.client import ask_autoscaler, ask_cluster
 from torpor_cli.local.limits import remove_leftovers
@@ -33,9 +33,6 @@ START_SECONDS_MAX = 90.0
 """For all processes of `torpor up`, where others have the processor."""
 
 POLL_SECONDS = 0.02
-
-MEMORY_BYTES_MIN = 8 << 30
-"""For the databases of a whole run, 40 MB each."""
 
 Json = dict[str, Any]
 
@@ -264,10 +261,9 @@ class Database:
 
 
 @contextlib.contextmanager
-def running_up(*options: str, parent: str | None = None, **environment: str) -> Iterator[Up]:
+def running_up(*options: str, parent: Path | None = None, **environment: str) -> Iterator[Up]:
     """A `torpor up` in a folder that the user ids of its databases can reach."""
-    root = Path(tempfile.mkdtemp(prefix="torpor-test-", dir=parent or fast_folder()))
-    root.chmod(0o711)
+    root = new_folder(parent)
     up = Up(root, **environment)
     try:
         give_template(up.folder)
@@ -292,16 +288,6 @@ def a_database(up: Up, **spec: Any) -> Iterator[Database]:
     database = up.database(**spec)
     yield database
     database.apply(idleTimeout="1s", keepAwake=False)
-
-
-def fast_folder() -> str:
-    """Memory where there is enough of it: a hundred databases are a lot of files and of fsyncs."""
-    try:
-        found = os.statvfs("/dev/shm")
-    except OSError:
-        return "/tmp"
-    has_room = found.f_bavail * found.f_frsize > MEMORY_BYTES_MIN
-    return "/dev/shm" if has_room and not found.f_flag & os.ST_NOEXEC else "/tmp"
 
 
 def until(holds: Callable[[], bool], reason: str, seconds_max: float = WAIT_SECONDS_MAX) -> None:

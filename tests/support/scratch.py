@@ -1,0 +1,123 @@
+"""Where tests write: folders in memory where there is room, and nothing left of them.
+
+Databases are 40 MB each, and a run has hundreds; a run that is killed takes none of them with it.
+So each process of tests has one folder, in which all others are, and holds a lock on it for as
+long as it lives. A folder whose lock is free is nobody's any more: the next run removes it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import fcntl
+import functools
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+MEMORY = Path("/dev/shm")
+DISK = Path("/var/tmp")
+"""Where files are not in memory, on any machine that keeps them over a restart."""
+
+PREFIX = "torpor-test-"
+
+ROOM_BYTES = 8 << 30
+"""In memory, for what a whole run has at a time. Below it tests write to the disk."""
+
+
+@contextlib.contextmanager
+def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
+    """For the length of a test; other user ids may pass through, which pytest's own are not for."""
+    folder = new_folder(parent)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def new_folder(parent: Path | None = None) -> Path:
+    """Gone when this process's tests end, or by :func:`remove_leftovers`."""
+    folder = Path(tempfile.mkdtemp(prefix="", dir=_own_folder(parent or fast_folder())))
+    folder.chmod(0o711)
+    return folder
+
+
+def fast_folder() -> Path:
+    """In memory where there is room: a test need not wait for a disk, least of all for others'."""
+    return MEMORY if _memory_bytes_free() > ROOM_BYTES else DISK
+
+
+def remove_leftovers(parents: tuple[Path, ...] = (MEMORY, DISK)) -> list[Path]:
+    """Those of runs that were killed, with every process that still works for them."""
+    removed = []
+    for folder in (found for parent in parents for found in parent.glob(f"{PREFIX}*")):
+        lock = _lock_if_free(folder)
+        if lock is None:
+            continue
+        for pid in _processes_of(folder):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+        removed.append(folder)
+    return removed
+
+
+@functools.cache
+def _own_folder(parent: Path) -> Path:
+    folder = _new_locked_folder(parent)
+    folder.chmod(0o711)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _new_locked_folder(parent: Path) -> Path:
+    """Another run may take it for a leftover before it is locked, and removes it."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        fcntl.flock(os.open(folder, os.O_RDONLY | os.O_DIRECTORY), fcntl.LOCK_EX)
+        if folder.exists():
+            return folder
+
+
+def _lock_if_free(folder: Path) -> int | None:
+    """A file descriptor that holds the lock. Who may not even open a folder leaves it alone."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _processes_of(folder: Path) -> list[int]:
+    """Whoever names it, or what is in it, in arguments or environment."""
+    running = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
+    return [pid for pid in running if _names(pid, folder)]
+
+
+def _names(pid: int, folder: Path) -> bool:
+    try:
+        process = Path(f"/proc/{pid}")
+        told = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+    except OSError:
+        return False
+    return pid != os.getpid() and bytes(folder) in told
+
+
+def _memory_bytes_free() -> int:
+    """What is in such a folder is memory that processes lack, whatever the folder's own limit."""
+    try:
+        found = os.statvfs(MEMORY)
+        told = Path("/proc/meminfo").read_text().partition("MemAvailable:")[2].split()[0]
+    except (OSError, IndexError):
+        return 0
+    runs_programs = not found.f_flag & os.ST_NOEXEC
+    return min(found.f_bavail * found.f_frsize, int(told) << 10) if runs_programs else 0
