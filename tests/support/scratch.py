@@ -38,9 +38,9 @@ def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def new_folder(parent: Path | None = None) -> Path:
+def new_folder(parent: Path | str | None = None) -> Path:
     """Gone when this process's tests end, or by :func:`remove_leftovers`."""
-    folder = Path(tempfile.mkdtemp(prefix="", dir=_own_folder(parent or fast_folder())))
+    folder = Path(tempfile.mkdtemp(prefix="", dir=_own_folder(Path(parent or fast_folder()))))
     folder.chmod(0o711)
     return folder
 

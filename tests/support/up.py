@@ -261,7 +261,7 @@ class Database:
 
 
 @contextlib.contextmanager
-def running_up(*options: str, parent: Path | None = None, **environment: str) -> Iterator[Up]:
+def running_up(*options: str, parent: Path | str | None = None, **environment: str) -> Iterator[Up]:
     """A `torpor up` in a folder that the user ids of its databases can reach."""
     root = new_folder(parent)
     up = Up(root, **environment)
