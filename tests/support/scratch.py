@@ -1,6 +1,6 @@
 """Where tests write: folders in memory where there is room, and nothing left of them.
 
-Databases are 40 MB each, and a run has hundreds; a run that is killed takes none of them with it.
+Databases are 40 MB each, and a run that is killed takes none of its hundreds with it.
 So each process of tests has one folder, in which all others are, and holds a lock on it for as
 long as it lives. A folder whose lock is free is nobody's any more: the next run removes it.
 """
@@ -25,7 +25,8 @@ DISK = Path("/var/tmp")
 PREFIX = "torpor-test-"
 
 ROOM_BYTES = 8 << 30
-"""In memory, for what a whole run has at a time. Below it tests write to the disk."""
+"""In memory, for what a whole run has there at a time (2.4 GB) and for its processes, with room to
+spare. Below it tests write to the disk."""
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from typing import Any
 
 from support.postgres import binaries, processes_on, template
 from support.scratch import new_folder
-from torpor_api.failures import Busy, NotFound, Unavailable
+from torpor_api.failures import Busy, NotFound, Refused, Unavailable
 from torpor_cli.client import ask_autoscaler, ask_cluster
 from torpor_cli.local.limits import remove_leftovers
 from torpor_cli.local.state_folder import StateFolder, listen_address, prepare
@@ -46,6 +46,7 @@ class Up:
         self._mark = ("TORPOR_TEST", root.name)
         self._environment = environment
         self._numbers = count(1)
+        self._retired: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -100,11 +101,25 @@ class Up:
 
     def database(self, **spec: Any) -> Database:
         """A new one, awake. Sleeps only when it is told to, unless ``spec`` says otherwise."""
+        self._erase_the_retired()
         database = Database(self, f"d{next(self._numbers)}", {"idleTimeout": "1h", **spec})
         database.apply()
         until(database.is_known, "the autoscaler knows it")
         database.wake()
         return database
+
+    def retire(self, database: Database) -> None:
+        """No test needs it any more: it goes to sleep by itself, and later its 40 MB are erased."""
+        database.apply(idleTimeout="1s", keepAwake=False)
+        self._retired.append(database.name)
+
+    def _erase_the_retired(self) -> None:
+        for name in tuple(self._retired):
+            with contextlib.suppress(Busy, Refused):  # It is awake still.
+                ask_cluster(
+                    self.folder, "DeleteResource", timeout_s=WAIT_SECONDS_MAX, name=name, data=True
+                )
+                self._retired.remove(name)
 
     def component(self, name: str) -> int:
         """The process id of ``proxy`` or ``autoscaler``."""
@@ -284,10 +299,10 @@ def give_template(folder: StateFolder) -> None:
 
 @contextlib.contextmanager
 def a_database(up: Up, **spec: Any) -> Iterator[Database]:
-    """For the length of a test; afterwards it goes to sleep by itself."""
+    """For the length of a test."""
     database = up.database(**spec)
     yield database
-    database.apply(idleTimeout="1s", keepAwake=False)
+    up.retire(database)
 
 
 def until(holds: Callable[[], bool], reason: str, seconds_max: float = WAIT_SECONDS_MAX) -> None:
