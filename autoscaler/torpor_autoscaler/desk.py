@@ -110,8 +110,8 @@ class Desk:
         for told in [each for each in event.samples if proxies.is_news_elsewhere(by, each)]:
             used_elsewhere = m.UsedElsewhere(name=told.name, proxy=by, ago_s=told.idle_s)
             self._proxies.tell(used_elsewhere)
-        proxies.sampled(by, event.samples, self._executor.tick())
-        self._fleet.poke_awake()
+        heard = proxies.sampled(by, event.samples, self._executor.tick())
+        self._fleet.poke_heard(heard)
 
     def resume_seen(self, event: m.ResumeSeen) -> None:
         entry = self._fleet.find(event.name)

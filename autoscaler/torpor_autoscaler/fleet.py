@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from math import inf
 
 from torpor_api import messages as m
@@ -15,6 +15,7 @@ from torpor_api.phases import Phase
 from torpor_api.resource import ServerlessDatabase
 from torpor_autoscaler.executor import Entry, Executor
 from torpor_autoscaler.lifecycle import endpoints, facts, letting_go, sizes
+from torpor_autoscaler.lifecycle.awake import awaits_word
 from torpor_autoscaler.lifecycle.database import Database
 from torpor_autoscaler.lifecycle.stock import PoolRecord
 from torpor_autoscaler.lifecycle.world import World
@@ -106,6 +107,12 @@ class Fleet:
         """Something has changed that any awake database may be waiting for."""
         for entry in self.awake():
             self._executor.poke(entry)
+
+    def poke_heard(self, names: Container[str]) -> None:
+        """A proxy has told of these; of all others, that nothing has happened."""
+        for entry in self.awake():
+            if entry.database.name in names or awaits_word(entry.database):
+                self._executor.poke(entry)
 
     def poke_scheduled(self) -> None:
         """The clock on the wall was set: what was to begin or end later may be due."""
@@ -254,8 +261,8 @@ class Fleet:
     def looked_inside(self, entry: Entry, epoch: int, activity: Activity) -> None:
         now = self._executor.tick()
         facts.heard(entry.database, epoch, now)
-        facts.looked_inside(entry.database, epoch, activity, now)
-        self._executor.poke(entry)
+        if facts.looked_inside(entry.database, epoch, activity, now):
+            self._executor.poke(entry)
 
     def _serve_waiting(self) -> None:
         """A compute may have become free."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
@@ -56,6 +57,8 @@ DURATION_CHARACTERS_MAX = 64
 SIZE_CHARACTERS_MAX = 14
 CIDR_CHARACTERS_MAX = 43
 """The longest IPv6 address with its prefix."""
+
+CIDRS_REMEMBERED_MAX = 1024
 
 TIMESTAMP_CHARACTERS_MAX = 40
 
@@ -120,7 +123,9 @@ def _dns_label(value: str) -> str:
     return value
 
 
+@lru_cache(maxsize=CIDRS_REMEMBERED_MAX)
 def _cidr(value: str) -> str:
+    """Remembered: each message with a spec has some, mostly ``0.0.0.0/0`` and ``::/0``."""
     try:
         return str(ipaddress.ip_network(value))
     except ValueError as error:

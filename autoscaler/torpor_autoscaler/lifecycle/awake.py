@@ -61,6 +61,18 @@ def stay_awake(database: Database, run: Run) -> Plan[None]:
         yield from ask(Wait(run.ask_again_at))
 
 
+def awaits_word(database: Database) -> bool:
+    """Whether it matters to it that a proxy tells once more what it told before: with that it may
+    sleep or move, or a time without use becomes certain."""
+    run, now, learned = database.run, database.world.now, database.learned
+    if run is None or not run.is_up or database.doubt is not None:
+        return True
+    if database.wishes or database.switching is not None or updating.is_outdated(database, run):
+        return True
+    is_time_over = now >= database.used_at + database.timeout_s
+    return is_time_over or (learned is not None and learned.awaits_look(now))
+
+
 def _ask_after(database: Database, run: Run, now: float) -> Plan[None]:
     """A crashed Postgres may need long for its recovery; its agent knows whether it goes on."""
     waiting = replace(run, ask_again_at=now + database.world.limits.restart_s_max)
@@ -202,6 +214,7 @@ def _next_look(database: Database, run: Run, decision: SleepChoice) -> float | N
     moments = [
         decision.look_again_at,
         database.noted_at + world.limits.note_s_min,
+        database.noted_at + world.limits.count_s_min,
         database.next_facts_at,
         *leaving.look_again_at(database, run),
         *resizing.look_again_at(database, run),

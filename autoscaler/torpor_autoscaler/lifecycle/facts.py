@@ -223,13 +223,16 @@ def facts_changed(database: Database, epoch: int, facts: LoginFacts) -> None:
         outcomes.learn(database, facts, are_exact=database.is_up)
 
 
-def looked_inside(database: Database, epoch: int, activity: Activity, now: float) -> None:
+def looked_inside(database: Database, epoch: int, activity: Activity, now: float) -> bool:
+    """Whether anything goes on inside, or has just ended, or its jobs are other ones."""
     if not database.is_up or database.run is None or epoch != database.run.epoch:
-        return
+        return False
     before = dict(database.inside.since) if database.inside is not None else {}
     since = tuple((what, before.get(what, now)) for what in activity.busy)
     database.inside = Inside(activity, now, since)
-    database.jobs = by_clock.jobs_known(database.jobs, activity.jobs)
+    jobs_before = database.jobs
+    database.jobs = by_clock.jobs_known(jobs_before, activity.jobs)
+    return bool(before or since) or database.jobs != jobs_before
 
 
 def used(database: Database, at: float) -> None:

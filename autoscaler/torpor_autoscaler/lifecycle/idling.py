@@ -80,6 +80,10 @@ class Idling:
         if now >= idle_at and was_seen_idle(views, idle_at) and not _is_anybody_at_it(views):
             self._is_found_idle = True
 
+    def awaits_look(self, now: float) -> bool:
+        """Nobody has used it for a while, and no sample has confirmed it yet."""
+        return not self._is_found_idle and now >= self._used_at + self._limits.timeout_s_min
+
     def use(self, at: float) -> None:
         """Somebody has used it; samples tell the same moment again, some milliseconds off."""
         gap_s = at - self._used_at

@@ -6,13 +6,26 @@ of sleeping ones cost nothing. A database that a proxy's sample does not name ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
+from operator import attrgetter
 
 from torpor_api.messages import EndpointSample
 from torpor_autoscaler.core.sleep import View
 
 RATE_S_MIN = 0.5
 """Between two samples of which a rate is made: those of sessions that fall idle come in between."""
+
+_told = attrgetter(*(name for name in EndpointSample.model_fields if name != "idle_s"))
+
+
+class _Every:
+    """Contains every name."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+EVERY: Container[str] = _Every()
 
 
 class _Proxy:
@@ -29,8 +42,10 @@ class _Proxy:
 class Proxies:
     """All that are registered, and for a while those that have hung up without a word."""
 
-    def __init__(self, forget_s: float) -> None:
+    def __init__(self, forget_s: float, silent_s: float) -> None:
         self._forget_s = forget_s
+        self._silent_s = silent_s
+        """What was said longer ago says nothing of now."""
         self._proxies: dict[str, _Proxy] = {}
         self._ended: list[tuple[float, Mapping[str, float]]] = []
         """Of those that have ended in good order: when, and when they last used which database."""
@@ -62,15 +77,21 @@ class Proxies:
         self._proxies.pop(proxy, None)
         self._ended.append((now, used_at))
 
-    def sampled(self, proxy: str, samples: Iterable[EndpointSample], now: float) -> None:
-        """Nothing is believed of a proxy that is not registered."""
+    def sampled(self, proxy: str, samples: Iterable[EndpointSample], now: float) -> Container[str]:
+        """The databases of which it tells anything but that time goes by; ``EVERY`` one where it
+        had been silent. Nothing is believed of a proxy that is not registered."""
         known = self._proxies.get(proxy)
         if known is None or known.hung_up_at is not None:
-            return
-        if known.sampled_at is not None and now - known.sampled_at >= RATE_S_MIN:
-            known.before = (known.sampled_at, known.samples)
+            return ()
+        before, at = known.samples, known.sampled_at
+        if at is not None and now - at >= RATE_S_MIN:
+            known.before = (at, before)
         known.sampled_at = now
         known.samples = {sample.name: sample for sample in samples}
+        if at is None or now - at > self._silent_s:
+            return EVERY
+        told = [each for each in known.samples.values() if _is_news(each, before.get(each.name))]
+        return {each.name for each in told} | (before.keys() - known.samples.keys())
 
     def is_news_elsewhere(self, proxy: str, sample: EndpointSample) -> bool:
         """Whether it tells of a use, and sessions of another proxy listen. Before ``sampled``.
@@ -152,3 +173,10 @@ class Proxies:
                 del self._proxies[name]
         if self._ended:
             self._ended = [one for one in self._ended if one[0] + self._forget_s > now]
+
+
+def _is_news(sample: EndpointSample, before: EndpointSample | None) -> bool:
+    """Whoever is at it uses it, whatever else is as before."""
+    if before is None or sample.busy:
+        return True
+    return sample.idle_s < before.idle_s or _told(sample) != _told(before)

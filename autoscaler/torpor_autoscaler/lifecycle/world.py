@@ -37,7 +37,7 @@ class World:
         self.limits = limits
         self.pool = WarmPool(warm, pool)
         self.stocks = Stocks(pool, Bounds(warm, warm if warm_max is None else warm_max))
-        self.proxies = Proxies(limits.proxy_forget_s)
+        self.proxies = Proxies(limits.proxy_forget_s, limits.sample_age_s_max)
         self.silences = Silences(limits)
         self.updates = Updates(limits)
         self.decided: Counter[Loop] = Counter()

@@ -120,7 +120,7 @@ class Story:
             self._proceed(None)
         return self
 
-    def fact(self, change: Callable[..., None], *args: Any) -> Story:
+    def fact(self, change: Callable[..., object], *args: Any) -> Story:
         change(self.database, *args)
         if isinstance(self.action, Wait):
             self._proceed(None)
