@@ -261,7 +261,8 @@ class Fleet:
     def looked_inside(self, entry: Entry, epoch: int, activity: Activity) -> None:
         now = self._executor.tick()
         facts.heard(entry.database, epoch, now)
-        if facts.looked_inside(entry.database, epoch, activity, now):
+        is_news = facts.looked_inside(entry.database, epoch, activity, now)
+        if is_news or entry.database.doubt is not None:
             self._executor.poke(entry)
 
     def _serve_waiting(self) -> None:
