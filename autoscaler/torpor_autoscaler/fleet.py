@@ -230,7 +230,9 @@ class Fleet:
         facts.heard(entry.database, event.epoch, now)
         match event:
             case m.ComputeSample():
-                if not sizes.sampled(entry.database, event, now):
+                decided = entry.database.decisions.current
+                is_other_size = sizes.sampled(entry.database, event, now)
+                if not is_other_size and entry.database.decisions.current == decided:
                     return  # Of one that is as large as it shall be the plan need not hear it.
             case m.PostgresLost():
                 facts.postgres_lost(entry.database, event, now)

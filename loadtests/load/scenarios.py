@@ -80,7 +80,7 @@ SAWTOOTH = Scenario(
         NO_HELD_ERROR,
         NO_ERROR,
         Objective(Measure.NEEDLESS_WAKES, 0, why="the idle timeout is a promise"),
-        wake_p99(12),
+        wake_p99(20),
         FAIR,
         SLEPT,
     ),

@@ -17,8 +17,8 @@ import subprocess, sys, time
 from pathlib import Path
 from support.scratch import new_folder
 folder = new_folder(Path(sys.argv[1]))
-program = ["/bin/sh", "-c", "sleep 1000", f"{folder}/state"]
-print(folder, subprocess.Popen(program).pid, flush=True)
+started = subprocess.Popen(["sleep", "1000"], env={"TORPOR_TEST": folder.name})
+print(folder, started.pid, flush=True)
 time.sleep(1000)
 """
 

@@ -103,7 +103,17 @@ def test_a_time_without_use_is_learned_of() -> None:
     play(story, idleTimeout="auto", keepAwake=True)
 
 
-def test_an_idle_one_is_not_thought_about_at_each_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"idleTimeout": f"{IDLE_S:g}s"},
+        {"idleTimeout": "1s", "keepAwake": True},
+        {"idleTimeout": "auto", "keepAwake": True},
+    ],
+)
+def test_an_idle_one_is_not_thought_about_at_each_sample(
+    spec: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     choices, choose = [], sleep.choose_sleep
 
     def counting(*args: Any) -> Any:
@@ -121,4 +131,4 @@ def test_an_idle_one_is_not_thought_about_at_each_sample(monkeypatch: pytest.Mon
         # Some 800 samples meanwhile; once a minute what is to be noted is looked for.
         assert len(choices) < 100
 
-    play(story, idleTimeout=f"{IDLE_S:g}s")
+    play(story, **spec)

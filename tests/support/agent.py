@@ -19,7 +19,7 @@ import asyncpg
 
 from support import forked
 from support.postgres import binaries, make_volume, processes_on
-from support.scratch import new_folder
+from support.scratch import MARK, new_folder
 from torpor_api import messages as m
 from torpor_api.failures import Unavailable
 from torpor_api.resource import DatabaseSpec
@@ -129,7 +129,7 @@ class Agents:
         self._user = user
         self._made: list[AgentProcess] = []
         self._volumes: list[Path] = []
-        self._mark = f"TORPOR_TEST={root.name}"
+        self._mark = f"{MARK}={root.name}"
 
     def volume(self, place: Path | None = None) -> m.StoragePlace:
         directory = place or self.root / f"volume-{len(self._volumes)}"

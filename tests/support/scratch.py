@@ -22,7 +22,10 @@ MEMORY = Path("/dev/shm")
 DISK = Path("/var/tmp")
 """Where files are not in memory, on any machine that keeps them over a restart."""
 
-PREFIX = "torpor-test-"
+PREFIX = "torpor-tests-"
+
+MARK = "TORPOR_TEST"
+"""In the environment of what tests start for a folder: its name."""
 
 ROOM_BYTES = 8 << 30
 """In memory, for what a whole run has there at a time (2.4 GB) and for its processes, with room to
@@ -63,7 +66,8 @@ def remove_leftovers(parents: tuple[Path, ...] = (MEMORY, DISK)) -> list[Path]:
                 os.kill(pid, signal.SIGKILL)
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
-        removed.append(folder)
+        if not folder.exists():
+            removed.append(folder)
     return removed
 
 
@@ -71,17 +75,28 @@ def remove_leftovers(parents: tuple[Path, ...] = (MEMORY, DISK)) -> list[Path]:
 def _own_folder(parent: Path) -> Path:
     folder = _new_locked_folder(parent)
     folder.chmod(0o711)
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(_remove_as, os.getpid(), folder)
     return folder
+
+
+def _remove_as(pid: int, folder: Path) -> None:
+    """A process that was forked off inherits what is to be done at the end, and not the folder."""
+    if os.getpid() == pid:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _new_locked_folder(parent: Path) -> Path:
     """Another run may take it for a leftover before it is locked, and removes it."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-        fcntl.flock(os.open(folder, os.O_RDONLY | os.O_DIRECTORY), fcntl.LOCK_EX)
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         if folder.exists():
             return folder
+        os.close(descriptor)
 
 
 def _lock_if_free(folder: Path) -> int | None:
@@ -99,18 +114,17 @@ def _lock_if_free(folder: Path) -> int | None:
 
 
 def _processes_of(folder: Path) -> list[int]:
-    """Whoever names it, or what is in it, in arguments or environment."""
+    """Whoever was started for one of the folders in it; an onlooker was not."""
+    marks = {f"{MARK}={inside.name}".encode() for inside in folder.iterdir()}
     running = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
-    return [pid for pid in running if _names(pid, folder)]
+    return [pid for pid in running if marks & _environment_of(pid)]
 
 
-def _names(pid: int, folder: Path) -> bool:
+def _environment_of(pid: int) -> set[bytes]:
     try:
-        process = Path(f"/proc/{pid}")
-        told = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+        return set(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
     except OSError:
-        return False
-    return pid != os.getpid() and bytes(folder) in told
+        return set()
 
 
 def _memory_bytes_free() -> int:

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from support.scratch import new_folder
+from support.scratch import MARK, new_folder
 from support.up import (
     START_SECONDS_MAX,
     WAIT_SECONDS_MAX,
@@ -75,7 +75,7 @@ class Up:
         self._user = user
         self._process: subprocess.Popen[str] | None = None
         self._output = root / f"output-{os.urandom(4).hex()}"
-        self.mark = f"TORPOR_TEST={root.name}"
+        self.mark = f"{MARK}={root.name}"
 
     def __enter__(self) -> Up:
         return self
@@ -183,6 +183,6 @@ def folder_with_stand_ins(parent: Path | None = None) -> Iterator[Path]:
     try:
         yield made
     finally:
-        for pid in all_with(f"TORPOR_TEST={made.name}"):
+        for pid in all_with(f"{MARK}={made.name}"):
             os.kill(pid, signal.SIGKILL)
         shutil.rmtree(made)

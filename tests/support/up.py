@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from support.postgres import binaries, processes_on, template
-from support.scratch import new_folder
+from support.scratch import MARK, new_folder
 from torpor_api.failures import Busy, NotFound, Refused, Unavailable
 from torpor_cli.client import ask_autoscaler, ask_cluster
 from torpor_cli.local.limits import remove_leftovers
@@ -43,7 +43,7 @@ class Up:
     def __init__(self, root: Path, **environment: str) -> None:
         self.folder = StateFolder(root / "state")
         self._output = root / "output"
-        self._mark = ("TORPOR_TEST", root.name)
+        self._mark = (MARK, root.name)
         self._environment = environment
         self._numbers = count(1)
         self._retired: list[str] = []
@@ -115,7 +115,7 @@ class Up:
 
     def _erase_the_retired(self) -> None:
         for name in tuple(self._retired):
-            with contextlib.suppress(Busy, Refused):  # It is awake still.
+            with contextlib.suppress(Busy, Refused, Unavailable):  # It is awake still.
                 ask_cluster(
                     self.folder, "DeleteResource", timeout_s=WAIT_SECONDS_MAX, name=name, data=True
                 )

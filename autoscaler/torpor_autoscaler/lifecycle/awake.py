@@ -69,8 +69,8 @@ def awaits_word(database: Database) -> bool:
         return True
     if database.wishes or database.switching is not None or updating.is_outdated(database, run):
         return True
-    is_time_over = now >= database.used_at + database.timeout_s
-    return is_time_over or (learned is not None and learned.awaits_look(now))
+    is_over = now >= database.used_at + database.timeout_s and not database.is_kept
+    return is_over or (learned is not None and learned.awaits_look(now))
 
 
 def _ask_after(database: Database, run: Run, now: float) -> Plan[None]:
