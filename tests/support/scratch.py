@@ -107,10 +107,12 @@ def _lock_if_free(folder: Path) -> int | None:
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if folder.exists():  # Nobody else has just removed it.
+            return descriptor
     except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
+        pass
+    os.close(descriptor)
+    return None
 
 
 def _processes_of(folder: Path) -> list[int]:
